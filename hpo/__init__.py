@@ -1,0 +1,49 @@
+"""Hyperparameter optimisation of scikit-learn models: an Optuna study is the ledger, MLflow its projection.
+
+The public names are loaded when first used, so that ``import hpo`` costs nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from hpo.definition import StudyDefinition, load_definition
+    from hpo.errors import HpoError
+    from hpo.job import run_study
+    from hpo.report import StudyResult
+    from hpo.settings import ServiceSettings
+    from hpo.tracking.callback import MLflowCallback
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "HpoError",
+    "MLflowCallback",
+    "ServiceSettings",
+    "StudyDefinition",
+    "StudyResult",
+    "load_definition",
+    "run_study",
+]
+
+_HOMES = {
+    "HpoError": "hpo.errors",
+    "MLflowCallback": "hpo.tracking.callback",
+    "ServiceSettings": "hpo.settings",
+    "StudyDefinition": "hpo.definition",
+    "StudyResult": "hpo.report",
+    "load_definition": "hpo.definition",
+    "run_study": "hpo.job",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'hpo' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOMES])

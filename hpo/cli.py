@@ -1,0 +1,216 @@
+"""The command line: parses, shows progress, prints, gives the exit code. The only module that prints.
+
+Standard output is for the result, standard error for everything else. A command is one small function below ``_COMMANDS``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn, Self
+
+import hpo
+from hpo.errors import HpoError, InputError, InterruptedBySignal, TrackingError
+from hpo.settings import STORAGE_VARIABLE, TRACKING_VARIABLE, read_settings
+
+if TYPE_CHECKING:
+    from rich.progress import Progress as Bar
+
+    from hpo.job import Progress
+
+# Before numpy is loaded: BLAS threads that spin beside another busy process make small fits twice as slow, and one thread
+# everywhere is what makes scores equal to the last bit.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+class _UsageError(Exception):
+    """What argparse found wrong, instead of its own exit."""
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise _UsageError(message)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Args:
+        argv: The command's name and its flags; by default those of the process.
+
+    Returns:
+        The exit code of ``hpo.errors``.
+    """
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    wants_json, wants_traceback = "--json" in arguments, "--debug" in arguments
+    try:
+        options = _make_parser().parse_args(arguments)
+        return int(options.command(options))
+    except _UsageError as usage:
+        error: HpoError = InputError(str(usage), hint="--help shows every flag")
+    except HpoError as raised:
+        error = raised
+        if wants_traceback:
+            traceback.print_exc()
+    except KeyboardInterrupt:
+        error = InterruptedBySignal(signal.SIGINT, "stopped", hint="run the same command again to go on")
+    return _print_error(error, as_json=wants_json)
+
+
+def _print_error(error: HpoError, *, as_json: bool) -> int:
+    if as_json:
+        from hpo.report import error_to_json
+
+        print(json.dumps(error_to_json(error)))
+    print(f"hpo: {error}" + (f" ({error.hint})" if error.hint else ""), file=sys.stderr)
+    return error.exit_code
+
+
+def _make_parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="hpo", description=hpo.__doc__.splitlines()[0] if hpo.__doc__ else None)
+    parser.add_argument("--version", action="version", version=f"hpo {hpo.__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True, parser_class=_Parser)
+    run = commands.add_parser(
+        "run",
+        help="search, record every trial, log the best model",
+        description="Search a study's hyperparameters, record every trial in MLflow, log the best model. Run it again to go on.",
+    )
+    _add_run_flags(run)
+    return parser
+
+
+def _add_run_flags(run: argparse.ArgumentParser) -> None:
+    run.set_defaults(command=_run)
+    what = run.add_argument_group("what is searched")
+    what.add_argument("--study", metavar="FILE", type=Path, help="a study file (default: the built-in Iris study)")
+    what.add_argument("--name", help="the study's name (default: the file's, or the data's)")
+    what.add_argument("--trials", metavar="N", type=int, help="trials of the study in all, not more (default: 50)")
+    what.add_argument("--timeout", metavar="SECONDS", type=float, help="end the search after so long; the next run goes on")
+    what.add_argument("--data", metavar="NAME", help="a bundled table: iris, wine, breast_cancer, digits")
+    what.add_argument("--target", metavar="COLUMN", help="the column to predict")
+    what.add_argument("--metric", metavar="SCORER", help="a scikit-learn scorer (default: accuracy)")
+    what.add_argument("--seed", metavar="S", type=int, help="same seed, same trials (default: 0)")
+    where = run.add_argument_group("where it is kept")
+    where.add_argument("--storage", metavar="URL", help=f"Optuna's storage (default: ${STORAGE_VARIABLE} or sqlite:///optuna.db)")
+    where.add_argument(
+        "--tracking-uri", metavar="URI", help=f"MLflow's store (default: ${TRACKING_VARIABLE} or sqlite:///mlflow.db)"
+    )
+    where.add_argument("--register", metavar="NAME", help="make the final model a version of this registered model")
+    output = run.add_argument_group("what is printed")
+    output.add_argument("--json", action="store_true", help="the result as one JSON object")
+    output.add_argument("--quiet", action="store_true", help="no progress")
+    output.add_argument("--debug", action="store_true", help="the traceback of an error")
+    output.add_argument("--version", action="version", version=f"hpo {hpo.__version__}")
+
+
+_OVERRIDES = {
+    "name": "study.name",
+    "trials": "study.n_trials",
+    "timeout": "study.timeout_seconds",
+    "data": "data.source",
+    "target": "data.target",
+    "metric": "study.metric",
+    "seed": "study.seed",
+}
+
+
+def _run(options: argparse.Namespace) -> int:
+    started = time.perf_counter()
+    settings = read_settings(options.storage, options.tracking_uri, options.register)
+    # Started before the imports below, so that its own overlap with them.
+    from hpo.tracking.process import TrackingProcess
+
+    with TrackingProcess() as tracking:
+        from hpo.definition import load_definition
+
+        overrides = {key: getattr(options, flag) for flag, key in _OVERRIDES.items() if getattr(options, flag) is not None}
+        definition = load_definition(options.study, overrides)
+
+        from hpo.job import run_study
+
+        with _SignalFlag() as stop_signal, _make_progress(options) as progress:
+            result = run_study(definition, settings, progress=progress, stop_signal=stop_signal, tracking=tracking)
+    total = time.perf_counter() - started
+    if options.json:
+        content = result.to_json()
+        content["seconds"]["total"] = round(total, 3)
+        print(json.dumps(content))
+    else:
+        print(result.to_text())
+    if result.is_tracking_complete:
+        return 0
+    behind = f"MLflow is behind by {result.n_behind} trials and the final model may be missing: {result.tracking_problem}"
+    error = TrackingError(behind, hint="the same command catches up")
+    return _print_error(error, as_json=False)
+
+
+class _SignalFlag:
+    """Keeps the first SIGINT or SIGTERM for the job to look at between fits; a second Ctrl-C ends at once."""
+
+    def __init__(self) -> None:
+        self._received: int | None = None
+        self._previous: dict[int, Any] = {}
+
+    def __call__(self) -> int | None:
+        return self._received
+
+    def __enter__(self) -> Self:
+        # Installed explicitly: a process that a shell starts in the background inherits SIGINT ignored.
+        for number in (signal.SIGINT, signal.SIGTERM):
+            self._previous[number] = signal.signal(number, self._receive)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)
+
+    def _receive(self, number: int, _: object) -> None:
+        if self._received is not None and number == signal.SIGINT:
+            os._exit(128 + number)
+        self._received = number
+        print("hpo: ending after the fit in hand; Ctrl-C again ends at once", file=sys.stderr)
+
+
+@contextmanager
+def _make_progress(options: argparse.Namespace) -> Iterator[Progress | None]:
+    """A bar on standard error where that is a terminal, else nothing."""
+    if options.quiet or not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bar
+
+    columns = (TextColumn("trials"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"), TimeRemainingColumn())
+    with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
+        yield _BarProgress(bar)
+
+
+class _BarProgress:
+    """Trials done, best so far, time left."""
+
+    def __init__(self, bar: Bar) -> None:
+        self._bar = bar
+        self._task = bar.add_task("", total=None)
+        self._best: float | None = None
+        self._n_failed = 0
+
+    def begin(self, n_told: int, n_trials: int) -> None:
+        self._bar.update(self._task, total=n_trials, completed=n_told)
+
+    def trial_told(self, number: int, state: str, value: float | None) -> None:
+        if value is not None and (self._best is None or value > self._best):
+            self._best = value
+        self._n_failed += state == "FAIL"
+        best = "" if self._best is None else f"best {self._best:.4f}"
+        failed = f", {self._n_failed} failed" if self._n_failed else ""
+        self._bar.update(self._task, completed=number + 1, description=best + failed)

@@ -1,0 +1,222 @@
+"""Folds prepared once, and the scores of params on a fold. Knows scikit-learn, not Optuna.
+
+Preprocessing is fitted on a fold's training rows when the folds are prepared, not once a trial; the scores are those of
+``cross_validate`` on the whole pipeline with the same splits, to the last bit. Here stands the one ``except Exception`` of the
+project: whatever a fit raises becomes the trial's failure, with its reason.
+"""
+
+from __future__ import annotations
+
+import difflib
+import traceback
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import sklearn
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.dummy import DummyClassifier
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.metrics import get_scorer, get_scorer_names
+from sklearn.model_selection import RepeatedStratifiedKFold
+
+from hpo.data import Dataset
+from hpo.definition import CvSection
+from hpo.errors import DefinitionError
+from hpo.estimator import build_classifier, build_preprocessing
+
+ALWAYS_SCORED = ("accuracy", "neg_log_loss")
+
+
+@dataclass(frozen=True)
+class Fold:
+    """One split, preprocessed.
+
+    Attributes:
+        X_train: Array of shape (n_train, n_features_out).
+        y_train: Array of shape (n_train,).
+        X_test: Array of shape (n_test, n_features_out).
+        y_test: Array of shape (n_test,).
+    """
+
+    X_train: np.ndarray
+    y_train: np.ndarray
+    X_test: np.ndarray
+    y_test: np.ndarray
+
+
+@dataclass(frozen=True)
+class FoldResult:
+    """What one fit gave.
+
+    Attributes:
+        scores: Scorer name to score; greater is better. Empty where the fit failed.
+        converged: Whether the solver reached its tolerance.
+        failure: One line, or None where all went well.
+        traceback: The whole traceback of a failure.
+    """
+
+    scores: dict[str, float] = field(default_factory=dict)
+    converged: bool = True
+    failure: str | None = None
+    traceback: str | None = None
+
+
+def make_splitter(section: CvSection, seed: int) -> RepeatedStratifiedKFold:
+    """The splitter of a definition; ``split(X, y)`` gives ``n_splits * n_repeats`` folds."""
+    return RepeatedStratifiedKFold(n_splits=section.n_splits, n_repeats=section.n_repeats, random_state=seed)
+
+
+def prepare_folds(dataset: Dataset, section: CvSection, seed: int) -> list[Fold]:
+    """Split the training rows and preprocess each fold, fitted on its own training rows only."""
+    folds = []
+    for train, test in make_splitter(section, seed).split(dataset.X_train, dataset.y_train):
+        preprocessing = build_preprocessing()
+        folds.append(
+            Fold(
+                X_train=preprocessing.fit_transform(dataset.X_train.iloc[train], dataset.y_train[train]),
+                y_train=dataset.y_train[train],
+                X_test=preprocessing.transform(dataset.X_train.iloc[test]),
+                y_test=dataset.y_train[test],
+            )
+        )
+    return folds
+
+
+def resolve_metrics(metric: str, extra: Iterable[str]) -> tuple[str, ...]:
+    """The scorers of every trial: the judged one first, then accuracy and log loss, then the requested ones.
+
+    Raises:
+        DefinitionError: A name is none of scikit-learn's scorers.
+    """
+    names = tuple(dict.fromkeys((metric, *ALWAYS_SCORED, *extra)))
+    known = get_scorer_names()
+    for name in names:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=3)
+            raise DefinitionError(
+                f"study.metric: a metric should be the name of a scikit-learn scorer, but got '{name}'",
+                hint=f"did you mean {' or '.join(map(repr, near))}?" if near else "sklearn.metrics.get_scorer_names() lists them",
+            )
+    return names
+
+
+def check_metrics(metrics: Sequence[str], fold: Fold) -> None:
+    """Score one cheap constant-like model, so that a metric that does not fit the data ends the run before trial 0.
+
+    Raises:
+        DefinitionError: A scorer cannot judge these classes (a binary scorer on three classes, a regression scorer).
+    """
+    model = DummyClassifier(strategy="prior").fit(fold.X_train, fold.y_train)
+    for name in metrics:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            try:
+                score = get_scorer(name)(model, fold.X_test, fold.y_test)
+            except (ValueError, TypeError, AttributeError) as error:
+                raise _unfit_metric(name, str(error)) from error
+        if not np.isfinite(score) and name != "d2_log_loss_score":
+            raise _unfit_metric(name, f"it gives {score}")
+
+
+def _unfit_metric(name: str, reason: str) -> DefinitionError:
+    first_line = reason.strip().splitlines()[0] if reason.strip() else "no reason given"
+    return DefinitionError(
+        f"study.metric: metric '{name}' cannot judge these classes: {first_line}",
+        hint="for more than two classes take an averaged one, for example f1_macro, roc_auc_ovr or balanced_accuracy",
+    )
+
+
+def score_fold(params: Mapping[str, Any], fold: Fold, metrics: Sequence[str]) -> FoldResult:
+    """Fit on a fold's training rows, score on its test rows.
+
+    Args:
+        params: Complete params, as ``estimator.derive_params`` gives them.
+        fold: A prepared fold.
+        metrics: Scorer names.
+
+    Returns:
+        The scores, or the failure: this function does not raise.
+    """
+    try:
+        with (
+            sklearn.config_context(skip_parameter_validation=True, assume_finite=True),
+            warnings.catch_warnings(record=True) as caught,
+        ):
+            warnings.simplefilter("always")
+            classifier = build_classifier(params).fit(fold.X_train, fold.y_train)
+            scores = score_model(classifier, fold.X_test, fold.y_test, metrics)
+    except Exception as error:  # noqa: BLE001 - whatever a fit raises is a failed trial, not a dead study
+        return FoldResult(failure=_reason(error), traceback=traceback.format_exc())
+    for name, score in scores.items():
+        if not np.isfinite(score):
+            return FoldResult(failure=f"the score {name} is {score}")
+    return FoldResult(scores, converged=not any(issubclass(w.category, ConvergenceWarning) for w in caught))
+
+
+def _reason(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0] if lines else 'no message'}"
+
+
+def score_model(model: ClassifierMixin, X: Any, y: np.ndarray, metrics: Sequence[str]) -> dict[str, float]:
+    """All scores of a fitted classifier, predicting once.
+
+    Accuracy and log loss are computed here as scikit-learn computes them: its own scorers spend about 2 ms on validating what
+    is known to be valid, as much as a fit on a small table takes.
+
+    Args:
+        model: A fitted classifier with ``predict_proba``.
+        X: Rows, shape (n_samples, n_features).
+        y: Labels, array of shape (n_samples,).
+        metrics: Scorer names.
+
+    Returns:
+        Scorer name to score, in the order of ``metrics``.
+    """
+    predicted = _Predicted(model, X)
+    return {
+        name: float(_OWN_SCORERS[name](predicted, y) if name in _OWN_SCORERS else get_scorer(name)(predicted, X, y))
+        for name in metrics
+    }
+
+
+class _Predicted(ClassifierMixin, BaseEstimator):
+    """A fitted classifier and the rows it is asked about: each kind of prediction is made once, whoever asks."""
+
+    def __init__(self, model: ClassifierMixin, X: Any) -> None:
+        self.model = model
+        self.X = X
+        self.classes_ = model.classes_
+        self._responses: dict[str, np.ndarray] = {}
+
+    def _response(self, method: str) -> np.ndarray:
+        if method not in self._responses:
+            self._responses[method] = getattr(self.model, method)(self.X)
+        return self._responses[method]
+
+    def predict(self, X: Any = None) -> np.ndarray:  # noqa: ARG002
+        return self._response("predict")
+
+    def predict_proba(self, X: Any = None) -> np.ndarray:  # noqa: ARG002
+        return self._response("predict_proba")
+
+    def decision_function(self, X: Any = None) -> np.ndarray:  # noqa: ARG002
+        return self._response("decision_function")
+
+
+def _accuracy(predicted: _Predicted, y: np.ndarray) -> float:
+    return float(np.mean(predicted.predict() == y))
+
+
+def _neg_log_loss(predicted: _Predicted, y: np.ndarray) -> float:
+    """``sklearn.metrics.log_loss`` for labels that the model knows: clipped by the dtype's epsilon, then averaged."""
+    probabilities = predicted.predict_proba()
+    epsilon = np.finfo(probabilities.dtype).eps
+    of_label = probabilities[np.arange(len(y)), np.searchsorted(predicted.classes_, y)]
+    return float(np.mean(np.log(np.clip(of_label, epsilon, 1 - epsilon))))
+
+
+_OWN_SCORERS = {"accuracy": _accuracy, "neg_log_loss": _neg_log_loss}

@@ -1,0 +1,324 @@
+"""StudyDefinition: *what* is searched and judged.
+
+A definition is a TOML file (``studies/*.toml``) with flags on top; every key has a default, and the defaults are the Iris
+study. It takes text and gives frozen values, or one line that names the file, the key, what is allowed and what was given.
+What it does not know is scikit-learn: metric names are checked where they are used, in ``cross_validation``.
+
+Identity is what two runs must share to be the same study: everything here but the study's name, its stop rules and the
+place where the data lies (the data's own digest stands for that).
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+import math
+import re
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+
+from hpo.errors import DefinitionError
+
+STUDY_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")
+STUDY_NAME_RULE = "1 to 128 letters, digits, '.', '_' or '-', the first a letter or digit"
+
+Penalty = Literal["none", "l2", "l1", "elasticnet"]
+ClassWeight = Literal["none", "balanced"]
+Solver = Literal["lbfgs", "liblinear", "newton-cg", "newton-cholesky", "sag", "saga"]
+
+SOLVERS_FOR: Mapping[str, frozenset[str]] = {
+    "none": frozenset({"lbfgs", "newton-cg", "newton-cholesky", "sag", "saga"}),
+    "l2": frozenset({"lbfgs", "liblinear", "newton-cg", "newton-cholesky", "sag", "saga"}),
+    "l1": frozenset({"liblinear", "saga"}),
+    "elasticnet": frozenset({"saga"}),
+}
+"""The solvers that can fit each penalty (scikit-learn 1.9, ``LogisticRegression``)."""
+
+STOP_RULES = frozenset({"study.n_trials", "study.timeout_seconds", "study.patience", "study.max_failed"})
+NOT_IDENTITY = STOP_RULES | {"study.name", "data.source"}
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+def _as_tuple(value: object) -> object:
+    return tuple(value) if isinstance(value, list) else value
+
+
+class Range(_Section):
+    """A numeric range, both ends included; sampled on a logarithmic scale where ``log``."""
+
+    low: float
+    high: float
+    log: bool = False
+
+    @model_validator(mode="after")
+    def _check_order(self) -> Range:
+        if not self.low < self.high:
+            raise ValueError(f"low should be below high, but got low = {self.low:g}, high = {self.high:g}")
+        if self.log and self.low <= 0:
+            raise ValueError(f"low should be above 0 where log = true, but got low = {self.low:g}")
+        return self
+
+
+def _entry_kind(value: object) -> str:
+    if isinstance(value, dict | Range):
+        return "range"
+    return "choices" if isinstance(value, list | tuple) else "fixed"
+
+
+T = TypeVar("T")
+Entry = Annotated[
+    Annotated[Range, Tag("range")]
+    | Annotated[tuple[T, ...], BeforeValidator(_as_tuple), Field(min_length=1), Tag("choices")]
+    | Annotated[T, Tag("fixed")],
+    Discriminator(_entry_kind),
+]
+"""What a study file may say of one parameter: a range, a list of choices, or one fixed value."""
+
+
+def choices_of(entry: Any) -> tuple[Any, ...]:
+    """The single values an entry names: its choices, its fixed value, a range's two ends; () where it is absent."""
+    if entry is None:
+        return ()
+    if isinstance(entry, Range):
+        return (entry.low, entry.high)
+    return entry if isinstance(entry, tuple) else (entry,)
+
+
+class SearchSpace(_Section):
+    """``[search_space]``: one entry a parameter.
+
+    ``solver``, ``max_iter`` and ``tol`` are derived from the other parameters and the data where they are absent.
+    """
+
+    C: Entry[float] = Range(low=1e-4, high=1e4, log=True)
+    penalty: Entry[Penalty] = ("l2", "l1", "elasticnet")
+    l1_ratio: Entry[float] = Range(low=0.05, high=0.95)
+    class_weight: Entry[ClassWeight] = ("none", "balanced")
+    solver: Entry[Solver] | None = None
+    max_iter: Entry[int] | None = None
+    tol: Entry[float] | None = None
+
+    @field_validator("*")
+    @classmethod
+    def _check_distinct(cls, entry: Any) -> Any:
+        if isinstance(entry, tuple) and len(set(entry)) != len(entry):
+            raise ValueError(f"choices should be distinct, but got {list(entry)}")
+        return entry
+
+    @field_validator("penalty", "class_weight", "solver")
+    @classmethod
+    def _check_not_range(cls, entry: Any) -> Any:
+        if isinstance(entry, Range):
+            raise ValueError(  # noqa: TRY004 - Pydantic collects ValueErrors
+                "a name or a list of names is allowed here, but got a range"
+            )
+        return entry
+
+    @field_validator("C", "max_iter", "tol")
+    @classmethod
+    def _check_positive(cls, entry: Any) -> Any:
+        for value in choices_of(entry):
+            if not 0 < value < math.inf:
+                raise ValueError(f"should be above 0 and finite, but got {value:g}")
+        return entry
+
+    @field_validator("l1_ratio")
+    @classmethod
+    def _check_l1_ratio(cls, entry: Any) -> Any:
+        for value in choices_of(entry):
+            if not 0 < value < 1:
+                raise ValueError(f"should be between 0 and 1, both excluded (the penalties l2 and l1), but got {value:g}")
+        return entry
+
+    @field_validator("max_iter")
+    @classmethod
+    def _check_whole(cls, entry: Any) -> Any:
+        if isinstance(entry, Range) and not (entry.low.is_integer() and entry.high.is_integer()):
+            raise ValueError(f"low and high should be whole numbers, but got {entry.low:g} and {entry.high:g}")
+        return entry
+
+    @model_validator(mode="after")
+    def _check_solvers(self) -> SearchSpace:
+        for solver in choices_of(self.solver):
+            for penalty in choices_of(self.penalty):
+                if solver not in SOLVERS_FOR[penalty]:
+                    able = ", ".join(sorted(SOLVERS_FOR[penalty]))
+                    raise ValueError(f"solver should fit every penalty ('{penalty}' takes {able}), but got '{solver}'")
+        return self
+
+
+class StudySection(_Section):
+    """``[study]``: the study's name, what is judged, and when to stop."""
+
+    name: str | None = None
+    metric: str = "accuracy"
+    metrics: Annotated[tuple[str, ...], BeforeValidator(_as_tuple)] = ()
+    n_trials: int = Field(50, ge=1)
+    timeout_seconds: float | None = Field(None, gt=0)
+    patience: int | None = Field(None, ge=1)
+    seed: int = Field(0, ge=0, lt=2**32)
+    concurrency: int = Field(1, ge=1, le=1024)
+    max_failed: float = Field(0.5, ge=0, le=1)
+
+    @field_validator("name")
+    @classmethod
+    def _check_name(cls, name: str | None) -> str | None:
+        if name is not None and not STUDY_NAME.fullmatch(name):
+            raise ValueError(f"a study name should be {STUDY_NAME_RULE}, but got '{name}'")
+        return name
+
+
+class DataSection(_Section):
+    """``[data]``: which table, which column is the target, how much is held out."""
+
+    source: str = Field("iris", min_length=1)
+    target: str | None = None
+    test_size: float = Field(0.2, gt=0, lt=1)
+    drop: Annotated[tuple[str, ...], BeforeValidator(_as_tuple)] = ()
+
+
+class CvSection(_Section):
+    """``[cv]``: stratified folds, repeated with other shuffles where ``n_repeats`` is above 1."""
+
+    n_splits: int = Field(5, ge=2, le=100)
+    n_repeats: int = Field(1, ge=1, le=100)
+
+
+class SamplerSection(_Section):
+    """``[sampler]``: Optuna's TPE, or random search."""
+
+    kind: Literal["tpe", "random"] = "tpe"
+    n_startup_trials: int = Field(10, ge=0)
+    n_ei_candidates: int = Field(24, ge=1)
+
+
+class StudyDefinition(_Section):
+    """What is searched and judged; frozen, complete and validated.
+
+    Two definitions that share :meth:`identity` search the same way.
+    """
+
+    study: StudySection = StudySection()
+    data: DataSection = DataSection()
+    cv: CvSection = CvSection()
+    search_space: SearchSpace = SearchSpace()
+    sampler: SamplerSection = SamplerSection()
+
+    @property
+    def name(self) -> str:
+        """The study's name: the given one, else the data's."""
+        return self.study.name or Path(self.data.source).name.split(".")[0]
+
+    def identity(self) -> dict[str, Any]:
+        """What may not change while a study goes on.
+
+        Returns:
+            Dotted key to plain value, for example ``{"search_space.C.low": 1e-4}``.
+        """
+        flat = _flatten(self.model_dump(mode="json"))
+        return {key: value for key, value in flat.items() if key not in NOT_IDENTITY}
+
+
+def _flatten(value: Any, prefix: str = "") -> dict[str, Any]:
+    if not isinstance(value, dict):
+        return {prefix: value}
+    flat: dict[str, Any] = {}
+    for key, inner in value.items():
+        flat.update(_flatten(inner, f"{prefix}.{key}" if prefix else key))
+    return flat
+
+
+def digest_of(identity: Mapping[str, Any]) -> str:
+    """A short hexadecimal digest of :meth:`StudyDefinition.identity`."""
+    canonical = json.dumps(identity, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()[:32]
+
+
+def load_definition(path: Path | str | None = None, overrides: Mapping[str, Any] | None = None) -> StudyDefinition:
+    """Read a study file, put overrides on top, and validate the whole.
+
+    Args:
+        path: A TOML file, or None for the built-in definition (Iris).
+        overrides: Dotted key (``"study.n_trials"``) to value; they come from flags and are named as such in errors.
+
+    Raises:
+        DefinitionError: The file cannot be read, or a key or value is not allowed.
+    """
+    content = {} if path is None else _read_toml(Path(path))
+    overrides = dict(overrides or {})
+    for key, value in overrides.items():
+        section, _, name = key.partition(".")
+        inner = content.setdefault(section, {})
+        if isinstance(inner, dict):
+            inner[name] = value
+    try:
+        return StudyDefinition.model_validate(content)
+    except ValidationError as error:
+        raise _explain(error, path, overrides) from None
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    hint = "give a study file with --study FILE, or leave it out for the built-in Iris study"
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise DefinitionError(f"{path}: the study file cannot be read ({error.strerror})", hint=hint) from error
+    except UnicodeDecodeError as error:
+        raise DefinitionError(f"{path}: a study file should be UTF-8 text, but got other bytes at {error.start}") from error
+    except tomllib.TOMLDecodeError as error:
+        raise DefinitionError(f"{path}: this is not TOML: {error}") from error
+
+
+def _explain(error: ValidationError, path: Path | str | None, overrides: Mapping[str, Any]) -> DefinitionError:
+    """Turn the first of Pydantic's findings into one line: place, key, what is allowed, what was given."""
+    first = min(error.errors(include_url=False), key=lambda found: found["type"] != "extra_forbidden")
+    location = [str(part) for part in first["loc"] if part not in ("range", "choices", "fixed")]
+    key = ".".join(location)
+    place = f"flag {_FLAGS.get(key, key)}" if key in overrides else f"{path or 'built-in definition'}: {key}"
+    if first["type"] == "extra_forbidden":
+        allowed = _keys_at(location[:-1])
+        near = difflib.get_close_matches(location[-1], allowed, n=1)
+        hint = f"did you mean '{near[0]}'?" if near else None
+        return DefinitionError(f"{place}: unknown key; allowed here: {', '.join(allowed)}", hint=hint)
+    if first["type"] == "value_error":
+        return DefinitionError(f"{place}: {first['ctx']['error']}")
+    if first["type"] == "missing":
+        return DefinitionError(f"{place}: this key is required, but got only {', '.join(first['input']) or 'nothing'}")
+    return DefinitionError(f"{place}: {first['msg'].removeprefix('Input ')}, but got {first['input']!r}")
+
+
+def _keys_at(location: list[str]) -> list[str]:
+    model: type[BaseModel] = StudyDefinition
+    for part in location:
+        inner = model.model_fields[part].annotation
+        model = inner if isinstance(inner, type) and issubclass(inner, BaseModel) else Range
+    return list(model.model_fields)
+
+
+_FLAGS = {
+    "study.name": "--name",
+    "study.metric": "--metric",
+    "study.n_trials": "--trials",
+    "study.timeout_seconds": "--timeout",
+    "study.seed": "--seed",
+    "data.source": "--data",
+    "data.target": "--target",
+}

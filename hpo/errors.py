@@ -1,0 +1,107 @@
+"""What can go wrong, as one small tree; the exit code of the command is the class's.
+
+::
+
+    HpoError                       1  a bug of ours, unless a subclass says otherwise
+    ├── InputError                 2  what the user gave cannot work; nothing was written
+    │   ├── DefinitionError           the study file or one of its flags
+    │   ├── SettingsError             where ledger and tracking are
+    │   ├── DataError                 the table
+    │   └── IdentityError             the study exists and is another one
+    ├── TrackingError              3  MLflow did not take what it was given
+    ├── LedgerError                4  the Optuna storage failed
+    ├── NoCompletedTrialError      5  there is no trial to choose from
+    ├── TooManyFailuresError       6  most trials fail: stopped early
+    ├── StudyLockedError           7  another driver has the study
+    └── InterruptedBySignal  128 + n  SIGINT or SIGTERM; the next run goes on
+
+Every error carries a message of one line (subject, constraint, "but got" value) and a hint: the flag or command to use next.
+"""
+
+from __future__ import annotations
+
+
+class HpoError(Exception):
+    """Base of everything that ``hpo`` raises on purpose.
+
+    Args:
+        message: One line: what is wrong and where.
+        hint: What to do next, or None where the message says it already.
+    """
+
+    exit_code = 1
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        super().__init__(" ".join(message.split()))
+        self.hint = hint
+
+    @property
+    def kind(self) -> str:
+        """The name that programs compare: the class's."""
+        return type(self).__name__
+
+
+class InputError(HpoError):
+    """What the user gave cannot work; raised before anything is written."""
+
+    exit_code = 2
+
+
+class DefinitionError(InputError):
+    """A study file, or a flag that overrides one of its keys, is wrong."""
+
+
+class SettingsError(InputError):
+    """A storage or tracking URL is wrong."""
+
+
+class DataError(InputError):
+    """The table cannot be searched on."""
+
+
+class IdentityError(InputError):
+    """The study in the ledger is not the one that is asked for."""
+
+
+class TrackingError(HpoError):
+    """MLflow did not take what it was given; the ledger has it all."""
+
+    exit_code = 3
+
+
+class LedgerError(HpoError):
+    """The Optuna storage could not be read or written."""
+
+    exit_code = 4
+
+
+class NoCompletedTrialError(HpoError):
+    """The study has no completed trial: there is no best one."""
+
+    exit_code = 5
+
+
+class TooManyFailuresError(HpoError):
+    """More trials failed than ``max_failed`` allows."""
+
+    exit_code = 6
+
+
+class StudyLockedError(HpoError):
+    """Another process is driving this study."""
+
+    exit_code = 7
+
+
+class InterruptedBySignal(HpoError):  # noqa: N818 - it is an end, not an error
+    """The process was asked to end; the ledger is consistent and the next run goes on.
+
+    Args:
+        signal_number: SIGINT or SIGTERM.
+        message: One line.
+        hint: How to go on.
+    """
+
+    def __init__(self, signal_number: int, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.exit_code = 128 + signal_number

@@ -1,0 +1,59 @@
+"""The model that ships: the best trial's params, refitted on all training rows and scored on the hold-out, once."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn.pipeline import Pipeline
+
+from hpo.cross_validation import score_model
+from hpo.data import Dataset
+from hpo.estimator import build_pipeline
+
+INPUT_EXAMPLE_ROWS = 5
+
+
+@dataclass(frozen=True)
+class FinalModel:
+    """A fitted pipeline and what is known of it.
+
+    Attributes:
+        pipeline: Preprocessing and classifier, fitted on the training rows.
+        holdout: Scorer name to score on the hold-out.
+        input_example: The first training rows, shape (5, n_features).
+        expected: The predictions for them, array of shape (5,).
+    """
+
+    pipeline: Pipeline
+    holdout: dict[str, float]
+    input_example: pd.DataFrame
+    expected: np.ndarray
+
+
+def holdout_metrics(metrics: Iterable[str], n_classes: int) -> tuple[str, ...]:
+    """The scorers of the hold-out: those of the trials, and the ones that say more about unequal classes."""
+    ranking = "roc_auc" if n_classes == 2 else "roc_auc_ovr"
+    return tuple(dict.fromkeys((*metrics, "balanced_accuracy", "f1_macro", ranking)))
+
+
+def fit_final_model(params: Mapping[str, Any], dataset: Dataset, metrics: Iterable[str]) -> FinalModel:
+    """Refit and score.
+
+    Args:
+        params: Complete params, as the trial was scored with.
+        dataset: The training rows and the hold-out.
+        metrics: Scorer names of the trials.
+    """
+    pipeline = build_pipeline(params)
+    with warnings.catch_warnings():
+        # A fit that does not converge is marked on its trial.
+        warnings.simplefilter("ignore")
+        pipeline.fit(dataset.X_train, dataset.y_train)
+        scores = score_model(pipeline, dataset.X_test, dataset.y_test, holdout_metrics(metrics, len(dataset.classes)))
+    example = dataset.X_train.head(INPUT_EXAMPLE_ROWS).reset_index(drop=True)
+    return FinalModel(pipeline, scores, example, pipeline.predict(example))

@@ -1,0 +1,51 @@
+"""One driver a study: an advisory file lock beside the SQLite file, which the kernel lets go when its holder dies."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+from hpo.errors import StudyLockedError
+
+
+@contextmanager
+def hold_lock(path: Path, *, wait: bool = False, subject: str = "this file") -> Iterator[None]:
+    """Hold an exclusive lock on a file for the length of a ``with`` block.
+
+    The descriptor is not inherited by children, so none of them can keep the lock.
+
+    Raises:
+        StudyLockedError: Another process holds it and ``wait`` is false.
+    """
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except BlockingIOError as error:
+            raise StudyLockedError(
+                f"{subject} is being driven by another process ({_read_holder(descriptor)})",
+                hint="wait for it to end; a second driver would not make the study faster",
+            ) from error
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, json.dumps(_describe_holder()).encode(), 0)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _describe_holder() -> dict[str, str | int]:
+    return {"host": socket.gethostname(), "pid": os.getpid(), "since": datetime.now(UTC).isoformat(timespec="seconds")}
+
+
+def _read_holder(descriptor: int) -> str:
+    try:
+        holder = json.loads(os.pread(descriptor, 4096, 0))
+        return f"host {holder['host']}, pid {holder['pid']}, since {holder['since']}"
+    except (ValueError, KeyError):
+        return "it has only just started"

@@ -1,0 +1,90 @@
+"""Where a study and its model come from: what the parent run and the logged model say of definition, data and versions."""
+
+from __future__ import annotations
+
+import json
+import platform
+from collections.abc import Mapping
+from importlib.metadata import version
+from typing import Any
+
+from threadpoolctl import threadpool_info
+
+from hpo.data import Dataset
+from hpo.definition import StudyDefinition, digest_of
+from hpo.final_model import FinalModel
+from hpo.tracking import names
+from hpo.tracking.records import DatasetRecord, ModelRecord, StudyRecord
+
+RECORDED_PACKAGES = ("optuna", "mlflow", "scikit-learn", "numpy", "scipy", "pandas")
+SERVING_PACKAGES = ("mlflow", "scikit-learn", "skops", "numpy", "scipy", "pandas")
+
+
+def make_study_record(definition: StudyDefinition, dataset: Dataset, uid: str, versions: Mapping[str, str]) -> StudyRecord:
+    """What the parent run says of a study."""
+    identity = definition.identity()
+    return StudyRecord(
+        uid=uid,
+        name=definition.name,
+        metric=definition.study.metric,
+        params={name: str(value) for name, value in identity.items()},
+        tags={
+            names.STUDY_NAME: definition.name,
+            names.DATA_DIGEST: dataset.digest,
+            names.DEFINITION_DIGEST: digest_of(identity),
+            **{names.version_tag(package): text for package, text in versions.items()},
+        },
+        texts={
+            names.DEFINITION_FILE: json.dumps(definition.model_dump(mode="json"), indent=2),
+            names.SPACE_FILE: json.dumps(definition.search_space.model_dump(mode="json"), indent=2),
+        },
+        dataset=DatasetRecord(
+            name=dataset.name,
+            digest=dataset.digest,
+            source=definition.data.source,
+            columns=dict.fromkeys(map(str, dataset.X_train.columns), "double"),
+            n_rows=len(dataset.X_train),
+        ),
+    )
+
+
+def make_model_record(
+    uid: str, number: int, time_ms: int, params: Mapping[str, Any], model: FinalModel, register: str | None
+) -> ModelRecord:
+    """What is logged with the final model.
+
+    Args:
+        uid: The study's.
+        number: The best trial's.
+        time_ms: When that trial ended, milliseconds since 1970, UTC.
+        params: Its complete params.
+        model: The refitted model.
+        register: Name of the registered model that gets a version, or None.
+    """
+    return ModelRecord(
+        key=names.trial_key(uid, number),
+        trial_number=number,
+        model=model.pipeline,
+        input_example=model.input_example,
+        expected=model.expected,
+        metrics={names.holdout_metric(name): score for name, score in model.holdout.items()},
+        params={name: str(value) for name, value in params.items()},
+        time_ms=time_ms,
+        requirements=tuple(f"{package}=={version(package)}" for package in SERVING_PACKAGES),
+        register=register,
+    )
+
+
+def recorded_versions() -> dict[str, str]:
+    """Package name to version, the interpreter and the BLAS kernel: what the promise of equal trials holds for."""
+    versions = {package: version(package) for package in RECORDED_PACKAGES}
+    versions["python"] = platform.python_version()
+    kernels = sorted(
+        {
+            f"{info['internal_api']} {info.get('architecture', '')}".strip()
+            for info in threadpool_info()
+            if info["user_api"] == "blas"
+        }
+    )
+    versions["blas"] = ", ".join(kernels)
+    return versions

@@ -1,0 +1,8 @@
+"""``python -m hpo.run``: the main job."""
+
+import sys
+
+from hpo.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main(["run", *sys.argv[1:]]))

@@ -1,0 +1,113 @@
+"""ServiceSettings: *where* the ledger and the tracking store are; flag, then environment, then default.
+
+The defaults lie in the working directory and are the ones that a bare ``mlflow ui`` opens. Nothing is opened here: a URL is
+only checked for what can be known without a connection, and printed without its password.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from hpo.errors import SettingsError
+
+DEFAULT_STORAGE = "sqlite:///optuna.db"
+DEFAULT_TRACKING_URI = "sqlite:///mlflow.db"
+STORAGE_VARIABLE = "HPO_STORAGE"
+TRACKING_VARIABLE = "MLFLOW_TRACKING_URI"
+
+_DATABASES = ("sqlite", "postgresql")
+
+
+@dataclass(frozen=True)
+class ServiceSettings:
+    """Where things are.
+
+    Attributes:
+        storage: SQLAlchemy URL of Optuna's storage: ``sqlite:///PATH`` or ``postgresql://...``.
+        tracking_uri: MLflow's store: the same kinds of URL, or the ``http(s)://`` address of a server.
+        register: Name of the registered model that gets the final model as a new version, or None.
+        tracking_wait_seconds: How long the end of a run waits for a tracking store that is behind.
+    """
+
+    storage: str = DEFAULT_STORAGE
+    tracking_uri: str = DEFAULT_TRACKING_URI
+    register: str | None = None
+    tracking_wait_seconds: float = 30.0
+
+    def __post_init__(self) -> None:
+        _check_url("storage", self.storage, _DATABASES, DEFAULT_STORAGE)
+        _check_url("tracking URI", self.tracking_uri, (*_DATABASES, "http", "https"), DEFAULT_TRACKING_URI)
+        if sqlite_path(self.storage) is not None and sqlite_path(self.storage) == sqlite_path(self.tracking_uri):
+            raise SettingsError(
+                f"storage and tracking URI should be two databases, but got {hide_password(self.storage)} for both",
+                hint="Optuna and MLflow each own a table of one name; give two files",
+            )
+        if self.register is not None and (not self.register.strip() or any(c in self.register for c in "/:")):
+            raise SettingsError(f"--register: a model name should have no '/' and no ':', but got '{self.register}'")
+
+
+def read_settings(
+    storage: str | None = None,
+    tracking_uri: str | None = None,
+    register: str | None = None,
+    environment: Mapping[str, str] = os.environ,
+) -> ServiceSettings:
+    """Settings from flags, the environment and the defaults, in this order.
+
+    Raises:
+        SettingsError: A URL is of a kind that is not supported, or lies in no directory.
+    """
+    return ServiceSettings(
+        storage=storage or environment.get(STORAGE_VARIABLE) or DEFAULT_STORAGE,
+        tracking_uri=tracking_uri or environment.get(TRACKING_VARIABLE) or DEFAULT_TRACKING_URI,
+        register=register,
+    )
+
+
+def sqlite_path(url: str) -> Path | None:
+    """The absolute path of the file behind an SQLite URL, or None for any other URL."""
+    prefix = "sqlite:///"
+    return Path(url.removeprefix(prefix)).absolute() if url.startswith(prefix) else None
+
+
+def hide_password(url: str) -> str:
+    """The URL as it may be printed: its password replaced by ``***``.
+
+    Works on text that is no valid URL too, since it is what error lines print.
+    """
+    scheme, separator, rest = url.partition("://")
+    if not separator:
+        return url
+    authority, slash, path = rest.partition("/")
+    credentials, at, host = authority.rpartition("@")
+    if not at:
+        # A password may itself hold "/" or "@": everything up to the last "@" is then part of the credentials.
+        credentials, at, host = rest.rpartition("@")
+        slash, path = "", ""
+    user, colon, _ = credentials.partition(":")
+    return f"{scheme}://{user}{':***' if colon else ''}{at}{host}{slash}{path}" if at else url
+
+
+def _check_url(subject: str, url: str, kinds: tuple[str, ...], example: str) -> None:
+    scheme = urlsplit(url).scheme
+    hint = f"for example {example}"
+    if scheme.partition("+")[0] not in kinds or "://" not in url:
+        raise SettingsError(
+            f"{subject} should start with {' or '.join(f'{k}://' for k in kinds)}, but got '{hide_password(url)}'", hint=hint
+        )
+    if scheme.startswith("sqlite"):
+        _check_sqlite(subject, url, hint)
+    elif not urlsplit(url).netloc:
+        raise SettingsError(f"{subject} should name a host, but got '{hide_password(url)}'", hint=hint)
+
+
+def _check_sqlite(subject: str, url: str, hint: str) -> None:
+    path = sqlite_path(url)
+    if path is None or path.name in ("", ":memory:") or path.is_dir():
+        raise SettingsError(f"{subject} should name a file after 'sqlite:///', but got '{url}'", hint=hint)
+    if not path.parent.is_dir():
+        raise SettingsError(f"{subject} should lie in a directory that exists, but got '{url}'", hint=f"make {path.parent} first")

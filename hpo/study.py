@@ -1,0 +1,324 @@
+"""The ledger: opens or resumes the Optuna study, hands out slots, takes their results, says when to stop.
+
+Sole owner of the study in the storage. A trial enters it whole, RUNNING with its params, in one transaction; what a dead driver
+left RUNNING is adopted: the same slot, with the same params, is scored again. Results are told in slot order.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import uuid
+import warnings
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import optuna
+import sqlalchemy
+from optuna.exceptions import StorageInternalError
+from optuna.storages import RDBStorage
+from optuna.trial import FrozenTrial, TrialState, create_trial
+
+from hpo.cross_validation import FoldResult
+from hpo.definition import StudyDefinition, digest_of
+from hpo.errors import IdentityError, LedgerError, NoCompletedTrialError, TooManyFailuresError
+from hpo.lock import hold_lock
+from hpo.mirror import Mirror
+from hpo.search_space import baseline, replay, suggest
+from hpo.selection import CONVERGED, DERIVED, FAILURE, SCORES, TRACEBACK
+from hpo.settings import hide_password, sqlite_path
+
+IDENTITY = "hpo.identity"
+"""Study attribute: uid, definition, data digest and versions; written once, in one transaction."""
+
+MIN_TRIALS_TO_JUDGE_FAILURES = 10
+
+Derive = Callable[[Mapping[str, Any]], dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Slot:
+    """A trial that is open: in the ledger, RUNNING.
+
+    Attributes:
+        number: The trial's number.
+        trial_id: The storage's own id of it.
+        params: Complete params, ready for a fit.
+    """
+
+    number: int
+    trial_id: int
+    params: dict[str, Any]
+
+
+class Ledger:
+    """An open study; made by :func:`open_ledger`.
+
+    Attributes:
+        uid: 32 hexadecimal digits, the study's own for ever.
+    """
+
+    def __init__(self, storage: RDBStorage, study_id: int, uid: str, definition: StudyDefinition, derive: Derive) -> None:
+        self.uid = uid
+        self._storage = storage
+        self._study_id = study_id
+        self._definition = definition
+        self._derive = derive
+        self._mirror = Mirror(definition.sampler, seed=definition.study.seed, concurrency=definition.study.concurrency)
+        self._told: list[tuple[TrialState, float | None, str | None]] = []
+        self._adopted: deque[Slot] = deque()
+        self._n_asked = 0
+        self._load()
+
+    @property
+    def n_told(self) -> int:
+        """How many trials are finished, whatever their state."""
+        return len(self._told)
+
+    def trials(self) -> list[FrozenTrial]:
+        """All trials as the storage has them, by number."""
+        with _translated(self._storage):
+            return self._storage.get_all_trials(self._study_id, deepcopy=False)
+
+    def next_slot(self, n_trials: int) -> Slot | None:
+        """The next slot to score: an adopted one, else a new one, else None when a stop rule holds.
+
+        Args:
+            n_trials: The study's total.
+        """
+        if self._adopted:
+            return self._adopted.popleft()
+        if self._n_asked >= n_trials or self._patience_is_over():
+            return None
+        number = self._n_asked
+        space = self._definition.search_space
+        trial = self._mirror.ask(number, fixed=baseline(space) if number == 0 else None)
+        chosen = suggest(space, trial)
+        slot = Slot(number, self._create(number, trial, chosen), self._derive(chosen))
+        self._n_asked += 1
+        return slot
+
+    def tell(self, slot: Slot, results: Sequence[FoldResult]) -> tuple[TrialState, float | None]:
+        """Finish a slot with the results of its folds; slots are told in order.
+
+        A result that is a failure, whichever fold gave it, makes the trial FAIL.
+
+        Returns:
+            The trial's state and value.
+
+        Raises:
+            TooManyFailuresError: With this one, more trials failed than ``max_failed`` allows.
+        """
+        failed = next((result for result in results if result.failure is not None), None)
+        with _translated(self._storage):
+            if failed is None:
+                state, value, reason = TrialState.COMPLETE, self._store_scores(slot, results), None
+            else:
+                state, value, reason = TrialState.FAIL, None, failed.failure
+                self._storage.set_trial_user_attr(slot.trial_id, FAILURE, reason)
+                if failed.traceback is not None:
+                    self._storage.set_trial_user_attr(slot.trial_id, TRACEBACK, failed.traceback)
+            self._storage.set_trial_state_values(slot.trial_id, state, None if value is None else [value])
+        self._remember(state, value, reason)
+        self._check_failures()
+        return state, value
+
+    def _store_scores(self, slot: Slot, results: Sequence[FoldResult]) -> float:
+        """Keep the fold scores with the trial; returns the mean of the judged one."""
+        scores = {name: [result.scores[name] for result in results] for name in results[0].scores}
+        judged = scores[self._definition.study.metric]
+        for step, score in enumerate(judged):
+            self._storage.set_trial_intermediate_value(slot.trial_id, step, score)
+        self._storage.set_trial_user_attr(slot.trial_id, SCORES, scores)
+        if not all(result.converged for result in results):
+            self._storage.set_trial_user_attr(slot.trial_id, CONVERGED, False)
+        return float(np.mean(judged))
+
+    def _load(self) -> None:
+        for trial in self.trials():
+            self._mirror.add(trial.params, trial.distributions)
+            self._n_asked += 1
+            if trial.state.is_finished():
+                self._remember(trial.state, trial.value, trial.user_attrs.get(FAILURE))
+            else:
+                params = self._derive(replay(self._definition.search_space, trial.params))
+                trial_id = self._storage.get_trial_id_from_study_id_trial_number(self._study_id, trial.number)
+                self._adopted.append(Slot(trial.number, trial_id, params))
+
+    def _create(self, number: int, trial: optuna.Trial, chosen: Mapping[str, Any]) -> int:
+        derived = {name: value for name, value in self._derive(chosen).items() if name not in trial.params}
+        template = create_trial(
+            state=TrialState.RUNNING, params=trial.params, distributions=trial.distributions, user_attrs={DERIVED: derived}
+        )
+        with _translated(self._storage):
+            trial_id = self._storage.create_new_trial(self._study_id, template)
+            found = self._storage.get_trial_number_from_id(trial_id)
+        if found != number:
+            raise LedgerError(
+                f"trial {number} was stored as number {found}: another program adds trials to this study",
+                hint="let one driver own the study, and start it again under another --name",
+            )
+        return trial_id
+
+    def _remember(self, state: TrialState, value: float | None, reason: str | None) -> None:
+        self._mirror.tell(state, value)
+        self._told.append((state, value, reason))
+
+    def _patience_is_over(self) -> bool:
+        """Whether the last ``patience`` trials that the next slot sees brought no better value."""
+        patience = self._definition.study.patience
+        if patience is None:
+            return False
+        seen = [value for _, value, _ in self._told[: max(0, self._n_asked - self._definition.study.concurrency + 1)]]
+        values = [value if value is not None else float("-inf") for value in seen]
+        return len(values) > patience and max(values[-patience:]) <= max(values[:-patience])
+
+    def _check_failures(self) -> None:
+        reasons = [reason or "no reason kept" for state, _, reason in self._told if state == TrialState.FAIL]
+        n_told = len(self._told)
+        if n_told < MIN_TRIALS_TO_JUDGE_FAILURES or len(reasons) <= self._definition.study.max_failed * n_told:
+            return
+        commonest = max(set(reasons), key=reasons.count)
+        raise TooManyFailuresError(
+            f"{len(reasons)} of {n_told} trials failed, more than max_failed = {self._definition.study.max_failed:g} allows;"
+            f" the commonest reason: {commonest}",
+            hint="mend what makes the fits fail and start again under another --name",
+        )
+
+
+@contextmanager
+def open_ledger(
+    storage_url: str, definition: StudyDefinition, data_digest: str, versions: Mapping[str, str], derive: Derive
+) -> Iterator[Ledger]:
+    """Lock, create or resume the study; the lock is held for the length of the ``with`` block.
+
+    Args:
+        storage_url: SQLAlchemy URL.
+        definition: What is searched.
+        data_digest: Stands for the data in the study's identity.
+        versions: Package name to version, kept with the study.
+        derive: Completes chosen params.
+
+    Raises:
+        StudyLockedError: Another driver has the study.
+        IdentityError: The study was begun with another definition or other data.
+        LedgerError: The storage cannot be opened.
+    """
+    path = sqlite_path(storage_url)
+    with ExitStack() as stack:
+        stack.enter_context(_quiet_optuna())
+        if path is not None:
+            lock = path.with_name(f".{path.name}.{definition.name}.lock")
+            stack.enter_context(hold_lock(lock, subject=f"study '{definition.name}'"))
+        storage = open_storage(storage_url)
+        stack.callback(storage.engine.dispose)
+        with _translated(storage):
+            uid = _open_study(storage, definition, data_digest, versions)
+            study_id = storage.get_study_id_from_name(definition.name)
+        yield Ledger(storage, study_id, uid, definition, derive)
+
+
+def open_storage(url: str) -> RDBStorage:
+    """The Optuna storage behind a URL; an SQLite file is put in WAL mode, where readers and the writer do not wait for each other.
+
+    Raises:
+        LedgerError: It cannot be opened.
+    """
+    path = sqlite_path(url)
+    connect_args: dict[str, Any] = {}
+    with ExitStack() as stack, _translated(url):
+        if path is not None:
+            # Two starters on a new file would both create the tables.
+            stack.enter_context(hold_lock(path.with_name(f".{path.name}.lock"), wait=True))
+            with sqlite3.connect(path, timeout=60) as connection:
+                connection.execute("PRAGMA journal_mode = WAL")
+            connection.close()
+            connect_args = {"timeout": 60}
+        storage = RDBStorage(url, engine_kwargs={"connect_args": connect_args})
+        if path is not None:
+            sqlalchemy.event.listen(storage.engine, "connect", _relax_synchronous)
+            storage.engine.dispose()
+        return storage
+
+
+def _relax_synchronous(connection: Any, _: Any) -> None:
+    """In WAL mode a commit that is not yet on disk is lost by a power cut, never by a killed process, and never torn."""
+    connection.execute("PRAGMA synchronous = NORMAL")
+
+
+def _open_study(storage: RDBStorage, definition: StudyDefinition, data_digest: str, versions: Mapping[str, str]) -> str:
+    study = optuna.create_study(storage=storage, study_name=definition.name, direction="maximize", load_if_exists=True)
+    identity = definition.identity()
+    known = study.user_attrs.get(IDENTITY)
+    if known is None:
+        if study.get_trials(deepcopy=False):
+            raise IdentityError(
+                f"study '{definition.name}' exists in this storage and was not made by hpo", hint="choose another --name"
+            )
+        uid = uuid.uuid4().hex
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            study.set_metric_names([definition.study.metric])
+        study.set_user_attr(IDENTITY, {"uid": uid, "definition": identity, "data_digest": data_digest, "versions": dict(versions)})
+        return uid
+    changes = _changes(known["definition"], identity)
+    if known["data_digest"] != data_digest:
+        changes.append(f"data {known['data_digest'][:8]} -> {data_digest[:8]}")
+    if changes:
+        raise IdentityError(
+            f"study '{definition.name}' was begun with another definition: {', '.join(changes)}",
+            hint="undo the change, or start another study with --name",
+        )
+    return str(known["uid"])
+
+
+def _changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    if digest_of(old) == digest_of(new):
+        return []
+    missing = object()
+    return [
+        f"{key} {_shown(old.get(key, missing), missing)} -> {_shown(new.get(key, missing), missing)}"
+        for key in sorted({*old, *new})
+        if old.get(key, missing) != new.get(key, missing)
+    ]
+
+
+def _shown(value: Any, missing: object) -> str:
+    return "absent" if value is missing else f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def no_completed_trial(trials: Sequence[FrozenTrial]) -> NoCompletedTrialError:
+    """The error for a study that has nothing to choose from, with the last reason."""
+    reasons = [trial.user_attrs[FAILURE] for trial in trials if FAILURE in trial.user_attrs]
+    return NoCompletedTrialError(
+        f"none of {len(trials)} trials completed" + (f"; the last reason: {reasons[-1]}" if reasons else ""),
+        hint="raise --trials or --timeout, or mend the definition",
+    )
+
+
+@contextmanager
+def _translated(storage: RDBStorage | str) -> Iterator[None]:
+    """Errors of Optuna, SQLAlchemy and SQLite as one of ours, without passwords."""
+    try:
+        yield
+    except (StorageInternalError, sqlalchemy.exc.SQLAlchemyError, sqlite3.Error, RuntimeError, ImportError) as error:
+        url = storage if isinstance(storage, str) else storage.url
+        cause = str(error.__cause__ or error).strip().splitlines()
+        raise LedgerError(
+            f"the storage {hide_password(url)} failed: {cause[0] if cause else type(error).__name__}",
+            hint="check that it is there, writable and not full; nothing that was finished is lost",
+        ) from error
+
+
+@contextmanager
+def _quiet_optuna() -> Iterator[None]:
+    """Optuna logs every study it makes, the mirror too; what a person wants to know the progress says."""
+    before = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    try:
+        yield
+    finally:
+        optuna.logging.set_verbosity(before)

@@ -1,0 +1,83 @@
+"""Every metric, tag, artifact and run name that MLflow shows."""
+
+from __future__ import annotations
+
+# Tags of ours; "mlflow." ones are MLflow's own and steer its pages.
+KEY = "hpo.key"
+STUDY_UID = "hpo.study"
+DATA_DIGEST = "hpo.data_digest"
+DEFINITION_DIGEST = "hpo.definition_digest"
+FAILURE = "hpo.failure"
+CONVERGED = "hpo.converged"
+BEST_TRIAL = "hpo.best_trial"
+MODEL_URI = "hpo.model_uri"
+SUPERSEDED_BY = "hpo.superseded_by"
+TRIAL_STATE = "optuna.state"
+STUDY_NAME = "optuna.study_name"
+PARENT_RUN_ID = "mlflow.parentRunId"
+RUN_NAME = "mlflow.runName"
+RUN_NOTE = "mlflow.note.content"
+SOURCE_NAME = "mlflow.source.name"
+DATASET_CONTEXT = "mlflow.data.context"
+EXPERIMENT_KIND = "mlflow.experimentKind"
+MODEL_TRAINING = "custom_model_development"
+
+# Metrics that are no scores.
+TRIAL_NUMBER = "trial_number"
+N_TRIALS = "n_trials"
+
+# Artifacts.
+TRACEBACK_FILE = "failure/traceback.txt"
+DEFINITION_FILE = "study/definition.json"
+SPACE_FILE = "study/search_space.json"
+MODEL_NAME = "model"
+
+
+def cv_metric(scorer: str) -> str:
+    """Fold scores: one value a fold, the fold being the step."""
+    return f"cv_{scorer}"
+
+
+def cv_mean(scorer: str) -> str:
+    """The mean over the folds."""
+    return f"cv_{scorer}_mean"
+
+
+def cv_std(scorer: str) -> str:
+    """The standard deviation over the folds."""
+    return f"cv_{scorer}_std"
+
+
+def intermediate(metric: str) -> str:
+    """What a trial of another objective reported on its way, by its own steps."""
+    return f"{metric}_intermediate"
+
+
+def best_so_far(scorer: str) -> str:
+    """On the parent run: the best mean up to a trial, the trial's number being the step."""
+    return f"best_cv_{scorer}_mean"
+
+
+def holdout_metric(scorer: str) -> str:
+    """A score on the hold-out."""
+    return f"test_{scorer}"
+
+
+def version_tag(package: str) -> str:
+    """The tag with the version of a package, the interpreter or the BLAS kernel."""
+    return f"hpo.version.{package}"
+
+
+def trial_key(study_uid: str, number: int) -> str:
+    """The idempotency key of a child run: hexadecimal digits, a slash and a number, so that no filter needs a quote."""
+    return f"{study_uid}/{number}"
+
+
+def number_of(key: str) -> int:
+    """The trial's number in a key of :func:`trial_key`."""
+    return int(key.rpartition("/")[2])
+
+
+def trial_run_name(number: int) -> str:
+    """A name that sorts as text in the order of the numbers."""
+    return f"trial-{number:04d}"

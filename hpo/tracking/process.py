@@ -1,0 +1,127 @@
+"""The follower in a process of its own, and the driver's end of the connection to it.
+
+MLflow's import, its schema and its runs take as much processor time as a whole search; beside it, in another process, they cost
+the search nothing. A plain subprocess is used rather than ``multiprocessing``, which would run the user's main module again.
+This module imports nothing heavy: the process is started before the driver's own imports, so that the two overlap.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import threading
+import time
+import warnings
+from multiprocessing import Pipe
+from multiprocessing.connection import Connection
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from hpo.tracking.records import ModelRecord, RunStatus, StudyRecord, TrackingState
+
+if TYPE_CHECKING:
+    from hpo.tracking.follower import Follower
+
+POLL_SECONDS = 0.1
+"""How long a finished trial waits, at the most, before its run is written."""
+
+HANG_SECONDS = 20.0
+"""How much longer than agreed the driver waits for an answer: the length of a call that hangs, twice."""
+
+_ENVIRONMENT = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    # MLflow's own retries take minutes and repeat creates whose answer was lost; the follower has retries of its own.
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
+    "MLFLOW_ENABLE_ASYNC_LOGGING": "false",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "OPENBLAS_NUM_THREADS": "1",
+}
+
+
+class TrackingProcess:
+    """A follower that runs beside the driver; use it in a ``with`` block, whose end ends the process."""
+
+    def __init__(self) -> None:
+        self._connection, theirs = Pipe()
+        command = [sys.executable, "-m", "hpo.tracking.process", str(theirs.fileno()), str(os.getpid())]
+        self._process = subprocess.Popen(
+            command,
+            pass_fds=[theirs.fileno()],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            env={**os.environ, **_ENVIRONMENT},
+        )
+        theirs.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._connection.close()
+        self._process.kill()
+        self._process.wait()
+
+    def open(self, storage_url: str, tracking_uri: str, study: StudyRecord) -> None:
+        """Begin to follow a study; returns at once."""
+        self._send("open", storage_url, tracking_uri, study)
+
+    def finish(self, model: ModelRecord | None, status: RunStatus, wait_seconds: float) -> TrackingState:
+        """Wait until everything is written, or nothing got through for so many seconds."""
+        try:
+            self._send("finish", model, status, wait_seconds)
+            if not self._connection.poll(wait_seconds + HANG_SECONDS):
+                return TrackingState(problem="the tracking process does not answer")
+            reply: TrackingState = pickle.loads(self._connection.recv_bytes())
+        except (EOFError, OSError):
+            return TrackingState(problem=f"the tracking process ended with exit code {self._process.wait()}")
+        return reply
+
+    def _send(self, *request: Any) -> None:
+        self._connection.send_bytes(pickle.dumps(request))
+
+
+def main(descriptor: int, driver_pid: int) -> None:
+    """Follow until the driver hangs up or dies."""
+    # The driver decides when to end: a Ctrl-C reaches the whole process group, and what was finished is to be written first.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    threading.Thread(target=_end_with, args=(driver_pid,), daemon=True).start()
+    warnings.simplefilter("ignore")
+    logging.disable(logging.ERROR)
+    try:
+        _serve(Connection(descriptor))
+    except (EOFError, ConnectionError):
+        os._exit(0)
+
+
+def _end_with(driver_pid: int) -> None:
+    while os.getppid() == driver_pid:
+        time.sleep(0.5)
+    os._exit(1)
+
+
+def _serve(connection: Connection) -> None:
+    from hpo.tracking.follower import follow_ledger, warm_up
+
+    follower: Follower | None = None
+    while True:
+        while not connection.poll(None if follower is None else POLL_SECONDS):
+            assert follower is not None
+            follower.follow()
+        method, *arguments = pickle.loads(connection.recv_bytes())
+        if method == "open":
+            follower = follow_ledger(*arguments)
+            follower.follow()
+            warm_up()
+        else:
+            assert follower is not None
+            connection.send_bytes(pickle.dumps(follower.finish(*arguments)))
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), int(sys.argv[2]))

@@ -1,0 +1,149 @@
+"""From the ledger's trials to MLflow's runs: FrozenTrial to TrialRecord, and what keeps the two the same.
+
+Nothing is marked in the ledger: MLflow is asked once, at the start, what it holds; from then on the projection knows what it
+wrote itself. After an error it does not know, and looks for a run before it creates one.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+from optuna.trial import FrozenTrial, TrialState
+
+from hpo.selection import CONVERGED, DERIVED, FAILURE, SCORES, TRACEBACK, fold_scores, mean_and_std
+from hpo.tracking import names
+from hpo.tracking.records import MetricPoint, RunStatus, StudyRecord, TrialRecord
+from hpo.tracking.writer import MlflowWriter
+
+STATUS_OF: Mapping[TrialState, RunStatus] = {
+    TrialState.COMPLETE: "FINISHED",
+    TrialState.PRUNED: "KILLED",
+    TrialState.FAIL: "FAILED",
+}
+
+_OWN_ATTRIBUTES = frozenset({SCORES, CONVERGED, DERIVED, FAILURE, TRACEBACK})
+
+
+class Projection:
+    """Keeps the runs of one study equal to its finished trials.
+
+    Attributes:
+        run_ids: Trial number to the id of its finished run.
+    """
+
+    def __init__(self, writer: MlflowWriter, study: StudyRecord) -> None:
+        self._writer = writer
+        self._study = study
+        self._unfinished: dict[int, str] = {}
+        self._in_doubt: set[int] = set()
+        self._next_point = 0
+        self.run_ids: dict[int, str] = {}
+
+    def reconcile(self) -> None:
+        """Open the study in MLflow and learn what is there.
+
+        Raises:
+            TrackingError: MLflow refuses or is away.
+        """
+        self._writer.open()
+        self.run_ids, self._unfinished = self._writer.find_trials()
+
+    def catch_up(self, trials: Sequence[FrozenTrial]) -> None:
+        """Write what is missing, in the order of the numbers.
+
+        Args:
+            trials: All of the study's trials, by number.
+
+        Raises:
+            TrackingError: MLflow refuses or is away; what was written stays, and the next call goes on.
+        """
+        for trial in trials:
+            if trial.state.is_finished() and trial.number not in self.run_ids:
+                self._write(make_record(trial, self._study))
+        if self._writer.parent_is_open:
+            points = self._best_so_far(trials)
+            if points:
+                self._writer.write_parent_metrics(points)
+                self._next_point = points[-1].step + 1
+
+    def count_behind(self, trials: Sequence[FrozenTrial]) -> int:
+        """How many finished trials have no finished run."""
+        return sum(1 for trial in trials if trial.state.is_finished() and trial.number not in self.run_ids)
+
+    def _write(self, record: TrialRecord) -> None:
+        """Write one run; an attempt whose answer was lost may have made it, so the next one looks for it first."""
+        number = record.number
+        run_id = self._unfinished.get(number)
+        if run_id is None and number in self._in_doubt:
+            run_id = self._writer.find_trial(record.key)
+        self._in_doubt.add(number)
+        self.run_ids[number] = self._writer.write_trial(record, run_id)
+        self._in_doubt.discard(number)
+
+    def _best_so_far(self, trials: Sequence[FrozenTrial]) -> list[MetricPoint]:
+        points, best, name = [], -math.inf, names.best_so_far(self._study.metric)
+        for trial in trials:
+            if trial.state == TrialState.COMPLETE and len(trial.values) == 1:
+                best = max(best, trial.values[0])
+                if trial.number >= self._next_point:
+                    points.append(MetricPoint(name, best, _milliseconds(trial.datetime_complete), trial.number))
+        return points
+
+
+def make_record(trial: FrozenTrial, study: StudyRecord) -> TrialRecord:
+    """A finished trial as a child run says it.
+
+    A trial of ``hpo`` has its judgement in attributes of known names; those of any other study become tags, and its
+    intermediate values steps of a metric.
+    """
+    start = _milliseconds(trial.datetime_start)
+    metrics, steps = _ours(trial) if SCORES in trial.user_attrs else _plain(trial, study.metric)
+    params = {**trial.params, **trial.user_attrs.get(DERIVED, {})}
+    return TrialRecord(
+        key=names.trial_key(study.uid, trial.number),
+        number=trial.number,
+        status=STATUS_OF[trial.state],
+        start_time_ms=start,
+        end_time_ms=max(start, _milliseconds(trial.datetime_complete)),
+        params={name: str(value) for name, value in params.items()},
+        metrics={names.TRIAL_NUMBER: float(trial.number), **metrics},
+        steps=steps,
+        tags=_tags(trial, study),
+        traceback=trial.user_attrs.get(TRACEBACK),
+    )
+
+
+def _ours(trial: FrozenTrial) -> tuple[dict[str, float], dict[str, dict[int, float]]]:
+    """Metrics, and metrics by fold, of a trial that was scored here."""
+    metrics, steps = {}, {}
+    for scorer, scores in fold_scores(trial).items():
+        metrics[names.cv_mean(scorer)], metrics[names.cv_std(scorer)] = mean_and_std(scores)
+        steps[names.cv_metric(scorer)] = dict(enumerate(scores))
+    return metrics, steps
+
+
+def _plain(trial: FrozenTrial, metric: str) -> tuple[dict[str, float], dict[str, dict[int, float]]]:
+    """Metrics, and intermediate values by step, of a trial of any study."""
+    values = trial.values or []
+    value_names = [metric] if len(values) == 1 else [f"{metric}_{i}" for i in range(len(values))]
+    steps = {names.intermediate(metric): dict(trial.intermediate_values)} if trial.intermediate_values else {}
+    return dict(zip(value_names, values, strict=True)), steps
+
+
+def _tags(trial: FrozenTrial, study: StudyRecord) -> dict[str, str]:
+    tags = {name: str(value) for name, value in trial.user_attrs.items() if name not in _OWN_ATTRIBUTES}
+    tags[names.TRIAL_STATE] = trial.state.name
+    if SCORES in trial.user_attrs:
+        tags[names.CONVERGED] = str(trial.user_attrs.get(CONVERGED, True)).lower()
+    if FAILURE in trial.user_attrs:
+        tags[names.FAILURE] = str(trial.user_attrs[FAILURE])
+    if names.DATA_DIGEST in study.tags:
+        tags[names.DATA_DIGEST] = study.tags[names.DATA_DIGEST]
+    return tags
+
+
+def _milliseconds(moment: datetime | None) -> int:
+    """Optuna's naive local time as milliseconds since 1970, UTC."""
+    return round(moment.timestamp() * 1000) if moment is not None else 0

@@ -1,0 +1,151 @@
+"""What is to stand in MLflow, as frozen values that know neither Optuna nor MLflow.
+
+Everything is already in the form that is logged: the writer adds how, not what.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+RunStatus = Literal["FINISHED", "KILLED", "FAILED"]
+
+
+@dataclass(frozen=True)
+class TrialRecord:
+    """One child run.
+
+    Attributes:
+        key: The idempotency key, unique for ever.
+        number: The trial's number.
+        status: COMPLETE is FINISHED, PRUNED is KILLED, FAIL is FAILED.
+        start_time_ms: Milliseconds since 1970, UTC.
+        end_time_ms: The same; never before the start.
+        params: As text.
+        metrics: Name to value.
+        steps: Name to one value a step, from step 0.
+        tags: Name to text.
+        traceback: Of a trial whose fit raised, or None.
+    """
+
+    key: str
+    number: int
+    status: RunStatus
+    start_time_ms: int
+    end_time_ms: int
+    params: dict[str, str] = field(default_factory=dict)
+    metrics: dict[str, float] = field(default_factory=dict)
+    steps: dict[str, dict[int, float]] = field(default_factory=dict)
+    tags: dict[str, str] = field(default_factory=dict)
+    traceback: str | None = None
+
+
+@dataclass(frozen=True)
+class MetricPoint:
+    """One value of a metric of the parent run.
+
+    Attributes:
+        name: The metric's.
+        value: Its value.
+        time_ms: Milliseconds since 1970, UTC.
+        step: The trial's number.
+    """
+
+    name: str
+    value: float
+    time_ms: int
+    step: int
+
+
+@dataclass(frozen=True)
+class DatasetRecord:
+    """The table that a study was trained on.
+
+    Attributes:
+        name: As shown.
+        digest: At most 36 characters.
+        source: Where it came from.
+        columns: Column name to MLflow's type name.
+        n_rows: Training rows.
+    """
+
+    name: str
+    digest: str
+    source: str
+    columns: dict[str, str]
+    n_rows: int
+
+
+@dataclass(frozen=True)
+class StudyRecord:
+    """One parent run.
+
+    Attributes:
+        uid: 32 hexadecimal digits, the study's own for ever.
+        name: The study's name.
+        metric: The name of the judged score.
+        experiment: The experiment's name; by default the study's.
+        params: As text.
+        tags: Name to text.
+        texts: Artifact path to its content.
+        dataset: The table, or None where it is unknown.
+    """
+
+    uid: str
+    name: str
+    metric: str
+    experiment: str | None = None
+    params: dict[str, str] = field(default_factory=dict)
+    tags: dict[str, str] = field(default_factory=dict)
+    texts: dict[str, str] = field(default_factory=dict)
+    dataset: DatasetRecord | None = None
+
+
+@dataclass(frozen=True)
+class ModelRecord:
+    """The final model and what is known of it.
+
+    Attributes:
+        key: Names study and trial: a model is logged once a key.
+        trial_number: The trial it was refitted from.
+        model: A fitted scikit-learn estimator.
+        input_example: DataFrame, a few training rows.
+        expected: What the model predicts for them: the loaded model must say the same.
+        metrics: Hold-out scores.
+        params: As text.
+        time_ms: When its trial ended, milliseconds since 1970, UTC.
+        requirements: Pinned packages that serving needs.
+        register: Name of the registered model that gets a version, or None.
+    """
+
+    key: str
+    trial_number: int
+    model: Any
+    input_example: Any
+    expected: Any
+    metrics: dict[str, float]
+    params: dict[str, str]
+    time_ms: int
+    requirements: tuple[str, ...]
+    register: str | None = None
+
+
+@dataclass(frozen=True)
+class TrackingState:
+    """What the tracking store holds of a study.
+
+    Attributes:
+        experiment_id: The experiment's, or None while unknown.
+        parent_run_id: The parent run's, or None while unknown.
+        run_ids: Trial number to child run.
+        n_behind: Finished trials that have no finished run yet.
+        model_uri: ``models:/...`` of the current final model, or None.
+        problem: Why the store is behind, one line, or None.
+    """
+
+    experiment_id: str | None = None
+    parent_run_id: str | None = None
+    run_ids: dict[int, str] = field(default_factory=dict)
+    n_behind: int = 0
+    model_uri: str | None = None
+    problem: str | None = None

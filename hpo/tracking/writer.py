@@ -1,0 +1,323 @@
+"""The only module that talks to MLflow: it writes records, and writing one again adds nothing.
+
+A child run is created with its key, gets one batch, then is terminated: a run that is not terminated is not there yet. The final
+model is the same: it counts from the moment its status is READY. The client API is used throughout, since the fluent one keeps
+its active run in the thread.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import numpy as np
+from mlflow import MlflowClient
+from mlflow.entities import (
+    Dataset,
+    DatasetInput,
+    InputTag,
+    LoggedModel,
+    LoggedModelOutput,
+    LoggedModelStatus,
+    Metric,
+    Param,
+    Run,
+    RunTag,
+)
+from mlflow.exceptions import MlflowException
+
+from hpo.errors import TrackingError
+from hpo.tracking import names
+from hpo.tracking.records import DatasetRecord, MetricPoint, ModelRecord, StudyRecord, TrialRecord
+
+_PAGE = 1000
+_PARAM_LENGTH = 6000
+_TAG_LENGTH = 8000
+
+
+class MlflowWriter:
+    """One study's runs in one tracking store.
+
+    Args:
+        tracking_uri: MLflow's.
+        study: What the parent run says.
+
+    Raises:
+        TrackingError: From every method, where MLflow refuses or is away.
+    """
+
+    def __init__(self, tracking_uri: str, study: StudyRecord) -> None:
+        self._study = study
+        self._tracking_uri = tracking_uri
+        self._client = MlflowClient(tracking_uri)
+        self.experiment_id = ""
+        self.parent_run_id = ""
+        self.parent_is_open = False
+
+    def open(self) -> None:
+        """Find or make the experiment and the parent run; one that was left unfinished is described again."""
+        with _translated():
+            self.experiment_id = self._find_or_create_experiment()
+            parents = self._search(names.KEY, self._study.uid)
+            if parents:
+                self.parent_run_id = parents[0].info.run_id
+                if parents[0].info.status == "RUNNING":
+                    self._describe_parent()
+            else:
+                tags = {names.KEY: self._study.uid, names.STUDY_UID: self._study.uid, names.SOURCE_NAME: "hpo"}
+                run = self._client.create_run(self.experiment_id, run_name=self._study.name, tags=tags)
+                self.parent_run_id = run.info.run_id
+                self._describe_parent()
+
+    def find_trials(self) -> tuple[dict[int, str], dict[int, str]]:
+        """Ask MLflow what it holds, and put it right: of runs with one key the finished, then the earliest one stays.
+
+        Returns:
+            Trial number to run id of every finished child run, and the same of every unfinished one.
+        """
+        with _translated():
+            found: dict[str, list[Run]] = {}
+            for run in self._search(names.STUDY_UID, self._study.uid):
+                if run.info.run_id != self.parent_run_id:
+                    found.setdefault(run.data.tags[names.KEY], []).append(run)
+            finished: dict[int, str] = {}
+            unfinished: dict[int, str] = {}
+            for key, runs in found.items():
+                runs.sort(key=lambda run: (run.info.status == "RUNNING", run.info.start_time, run.info.run_id))
+                for duplicate in runs[1:]:
+                    self._client.delete_run(duplicate.info.run_id)
+                home = unfinished if runs[0].info.status == "RUNNING" else finished
+                home[names.number_of(key)] = runs[0].info.run_id
+            return finished, unfinished
+
+    def find_trial(self, key: str) -> str | None:
+        """The id of the run with this key, or None."""
+        with _translated():
+            return next((run.info.run_id for run in self._search(names.KEY, key)), None)
+
+    def write_trial(self, record: TrialRecord, run_id: str | None) -> str:
+        """Create, fill and terminate a child run.
+
+        Args:
+            record: What it says.
+            run_id: A run with this key that an earlier attempt left behind, or None to create one.
+
+        Returns:
+            The run's id.
+        """
+        with _translated():
+            self._reopen_parent()
+            if run_id is None:
+                run_id = self._create_child(record)
+            metrics = [Metric(name, value, record.end_time_ms, 0) for name, value in record.metrics.items()]
+            for name, steps in record.steps.items():
+                metrics.extend(Metric(name, value, record.end_time_ms, step) for step, value in steps.items())
+            self._client.log_batch(run_id, metrics=metrics, params=_params(record.params), tags=_tags(record.tags))
+            if record.traceback is not None:
+                self._client.log_text(run_id, record.traceback, names.TRACEBACK_FILE)
+            self._client.set_terminated(run_id, status=record.status, end_time=record.end_time_ms)
+            return run_id
+
+    def write_parent_metrics(self, points: Iterable[MetricPoint]) -> None:
+        """Log metrics on the parent run."""
+        batch = [Metric(point.name, point.value, point.time_ms, point.step) for point in points]
+        with _translated():
+            for start in range(0, len(batch), _PAGE):
+                self._client.log_batch(self.parent_run_id, metrics=batch[start : start + _PAGE])
+
+    def write_model(self, record: ModelRecord) -> str:
+        """Log the final model once; what is there already under its key is left as it is.
+
+        Args:
+            record: The fitted model and what is known of it.
+
+        Returns:
+            The model's URI.
+        """
+        with _translated():
+            of_study = self._find_models()
+            ready = [model for model in of_study if model.status == LoggedModelStatus.READY]
+            current = next((model for model in ready if model.tags[names.KEY] == record.key), None)
+            if current is None:
+                self._reopen_parent()
+                for model in of_study:
+                    if model.status != LoggedModelStatus.READY and model.tags[names.KEY] == record.key:
+                        self._client.delete_logged_model(model.model_id)
+                current = self._log_model(record)
+            for model in ready:
+                if model.model_id != current.model_id and names.SUPERSEDED_BY not in model.tags:
+                    self._client.set_logged_model_tags(model.model_id, {names.SUPERSEDED_BY: current.model_id})
+            uri = f"models:/{current.model_id}"
+            if record.register is not None:
+                self._register(record.register, current, uri)
+            return uri
+
+    def close(self, status: str, end_time_ms: int) -> None:
+        """Terminate the parent run, if anything was written to it.
+
+        Args:
+            status: FINISHED, KILLED or FAILED.
+            end_time_ms: Milliseconds since 1970.
+        """
+        if self.parent_is_open:
+            with _translated():
+                self._client.set_terminated(self.parent_run_id, status=status, end_time=end_time_ms)
+            self.parent_is_open = False
+
+    def _create_child(self, record: TrialRecord) -> str:
+        run = self._client.create_run(
+            self.experiment_id,
+            start_time=record.start_time_ms,
+            run_name=names.trial_run_name(record.number),
+            tags={
+                names.KEY: record.key,
+                names.STUDY_UID: self._study.uid,
+                names.PARENT_RUN_ID: self.parent_run_id,
+                names.SOURCE_NAME: "hpo",
+            },
+        )
+        return str(run.info.run_id)
+
+    def _find_or_create_experiment(self) -> str:
+        name = self._study.experiment or self._study.name
+        experiment = self._client.get_experiment_by_name(name)
+        if experiment is None:
+            return str(self._client.create_experiment(name, tags={names.EXPERIMENT_KIND: names.MODEL_TRAINING}))
+        if experiment.lifecycle_stage == "deleted":
+            raise TrackingError(
+                f"the MLflow experiment '{name}' is in the trash",
+                hint=f"mlflow experiments restore --experiment-id {experiment.experiment_id}, or choose another --name",
+            )
+        return str(experiment.experiment_id)
+
+    def _describe_parent(self) -> None:
+        study = self._study
+        self.parent_is_open = True
+        self._client.log_batch(self.parent_run_id, params=_params(study.params), tags=_tags(study.tags))
+        if study.dataset is not None:
+            self._client.log_inputs(self.parent_run_id, datasets=[_dataset_input(study.dataset)])
+        for path, text in study.texts.items():
+            self._client.log_text(self.parent_run_id, text, path)
+
+    def _reopen_parent(self) -> None:
+        if not self.parent_is_open:
+            self._client.update_run(self.parent_run_id, status="RUNNING")
+            self._describe_parent()
+
+    def _search(self, tag: str, value: str) -> list[Run]:
+        runs: list[Run] = []
+        token = None
+        while True:
+            page = self._client.search_runs(
+                [self.experiment_id],
+                f"tags.`{tag}` = '{value}'",
+                max_results=_PAGE,
+                order_by=["start_time", "run_id"],
+                page_token=token,
+            )
+            runs.extend(page)
+            token = page.token
+            if not token:
+                return runs
+
+    def _find_models(self) -> list[LoggedModel]:
+        return list(
+            self._client.search_logged_models([self.experiment_id], filter_string=f"tags.`{names.STUDY_UID}` = '{self._study.uid}'")
+        )
+
+    def _log_model(self, record: ModelRecord) -> LoggedModel:
+        model = self._client.create_logged_model(
+            self.experiment_id,
+            name=names.MODEL_NAME,
+            source_run_id=self.parent_run_id,
+            model_type="classifier",
+            params=record.params,
+            tags={names.KEY: record.key, names.STUDY_UID: self._study.uid, names.BEST_TRIAL: str(record.trial_number)},
+        )
+        with tempfile.TemporaryDirectory(prefix="hpo-") as directory:
+            saved, loaded = Path(directory, "saved"), Path(directory, "loaded")
+            _save_model(record, saved, model, self.parent_run_id)
+            self._client.log_model_artifacts(model.model_id, str(saved))
+            loaded.mkdir()
+            copy = mlflow.artifacts.download_artifacts(
+                artifact_uri=model.artifact_location, dst_path=str(loaded), tracking_uri=self._tracking_uri
+            )
+            _check_same_predictions(copy, record)
+        self._client.log_outputs(self.parent_run_id, [LoggedModelOutput(model.model_id, step=0)])
+        dataset = self._study.dataset
+        about = {"dataset_name": dataset.name, "dataset_digest": dataset.digest} if dataset else {}
+        self._client.log_batch(
+            self.parent_run_id,
+            metrics=[
+                Metric(name, value, record.time_ms, record.trial_number, model_id=model.model_id, **about)
+                for name, value in record.metrics.items()
+            ],
+            tags=_tags({names.BEST_TRIAL: str(record.trial_number), names.MODEL_URI: f"models:/{model.model_id}"}),
+        )
+        return self._client.finalize_logged_model(model.model_id, LoggedModelStatus.READY)
+
+    def _register(self, name: str, model: LoggedModel, uri: str) -> None:
+        try:
+            self._client.create_registered_model(name)
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise
+        versions = self._client.search_model_versions(f"name = '{name}'")
+        if not any(version.source == uri for version in versions):
+            self._client.create_model_version(name, source=uri, run_id=self.parent_run_id, model_id=model.model_id)
+
+
+def _save_model(record: ModelRecord, path: Path, model: LoggedModel, run_id: str) -> None:
+    mlflow.sklearn.save_model(
+        record.model,
+        path=str(path),
+        mlflow_model=mlflow.models.Model(run_id=run_id, model_id=model.model_id, artifact_path=model.artifact_location),
+        serialization_format="skops",
+        signature=mlflow.models.infer_signature(record.input_example, record.expected),
+        input_example=record.input_example,
+        pip_requirements=list(record.requirements),
+    )
+
+
+def _check_same_predictions(path: str, record: ModelRecord) -> None:
+    predicted = mlflow.pyfunc.load_model(path).predict(record.input_example)
+    if not np.array_equal(predicted, record.expected):
+        raise TrackingError(
+            "the logged model, loaded back, predicts something else than the fitted one", hint="report this as a bug"
+        )
+
+
+def _dataset_input(record: DatasetRecord) -> DatasetInput:
+    columns = [{"type": kind, "name": name, "required": True} for name, kind in record.columns.items()]
+    dataset = Dataset(
+        name=record.name,
+        digest=record.digest,
+        source_type="local",
+        source=json.dumps({"uri": record.source}),
+        schema=json.dumps({"mlflow_colspec": columns}),
+        profile=json.dumps({"num_rows": record.n_rows, "num_elements": record.n_rows * len(columns)}),
+    )
+    return DatasetInput(dataset, tags=[InputTag(names.DATASET_CONTEXT, "training")])
+
+
+def _params(params: Mapping[str, str]) -> list[Param]:
+    return [Param(name, value[:_PARAM_LENGTH]) for name, value in params.items()]
+
+
+def _tags(tags: Mapping[str, str]) -> list[RunTag]:
+    return [RunTag(name, value[:_TAG_LENGTH]) for name, value in tags.items()]
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    """What MLflow and the file system raise, as one of ours."""
+    try:
+        yield
+    except (MlflowException, OSError) as error:
+        lines: list[Any] = str(error).strip().splitlines()
+        raise TrackingError(f"MLflow: {lines[0] if lines else type(error).__name__}") from error
