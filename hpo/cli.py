@@ -129,7 +129,7 @@ def _run(options: argparse.Namespace) -> int:
     # Started before the imports below, so that its own overlap with them.
     from hpo.tracking.process import TrackingProcess
 
-    with TrackingProcess() as tracking:
+    with _SignalFlag() as stop_signal, TrackingProcess() as tracking:
         from hpo.definition import load_definition
 
         overrides = {key: getattr(options, flag) for flag, key in _OVERRIDES.items() if getattr(options, flag) is not None}
@@ -137,7 +137,7 @@ def _run(options: argparse.Namespace) -> int:
 
         from hpo.job import run_study
 
-        with _SignalFlag() as stop_signal, _make_progress(options) as progress:
+        with _make_progress(options) as progress:
             result = run_study(definition, settings, progress=progress, stop_signal=stop_signal, tracking=tracking)
     total = time.perf_counter() - started
     if options.json:

@@ -8,6 +8,7 @@ project: whatever a fit raises becomes the trial's failure, with its reason.
 from __future__ import annotations
 
 import difflib
+import re
 import traceback
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
@@ -104,21 +105,27 @@ def resolve_metrics(metric: str, extra: Iterable[str]) -> tuple[str, ...]:
 
 
 def check_metrics(metrics: Sequence[str], fold: Fold) -> None:
-    """Score one cheap constant-like model, so that a metric that does not fit the data ends the run before trial 0.
+    """Score a constant model, so that a metric that does not fit the data ends the run before trial 0.
 
     Raises:
         DefinitionError: A scorer cannot judge these classes (a binary scorer on three classes, a regression scorer).
     """
     model = DummyClassifier(strategy="prior").fit(fold.X_train, fold.y_train)
     for name in metrics:
+        if _JUDGES_NUMBERS.search(name):
+            raise _unfit_metric(name, "it judges numbers, not classes")
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             try:
                 score = get_scorer(name)(model, fold.X_test, fold.y_test)
             except (ValueError, TypeError, AttributeError) as error:
                 raise _unfit_metric(name, str(error)) from error
-        if not np.isfinite(score) and name != "d2_log_loss_score":
+        if not np.isfinite(score):
             raise _unfit_metric(name, f"it gives {score}")
+
+
+_JUDGES_NUMBERS = re.compile(r"^r2$|error|deviance|^explained_variance$")
+"""scikit-learn's names of scorers for regression: they take integer labels for numbers and do not complain."""
 
 
 def _unfit_metric(name: str, reason: str) -> DefinitionError:

@@ -11,7 +11,7 @@ import uuid
 import warnings
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,7 +24,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from hpo.cross_validation import FoldResult
 from hpo.definition import StudyDefinition, digest_of
-from hpo.errors import IdentityError, LedgerError, NoCompletedTrialError, TooManyFailuresError
+from hpo.errors import IdentityError, LedgerError, NoCompletedTrialError, SettingsError, TooManyFailuresError
 from hpo.lock import hold_lock
 from hpo.mirror import Mirror
 from hpo.search_space import baseline, replay, suggest
@@ -226,6 +226,7 @@ def open_storage(url: str) -> RDBStorage:
 
     Raises:
         LedgerError: It cannot be opened.
+        SettingsError: The database's driver is not installed.
     """
     path = sqlite_path(url)
     connect_args: dict[str, Any] = {}
@@ -233,11 +234,16 @@ def open_storage(url: str) -> RDBStorage:
         if path is not None:
             # Two starters on a new file would both create the tables.
             stack.enter_context(hold_lock(path.with_name(f".{path.name}.lock"), wait=True))
-            with sqlite3.connect(path, timeout=60) as connection:
+            with closing(sqlite3.connect(path, timeout=60)) as connection:
                 connection.execute("PRAGMA journal_mode = WAL")
-            connection.close()
             connect_args = {"timeout": 60}
-        storage = RDBStorage(url, engine_kwargs={"connect_args": connect_args})
+        try:
+            storage = RDBStorage(url, engine_kwargs={"connect_args": connect_args})
+        except ImportError as error:
+            raise SettingsError(
+                f"storage {hide_password(url)} needs a driver that is not installed ({error.name or error})",
+                hint="pip install 'psycopg[binary]'",
+            ) from error
         if path is not None:
             sqlalchemy.event.listen(storage.engine, "connect", _relax_synchronous)
             storage.engine.dispose()
@@ -304,7 +310,7 @@ def _translated(storage: RDBStorage | str) -> Iterator[None]:
     """Errors of Optuna, SQLAlchemy and SQLite as one of ours, without passwords."""
     try:
         yield
-    except (StorageInternalError, sqlalchemy.exc.SQLAlchemyError, sqlite3.Error, RuntimeError, ImportError) as error:
+    except (StorageInternalError, sqlalchemy.exc.SQLAlchemyError, sqlite3.Error, RuntimeError) as error:
         url = storage if isinstance(storage, str) else storage.url
         cause = str(error.__cause__ or error).strip().splitlines()
         raise LedgerError(

@@ -107,6 +107,6 @@ def follow_ledger(storage_url: str, tracking_uri: str, study: StudyRecord) -> Fo
 
 
 def warm_up() -> None:
-    """Import what logging a model needs, while there is nothing else to do."""
+    """Import what logging a model needs, while the driver is not yet ready to be followed."""
     for module in ("mlflow.sklearn", "mlflow.pyfunc", "sklearn.pipeline", "sklearn.linear_model", "skops.io"):
         import_module(module)

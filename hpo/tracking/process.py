@@ -108,6 +108,7 @@ def _end_with(driver_pid: int) -> None:
 def _serve(connection: Connection) -> None:
     from hpo.tracking.follower import follow_ledger, warm_up
 
+    warm_up()
     follower: Follower | None = None
     while True:
         while not connection.poll(None if follower is None else POLL_SECONDS):
@@ -117,7 +118,6 @@ def _serve(connection: Connection) -> None:
         if method == "open":
             follower = follow_ledger(*arguments)
             follower.follow()
-            warm_up()
         else:
             assert follower is not None
             connection.send_bytes(pickle.dumps(follower.finish(*arguments)))

@@ -8,9 +8,10 @@ its active run in the thread.
 from __future__ import annotations
 
 import json
+import sqlite3
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,8 @@ from mlflow.entities import (
 from mlflow.exceptions import MlflowException
 
 from hpo.errors import TrackingError
+from hpo.lock import hold_lock
+from hpo.settings import sqlite_path
 from hpo.tracking import names
 from hpo.tracking.records import DatasetRecord, MetricPoint, ModelRecord, StudyRecord, TrialRecord
 
@@ -54,7 +57,6 @@ class MlflowWriter:
     def __init__(self, tracking_uri: str, study: StudyRecord) -> None:
         self._study = study
         self._tracking_uri = tracking_uri
-        self._client = MlflowClient(tracking_uri)
         self.experiment_id = ""
         self.parent_run_id = ""
         self.parent_is_open = False
@@ -62,6 +64,7 @@ class MlflowWriter:
     def open(self) -> None:
         """Find or make the experiment and the parent run; one that was left unfinished is described again."""
         with _translated():
+            self._client = _connect(self._tracking_uri)
             self.experiment_id = self._find_or_create_experiment()
             parents = self._search(names.KEY, self._study.uid)
             if parents:
@@ -272,6 +275,21 @@ class MlflowWriter:
             self._client.create_model_version(name, source=uri, run_id=self.parent_run_id, model_id=model.model_id)
 
 
+def _connect(tracking_uri: str) -> MlflowClient:
+    """A client; for an SQLite file, one whose tables exist and whose readers and writer do not wait for each other.
+
+    MLflow does not guard the making of its tables: two starters on a new file would collide.
+    """
+    path = sqlite_path(tracking_uri)
+    if path is None:
+        return MlflowClient(tracking_uri)
+    with hold_lock(path.with_name(f".{path.name}.lock"), wait=True):
+        if not path.exists():
+            with closing(sqlite3.connect(path)) as connection:
+                connection.execute("PRAGMA journal_mode = WAL")
+        return MlflowClient(tracking_uri)
+
+
 def _save_model(record: ModelRecord, path: Path, model: LoggedModel, run_id: str) -> None:
     mlflow.sklearn.save_model(
         record.model,
@@ -318,6 +336,6 @@ def _translated() -> Iterator[None]:
     """What MLflow and the file system raise, as one of ours."""
     try:
         yield
-    except (MlflowException, OSError) as error:
+    except (MlflowException, OSError, sqlite3.Error) as error:
         lines: list[Any] = str(error).strip().splitlines()
         raise TrackingError(f"MLflow: {lines[0] if lines else type(error).__name__}") from error
