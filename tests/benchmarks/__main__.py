@@ -1,12 +1,12 @@
 """Time ``hpo`` against the usual script: ``python -m tests.benchmarks --rounds 5``.
 
-Both do the whole job as a person starts it, from the shell to exit, in a fresh directory: imports, both schemas, the search, every
-trial in MLflow, refit, logged model. They take turns, and who begins alternates, so that a busy machine or a warming disk hits both.
-One unmeasured round comes first: both then find compiled bytecode and a warm page cache, as on a user's second day.
+Both do the whole job as a person starts it, from the shell to exit, in a fresh directory: imports, both schemas, the search,
+every trial in MLflow, refit, logged model. They take turns, and who begins alternates, so that a busy machine or a warming disk
+hits both. One unmeasured round comes first: both then find compiled bytecode and a warm page cache, as on a user's second day.
 
 Two numbers come out of two lengths, 50 and 250 trials: the whole process at 50, which is what a person waits for, and the cost of
-one more trial, (T250 - T50) / 200, in which start-up and the final model cancel. A run that ends well but did not do the work (so
-many trials COMPLETE, so many runs FINISHED, one model READY) counts as failed: a side that is fast by leaving out work shows nothing.
+one more trial, (T250 - T50) / 200, in which start-up and the final model cancel. A run that ends well but did not do the work
+(so many trials COMPLETE, so many runs FINISHED, one model READY) counts as failed: what is fast by leaving out work shows nothing.
 """
 
 from __future__ import annotations
@@ -27,10 +27,14 @@ from statistics import median
 
 FEW, MANY = 50, 250
 
-REPOSITORY = Path(__file__).resolve().parents[2]
+UNSTEADY = 1.3
+"""Runs of one kind that differ by more than this factor: something else was using the machine."""
 
-COMMANDS: Mapping[str, tuple[str, ...]] = {
-    "usual": (sys.executable, str(Path(__file__).with_name("usual_script.py"))),
+MODEL_READY = 2
+"""``LoggedModelStatus.READY`` as MLflow's table keeps it (``LoggedModelStatus.to_int``)."""
+
+COMMANDS: dict[str, tuple[str, ...]] = {
+    "usual": (sys.executable, str(Path(__file__).resolve().with_name("usual_script.py"))),
     "hpo": (sys.executable, "-m", "hpo.run"),
 }
 
@@ -93,6 +97,8 @@ def measure(n_rounds: int) -> Times:
                 seconds = run_once(side, n_trials)
                 times[side][n_trials].append(seconds)
                 note(f"round {index + 1}/{n_rounds} {side} {n_trials} trials: {seconds:.2f} s, load {os.getloadavg()[0]:.1f}")
+    if any(max(runs) > UNSTEADY * min(runs) for of_side in times.values() for runs in of_side.values()):
+        note("the same run took very different times: the machine was busy with something else, measure again when it is not")
     return times
 
 
@@ -125,15 +131,9 @@ def make_environment(ours: Mapping[str, str]) -> dict[str, str]:
 
     Telemetry is off for both: it would make the usual script's time depend on the network.
     """
-    environment = {
-        name: value
-        for name, value in ours.items()
-        if name != "PYTHONDONTWRITEBYTECODE" and not name.startswith(("MLFLOW_", "OPTUNA_", "HPO_"))
-    }
-    # The checkout that this file is part of, whatever is installed; the usual script gets the variable too.
-    environment["PYTHONPATH"] = os.pathsep.join(filter(None, (str(REPOSITORY), ours.get("PYTHONPATH"))))
-    environment["MLFLOW_DISABLE_TELEMETRY"] = "true"
-    return environment
+    dropped = ("PYTHONDONTWRITEBYTECODE", "MLFLOW_", "OPTUNA_", "HPO_")
+    environment = {name: value for name, value in ours.items() if not name.startswith(dropped)}
+    return {**environment, "MLFLOW_DISABLE_TELEMETRY": "true"}
 
 
 def check_work(side: str, directory: Path, n_trials: int, stderr: str) -> None:
@@ -143,11 +143,14 @@ def check_work(side: str, directory: Path, n_trials: int, stderr: str) -> None:
         RunFailedError: Something is missing, or too much.
     """
     expected = {"trials": n_trials, "runs": n_trials + 1, "models": 1}
-    found = {
-        "trials": count(directory / "optuna.db", "SELECT count(*) FROM trials WHERE state = 'COMPLETE'"),
-        "runs": count(directory / "mlflow.db", "SELECT count(*) FROM runs WHERE status = 'FINISHED'"),
-        "models": count(directory / "mlflow.db", "SELECT count(*) FROM logged_models WHERE status = 2"),
-    }
+    try:
+        found = {
+            "trials": count(directory / "optuna.db", "SELECT count(*) FROM trials WHERE state = 'COMPLETE'"),
+            "runs": count(directory / "mlflow.db", "SELECT count(*) FROM runs WHERE status = 'FINISHED'"),
+            "models": count(directory / "mlflow.db", f"SELECT count(*) FROM logged_models WHERE status = {MODEL_READY}"),
+        }
+    except sqlite3.Error as error:
+        raise RunFailedError(f"{side} left a database that cannot be read: {error}\n{stderr}") from error
     if found != expected:
         raise RunFailedError(f"{side} should leave {expected}, but got {found}\n{stderr}")
 

@@ -1,0 +1,166 @@
+"""Starts the command and servers as their own processes, waits with a deadline, ends them by their id."""
+
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import requests
+
+COMMAND_SECONDS = 120
+START_SECONDS = 60
+
+# MLflow behaves otherwise below pytest; the rest would point the command elsewhere than its defaults.
+_NOT_PASSED_ON = ("PYTEST_CURRENT_TEST", "PYTEST_VERSION", "HPO_STORAGE", "MLFLOW_TRACKING_URI")
+
+
+def environment(**variables: str) -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if name not in _NOT_PASSED_ON}
+    return {**kept, "MLFLOW_DISABLE_TELEMETRY": "true", **variables}
+
+
+def run_python(
+    directory: Path, *arguments: str, timeout: float = COMMAND_SECONDS, **variables: str
+) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, *arguments],
+        cwd=directory,
+        env=environment(**variables),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        check=False,
+    )
+
+
+def run_hpo(directory: Path, *flags: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    return run_python(directory, "-m", "hpo.run", *flags, **variables)
+
+
+def run_hpo_well(directory: Path, *flags: str, **variables: str) -> str:
+    """What a run that must go well printed."""
+    process = run_hpo(directory, *flags, **variables)
+    assert (process.returncode, process.stderr) == (0, ""), process.stderr
+    return process.stdout
+
+
+def start_hpo(directory: Path, *flags: str, **variables: str) -> subprocess.Popen[str]:
+    """The command in a process group of its own, as a shell would start it."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "hpo.run", *flags],
+        cwd=directory,
+        env=environment(**variables),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def count_told(directory: Path) -> int:
+    """Finished trials in the ledger, which may not be there yet."""
+    path = directory / "optuna.db"
+    if not path.exists():
+        return 0
+    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=10)) as connection:
+        try:
+            return int(connection.execute("SELECT count(*) FROM trials WHERE state != 'RUNNING'").fetchone()[0])
+        except sqlite3.OperationalError:
+            return 0
+
+
+def wait_until(condition: Callable[[], bool], process: subprocess.Popen[str], *, seconds: float = START_SECONDS) -> None:
+    """Wait for a condition; an early end of the process or the deadline fails the test with what it printed."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert process.poll() is None, f"ended early with {process.returncode}: {process.communicate()}"
+        assert time.monotonic() < deadline, "not reached in time"
+        time.sleep(0.02)
+
+
+def kill_when_told(directory: Path, n_told: int, *flags: str, delay_seconds: float = 0.0) -> None:
+    """Start the command and SIGKILL its driver alone once so many trials are finished."""
+    process = start_hpo(directory, *flags)
+    wait_until(lambda: count_told(directory) >= n_told, process)
+    time.sleep(delay_seconds)
+    process.kill()
+    process.communicate(timeout=COMMAND_SECONDS)
+    assert process.returncode == -signal.SIGKILL
+
+
+def copy_directory(source: Path, target: Path) -> Path:
+    """A finished run's directory, elsewhere: MLflow keeps absolute artifact paths, which are moved along."""
+    shutil.copytree(source, target)
+    with closing(sqlite3.connect(target / "mlflow.db")) as connection, connection:
+        for table, column in (
+            ("experiments", "artifact_location"),
+            ("runs", "artifact_uri"),
+            ("logged_models", "artifact_location"),
+        ):
+            connection.execute(f"UPDATE {table} SET {column} = replace({column}, ?, ?)", (str(source), str(target)))
+    return target
+
+
+def stores_of(directory: Path) -> dict[str, str]:
+    """The default stores of a directory, as arguments of the checker."""
+    return {"storage": f"sqlite:///{directory}/optuna.db", "tracking_uri": f"sqlite:///{directory}/mlflow.db"}
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+@contextmanager
+def serving(directory: Path, port: int, *arguments: str, health: str = "/health", **variables: str) -> Iterator[str]:
+    """An ``mlflow`` command that serves HTTP, from the moment it is healthy; gives its address.
+
+    Its whole process group ends with the block.
+    """
+    log_path, address = directory / f"serving-{port}.log", f"http://127.0.0.1:{port}"
+    with log_path.open("w") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "mlflow", *arguments, "--host", "127.0.0.1", "--port", str(port)],
+            cwd=directory,
+            # Models are served by a shell that looks for python and uvicorn by name.
+            env=environment(PATH=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}", **variables),
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+    try:
+        try:
+            wait_until(lambda: _is_healthy(address + health), process)
+        except AssertionError as error:
+            raise AssertionError(f"{error}\n{log_path.read_text()}") from None
+        yield address
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait(timeout=10)
+
+
+def _is_healthy(url: str) -> bool:
+    try:
+        return requests.get(url, timeout=2).status_code == 200
+    except requests.RequestException:
+        return False
+
+
+def serving_tracking(directory: Path, port: int) -> contextlib.AbstractContextManager[str]:
+    """A tracking server on SQLite in a directory, with the artifacts passed through it."""
+    stores = ("--backend-store-uri", f"sqlite:///{directory}/server.db", "--artifacts-destination", f"{directory}/artifacts")
+    return serving(directory, port, "server", *stores, "--workers", "1")

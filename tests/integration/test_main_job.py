@@ -1,0 +1,297 @@
+"""``python -m hpo.run`` in an empty directory: from data to a logged model, again, further, and through kills and signals."""
+
+import json
+import os
+import random
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import optuna
+import pytest
+from mlflow import MlflowClient
+
+import hpo
+
+from .checker import check_stores, read_stores, trial_table
+from .conftest import FinishedRun
+from .driving import (
+    COMMAND_SECONDS,
+    copy_directory,
+    count_told,
+    kill_when_told,
+    run_hpo,
+    run_hpo_well,
+    start_hpo,
+    stores_of,
+    wait_until,
+)
+
+
+def table_of(directory: Path, study: str = "iris") -> list[tuple[str, ...]]:
+    return trial_table(stores_of(directory)["storage"], study)
+
+
+def test_first_run_prints_its_report_and_nothing_else(finished: FinishedRun) -> None:
+    assert (finished.returncode, finished.stderr) == (0, "")
+    picture = read_stores(**stores_of(finished.directory))
+    lines = finished.stdout.splitlines()
+    assert lines[0].split() == ["study", "iris:", "50", "trials", "(50", "complete)"]
+    assert [line.split(maxsplit=1)[0] for line in lines[1:7]] == ["best", "cv", "gain", "hold-out", "model", "pages"]
+    assert f"trial {picture.model.tags['hpo.best_trial']}:" in lines[1]
+    assert lines[5].split() == ["model", picture.model.model_uri]
+    assert [line[10:] for line in lines[6:]] == ["optuna-dashboard sqlite:///optuna.db", "mlflow ui"]
+
+
+def test_first_run_leaves_both_stores_in_agreement(finished: FinishedRun) -> None:
+    picture = check_stores(**stores_of(finished.directory), n_trials=50)
+    assert {run.info.status for run in picture.children.values()} == {"FINISHED"}
+    assert len(picture.models) == 1
+
+
+def test_first_trial_has_the_defaults_of_scikit_learn(finished: FinishedRun) -> None:
+    trial = read_stores(**stores_of(finished.directory)).trials[0]
+    assert trial.params == {"penalty": "l2", "C": 1.0, "class_weight": "none"}
+
+
+def test_parent_run_says_where_the_study_comes_from(finished: FinishedRun) -> None:
+    stores = stores_of(finished.directory)
+    picture, client = read_stores(**stores), MlflowClient(stores["tracking_uri"])
+    parent, tags = picture.parent, picture.parent.data.tags
+    assert picture.experiment.tags["mlflow.experimentKind"] == "custom_model_development"
+    (dataset_input,) = parent.inputs.dataset_inputs
+    assert dataset_input.dataset.name == "iris"
+    assert dataset_input.dataset.digest == tags["hpo.data_digest"]
+    assert {run.data.tags["hpo.data_digest"] for run in picture.children.values()} == {tags["hpo.data_digest"]}
+    assert json.loads(dataset_input.dataset.profile)["num_rows"] == 120
+    assert tags["hpo.version.optuna"] == optuna.__version__
+    assert tags.keys() >= {f"hpo.version.{name}" for name in ("mlflow", "scikit-learn", "numpy", "pandas", "python", "blas")}
+    artifacts = {file.path for file in client.list_artifacts(parent.info.run_id, "study")}
+    assert artifacts == {"study/definition.json", "study/search_space.json"}
+
+
+def test_logged_definition_is_the_complete_one(finished: FinishedRun, tmp_path: Path) -> None:
+    stores = stores_of(finished.directory)
+    picture, client = read_stores(**stores), MlflowClient(stores["tracking_uri"])
+    path = client.download_artifacts(picture.parent.info.run_id, "study/definition.json", str(tmp_path))
+    content = json.loads(Path(path).read_text(encoding="utf-8"))
+    assert content == hpo.StudyDefinition().model_dump(mode="json")
+    assert content["study"]["n_trials"] == 50
+    assert content["search_space"]["C"] == {"low": 1e-4, "high": 1e4, "log": True}
+
+
+def test_parent_run_has_the_best_so_far_by_trial(finished: FinishedRun) -> None:
+    stores = stores_of(finished.directory)
+    picture, client = read_stores(**stores), MlflowClient(stores["tracking_uri"])
+    history = client.get_metric_history(picture.parent.info.run_id, "best_cv_accuracy_mean")
+    values = [trial.value for trial in picture.trials]
+    assert sorted((point.step, point.value) for point in history) == [(n, max(values[: n + 1])) for n in range(50)]
+
+
+def test_parent_run_ends_after_its_children(finished: FinishedRun) -> None:
+    picture = read_stores(**stores_of(finished.directory))
+    assert picture.parent.info.end_time >= max(run.info.end_time for run in picture.children.values())
+
+
+@pytest.mark.xfail(strict=True, reason="MlflowWriter.open gives the parent no start_time: it starts when MLflow is reached")
+def test_parent_run_starts_before_its_children(finished: FinishedRun) -> None:
+    picture = read_stores(**stores_of(finished.directory))
+    assert picture.parent.info.start_time <= min(run.info.start_time for run in picture.children.values())
+
+
+@pytest.mark.parametrize("n_trials", ["50", "10"])
+def test_as_many_trials_or_fewer_change_nothing_and_it_says_so(finished_copy: Path, n_trials: str) -> None:
+    stores = stores_of(finished_copy)
+    before, table = read_stores(**stores), table_of(finished_copy)
+    report = run_hpo_well(finished_copy, "--trials", n_trials)
+    assert "50 trials (50 complete); all done before, nothing was changed" in report
+    after = check_stores(**stores, n_trials=50)
+    assert table_of(finished_copy) == table
+    assert [model.to_dictionary() for model in after.models] == [model.to_dictionary() for model in before.models]
+    assert after.parent.to_dictionary() == before.parent.to_dictionary()
+    assert {n: run.to_dictionary() for n, run in after.children.items()} == {
+        n: run.to_dictionary() for n, run in before.children.items()
+    }
+
+
+def test_longer_search_continues_as_if_never_ended(finished_copy: Path, tmp_path: Path) -> None:
+    before = read_stores(**stores_of(finished_copy))
+    report = run_hpo_well(finished_copy, "--trials", "80")
+    assert "iris: 80 trials (80 complete)\n" in report
+    after = check_stores(**stores_of(finished_copy), n_trials=80)
+    assert after.parent.info.run_id == before.parent.info.run_id
+    fresh = tmp_path / "fresh"
+    fresh.mkdir()
+    run_hpo_well(fresh, "--trials", "80")
+    undisturbed = check_stores(**stores_of(fresh), n_trials=80)
+    assert table_of(finished_copy) == table_of(fresh)
+    assert set(after.model_by_trial) == set(before.model_by_trial) | set(undisturbed.model_by_trial)
+    assert after.model.params == undisturbed.model.params
+    assert {(m.key, m.value) for m in after.model.metrics} == {(m.key, m.value) for m in undisturbed.model.metrics}
+
+
+NAMED = ("--name", "elsewhere", "--register", "flowers")
+
+
+@pytest.fixture(scope="module")
+def one_trial(tmp_path_factory: pytest.TempPathFactory) -> FinishedRun:
+    """A run of one trial under another name, its model registered, its report as JSON; for tests that only read."""
+    directory = tmp_path_factory.mktemp("one-trial")
+    process = run_hpo(directory, "--trials", "1", "--json", *NAMED)
+    return FinishedRun(directory, process.returncode, process.stdout, process.stderr)
+
+
+def test_json_is_one_object_with_every_key(one_trial: FinishedRun) -> None:
+    assert (one_trial.returncode, one_trial.stderr) == (0, "")
+    assert one_trial.stdout.count("\n") == 1
+    content = json.loads(one_trial.stdout)
+    picture = check_stores(**stores_of(one_trial.directory), n_trials=1, study="elsewhere")
+    trial, run = picture.trials[0], picture.children[0]
+    seconds = content.pop("seconds")
+    assert 0 < seconds.pop("search") < seconds.pop("total") < COMMAND_SECONDS
+    assert seconds == {}
+    assert content == {
+        "study": "elsewhere",
+        "storage": "sqlite:///optuna.db",
+        "tracking_uri": "sqlite:///mlflow.db",
+        "experiment_id": picture.experiment.experiment_id,
+        "parent_run_id": picture.parent.info.run_id,
+        "n_trials": {"complete": 1, "pruned": 0, "failed": 0},
+        "baseline": {"value": trial.value},
+        "best": {
+            "number": 0,
+            "value": trial.value,
+            "std": run.data.metrics["cv_accuracy_std"],
+            "params": {**trial.params, **trial.user_attrs["derived"]},
+            "run_id": run.info.run_id,
+        },
+        "holdout": {point.key.removeprefix("test_"): point.value for point in picture.model.metrics},
+        "model_uri": picture.model.model_uri,
+        "tracking": "complete",
+    }
+
+
+def test_better_trial_supersedes_the_earlier_model(one_trial: FinishedRun, finished: FinishedRun, tmp_path: Path) -> None:
+    values = [trial.value for trial in read_stores(**stores_of(finished.directory)).trials]
+    n_trials = 1 + next(number for number, value in enumerate(values) if value > values[0])
+    directory = copy_directory(one_trial.directory, tmp_path / "copy")
+    run_hpo_well(directory, "--trials", str(n_trials), *NAMED)
+    picture = check_stores(**stores_of(directory), n_trials=n_trials, study="elsewhere")
+    assert sorted(picture.model_by_trial) == [0, n_trials - 1]
+    first, better = picture.model_by_trial[0], picture.model_by_trial[n_trials - 1]
+    assert first.model_uri == json.loads(one_trial.stdout)["model_uri"]
+    assert first.tags["hpo.superseded_by"] == better.model_id
+    versions = MlflowClient(stores_of(directory)["tracking_uri"]).search_model_versions("name = 'flowers'")
+    assert {int(version.version): version.source for version in versions} == {1: first.model_uri, 2: better.model_uri}
+
+
+@pytest.mark.xfail(strict=True, reason="the registry looks models:/ up in MLflow's default store, not in the one that was given")
+def test_model_is_registered_in_the_store_that_was_given(tmp_path: Path) -> None:
+    uri = f"sqlite:///{tmp_path}/runs.db"
+    process = run_hpo(tmp_path, "--trials", "1", "--tracking-uri", uri, "--register", "flowers")
+    assert (process.returncode, process.stderr) == (0, "")
+    picture = check_stores(f"sqlite:///{tmp_path}/optuna.db", uri, n_trials=1)
+    (version,) = MlflowClient(uri).search_model_versions("name = 'flowers'")
+    assert version.source == picture.model.model_uri
+    assert not (tmp_path / "mlflow.db").exists()
+
+
+def test_killed_at_any_moment_it_ends_as_if_undisturbed(finished: FinishedRun, tmp_path: Path) -> None:
+    seed = time.time_ns()
+    print(f"random.Random({seed})")
+    generator = random.Random(seed)
+    moments = [0, *sorted(generator.sample(range(1, 50), k=2)), 50]
+    for n_told in moments:
+        kill_when_told(tmp_path, n_told, "--trials", "50", delay_seconds=generator.uniform(0, 0.3))
+    run_hpo_well(tmp_path, "--trials", "50")
+    check_end_is_undisturbed(finished, tmp_path)
+
+
+def check_end_is_undisturbed(finished: FinishedRun, directory: Path) -> None:
+    undisturbed = read_stores(**stores_of(finished.directory))
+    picture = check_stores(**stores_of(directory), n_trials=50)
+    assert table_of(directory) == table_of(finished.directory)
+    assert picture.model.params == undisturbed.model.params
+    assert {(m.key, m.value) for m in picture.model.metrics} == {(m.key, m.value) for m in undisturbed.model.metrics}
+
+
+def interrupt(directory: Path, number: signal.Signals, send: Callable[[int, int], None], *, n_told: int) -> tuple[int, str]:
+    """Start the command, send it a signal once so many trials are finished; gives exit code and standard error."""
+    process = start_hpo(directory, "--trials", "50")
+    wait_until(lambda: count_told(directory) >= n_told, process)
+    send(process.pid, number)
+    stdout, stderr = process.communicate(timeout=COMMAND_SECONDS)
+    assert stdout == ""
+    return process.returncode, stderr
+
+
+def test_timeout_and_signals_end_it_cleanly_and_the_next_run_goes_on(finished: FinishedRun, tmp_path: Path) -> None:
+    report = run_hpo_well(tmp_path, "--trials", "50", "--timeout", "0.2")
+    n_told = count_told(tmp_path)
+    assert 1 <= n_told < 50
+    assert f"iris: {n_told} trials ({n_told} complete)\n" in report
+    # A terminal's Ctrl-C reaches the whole group, docker stop only the first process.
+    for number, send in ((signal.SIGINT, os.killpg), (signal.SIGTERM, os.kill)):
+        exit_code, stderr = interrupt(tmp_path, number, send, n_told=n_told + 3)
+        n_told = count_told(tmp_path)
+        assert exit_code == 128 + number
+        assert stderr == (
+            "hpo: ending after the fit in hand; Ctrl-C again ends at once\n"
+            f"hpo: stopped by {number.name} with {n_told} of 50 trials done (run the same command again to go on)\n"
+        )
+        assert n_told < 50
+    run_hpo_well(tmp_path, "--trials", "50")
+    check_end_is_undisturbed(finished, tmp_path)
+
+
+def test_signal_before_the_search_is_heeded_too(tmp_path: Path) -> None:
+    process = start_hpo(tmp_path, "--trials", "50")
+    wait_until((tmp_path / ".optuna.db.iris.lock").exists, process)
+    os.kill(process.pid, signal.SIGTERM)
+    _, stderr = process.communicate(timeout=COMMAND_SECONDS)
+    assert process.returncode == 143
+    assert "Traceback" not in stderr
+    assert count_told(tmp_path) < 50
+
+
+def test_second_driver_is_refused_and_told_of_the_first(tmp_path: Path) -> None:
+    first = start_hpo(tmp_path, "--trials", "400")
+    try:
+        wait_until(lambda: count_told(tmp_path) >= 1, first)
+        second = run_hpo(tmp_path, "--trials", "50", "--quiet")
+    finally:
+        first.kill()
+        first.communicate(timeout=COMMAND_SECONDS)
+    assert second.returncode == 7
+    assert second.stdout == ""
+    assert len(second.stderr.splitlines()) == 1
+    assert f"study 'iris' is being driven by another process (host {os.uname().nodename}, pid {first.pid}, since " in second.stderr
+
+
+def test_changed_definition_is_refused_on_resume(finished_copy: Path) -> None:
+    table = table_of(finished_copy)
+    process = run_hpo(finished_copy, "--trials", "60", "--seed", "1")
+    assert process.returncode == 2
+    assert process.stderr == (
+        "hpo: study 'iris' was begun with another definition: study.seed 0 -> 1"
+        " (undo the change, or start another study with --name)\n"
+    )
+    assert table_of(finished_copy) == table
+
+
+def test_open_trials_topped_up_and_killed_give_the_same_study(tmp_path: Path, write_study: Callable[[str], str]) -> None:
+    study = write_study('[study]\nname = "four"\nconcurrency = 4\n')
+    disturbed, undisturbed = tmp_path / "disturbed", tmp_path / "undisturbed"
+    disturbed.mkdir()
+    undisturbed.mkdir()
+    run_hpo_well(disturbed, "--study", study, "--trials", "17")
+    kill_when_told(disturbed, 24, "--study", study, "--trials", "40")
+    run_hpo_well(disturbed, "--study", study, "--trials", "40")
+    elsewhere = {"storage": f"sqlite:///{undisturbed}/ledger.db", "tracking_uri": f"sqlite:///{undisturbed}/runs.db"}
+    flags = ("--storage", elsewhere["storage"], "--tracking-uri", elsewhere["tracking_uri"])
+    run_hpo_well(tmp_path, "--study", study, "--trials", "40", *flags)
+    assert table_of(disturbed, "four") == trial_table(elsewhere["storage"], "four")
+    check_stores(**stores_of(disturbed), n_trials=40, study="four")
+    check_stores(**elsewhere, n_trials=40, study="four")
+    assert [path.name for path in tmp_path.glob("*.db")] == []

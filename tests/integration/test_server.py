@@ -1,0 +1,86 @@
+"""The same job against a real ``mlflow server``: there, absent, and there again."""
+
+import json
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import mlflow
+import pytest
+from mlflow import MlflowClient
+from sklearn.datasets import load_iris
+
+import hpo
+
+from .checker import check_stores, trial_table
+from .conftest import FinishedRun
+from .driving import COMMAND_SECONDS, free_port, run_hpo_well, serving_tracking, start_hpo, stores_of
+
+WAIT_SECONDS = 1.0
+
+
+@dataclass(frozen=True)
+class AwayRun:
+    directory: Path
+    port: int
+    process: subprocess.Popen[str]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def away(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AwayRun]:
+    """A run whose server is not there: it waits 30 s for it at its end, meanwhile other tests go on."""
+    directory, port = tmp_path_factory.mktemp("away"), free_port()
+    process = start_hpo(directory, "--trials", "50", MLFLOW_TRACKING_URI=f"http://127.0.0.1:{port}")
+    yield AwayRun(directory, port, process)
+    process.kill()
+    process.wait()
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with serving_tracking(tmp_path_factory.mktemp("server"), free_port()) as address:
+        yield address
+
+
+def test_job_against_a_server(server: str, finished: FinishedRun, tmp_path: Path) -> None:
+    report = run_hpo_well(tmp_path, "--trials", "50", MLFLOW_TRACKING_URI=server)
+    storage = stores_of(tmp_path)["storage"]
+    picture = check_stores(storage, server, n_trials=50)
+    assert trial_table(storage) == trial_table(stores_of(finished.directory)["storage"])
+    assert report.splitlines()[-1].strip() == server
+    assert not (tmp_path / "mlflow.db").exists()
+    assert not (tmp_path / "mlruns").exists()
+    assert picture.model.artifact_location.startswith("mlflow-artifacts:")
+    path = MlflowClient(server).download_artifacts(picture.parent.info.run_id, "study/definition.json", str(tmp_path))
+    assert json.loads(Path(path).read_text(encoding="utf-8"))["study"]["n_trials"] == 50
+    copy = mlflow.artifacts.download_artifacts(
+        artifact_uri=picture.model.artifact_location, dst_path=str(tmp_path), tracking_uri=server
+    )
+    assert (Path(copy) / "MLmodel").exists()
+
+
+def test_server_absent_is_exit_3_and_the_same_command_catches_up(finished: FinishedRun, away: AwayRun) -> None:
+    address = f"http://127.0.0.1:{away.port}"
+    stdout, stderr = away.process.communicate(timeout=COMMAND_SECONDS)
+    assert away.process.returncode == 3
+    assert "iris: 50 trials (50 complete)\n" in stdout
+    assert "not logged yet: MLflow is behind, the same command catches up" in stdout
+    assert stderr.startswith("hpo: MLflow is behind by 50 trials and the final model may be missing: ")
+    assert stderr.endswith("(the same command catches up)\n")
+    assert stderr.count("\n") == 1
+    storage = stores_of(away.directory)["storage"]
+    assert trial_table(storage) == trial_table(stores_of(finished.directory)["storage"])
+    with serving_tracking(away.directory, away.port):
+        run_hpo_well(away.directory, "--trials", "50", MLFLOW_TRACKING_URI=address)
+        check_stores(storage, address, n_trials=50)
+
+
+def test_server_absent_is_said_by_the_python_call_too(tmp_path: Path) -> None:
+    definition = hpo.load_definition(overrides={"study.n_trials": 3})
+    storage, address = stores_of(tmp_path)["storage"], f"http://127.0.0.1:{free_port()}"
+    result = hpo.run_study(definition, hpo.ServiceSettings(storage, address, tracking_wait_seconds=WAIT_SECONDS))
+    assert (result.n_trials, result.n_behind) == ({"complete": 3, "pruned": 0, "failed": 0}, 3)
+    assert not result.is_tracking_complete
+    assert (result.parent_run_id, result.best_run_id, result.model_uri) == (None, None, None)
+    assert result.model.predict(load_iris(as_frame=True).data.head(1)).tolist() == [0]

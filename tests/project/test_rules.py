@@ -1,0 +1,104 @@
+"""The rules that hold the project together: layers, types, style, size, and what importing costs."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import hpo
+from hpo.definition import load_definition
+
+ROOT = Path(__file__).parents[2]
+MAX_LINES = 5000
+
+
+def run(*command: str, cwd: Path = ROOT) -> str:
+    """The output of a command, which is shown where it does not end with 0."""
+    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, f"{' '.join(command)} ended with {done.returncode}\n{done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+def tool(name: str) -> str:
+    return str(Path(sys.executable).with_name(name))
+
+
+def loaded_by(statement: str) -> set[str]:
+    """The top-level packages that a statement loads in a new interpreter."""
+    listing = run(sys.executable, "-c", f"{statement}; import sys; print(*{{name.partition('.')[0] for name in sys.modules}})")
+    return set(listing.split())
+
+
+def test_layers_are_kept():
+    run(tool("lint-imports"), "--no-cache")
+
+
+def test_code_is_clean():
+    run(tool("ruff"), "check", "--no-cache", ".")
+
+
+def test_code_is_formatted():
+    run(tool("ruff"), "format", "--check", "--no-cache", ".")
+
+
+def test_types_hold():
+    run(tool("mypy"))
+
+
+def test_package_stays_small():
+    lines = sum(len(path.read_text(encoding="utf-8").splitlines()) for path in (ROOT / "hpo").rglob("*.py"))
+    assert 1000 < lines < MAX_LINES
+
+
+def test_importing_the_package_loads_nothing_heavy():
+    heavy = {"mlflow", "optuna", "sklearn", "numpy", "pandas", "sqlalchemy", "pydantic", "rich"}
+    assert loaded_by("import hpo").isdisjoint(heavy)
+
+
+@pytest.mark.parametrize("module", ["hpo.job", "hpo.cli", "hpo.tracking.process"])
+def test_driver_never_loads_mlflow(module):
+    assert "mlflow" not in loaded_by(f"import {module}")
+
+
+def test_tracking_process_is_started_before_anything_heavy_is_loaded():
+    heavy = {"mlflow", "optuna", "sklearn", "numpy", "pandas"}
+    assert loaded_by("import hpo.cli, hpo.tracking.process").isdisjoint(heavy)
+
+
+@pytest.mark.parametrize("name", hpo.__all__)
+def test_public_name_resolves(name):
+    assert getattr(hpo, name).__name__ == name
+    assert name in dir(hpo)
+
+
+def test_name_that_is_not_there_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="module 'hpo' has no attribute 'nothing'"):
+        hpo.nothing  # noqa: B018 - looking it up is the test
+
+
+def test_iris_file_is_the_built_in_study():
+    assert load_definition(ROOT / "studies" / "iris.toml").identity() == load_definition().identity()
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "studies").glob("*.toml")), ids=lambda path: path.stem)
+def test_study_file_is_valid_and_named_like_its_study(path):
+    assert load_definition(path).name == path.stem
+
+
+def test_help_names_every_flag(tmp_path):
+    text = run(sys.executable, "-m", "hpo.run", "--help", cwd=tmp_path)
+    flags = ("--study", "--name", "--trials", "--timeout", "--data", "--metric", "--seed", "--storage", "--tracking-uri", "--json")
+    assert all(flag in text for flag in flags)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_version_is_said(tmp_path):
+    assert run(sys.executable, "-m", "hpo.run", "--version", cwd=tmp_path) == f"hpo {hpo.__version__}\n"
+
+
+def test_console_script_is_the_same_command(tmp_path):
+    assert run(tool("hpo"), "--version", cwd=tmp_path) == f"hpo {hpo.__version__}\n"
+    assert "--study" in run(tool("hpo"), "run", "--help", cwd=tmp_path)

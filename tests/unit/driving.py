@@ -1,0 +1,77 @@
+"""A small driver for tests of the ledger: real slots, and scores that are a plain function of the params."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from contextlib import AbstractContextManager
+from typing import Any
+
+from optuna.trial import FrozenTrial
+
+from hpo.cross_validation import FoldResult
+from hpo.definition import StudyDefinition, load_definition
+from hpo.estimator import derive_params
+from hpo.study import Ledger, open_ledger
+
+DATA_DIGEST = "0123456789abcdef" * 2
+N_FOLDS = 3
+
+
+def define(**overrides: Any) -> StudyDefinition:
+    """The Iris study; ``study__n_trials=3`` stands for the key ``study.n_trials``."""
+    return load_definition(overrides={key.replace("__", "."): value for key, value in overrides.items()})
+
+
+def derive(params: Any) -> dict[str, Any]:
+    return derive_params(params, n_samples=120, n_features=4, n_classes=3, seed=0)
+
+
+def open_study(
+    storage_url: str, definition: StudyDefinition | None = None, data_digest: str = DATA_DIGEST
+) -> AbstractContextManager[Ledger]:
+    return open_ledger(storage_url, definition or define(), data_digest, {"optuna": "5.0.0"}, derive)
+
+
+def score(params: Any) -> list[FoldResult]:
+    """Best near C = 10 with an elastic net; every fold a little off the others."""
+    value = -abs(math.log10(params.get("C", 1.0)) - 1) + 0.3 * (params["penalty"] == "elasticnet") + params.get("l1_ratio", 0.0)
+    return results_of(*(value + fold / 100 for fold in range(N_FOLDS)))
+
+
+def results_of(*values: float, converged: bool = True) -> list[FoldResult]:
+    """One result a fold, with so much accuracy."""
+    return [FoldResult({"accuracy": value, "neg_log_loss": value - 1}, converged=converged) for value in values]
+
+
+def failure(reason: str, traceback: str | None = None) -> list[FoldResult]:
+    return [*results_of(0.5), FoldResult(failure=reason, traceback=traceback)]
+
+
+def drive(ledger: Ledger, n_trials: int, concurrency: int = 1, *, stop_after: int | None = None) -> None:
+    """Search as the job does, every fifth trial failing.
+
+    Args:
+        ledger: The study.
+        n_trials: Its total.
+        concurrency: How many slots are open at once.
+        stop_after: Leave, as a killed driver would, after so many trials were told here.
+    """
+    open_slots: deque[Any] = deque()
+    n_told = 0
+    while True:
+        while len(open_slots) < concurrency and (slot := ledger.next_slot(n_trials)) is not None:
+            open_slots.append(slot)
+        if not open_slots or n_told == stop_after:
+            return
+        slot = open_slots.popleft()
+        ledger.tell(slot, failure("ValueError: every fifth") if slot.number % 5 == 4 else score(slot.params))
+        n_told += 1
+
+
+def facts(trials: list[FrozenTrial]) -> list[tuple[Any, ...]]:
+    """What is to be the same in two studies: everything but times and storage ids."""
+    return [
+        (t.number, t.state, t.values, t.params, t.distributions, t.user_attrs, t.intermediate_values)
+        for t in sorted(trials, key=lambda t: t.number)
+    ]

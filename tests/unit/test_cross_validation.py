@@ -1,0 +1,219 @@
+"""Fold scores are those of scikit-learn's ``cross_validate`` on the whole pipeline, to the last bit."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from optuna import create_study
+from optuna.samplers import RandomSampler
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.metrics import get_scorer_names, log_loss
+from sklearn.model_selection import cross_validate
+
+from hpo.cross_validation import check_metrics, make_splitter, prepare_folds, resolve_metrics, score_fold, score_model
+from hpo.data import Dataset, load_dataset
+from hpo.definition import CvSection, DataSection, SearchSpace, load_definition
+from hpo.errors import DefinitionError
+from hpo.estimator import build_pipeline, derive_params
+from hpo.search_space import suggest
+
+STUDY_FILES = sorted(Path(__file__).parents[2].glob("studies/*.toml"))
+N_PARAMS = 10
+
+
+def complete(params: dict, dataset: Dataset, seed: int = 0) -> dict:
+    n_samples, n_features = dataset.X_train.shape
+    return derive_params(params, n_samples=n_samples, n_features=n_features, n_classes=len(dataset.classes), seed=seed)
+
+
+def draw_params(space: SearchSpace, dataset: Dataset, n: int) -> list[dict]:
+    study = create_study(sampler=RandomSampler(seed=1))
+    return [complete(suggest(space, study.ask()), dataset) for _ in range(n)]
+
+
+def scores_of_cross_validate(params: dict, dataset: Dataset, splitter: object, metrics: tuple[str, ...]) -> dict[str, list[float]]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # a fit that does not converge has the same scores in both
+        scores = cross_validate(
+            build_pipeline(params), dataset.X_train, dataset.y_train, cv=splitter, scoring=list(metrics), error_score="raise"
+        )
+    return {metric: scores[f"test_{metric}"].tolist() for metric in metrics}
+
+
+def load(source: str) -> Dataset:
+    return load_dataset(DataSection(source=source), seed=0, n_splits=5)
+
+
+@pytest.fixture(scope="module")
+def iris() -> Dataset:
+    return load("iris")
+
+
+@pytest.fixture(scope="module")
+def iris_folds(iris):
+    return prepare_folds(iris, CvSection(), 0)
+
+
+@pytest.fixture(scope="module")
+def binary_folds():
+    return prepare_folds(load("breast_cancer"), CvSection(), 0)
+
+
+def test_there_are_study_files():
+    assert {"iris.toml", "digits.toml"} <= {path.name for path in STUDY_FILES}
+
+
+@pytest.mark.parametrize("path", STUDY_FILES, ids=lambda path: path.stem)
+def test_scores_equal_cross_validate_exactly(path):
+    definition = load_definition(path)
+    seed = definition.study.seed
+    dataset = load_dataset(definition.data, seed=seed, n_splits=definition.cv.n_splits)
+    ranking = "roc_auc" if len(dataset.classes) == 2 else "roc_auc_ovr"
+    metrics = resolve_metrics(definition.study.metric, ("balanced_accuracy", "f1_macro", ranking))
+    folds = prepare_folds(dataset, definition.cv, seed)
+    for params in draw_params(definition.search_space, dataset, N_PARAMS):
+        results = [score_fold(params, fold, metrics) for fold in folds]
+        ours = {metric: [result.scores[metric] for result in results] for metric in metrics}
+        assert ours == scores_of_cross_validate(params, dataset, make_splitter(definition.cv, seed), metrics), params
+
+
+def test_scores_equal_cross_validate_with_repeats(iris):
+    section, metrics = CvSection(n_splits=3, n_repeats=2), ("accuracy", "neg_log_loss")
+    params = complete({"penalty": "l1", "C": 0.5, "class_weight": "balanced"}, iris)
+    folds = prepare_folds(iris, section, 4)
+    ours = [score_fold(params, fold, metrics).scores for fold in folds]
+    theirs = scores_of_cross_validate(params, iris, make_splitter(section, 4), metrics)
+    assert len(folds) == 6
+    assert {metric: [scores[metric] for scores in ours] for metric in metrics} == theirs
+
+
+def test_folds_are_stratified_and_each_row_is_tested_once(iris, iris_folds):
+    assert [len(fold.y_test) for fold in iris_folds] == [24] * 5
+    assert all(np.bincount(fold.y_test).tolist() == [8, 8, 8] for fold in iris_folds)
+    assert sum(len(fold.y_test) for fold in iris_folds) == len(iris.y_train)
+
+
+def test_preprocessing_is_fitted_on_training_rows_only(iris_folds):
+    for fold in iris_folds:
+        np.testing.assert_allclose(fold.X_train.mean(axis=0), 0, atol=1e-12)
+        np.testing.assert_allclose(fold.X_train.std(axis=0), 1, atol=1e-12)
+        assert np.abs(fold.X_test.mean(axis=0)).max() > 1e-3
+
+
+def test_other_seed_other_folds(iris, iris_folds):
+    assert np.array_equal(prepare_folds(iris, CvSection(), 0)[0].X_test, iris_folds[0].X_test)
+    assert not np.array_equal(prepare_folds(iris, CvSection(), 1)[0].X_test, iris_folds[0].X_test)
+
+
+def test_scores_come_in_the_order_of_the_metrics(iris, iris_folds):
+    params = complete({"penalty": "l2", "C": 1.0, "class_weight": "none"}, iris)
+    result = score_fold(params, iris_folds[0], ("f1_macro", "accuracy"))
+    assert list(result.scores) == ["f1_macro", "accuracy"]
+    assert (result.converged, result.failure, result.traceback) == (True, None, None)
+    assert all(type(score) is float for score in result.scores.values())
+
+
+def test_fit_that_stops_early_is_marked(iris, iris_folds):
+    params = complete({"penalty": "elasticnet", "C": 100.0, "l1_ratio": 0.5, "class_weight": "none", "max_iter": 1}, iris)
+    result = score_fold(params, iris_folds[0], ("accuracy",))
+    assert result.failure is None
+    assert not result.converged
+
+
+def test_fit_that_raises_is_a_failure_with_reason_and_traceback(iris, iris_folds):
+    params = complete({"penalty": "l1", "C": 1.0, "class_weight": "none", "solver": "lbfgs"}, iris)
+    result = score_fold(params, iris_folds[0], ("accuracy",))
+    assert result.scores == {}
+    assert result.failure.startswith("ValueError: ")
+    assert "\n" not in result.failure
+    assert result.traceback.startswith("Traceback (most recent call last):")
+    assert result.failure in result.traceback
+
+
+def test_score_that_is_not_finite_is_a_failure(binary_folds):
+    fold = binary_folds[0]
+    one_class = replace(fold, X_test=fold.X_test[fold.y_test == 1], y_test=fold.y_test[fold.y_test == 1])
+    params = derive_params({"penalty": "l2", "C": 1.0, "class_weight": "none"}, n_samples=400, n_features=30, n_classes=2, seed=0)
+    result = score_fold(params, one_class, ("accuracy", "roc_auc"))
+    assert (result.scores, result.failure) == ({}, "the score roc_auc is nan")
+    with pytest.raises(DefinitionError, match="metric 'roc_auc' cannot judge these classes: it gives nan"):
+        check_metrics(("accuracy", "roc_auc"), one_class)
+
+
+def test_warnings_of_a_fit_stay_inside(iris, iris_folds, recwarn):
+    score_fold(complete({"penalty": "l2", "C": 1.0, "class_weight": "none", "max_iter": 1}, iris), iris_folds[0], ("accuracy",))
+    assert list(recwarn) == []
+
+
+@pytest.mark.parametrize(
+    ("metric", "extra", "names"),
+    [
+        ("accuracy", (), ("accuracy", "neg_log_loss")),
+        ("f1_macro", (), ("f1_macro", "accuracy", "neg_log_loss")),
+        ("neg_log_loss", ("f1_macro", "accuracy"), ("neg_log_loss", "accuracy", "f1_macro")),
+    ],
+)
+def test_judged_metric_comes_first_and_none_twice(metric, extra, names):
+    assert resolve_metrics(metric, extra) == names
+
+
+@pytest.mark.parametrize(("metric", "extra"), [("acuracy", ()), ("accuracy", ("acuracy",))])
+def test_unknown_metric_is_refused_with_the_nearest(metric, extra):
+    with pytest.raises(DefinitionError, match="should be the name of a scikit-learn scorer, but got 'acuracy'") as caught:
+        resolve_metrics(metric, extra)
+    assert "'accuracy'" in caught.value.hint
+
+
+def test_metric_like_no_other_is_refused_with_the_way_to_the_list():
+    with pytest.raises(DefinitionError, match="but got 'zzz'") as caught:
+        resolve_metrics("zzz", ())
+    assert "get_scorer_names" in caught.value.hint
+
+
+@pytest.mark.parametrize("metric", ["roc_auc", "f1", "precision", "recall", "jaccard", "positive_likelihood_ratio"])
+def test_binary_metric_is_refused_for_three_classes_only(metric, iris_folds, binary_folds):
+    with pytest.raises(DefinitionError, match=f"metric '{metric}' cannot judge these classes: ") as caught:
+        check_metrics([metric], iris_folds[0])
+    assert "f1_macro" in caught.value.hint
+    check_metrics([metric], binary_folds[0])
+
+
+@pytest.mark.parametrize(
+    "metric",
+    [
+        name
+        for name in get_scorer_names()
+        if name.startswith("neg_mean") or name.endswith("error") or name in ("r2", "explained_variance")
+    ],
+)
+def test_regression_metric_is_refused(metric, iris_folds):
+    with pytest.raises(DefinitionError, match=f"metric '{metric}' cannot judge these classes: it judges numbers, not classes"):
+        check_metrics([metric], iris_folds[0])
+
+
+@pytest.mark.parametrize(
+    "metric",
+    [
+        *("accuracy", "neg_log_loss", "balanced_accuracy", "roc_auc_ovr", "roc_auc_ovo", "f1_macro", "neg_brier_score"),
+        *("d2_brier_score", "matthews_corrcoef", "average_precision", "top_k_accuracy"),
+    ],
+)
+def test_metric_of_classes_is_accepted_and_equals_scikit_learns(metric, iris, iris_folds):
+    check_metrics([metric], iris_folds[0])
+    params = complete({"penalty": "l2", "C": 1.0, "class_weight": "none"}, iris)
+    theirs = scores_of_cross_validate(params, iris, make_splitter(CvSection(), 0), (metric,))[metric]
+    assert [score_fold(params, fold, (metric,)).scores[metric] for fold in iris_folds] == theirs
+
+
+def test_log_loss_of_a_certain_and_wrong_model_is_finite_and_scikit_learns(iris):
+    params = complete({"penalty": "none", "class_weight": "none", "tol": 1e-10}, iris)
+    two = iris.y_train < 2  # separable: probabilities reach 0 and 1
+    pipeline = build_pipeline(params).fit(iris.X_train[two], iris.y_train[two])
+    swapped = 1 - iris.y_train[two]
+    ours = score_model(pipeline, iris.X_train[two], swapped, ("neg_log_loss",))["neg_log_loss"]
+    assert ours == -log_loss(swapped, pipeline.predict_proba(iris.X_train[two]))
+    assert -40 < ours < -1

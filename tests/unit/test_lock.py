@@ -1,0 +1,111 @@
+"""The lock, against a real second process."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from hpo.errors import StudyLockedError
+from hpo.lock import hold_lock
+
+HOLDER = """
+import subprocess, sys
+from pathlib import Path
+from hpo.lock import hold_lock
+with hold_lock(Path(sys.argv[1])):
+    child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=sys.stdin, close_fds=False)
+    print(child.pid, flush=True)
+    child.wait()
+"""
+
+WAITER = """
+import sys
+from pathlib import Path
+from hpo.lock import hold_lock
+print("asks", flush=True)
+with hold_lock(Path(sys.argv[1]), wait=True):
+    print("has it")
+"""
+
+
+@contextmanager
+def second_process(path: Path) -> Iterator[tuple[subprocess.Popen[str], int]]:
+    """A process that holds the lock until its standard input is closed, and the id of a child that it started."""
+    command = [sys.executable, "-c", HOLDER, str(path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            yield process, int(process.stdout.readline())
+        finally:
+            process.stdin.close()
+            process.wait(timeout=30)
+
+
+def take(path: Path, subject: str = "this file") -> bool:
+    """Take the lock and let it go."""
+    with hold_lock(path, subject=subject):
+        return True
+
+
+def test_second_process_keeps_the_lock_and_is_named(tmp_path):
+    path = tmp_path / "study.lock"
+    with second_process(path) as (process, _):
+        line = rf"^study 'x' is being driven by another process \(host .*, pid {process.pid}, since 20"
+        with pytest.raises(StudyLockedError, match=line):
+            take(path, "study 'x'")
+    assert take(path)
+
+
+def test_lock_dies_with_its_holder_though_a_child_lives(tmp_path):
+    path = tmp_path / "study.lock"
+    with second_process(path) as (process, child):
+        process.send_signal(signal.SIGKILL)
+        process.wait(timeout=30)
+        os.kill(child, 0)
+        assert take(path)
+
+
+def test_waiting_gets_the_lock_when_the_other_lets_go(tmp_path):
+    path = tmp_path / "study.lock"
+    with second_process(path) as (process, _):
+        command = [sys.executable, "-c", WAITER, str(path)]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as waiter:
+            assert waiter.stdout.readline() == "asks\n"
+            with pytest.raises(subprocess.TimeoutExpired, match="timed out"):
+                waiter.wait(timeout=0.3)
+            process.stdin.close()
+            assert waiter.communicate(timeout=30)[0] == "has it\n"
+
+
+def test_lock_is_free_after_an_error(tmp_path):
+    path = tmp_path / "study.lock"
+    with pytest.raises(RuntimeError, match="broke"), hold_lock(path):
+        raise RuntimeError("broke")
+    assert take(path)
+
+
+def test_lock_is_not_reentrant(tmp_path):
+    path = tmp_path / "study.lock"
+    with hold_lock(path), pytest.raises(StudyLockedError, match=f"pid {os.getpid()}"):
+        take(path)
+
+
+def test_holder_that_has_not_written_yet_is_not_named(tmp_path):
+    path = tmp_path / "study.lock"
+    with hold_lock(path):
+        path.write_text("")
+        with pytest.raises(StudyLockedError, match="it has only just started"):
+            take(path)
+
+
+def test_stale_file_is_no_lock(tmp_path):
+    path = tmp_path / "study.lock"
+    path.write_text('{"host": "somewhere", "pid": 1, "since": "2020-01-01", "more": "' + "x" * 500 + '"}')
+    with hold_lock(path), pytest.raises(StudyLockedError, match=f"pid {os.getpid()}, since 20"):
+        take(path)

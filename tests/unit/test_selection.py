@@ -1,0 +1,110 @@
+"""Which trial is the best, and how many share its value."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import numpy as np
+import pytest
+from optuna.trial import FrozenTrial, TrialState
+
+from hpo.selection import count_states, count_ties, end_time_ms, fold_scores, mean_and_std, mean_score, rank_key, select_best
+
+END = datetime(2026, 1, 2, 3, 4, 5, 678000, tzinfo=UTC)
+
+
+def trial(number: int, value: float | None, log_loss: float | None = None, state: TrialState = TrialState.COMPLETE) -> FrozenTrial:
+    attrs = {} if log_loss is None else {"scores": {"accuracy": [value], "neg_log_loss": [log_loss, log_loss]}}
+    local = END.astimezone().replace(tzinfo=None)
+    return FrozenTrial(number, state, value, local, local, {}, {}, attrs, {}, {}, number + 100)
+
+
+def best_number(*trials: FrozenTrial) -> int:
+    return select_best(trials).number
+
+
+def test_greatest_value_wins():
+    assert best_number(trial(0, 0.5), trial(1, 0.9), trial(2, 0.7)) == 1
+
+
+def test_tie_goes_to_the_better_log_loss():
+    assert best_number(trial(0, 0.9, -0.3), trial(1, 0.9, -0.1), trial(2, 0.9, -0.2), trial(3, 0.8, -0.01)) == 1
+
+
+def test_tie_in_both_goes_to_the_earlier_trial_in_any_order():
+    trials = [trial(n, 0.9, -0.1) for n in range(4)]
+    assert best_number(*trials) == best_number(*reversed(trials)) == 0
+
+
+@pytest.mark.parametrize("noise", [1e-16, -1e-16, 3e-14])
+def test_float_noise_in_the_value_is_a_tie(noise):
+    assert best_number(trial(0, 0.9, -0.3), trial(1, 0.9 + noise, -0.1)) == 1
+    assert best_number(trial(0, 0.9 + noise, -0.1), trial(1, 0.9, -0.3)) == 0
+
+
+def test_mean_in_another_order_of_summing_is_a_tie():
+    scores = [0.1, 0.2, 0.3]
+    one, two = sum(scores) / 3, sum(reversed(scores)) / 3
+    assert one != two
+    assert best_number(trial(0, max(one, two), -0.3), trial(1, min(one, two), -0.1)) == 1
+
+
+def test_float_noise_in_the_log_loss_goes_to_the_earlier():
+    assert best_number(trial(0, 0.9, -0.1), trial(1, 0.9, -0.1 + 1e-15)) == 0
+
+
+def test_small_but_real_difference_counts():
+    assert best_number(trial(0, 0.9, -0.1), trial(1, 0.9 + 1e-9, -0.3)) == 1
+
+
+def test_trial_without_log_loss_loses_a_tie():
+    assert best_number(trial(0, 0.9), trial(1, 0.9, -5.0)) == 1
+
+
+@pytest.mark.parametrize("state", [TrialState.FAIL, TrialState.PRUNED, TrialState.RUNNING, TrialState.WAITING])
+def test_only_completed_trials_are_chosen_from(state):
+    value = 0.99 if state == TrialState.PRUNED else None
+    assert best_number(trial(0, value, state=state), trial(1, 0.5)) == 1
+    assert select_best([trial(0, value, state=state)]) is None
+
+
+def test_nothing_to_choose_from():
+    assert select_best([]) is None
+
+
+def test_rank_key_orders_by_value_then_tie_value_then_age():
+    keys = [rank_key(0.9, -0.1, 5), rank_key(0.9, -0.1, 6), rank_key(0.9, -0.2, 0), rank_key(0.8, 0.0, 0)]
+    assert keys == sorted(keys, reverse=True)
+
+
+def test_count_ties_includes_the_best_and_float_noise_and_not_the_unfinished():
+    trials = [
+        trial(0, 0.9, -0.1),
+        trial(1, 0.9 + 1e-16, -0.2),
+        trial(2, 0.9, -0.3),
+        trial(3, 0.8, -0.1),
+        trial(4, 0.9, state=TrialState.PRUNED),
+    ]
+    assert count_ties(trials, select_best(trials)) == 3
+
+
+def test_count_states():
+    states = [TrialState.COMPLETE, TrialState.COMPLETE, TrialState.FAIL, TrialState.PRUNED, TrialState.RUNNING, TrialState.WAITING]
+    trials = [trial(n, 0.5 if state.name in ("COMPLETE", "PRUNED") else None, state=state) for n, state in enumerate(states)]
+    assert count_states(trials) == {"complete": 2, "pruned": 1, "failed": 1}
+    assert count_states([]) == {"complete": 0, "pruned": 0, "failed": 0}
+
+
+def test_mean_score_of_a_metric():
+    assert mean_score(trial(0, 0.9, -0.25), "neg_log_loss") == -0.25
+    assert mean_score(trial(0, 0.9, -0.25), "f1_macro") == -np.inf
+    assert fold_scores(trial(0, 0.9)) == {}
+
+
+def test_mean_and_std_are_those_of_grid_search():
+    scores = [0.5, 0.75, 1.0]
+    assert mean_and_std(scores) == (np.mean(scores), np.std(scores))
+
+
+def test_end_time_is_utc_whatever_the_local_zone():
+    assert end_time_ms(trial(0, 0.9)) == round(END.timestamp() * 1000)

@@ -1,0 +1,65 @@
+"""Every name is one that MLflow takes, and keys can be read back."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from sklearn.metrics import get_scorer_names
+
+from hpo.tracking import names
+
+MLFLOW_NAME = re.compile(r"[\w\-. :/]{1,250}")
+NAMES_OF_A_SCORER = [names.cv_metric, names.cv_mean, names.cv_std, names.best_so_far, names.holdout_metric, names.intermediate]
+CONSTANTS = {name: value for name, value in vars(names).items() if name.isupper()}
+
+
+@pytest.mark.parametrize("make", NAMES_OF_A_SCORER, ids=lambda make: make.__name__)
+def test_metric_names_are_mlflows_and_distinct(make):
+    made = [make(scorer) for scorer in get_scorer_names()]
+    assert all(MLFLOW_NAME.fullmatch(name) for name in made)
+    assert len(set(made)) == len(made)
+
+
+def test_metric_names_of_one_scorer_are_distinct():
+    made = [make("accuracy") for make in NAMES_OF_A_SCORER]
+    assert made == [
+        "cv_accuracy", "cv_accuracy_mean", "cv_accuracy_std", "best_cv_accuracy_mean", "test_accuracy", "accuracy_intermediate",
+    ]  # fmt: skip
+
+
+def test_constants_are_mlflows_and_distinct():
+    assert all(MLFLOW_NAME.fullmatch(value) for value in CONSTANTS.values())
+    assert len(set(CONSTANTS.values())) == len(CONSTANTS)
+
+
+def test_tags_of_ours_say_so():
+    ours = (
+        "KEY",
+        "STUDY_UID",
+        "DATA_DIGEST",
+        "DEFINITION_DIGEST",
+        "FAILURE",
+        "CONVERGED",
+        "BEST_TRIAL",
+        "MODEL_URI",
+        "SUPERSEDED_BY",
+    )
+    assert all(CONSTANTS[name].startswith("hpo.") for name in ours)
+    assert names.version_tag("scikit-learn") == "hpo.version.scikit-learn"
+
+
+@pytest.mark.parametrize("number", [0, 7, 10_000])
+def test_number_is_read_back_from_a_key(number):
+    key = names.trial_key("0123456789abcdef" * 2, number)
+    assert names.number_of(key) == number
+    assert re.fullmatch(r"[0-9a-f]{32}/\d+", key)
+
+
+def test_keys_are_distinct():
+    assert len({names.trial_key(uid, number) for uid in ("a", "b") for number in range(20)}) == 40
+
+
+def test_run_names_sort_as_the_numbers():
+    numbers = [0, 9, 10, 99, 100, 9999]
+    assert sorted(map(names.trial_run_name, numbers)) == [names.trial_run_name(number) for number in numbers]
