@@ -83,11 +83,11 @@ def _entry_kind(value: object) -> str:
     return "choices" if isinstance(value, list | tuple) else "fixed"
 
 
-T = TypeVar("T")
+_T = TypeVar("_T")
 Entry = Annotated[
     Annotated[Range, Tag("range")]
-    | Annotated[tuple[T, ...], BeforeValidator(_as_tuple), Field(min_length=1), Tag("choices")]
-    | Annotated[T, Tag("fixed")],
+    | Annotated[tuple[_T, ...], BeforeValidator(_as_tuple), Field(min_length=1), Tag("choices")]
+    | Annotated[_T, Tag("fixed")],
     Discriminator(_entry_kind),
 ]
 """What a study file may say of one parameter: a range, a list of choices, or one fixed value."""
@@ -165,12 +165,15 @@ class SearchSpace(_Section):
         return self
 
 
+Names = Annotated[tuple[str, ...], BeforeValidator(_as_tuple)]
+
+
 class StudySection(_Section):
     """``[study]``: the study's name, what is judged, and when to stop."""
 
     name: str | None = None
     metric: str = "accuracy"
-    metrics: Annotated[tuple[str, ...], BeforeValidator(_as_tuple)] = ()
+    metrics: Names = ()
     n_trials: int = Field(50, ge=1)
     timeout_seconds: float | None = Field(None, gt=0)
     patience: int | None = Field(None, ge=1)
@@ -187,12 +190,30 @@ class StudySection(_Section):
 
 
 class DataSection(_Section):
-    """``[data]``: which table, which column is the target, how much is held out."""
+    """``[data]``: which table, which column is the target, how much is held out, what the columns are.
+
+    ``source`` is a bundled table's name or a file, relative to the study file. The rows of one ``group`` are never split.
+    """
 
     source: str = Field("iris", min_length=1)
     target: str | None = None
     test_size: float = Field(0.2, gt=0, lt=1)
-    drop: Annotated[tuple[str, ...], BeforeValidator(_as_tuple)] = ()
+    drop: Names = ()
+    numeric: Names = ()
+    categorical: Names = ()
+    group: str | None = None
+
+
+class PreprocessingSection(_Section):
+    """``[preprocessing]``: how categories become columns.
+
+    Categories with fewer than ``min_frequency`` training rows are pooled, and so are the rarest ones above ``max_categories``;
+    a table that still becomes wider than ``max_features`` is refused.
+    """
+
+    min_frequency: int = Field(10, ge=1)
+    max_categories: int = Field(200, ge=2)
+    max_features: int = Field(5000, ge=1)
 
 
 class CvSection(_Section):
@@ -210,6 +231,14 @@ class SamplerSection(_Section):
     n_ei_candidates: int = Field(24, ge=1)
 
 
+class PrunerSection(_Section):
+    """``[pruner]``: whether a trial that falls behind is stopped after a fold (Optuna's ``MedianPruner``)."""
+
+    kind: Literal["none", "median"] = "none"
+    n_startup_trials: int = Field(5, ge=0)
+    n_warmup_steps: int = Field(0, ge=0)
+
+
 class StudyDefinition(_Section):
     """What is searched and judged; frozen, complete and validated.
 
@@ -218,9 +247,11 @@ class StudyDefinition(_Section):
 
     study: StudySection = StudySection()
     data: DataSection = DataSection()
+    preprocessing: PreprocessingSection = PreprocessingSection()
     cv: CvSection = CvSection()
     search_space: SearchSpace = SearchSpace()
     sampler: SamplerSection = SamplerSection()
+    pruner: PrunerSection = PrunerSection()
 
     @property
     def name(self) -> str:
@@ -262,7 +293,7 @@ def load_definition(path: Path | str | None = None, overrides: Mapping[str, Any]
     Raises:
         DefinitionError: The file cannot be read, or a key or value is not allowed.
     """
-    content = {} if path is None else _read_toml(Path(path))
+    content = {} if path is None else _anchored(_read_toml(Path(path)), Path(path).parent)
     overrides = dict(overrides or {})
     for key, value in overrides.items():
         section, _, name = key.partition(".")
@@ -285,6 +316,14 @@ def _read_toml(path: Path) -> dict[str, Any]:
         raise DefinitionError(f"{path}: a study file should be UTF-8 text, but got other bytes at {error.start}") from error
     except tomllib.TOMLDecodeError as error:
         raise DefinitionError(f"{path}: this is not TOML: {error}") from error
+
+
+def _anchored(content: dict[str, Any], directory: Path) -> dict[str, Any]:
+    """The same with a data file that is named relative to the study file found from here."""
+    data = content.get("data")
+    if isinstance(data, dict) and isinstance(data.get("source"), str) and Path(data["source"]).suffix:
+        data["source"] = str(directory / data["source"])
+    return content
 
 
 def _explain(error: ValidationError, path: Path | str | None, overrides: Mapping[str, Any]) -> DefinitionError:
@@ -319,6 +358,7 @@ _FLAGS = {
     "study.n_trials": "--trials",
     "study.timeout_seconds": "--timeout",
     "study.seed": "--seed",
+    "study.concurrency": "--concurrency",
     "data.source": "--data",
     "data.target": "--target",
 }

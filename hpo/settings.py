@@ -10,6 +10,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 from urllib.parse import urlsplit
 
 from hpo.errors import SettingsError
@@ -18,6 +19,8 @@ DEFAULT_STORAGE = "sqlite:///optuna.db"
 DEFAULT_TRACKING_URI = "sqlite:///mlflow.db"
 STORAGE_VARIABLE = "HPO_STORAGE"
 TRACKING_VARIABLE = "MLFLOW_TRACKING_URI"
+
+MAX_WORKERS = 256
 
 _DATABASES = ("sqlite", "postgresql")
 
@@ -30,12 +33,14 @@ class ServiceSettings:
         storage: SQLAlchemy URL of Optuna's storage: ``sqlite:///PATH`` or ``postgresql://...``.
         tracking_uri: MLflow's store: the same kinds of URL, or the ``http(s)://`` address of a server.
         register: Name of the registered model that gets the final model as a new version, or None.
+        workers: Processes that score folds; 1 is this process, "auto" as many as there are cores where that saves time.
         tracking_wait_seconds: How long the end of a run waits for a tracking store that is behind.
     """
 
     storage: str = DEFAULT_STORAGE
     tracking_uri: str = DEFAULT_TRACKING_URI
     register: str | None = None
+    workers: int | Literal["auto"] = "auto"
     tracking_wait_seconds: float = 30.0
 
     def __post_init__(self) -> None:
@@ -54,6 +59,7 @@ def read_settings(
     storage: str | None = None,
     tracking_uri: str | None = None,
     register: str | None = None,
+    workers: str | None = None,
     environment: Mapping[str, str] = os.environ,
 ) -> ServiceSettings:
     """Settings from flags, the environment and the defaults, in this order.
@@ -65,7 +71,16 @@ def read_settings(
         storage=storage or environment.get(STORAGE_VARIABLE) or DEFAULT_STORAGE,
         tracking_uri=tracking_uri or environment.get(TRACKING_VARIABLE) or DEFAULT_TRACKING_URI,
         register=register,
+        workers=_read_workers(workers),
     )
+
+
+def _read_workers(text: str | None) -> int | Literal["auto"]:
+    if text is None or text == "auto":
+        return "auto"
+    if text.isdecimal() and 1 <= int(text) <= MAX_WORKERS:
+        return int(text)
+    raise SettingsError(f"--workers: this should be 'auto' or a number from 1 to {MAX_WORKERS}, but got '{text}'")
 
 
 def sqlite_path(url: str) -> Path | None:

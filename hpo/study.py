@@ -26,7 +26,7 @@ from hpo.cross_validation import FoldResult
 from hpo.definition import StudyDefinition, digest_of
 from hpo.errors import IdentityError, LedgerError, NoCompletedTrialError, SettingsError, TooManyFailuresError
 from hpo.lock import hold_lock
-from hpo.mirror import Mirror
+from hpo.mirror import Mirror, SlotResult
 from hpo.search_space import baseline, replay, suggest
 from hpo.selection import CONVERGED, DERIVED, FAILURE, SCORES, TRACEBACK
 from hpo.settings import hide_password, sqlite_path
@@ -67,8 +67,10 @@ class Ledger:
         self._study_id = study_id
         self._definition = definition
         self._derive = derive
-        self._mirror = Mirror(definition.sampler, seed=definition.study.seed, concurrency=definition.study.concurrency)
-        self._told: list[tuple[TrialState, float | None, str | None]] = []
+        self._mirror = Mirror(
+            definition.sampler, definition.pruner, seed=definition.study.seed, concurrency=definition.study.concurrency
+        )
+        self._told: list[SlotResult] = []
         self._adopted: deque[Slot] = deque()
         self._n_asked = 0
         self._load()
@@ -101,10 +103,17 @@ class Ledger:
         self._n_asked += 1
         return slot
 
-    def tell(self, slot: Slot, results: Sequence[FoldResult]) -> tuple[TrialState, float | None]:
+    def should_prune(self, slot: Slot, results: Sequence[FoldResult]) -> bool:
+        """Whether a slot is stopped after the folds that are done, by what was known when it was asked."""
+        return self._mirror.should_prune(slot.number, self._judged_scores(results))
+
+    def tell(self, slot: Slot, results: Sequence[FoldResult], *, is_pruned: bool = False) -> tuple[TrialState, float | None]:
         """Finish a slot with the results of its folds; slots are told in order.
 
-        A result that is a failure, whichever fold gave it, makes the trial FAIL.
+        Args:
+            slot: The oldest that is open.
+            results: In the order of the folds; one that failed is the last, and makes the trial FAIL.
+            is_pruned: Whether it was stopped before its last fold.
 
         Returns:
             The trial's state and value.
@@ -112,37 +121,46 @@ class Ledger:
         Raises:
             TooManyFailuresError: With this one, more trials failed than ``max_failed`` allows.
         """
-        failed = next((result for result in results if result.failure is not None), None)
+        last = results[-1]
+        if last.failure is not None:
+            result = SlotResult(TrialState.FAIL, failure=last.failure)
+        elif is_pruned:
+            result = SlotResult(TrialState.PRUNED, scores=self._judged_scores(results))
+        else:
+            scores = self._judged_scores(results)
+            result = SlotResult(TrialState.COMPLETE, float(np.mean(scores)), scores)
         with _translated(self._storage):
-            if failed is None:
-                state, value, reason = TrialState.COMPLETE, self._store_scores(slot, results), None
-            else:
-                state, value, reason = TrialState.FAIL, None, failed.failure
-                self._storage.set_trial_user_attr(slot.trial_id, FAILURE, reason)
-                if failed.traceback is not None:
-                    self._storage.set_trial_user_attr(slot.trial_id, TRACEBACK, failed.traceback)
-            self._storage.set_trial_state_values(slot.trial_id, state, None if value is None else [value])
-        self._remember(state, value, reason)
+            self._store(slot, result, results)
+        self._remember(result)
         self._check_failures()
-        return state, value
+        return result.state, result.value
 
-    def _store_scores(self, slot: Slot, results: Sequence[FoldResult]) -> float:
-        """Keep the fold scores with the trial; returns the mean of the judged one."""
-        scores = {name: [result.scores[name] for result in results] for name in results[0].scores}
-        judged = scores[self._definition.study.metric]
-        for step, score in enumerate(judged):
+    def _judged_scores(self, results: Sequence[FoldResult]) -> tuple[float, ...]:
+        return tuple(result.scores[self._definition.study.metric] for result in results)
+
+    def _store(self, slot: Slot, result: SlotResult, folds: Sequence[FoldResult]) -> None:
+        """Everything that is known of a trial, its state last: until then it is RUNNING and would be adopted."""
+        attributes: dict[str, Any] = {}
+        if result.failure is not None:
+            attributes = {FAILURE: result.failure, **({TRACEBACK: folds[-1].traceback} if folds[-1].traceback else {})}
+        else:
+            attributes[SCORES] = {name: [fold.scores[name] for fold in folds] for name in folds[0].scores}
+            if not all(fold.converged for fold in folds):
+                attributes[CONVERGED] = False
+        for step, score in enumerate(result.scores):
             self._storage.set_trial_intermediate_value(slot.trial_id, step, score)
-        self._storage.set_trial_user_attr(slot.trial_id, SCORES, scores)
-        if not all(result.converged for result in results):
-            self._storage.set_trial_user_attr(slot.trial_id, CONVERGED, False)
-        return float(np.mean(judged))
+        for name, value in attributes.items():
+            self._storage.set_trial_user_attr(slot.trial_id, name, value)
+        self._storage.set_trial_state_values(slot.trial_id, result.state, None if result.value is None else [result.value])
 
     def _load(self) -> None:
         for trial in self.trials():
             self._mirror.add(trial.params, trial.distributions)
             self._n_asked += 1
             if trial.state.is_finished():
-                self._remember(trial.state, trial.value, trial.user_attrs.get(FAILURE))
+                scores = tuple(score for _, score in sorted(trial.intermediate_values.items()))
+                value = trial.value if trial.state == TrialState.COMPLETE else None
+                self._remember(SlotResult(trial.state, value, scores, trial.user_attrs.get(FAILURE)))
             else:
                 params = self._derive(replay(self._definition.search_space, trial.params))
                 trial_id = self._storage.get_trial_id_from_study_id_trial_number(self._study_id, trial.number)
@@ -163,21 +181,21 @@ class Ledger:
             )
         return trial_id
 
-    def _remember(self, state: TrialState, value: float | None, reason: str | None) -> None:
-        self._mirror.tell(state, value)
-        self._told.append((state, value, reason))
+    def _remember(self, result: SlotResult) -> None:
+        self._mirror.tell(result)
+        self._told.append(result)
 
     def _patience_is_over(self) -> bool:
         """Whether the last ``patience`` trials that the next slot sees brought no better value."""
         patience = self._definition.study.patience
         if patience is None:
             return False
-        seen = [value for _, value, _ in self._told[: max(0, self._n_asked - self._definition.study.concurrency + 1)]]
-        values = [value if value is not None else float("-inf") for value in seen]
+        seen = self._told[: max(0, self._n_asked - self._definition.study.concurrency + 1)]
+        values = [result.value if result.value is not None else float("-inf") for result in seen]
         return len(values) > patience and max(values[-patience:]) <= max(values[:-patience])
 
     def _check_failures(self) -> None:
-        reasons = [reason or "no reason kept" for state, _, reason in self._told if state == TrialState.FAIL]
+        reasons = [result.failure or "no reason kept" for result in self._told if result.state == TrialState.FAIL]
         n_told = len(self._told)
         if n_told < MIN_TRIALS_TO_JUDGE_FAILURES or len(reasons) <= self._definition.study.max_failed * n_told:
             return

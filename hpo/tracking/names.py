@@ -29,6 +29,7 @@ N_TRIALS = "n_trials"
 # Artifacts.
 TRACEBACK_FILE = "failure/traceback.txt"
 DEFINITION_FILE = "study/definition.json"
+COLUMNS_FILE = "data/columns.json"
 SPACE_FILE = "study/search_space.json"
 MODEL_NAME = "model"
 

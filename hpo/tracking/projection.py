@@ -116,10 +116,11 @@ def make_record(trial: FrozenTrial, study: StudyRecord) -> TrialRecord:
 
 
 def _ours(trial: FrozenTrial) -> tuple[dict[str, float], dict[str, dict[int, float]]]:
-    """Metrics, and metrics by fold, of a trial that was scored here."""
+    """Metrics, and metrics by fold, of a trial that was scored here; a pruned one has no mean, which would not compare."""
     metrics, steps = {}, {}
     for scorer, scores in fold_scores(trial).items():
-        metrics[names.cv_mean(scorer)], metrics[names.cv_std(scorer)] = mean_and_std(scores)
+        if trial.state == TrialState.COMPLETE:
+            metrics[names.cv_mean(scorer)], metrics[names.cv_std(scorer)] = mean_and_std(scores)
         steps[names.cv_metric(scorer)] = dict(enumerate(scores))
     return metrics, steps
 
