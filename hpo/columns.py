@@ -76,7 +76,7 @@ class Columns:
         for name in self.boolean:
             converted[name] = _to_booleans(raw[name])
         for name in self.categorical:
-            converted[name] = _to_text(raw[name])
+            converted[name] = _to_categories(raw[name])
         for name in self.datetime:
             converted[name] = _to_dates(raw[name])
         return pd.DataFrame(converted, index=raw.index)
@@ -129,9 +129,8 @@ def decide_columns(train: pd.DataFrame, *, numeric: Sequence[str] = (), categori
             decider.decide(column)
     columns = decider.columns()
     if not columns.features:
-        raise DataError(
-            f"data: no feature is left of {train.shape[1]} columns: {'; '.join(columns.notes)}", hint="give a table with features"
-        )
+        why = "; ".join(columns.notes) or "all are dropped, the target or the group"
+        raise DataError(f"data: no feature is left: {why}", hint="shorten data.drop, or give a table with features")
     return columns
 
 
@@ -161,7 +160,7 @@ class _Decider:
         if present.empty:
             self._notes.append(f"'{name}' dropped: it is empty")
         elif len(present) == len(column) and (present == present.iloc[0]).all():
-            self._notes.append(f"'{name}' dropped: it is {present.iloc[0]!r} in every row")
+            self._notes.append(f"'{name}' dropped: it is '{present.iloc[0]}' in every row")
         elif types.is_bool_dtype(present):
             self.keep("boolean", name)
         elif types.is_datetime64_any_dtype(present):
@@ -228,6 +227,12 @@ def _to_text(column: pd.Series) -> pd.Series:
         column = column.astype("Int64")  # whole numbers that are floats only for their gaps: "5", not "5.0"
     text = column.astype("str").str.strip()
     return text.mask(text == "")
+
+
+def _to_categories(column: pd.Series) -> pd.Series:
+    """Text as Python strings, one object a distinct value: scikit-learn's encoder goes through them one by one."""
+    codes, distinct = pd.factorize(_to_text(column))
+    return pd.Series(np.append(np.asarray(distinct, dtype=object), [np.nan])[codes], index=column.index, dtype=object)
 
 
 def _to_booleans(column: pd.Series) -> pd.Series:

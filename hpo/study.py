@@ -73,6 +73,7 @@ class Ledger:
         self._told: list[SlotResult] = []
         self._adopted: deque[Slot] = deque()
         self._n_asked = 0
+        self._last_trial_id: int | None = None
         self._load()
 
     @property
@@ -173,7 +174,10 @@ class Ledger:
         )
         with _translated(self._storage):
             trial_id = self._storage.create_new_trial(self._study_id, template)
-            found = self._storage.get_trial_number_from_id(trial_id)
+            # Ids count up in a database: the next one is the next number, unless somebody else writes there too.
+            is_next = self._last_trial_id is not None and trial_id == self._last_trial_id + 1
+            found = number if is_next else self._storage.get_trial_number_from_id(trial_id)
+        self._last_trial_id = trial_id
         if found != number:
             raise LedgerError(
                 f"trial {number} was stored as number {found}: another program adds trials to this study",
