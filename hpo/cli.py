@@ -37,6 +37,11 @@ class _UsageError(Exception):
 
 
 class _Parser(argparse.ArgumentParser):
+    """Flags in full only, since ``--json`` and ``--debug`` are looked for before parsing; an error is raised, not printed."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(allow_abbrev=False, **kwargs)
+
     def error(self, message: str) -> NoReturn:
         raise _UsageError(message)
 

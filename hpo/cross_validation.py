@@ -17,7 +17,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 import sklearn
-from scipy.sparse import csr_matrix, issparse
+from scipy.sparse import csr_matrix
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.dummy import DummyClassifier
 from sklearn.exceptions import ConvergenceWarning
@@ -122,8 +122,8 @@ def check_width(n_features: int, max_features: int) -> None:
 def training_shape(fold: Fold, n_classes: int) -> TrainingShape:
     """What a fit's cost depends on, of a fold's training rows."""
     n_samples, n_features = fold.X_train.shape
-    is_sparse = issparse(fold.X_train)
-    n_values = int(fold.X_train.count_nonzero()) if is_sparse else n_samples * n_features
+    is_sparse = isinstance(fold.X_train, csr_matrix)
+    n_values = fold.X_train.nnz if isinstance(fold.X_train, csr_matrix) else n_samples * n_features
     return TrainingShape(n_samples, n_features, n_classes, n_values, is_sparse)
 
 

@@ -85,8 +85,9 @@ def load_dataset(section: DataSection, *, seed: int, n_splits: int) -> Dataset:
         groups = groups[present]
     raw = raw[table[target].notna()]
     _check_labels(target, labels)
+    _check_groups(section, groups, n_splits)
     train, test = _hold_out(labels, groups, section, seed)
-    _check_classes(labels[train], None if groups is None else groups[train], n_splits)
+    _check_classes(labels[train], n_splits)
     columns = decide_columns(raw.iloc[train], numeric=section.numeric, categorical=section.categorical)
     X = columns.convert(raw)
     return Dataset(
@@ -172,6 +173,17 @@ def _check_labels(target: str, labels: np.ndarray) -> None:
         )
 
 
+def _check_groups(section: DataSection, groups: np.ndarray | None, n_splits: int) -> None:
+    """A fold, and the hold-out, takes one group or more for itself."""
+    needed = max(n_splits + 1, round(1 / section.test_size))
+    n_groups = needed if groups is None else len(np.unique(groups))
+    if n_groups < needed:
+        raise DataError(
+            f"data.group: the hold-out and {n_splits} folds need {needed} groups, but '{section.group}' has {n_groups}",
+            hint="lower cv.n_splits, or raise data.test_size",
+        )
+
+
 def _hold_out(labels: np.ndarray, groups: np.ndarray | None, section: DataSection, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Positions of the training and of the held-out rows; stratified, and a group is never split."""
     rows = np.arange(len(labels))
@@ -189,12 +201,7 @@ def _hold_out(labels: np.ndarray, groups: np.ndarray | None, section: DataSectio
     return np.sort(train), np.sort(test)
 
 
-def _check_classes(labels: np.ndarray, groups: np.ndarray | None, n_splits: int) -> None:
-    if groups is not None and len(np.unique(groups)) < n_splits:
-        n_groups = len(np.unique(groups))
-        raise DataError(
-            f"data: n_splits = {n_splits} folds need as many groups, but got {n_groups}", hint=f"set cv.n_splits to {n_groups}"
-        )
+def _check_classes(labels: np.ndarray, n_splits: int) -> None:
     classes, counts = np.unique(labels, return_counts=True)
     label, rows = classes[counts.argmin()], int(counts.min())
     if rows < n_splits:

@@ -13,8 +13,8 @@ from __future__ import annotations
 import difflib
 import hashlib
 import json
-import math
 import re
+import reprlib
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -50,6 +50,9 @@ SOLVERS_FOR: Mapping[str, frozenset[str]] = {
 """The solvers that can fit each penalty (scikit-learn 1.9, ``LogisticRegression``)."""
 
 STOP_RULES = frozenset({"study.n_trials", "study.timeout_seconds", "study.patience", "study.max_failed"})
+MAX_VALUE = 2**31
+"""Of C, max_iter and tol: scikit-learn counts iterations in 32 bits."""
+
 NOT_IDENTITY = STOP_RULES | {"study.name", "data.source"}
 
 
@@ -136,8 +139,8 @@ class SearchSpace(_Section):
     @classmethod
     def _check_positive(cls, entry: Any) -> Any:
         for value in choices_of(entry):
-            if not 0 < value < math.inf:
-                raise ValueError(f"should be above 0 and finite, but got {value:g}")
+            if not 0 < value < MAX_VALUE:
+                raise ValueError(f"should be above 0 and below 2^31, but got {value:g}")
         return entry
 
     @field_validator("l1_ratio")
@@ -253,6 +256,14 @@ class StudyDefinition(_Section):
     sampler: SamplerSection = SamplerSection()
     pruner: PrunerSection = PrunerSection()
 
+    @model_validator(mode="after")
+    def _check_derived_name(self) -> StudyDefinition:
+        if not STUDY_NAME.fullmatch(self.name):
+            raise ValueError(
+                f"a study name should be {STUDY_NAME_RULE}, but the data gives '{self.name}': set study.name or --name"
+            )
+        return self
+
     @property
     def name(self) -> str:
         """The study's name: the given one, else the data's."""
@@ -309,12 +320,12 @@ def load_definition(path: Path | str | None = None, overrides: Mapping[str, Any]
 def _read_toml(path: Path) -> dict[str, Any]:
     hint = "give a study file with --study FILE, or leave it out for the built-in Iris study"
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise DefinitionError(f"{path}: the study file cannot be read ({error.strerror})", hint=hint) from error
     except UnicodeDecodeError as error:
         raise DefinitionError(f"{path}: a study file should be UTF-8 text, but got other bytes at {error.start}") from error
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:
         raise DefinitionError(f"{path}: this is not TOML: {error}") from error
 
 
@@ -329,9 +340,11 @@ def _anchored(content: dict[str, Any], directory: Path) -> dict[str, Any]:
 def _explain(error: ValidationError, path: Path | str | None, overrides: Mapping[str, Any]) -> DefinitionError:
     """Turn the first of Pydantic's findings into one line: place, key, what is allowed, what was given."""
     first = min(error.errors(include_url=False), key=lambda found: found["type"] != "extra_forbidden")
-    location = [str(part) for part in first["loc"] if part not in ("range", "choices", "fixed")]
+    location = [str(part) for part in first["loc"]]
+    if location[:1] == ["search_space"]:
+        location = [*location[:2], *(part for part in location[2:] if part not in ("range", "choices", "fixed"))]
     key = ".".join(location)
-    place = f"flag {_FLAGS.get(key, key)}" if key in overrides else f"{path or 'built-in definition'}: {key}"
+    place = f"flag {_FLAGS.get(key, key)}" if key in overrides else f"{path or 'built-in definition'}: {key}".rstrip(": ")
     if first["type"] == "extra_forbidden":
         allowed = _keys_at(location[:-1])
         near = difflib.get_close_matches(location[-1], allowed, n=1)
@@ -341,7 +354,17 @@ def _explain(error: ValidationError, path: Path | str | None, overrides: Mapping
         return DefinitionError(f"{place}: {first['ctx']['error']}")
     if first["type"] == "missing":
         return DefinitionError(f"{place}: this key is required, but got only {', '.join(first['input']) or 'nothing'}")
-    return DefinitionError(f"{place}: {first['msg'].removeprefix('Input ')}, but got {first['input']!r}")
+    allowed_text = _OUR_WORDS.get(first["type"], first["msg"].removeprefix("Input "))
+    return DefinitionError(f"{place}: {allowed_text}, but got {reprlib.repr(first['input'])}")
+
+
+_OUR_WORDS = {
+    "dict_type": "should be a table",
+    "model_type": "should be a table",
+    "tuple_type": "should be a list",
+    "too_short": "should have at least one entry",
+}
+"""What a study file calls it, where Pydantic says how it calls it itself."""
 
 
 def _keys_at(location: list[str]) -> list[str]:

@@ -28,7 +28,7 @@ from hpo.errors import IdentityError, LedgerError, NoCompletedTrialError, Settin
 from hpo.lock import hold_lock
 from hpo.mirror import Mirror, SlotResult
 from hpo.search_space import baseline, replay, suggest
-from hpo.selection import CONVERGED, DERIVED, FAILURE, SCORES, TRACEBACK
+from hpo.selection import CONVERGED, DERIVED, FAILURE, SCORES, TRACEBACK, rounded
 from hpo.settings import hide_password, sqlite_path
 
 IDENTITY = "hpo.identity"
@@ -71,7 +71,7 @@ class Ledger:
             definition.sampler, definition.pruner, seed=definition.study.seed, concurrency=definition.study.concurrency
         )
         self._told: list[SlotResult] = []
-        self._adopted: deque[Slot] = deque()
+        self._unfinished: deque[FrozenTrial] = deque()
         self._n_asked = 0
         self._last_trial_id: int | None = None
         self._load()
@@ -87,17 +87,20 @@ class Ledger:
             return self._storage.get_all_trials(self._study_id, deepcopy=False)
 
     def next_slot(self, n_trials: int) -> Slot | None:
-        """The next slot to score: an adopted one, else a new one, else None when a stop rule holds.
+        """The next slot to score: one that is in the ledger already, else a new one, else None when a stop rule holds.
 
         Args:
             n_trials: The study's total.
+
+        Raises:
+            TooManyFailuresError: More trials failed before than ``max_failed`` allows.
         """
-        if self._adopted:
-            return self._adopted.popleft()
+        self._check_failures()
+        if self._unfinished:
+            return self._take_up(self._unfinished.popleft())
         if self._n_asked >= n_trials or self._patience_is_over():
             return None
-        number = self._n_asked
-        space = self._definition.search_space
+        space, number = self._definition.search_space, self._n_asked
         trial = self._mirror.ask(number, fixed=baseline(space) if number == 0 else None)
         chosen = suggest(space, trial)
         slot = Slot(number, self._create(number, trial, chosen), self._derive(chosen))
@@ -155,22 +158,61 @@ class Ledger:
         self._storage.set_trial_state_values(slot.trial_id, result.state, None if result.value is None else [result.value])
 
     def _load(self) -> None:
+        """Learn what is there: finished trials, then those that a driver left or a person queued."""
         for trial in self.trials():
-            self._mirror.add(trial.params, trial.distributions)
-            self._n_asked += 1
-            if trial.state.is_finished():
+            if not trial.state.is_finished():
+                self._unfinished.append(trial)
+            elif self._unfinished:
+                raise self._stranger(trial)
+            else:
+                self._mirror.add(trial.params, trial.distributions)
+                self._n_asked += 1
                 scores = tuple(score for _, score in sorted(trial.intermediate_values.items()))
                 value = trial.value if trial.state == TrialState.COMPLETE else None
                 self._remember(SlotResult(trial.state, value, scores, trial.user_attrs.get(FAILURE)))
-            else:
-                params = self._derive(replay(self._definition.search_space, trial.params))
-                trial_id = self._storage.get_trial_id_from_study_id_trial_number(self._study_id, trial.number)
-                self._adopted.append(Slot(trial.number, trial_id, params))
+
+    def _take_up(self, trial: FrozenTrial) -> Slot:
+        """A trial that a dead driver left RUNNING is scored again, one that a person queued is started with its params."""
+        space = self._definition.search_space
+        with _translated(self._storage):
+            trial_id = self._storage.get_trial_id_from_study_id_trial_number(self._study_id, trial.number)
+        if trial.state == TrialState.WAITING:
+            chosen = self._start_queued(trial, trial_id)
+        elif DERIVED in trial.user_attrs:
+            self._mirror.add(trial.params, trial.distributions)
+            chosen = replay(space, trial.params)
+        else:
+            raise self._stranger(trial)
+        self._n_asked += 1
+        return Slot(trial.number, trial_id, self._derive(chosen))
+
+    def _start_queued(self, trial: FrozenTrial, trial_id: int) -> dict[str, Any]:
+        """Give a queued trial all its params, then let it run: killed in between it is still queued, for the same params."""
+        asked = self._mirror.ask(trial.number, fixed=trial.system_attrs.get("fixed_params", {}))
+        chosen = suggest(self._definition.search_space, asked)
+        with _translated(self._storage):
+            for name, distribution in asked.distributions.items():
+                internal = distribution.to_internal_repr(asked.params[name])
+                self._storage.set_trial_param(trial_id, name, internal, distribution)
+            self._storage.set_trial_user_attr(trial_id, DERIVED, self._derived(chosen, asked.params))
+            self._storage.set_trial_state_values(trial_id, TrialState.RUNNING)
+        return chosen
+
+    def _derived(self, chosen: Mapping[str, Any], asked: Mapping[str, Any]) -> dict[str, Any]:
+        return {name: value for name, value in self._derive(chosen).items() if name not in asked}
+
+    def _stranger(self, trial: FrozenTrial) -> IdentityError:
+        return IdentityError(
+            f"trial {trial.number} of study '{self._definition.name}' is {trial.state.name} and was not asked by hpo",
+            hint="let one driver own the study: start another one with --name",
+        )
 
     def _create(self, number: int, trial: optuna.Trial, chosen: Mapping[str, Any]) -> int:
-        derived = {name: value for name, value in self._derive(chosen).items() if name not in trial.params}
         template = create_trial(
-            state=TrialState.RUNNING, params=trial.params, distributions=trial.distributions, user_attrs={DERIVED: derived}
+            state=TrialState.RUNNING,
+            params=trial.params,
+            distributions=trial.distributions,
+            user_attrs={DERIVED: self._derived(chosen, trial.params)},
         )
         with _translated(self._storage):
             trial_id = self._storage.create_new_trial(self._study_id, template)
@@ -180,8 +222,8 @@ class Ledger:
         self._last_trial_id = trial_id
         if found != number:
             raise LedgerError(
-                f"trial {number} was stored as number {found}: another program adds trials to this study",
-                hint="let one driver own the study, and start it again under another --name",
+                f"trial {number} was stored as number {found}: trials were added to this study meanwhile",
+                hint="run the same command again: it takes up what was added",
             )
         return trial_id
 
@@ -195,7 +237,7 @@ class Ledger:
         if patience is None:
             return False
         seen = self._told[: max(0, self._n_asked - self._definition.study.concurrency + 1)]
-        values = [result.value if result.value is not None else float("-inf") for result in seen]
+        values = [rounded(result.value) if result.value is not None else float("-inf") for result in seen]
         return len(values) > patience and max(values[-patience:]) <= max(values[:-patience])
 
     def _check_failures(self) -> None:
@@ -282,7 +324,7 @@ def _open_study(storage: RDBStorage, definition: StudyDefinition, data_digest: s
     identity = definition.identity()
     known = study.user_attrs.get(IDENTITY)
     if known is None:
-        if study.get_trials(deepcopy=False):
+        if study.get_trials(deepcopy=False) or study.direction != optuna.study.StudyDirection.MAXIMIZE:
             raise IdentityError(
                 f"study '{definition.name}' exists in this storage and was not made by hpo", hint="choose another --name"
             )
@@ -297,7 +339,7 @@ def _open_study(storage: RDBStorage, definition: StudyDefinition, data_digest: s
         changes.append(f"data {known['data_digest'][:8]} -> {data_digest[:8]}")
     if changes:
         raise IdentityError(
-            f"study '{definition.name}' was begun with another definition: {', '.join(changes)}",
+            f"study '{definition.name}' was begun with something else: {', '.join(changes)}",
             hint="undo the change, or start another study with --name",
         )
     return str(known["uid"])
