@@ -24,7 +24,7 @@ from hpo.settings import STORAGE_VARIABLE, TRACKING_VARIABLE, read_settings
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar
 
-    from hpo.job import Progress
+    from hpo.search import Progress
 
 # Before numpy is loaded: BLAS threads that spin beside another busy process make small fits twice as slow, and one thread
 # everywhere is what makes scores equal to the last bit.
@@ -37,6 +37,11 @@ class _UsageError(Exception):
 
 
 class _Parser(argparse.ArgumentParser):
+    """Flags in full only, since ``--json`` and ``--debug`` are looked for before parsing; an error is raised, not printed."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(allow_abbrev=False, **kwargs)
+
     def error(self, message: str) -> NoReturn:
         raise _UsageError(message)
 
@@ -95,10 +100,13 @@ def _add_run_flags(run: argparse.ArgumentParser) -> None:
     what.add_argument("--name", help="the study's name (default: the file's, or the data's)")
     what.add_argument("--trials", metavar="N", type=int, help="trials of the study in all, not more (default: 50)")
     what.add_argument("--timeout", metavar="SECONDS", type=float, help="end the search after so long; the next run goes on")
-    what.add_argument("--data", metavar="NAME", help="a bundled table: iris, wine, breast_cancer, digits")
+    what.add_argument("--data", metavar="FILE", help="a CSV, Parquet or Feather file, or iris, wine, breast_cancer, digits")
     what.add_argument("--target", metavar="COLUMN", help="the column to predict")
     what.add_argument("--metric", metavar="SCORER", help="a scikit-learn scorer (default: accuracy)")
     what.add_argument("--seed", metavar="S", type=int, help="same seed, same trials (default: 0)")
+    what.add_argument("--concurrency", metavar="B", type=int, help="trials open at once; changes the search (default: 1)")
+    how = run.add_argument_group("how fast")
+    how.add_argument("--workers", metavar="N", help="processes that score folds, or auto (default); changes no result")
     where = run.add_argument_group("where it is kept")
     where.add_argument("--storage", metavar="URL", help=f"Optuna's storage (default: ${STORAGE_VARIABLE} or sqlite:///optuna.db)")
     where.add_argument(
@@ -120,12 +128,13 @@ _OVERRIDES = {
     "target": "data.target",
     "metric": "study.metric",
     "seed": "study.seed",
+    "concurrency": "study.concurrency",
 }
 
 
 def _run(options: argparse.Namespace) -> int:
     started = time.perf_counter()
-    settings = read_settings(options.storage, options.tracking_uri, options.register)
+    settings = read_settings(options.storage, options.tracking_uri, options.register, options.workers)
     # Started before the imports below, so that its own overlap with them.
     from hpo.tracking.process import TrackingProcess
 
@@ -203,9 +212,14 @@ class _BarProgress:
         self._task = bar.add_task("", total=None)
         self._best: float | None = None
         self._n_failed = 0
+        self._n_folds = 1
 
-    def begin(self, n_told: int, n_trials: int) -> None:
+    def begin(self, n_told: int, n_trials: int, n_folds: int) -> None:
+        self._n_folds = n_folds
         self._bar.update(self._task, total=n_trials, completed=n_told)
+
+    def fold_scored(self, number: int, n_scored: int) -> None:
+        self._bar.update(self._task, completed=number + n_scored / self._n_folds)
 
     def trial_told(self, number: int, state: str, value: float | None) -> None:
         if value is not None and (self._best is None or value > self._best):

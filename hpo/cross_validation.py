@@ -13,38 +13,43 @@ import traceback
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import sklearn
+from scipy.sparse import csr_matrix
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.dummy import DummyClassifier
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import get_scorer, get_scorer_names
-from sklearn.model_selection import RepeatedStratifiedKFold
+from sklearn.model_selection import RepeatedStratifiedKFold, StratifiedGroupKFold
 
 from hpo.data import Dataset
-from hpo.definition import CvSection
-from hpo.errors import DefinitionError
-from hpo.estimator import build_classifier, build_preprocessing
+from hpo.definition import CvSection, StudyDefinition
+from hpo.errors import DataError, DefinitionError
+from hpo.estimator import TrainingShape, build_classifier, build_preprocessing
 
 ALWAYS_SCORED = ("accuracy", "neg_log_loss")
 
 
+Rows: TypeAlias = np.ndarray | csr_matrix
+"""Preprocessed rows, dense or sparse."""
+
+
 @dataclass(frozen=True)
 class Fold:
-    """One split, preprocessed.
+    """One split, preprocessed; labels are the positions of the table's labels in their sorted order.
 
     Attributes:
-        X_train: Array of shape (n_train, n_features_out).
-        y_train: Array of shape (n_train,).
-        X_test: Array of shape (n_test, n_features_out).
-        y_test: Array of shape (n_test,).
+        X_train: Rows of shape (n_train, n_features_out).
+        y_train: Integers, array of shape (n_train,).
+        X_test: Rows of shape (n_test, n_features_out).
+        y_test: Integers, array of shape (n_test,).
     """
 
-    X_train: np.ndarray
+    X_train: Rows
     y_train: np.ndarray
-    X_test: np.ndarray
+    X_test: Rows
     y_test: np.ndarray
 
 
@@ -65,25 +70,61 @@ class FoldResult:
     traceback: str | None = None
 
 
-def make_splitter(section: CvSection, seed: int) -> RepeatedStratifiedKFold:
-    """The splitter of a definition; ``split(X, y)`` gives ``n_splits * n_repeats`` folds."""
-    return RepeatedStratifiedKFold(n_splits=section.n_splits, n_repeats=section.n_repeats, random_state=seed)
+def make_splits(dataset: Dataset, section: CvSection, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Training and test positions of ``n_splits * n_repeats`` stratified folds; a group is never split."""
+    if dataset.groups is None:
+        splitter = RepeatedStratifiedKFold(n_splits=section.n_splits, n_repeats=section.n_repeats, random_state=seed)
+        return list(splitter.split(dataset.X_train, dataset.y_train))
+    return [
+        split
+        for repeat in range(section.n_repeats)
+        for split in StratifiedGroupKFold(section.n_splits, shuffle=True, random_state=seed + repeat).split(
+            dataset.X_train, dataset.y_train, dataset.groups
+        )
+    ]
 
 
-def prepare_folds(dataset: Dataset, section: CvSection, seed: int) -> list[Fold]:
-    """Split the training rows and preprocess each fold, fitted on its own training rows only."""
-    folds = []
-    for train, test in make_splitter(section, seed).split(dataset.X_train, dataset.y_train):
-        preprocessing = build_preprocessing()
+def prepare_folds(dataset: Dataset, definition: StudyDefinition) -> list[Fold]:
+    """Split the training rows and preprocess each fold, fitted on its own training rows only.
+
+    Raises:
+        DataError: The preprocessed table is wider than ``preprocessing.max_features``.
+    """
+    folds: list[Fold] = []
+    y = np.unique(dataset.y_train, return_inverse=True)[1]
+    for train, test in make_splits(dataset, definition.cv, definition.study.seed):
+        preprocessing = build_preprocessing(dataset.columns, definition.preprocessing)
         folds.append(
             Fold(
-                X_train=preprocessing.fit_transform(dataset.X_train.iloc[train], dataset.y_train[train]),
-                y_train=dataset.y_train[train],
+                X_train=preprocessing.fit_transform(dataset.X_train.iloc[train], y[train]),
+                y_train=y[train],
                 X_test=preprocessing.transform(dataset.X_train.iloc[test]),
-                y_test=dataset.y_train[test],
+                y_test=y[test],
             )
         )
+        check_width(folds[-1].X_train.shape[1], definition.preprocessing.max_features)
     return folds
+
+
+def check_width(n_features: int, max_features: int) -> None:
+    """Refuse a table that is too wide to be searched.
+
+    Raises:
+        DataError: It has more columns than allowed.
+    """
+    if n_features > max_features:
+        raise DataError(
+            f"data: the table has {n_features} columns after preprocessing, more than max_features = {max_features}",
+            hint="drop columns, pool more categories with preprocessing.min_frequency, or raise preprocessing.max_features",
+        )
+
+
+def training_shape(fold: Fold, n_classes: int) -> TrainingShape:
+    """What a fit's cost depends on, of a fold's training rows."""
+    n_samples, n_features = fold.X_train.shape
+    is_sparse = isinstance(fold.X_train, csr_matrix)
+    n_values = fold.X_train.nnz if isinstance(fold.X_train, csr_matrix) else n_samples * n_features
+    return TrainingShape(n_samples, n_features, n_classes, n_values, is_sparse)
 
 
 def resolve_metrics(metric: str, extra: Iterable[str]) -> tuple[str, ...]:
@@ -104,20 +145,22 @@ def resolve_metrics(metric: str, extra: Iterable[str]) -> tuple[str, ...]:
     return names
 
 
-def check_metrics(metrics: Sequence[str], fold: Fold) -> None:
-    """Score a constant model, so that a metric that does not fit the data ends the run before trial 0.
+def check_metrics(metrics: Sequence[str], y: np.ndarray) -> None:
+    """Score a constant model on the labels, so that a metric that does not fit the data ends the run before trial 0.
 
     Raises:
         DefinitionError: A scorer cannot judge these classes (a binary scorer on three classes, a regression scorer).
     """
-    model = DummyClassifier(strategy="prior").fit(fold.X_train, fold.y_train)
+    y = np.concatenate([np.unique(y), y[:100]])
+    X = np.zeros((len(y), 1))
+    model = DummyClassifier(strategy="prior").fit(X, y)
     for name in metrics:
         if _JUDGES_NUMBERS.search(name):
             raise _unfit_metric(name, "it judges numbers, not classes")
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             try:
-                score = get_scorer(name)(model, fold.X_test, fold.y_test)
+                score = get_scorer(name)(model, X, y)
             except (ValueError, TypeError, AttributeError) as error:
                 raise _unfit_metric(name, str(error)) from error
         if not np.isfinite(score):

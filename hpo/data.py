@@ -1,7 +1,7 @@
 """Dataset: a table, checked and split into training rows and a hold-out that is seen once, at the end.
 
-Takes the ``[data]`` section of a definition; gives frames of float64 features (an integer column would make MLflow's signature
-refuse missing values when served) and a digest that stands for the data in the study's identity.
+Takes the ``[data]`` section of a definition; gives frames whose columns have the kinds that the training rows decided, and a
+digest that stands for the data in the study's identity.
 """
 
 from __future__ import annotations
@@ -9,14 +9,17 @@ from __future__ import annotations
 import difflib
 import hashlib
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from sklearn import datasets
-from sklearn.model_selection import train_test_split
+from sklearn.model_selection import StratifiedGroupKFold, train_test_split
 
+from hpo.columns import Columns, decide_columns
 from hpo.definition import DataSection
 from hpo.errors import DataError
+from hpo.tables import read_table
 
 BUNDLED = {
     "iris": datasets.load_iris,
@@ -25,28 +28,36 @@ BUNDLED = {
     "digits": datasets.load_digits,
 }
 
+MAX_CLASSES = 100
+
 
 @dataclass(frozen=True)
 class Dataset:
     """A table, held out in part.
 
     Attributes:
-        name: The bundled table's name.
+        name: The bundled table's name, or the file's.
         target: The target column's name.
-        X_train: DataFrame of shape (n_train, n_features), float64.
-        y_train: Array of shape (n_train,).
-        X_test: The held-out rows, DataFrame of shape (n_test, n_features), float64.
-        y_test: Array of shape (n_test,).
+        columns: The features by kind.
+        X_train: DataFrame of shape (n_train, n_features).
+        y_train: Labels, array of shape (n_train,).
+        X_test: The held-out rows, DataFrame of shape (n_test, n_features).
+        y_test: Labels, array of shape (n_test,).
+        groups: Group of each training row, array of shape (n_train,), or None.
         digest: 32 hexadecimal digits of the whole table: values, column names and dtypes.
+        notes: What was done to the table that a person should know, one line each.
     """
 
     name: str
     target: str
+    columns: Columns
     X_train: pd.DataFrame
     y_train: np.ndarray
     X_test: pd.DataFrame
     y_test: np.ndarray
+    groups: np.ndarray | None
     digest: str
+    notes: tuple[str, ...] = ()
 
     @property
     def classes(self) -> np.ndarray:
@@ -63,73 +74,147 @@ def load_dataset(section: DataSection, *, seed: int, n_splits: int) -> Dataset:
         n_splits: Number of folds that the training rows must serve.
 
     Raises:
-        DataError: The table, its target or a class cannot be used, with what to do about it.
+        DataError: The table, its target or a column cannot be used, with what to do about it.
     """
-    X, y = _load_bundled(section)
-    digest = _digest(X, y)
-    X_train, X_test, y_train, y_test = _hold_out(X, y, section, seed)
-    _check_classes(section.source, y_train, n_splits)
-    return Dataset(section.source, str(y.name), X_train, y_train.to_numpy(), X_test, y_test.to_numpy(), digest)
+    table, target, notes = _load_table(section)
+    raw = table.drop(columns=[target, *section.drop, *([section.group] if section.group else [])])
+    labels = _labels(table[target], notes)
+    groups = table[section.group].astype("str").to_numpy() if section.group else None
+    if groups is not None:
+        present = table[target].notna().to_numpy()
+        groups = groups[present]
+    raw = raw[table[target].notna()]
+    _check_labels(target, labels)
+    _check_groups(section, groups, n_splits)
+    train, test = _hold_out(labels, groups, section, seed)
+    _check_classes(labels[train], n_splits)
+    columns = decide_columns(raw.iloc[train], numeric=section.numeric, categorical=section.categorical)
+    X = columns.convert(raw)
+    return Dataset(
+        name=Path(section.source).name,
+        target=target,
+        columns=columns,
+        X_train=X.iloc[train],
+        y_train=labels[train],
+        X_test=X.iloc[test],
+        y_test=labels[test],
+        groups=None if groups is None else groups[train],
+        digest=_digest(X, labels, groups),
+        notes=(*notes, *columns.notes),
+    )
 
 
-def _load_bundled(section: DataSection) -> tuple[pd.DataFrame, pd.Series]:
-    if section.source not in BUNDLED:
+def _load_table(section: DataSection) -> tuple[pd.DataFrame, str, list[str]]:
+    """The raw table, the target's name and what was done; every column that the definition names is there."""
+    notes: list[str] = []
+    if section.source in BUNDLED:
+        table = BUNDLED[section.source](as_frame=True).frame
+        target = section.target or "target"
+    elif Path(section.source).suffix or Path(section.source).exists():
+        if section.target is None:
+            raise DataError(f"data: {section.source} needs a target column", hint="name it with --target COLUMN")
+        table, notes = read_table(Path(section.source), section.target)
+        target = section.target
+    else:
         near = difflib.get_close_matches(section.source, BUNDLED, n=1)
         raise DataError(
-            f"data: the bundled tables are {', '.join(BUNDLED)}, but got '{section.source}'",
-            hint=f"did you mean '{near[0]}'?" if near else "give one of them with --data NAME",
+            f"data: this should be a file or one of {', '.join(BUNDLED)}, but got '{section.source}'",
+            hint=f"did you mean '{near[0]}'?" if near else "give a file with --data FILE",
         )
-    table = BUNDLED[section.source](as_frame=True).frame
-    target = section.target or "target"
-    for column in (target, *section.drop):
-        if column not in table.columns:
-            near = difflib.get_close_matches(column, table.columns, n=3)
-            subject = "target" if column == target else "drop"
+    table.columns = table.columns.map(str)
+    _check_column_names(section, target, list(table.columns))
+    return table, target, notes
+
+
+def _check_column_names(section: DataSection, target: str, names: list[str]) -> None:
+    listed = [("numeric", name) for name in section.numeric] + [("categorical", name) for name in section.categorical]
+    wanted = [("target", target), *(("drop", name) for name in section.drop), *listed]
+    if section.group is not None:
+        wanted.append(("group", section.group))
+    for key, name in wanted:
+        if name not in names:
+            near = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
+            shown = ", ".join(names[:10]) + (", ..." if len(names) > 10 else "")
             raise DataError(
-                f"data: {section.source} has no column '{column}' ({subject})",
-                hint=f"did you mean {' or '.join(map(repr, near))}?" if near else f"its columns are {', '.join(table.columns)}",
+                f"data.{key}: {section.source} has no column '{name}'",
+                hint=f"did you mean {' or '.join(map(repr, near))}?" if near else f"its columns are {shown}",
             )
-    if target in section.drop:
-        raise DataError(f"data: '{target}' is both the target and in the drop list", hint="take it out of drop")
-    X = table.drop(columns=[target, *section.drop]).astype(np.float64)
-    if X.shape[1] == 0:
-        raise DataError(f"data: {section.source} has no feature left", hint="shorten the drop list")
-    return X, table[target]
+        if key not in ("target", "numeric", "categorical") and name == target:
+            raise DataError(f"data.{key}: '{name}' is the target", hint=f"take it out of {key}")
+    for name in section.numeric:
+        if name in section.categorical:
+            raise DataError(f"data.numeric: '{name}' is in data.categorical too", hint="name it once")
 
 
-def _hold_out(
-    X: pd.DataFrame, y: pd.Series, section: DataSection, seed: int
-) -> tuple[pd.DataFrame, pd.DataFrame, pd.Series, pd.Series]:
-    counts = y.value_counts()
-    if len(counts) < 2:
-        raise DataError(f"data: target '{y.name}' should have at least 2 classes, but got {len(counts)}")
-    if len(counts) > max(100, len(y) // 10) or (y.dtype.kind == "f" and len(counts) > 100):
+def _labels(column: pd.Series, notes: list[str]) -> np.ndarray:
+    """The target's labels, without the rows where it is missing: integers stay numbers, everything else is text."""
+    present = column.dropna()
+    n_missing = len(column) - len(present)
+    if n_missing:
+        notes.append(f"{n_missing} of {len(column)} rows dropped: '{column.name}' is missing there")
+    if present.dtype.kind in "iub":
+        return present.to_numpy()
+    if present.dtype.kind == "f" and (present % 1 == 0).all():
+        return present.to_numpy(dtype=np.int64)
+    return present.astype("str").to_numpy(dtype=np.str_) if present.dtype.kind != "f" else present.to_numpy()
+
+
+def _check_labels(target: str, labels: np.ndarray) -> None:
+    n_classes = len(np.unique(labels))
+    if n_classes < 2:
+        shown = "no label at all" if n_classes == 0 else f"only '{labels[0]}'"
         raise DataError(
-            f"data: target '{y.name}' should be a class label, but got {len(counts)} distinct values in {len(y)} rows",
-            hint="a continuous target is a regression, which this project does not search",
+            f"data: target '{target}' should have at least 2 classes, but got {shown}", hint="name another with --target"
         )
+    if labels.dtype.kind == "f" or n_classes > MAX_CLASSES:
+        raise DataError(
+            f"data: target '{target}' should be a class label, but got {n_classes} distinct values in {len(labels)} rows",
+            hint="numbers to be predicted are a regression, which this project does not search; or name another with --target",
+        )
+
+
+def _check_groups(section: DataSection, groups: np.ndarray | None, n_splits: int) -> None:
+    """A fold, and the hold-out, takes one group or more for itself."""
+    needed = max(n_splits + 1, round(1 / section.test_size))
+    n_groups = needed if groups is None else len(np.unique(groups))
+    if n_groups < needed:
+        raise DataError(
+            f"data.group: the hold-out and {n_splits} folds need {needed} groups, but '{section.group}' has {n_groups}",
+            hint="lower cv.n_splits, or raise data.test_size",
+        )
+
+
+def _hold_out(labels: np.ndarray, groups: np.ndarray | None, section: DataSection, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Positions of the training and of the held-out rows; stratified, and a group is never split."""
+    rows = np.arange(len(labels))
     try:
-        X_train, X_test, y_train, y_test = train_test_split(X, y, test_size=section.test_size, stratify=y, random_state=seed)
+        if groups is None:
+            train, test = train_test_split(rows, test_size=section.test_size, stratify=labels, random_state=seed)
+        else:
+            splitter = StratifiedGroupKFold(n_splits=max(2, round(1 / section.test_size)), shuffle=True, random_state=seed)
+            train, test = next(splitter.split(rows, labels, groups))
     except ValueError as error:
         raise DataError(
-            f"data: a hold-out of test_size = {section.test_size:g} does not hold every class of '{y.name}' ({error})",
+            f"data: a hold-out of test_size = {section.test_size:g} does not hold every class ({error})",
             hint="change data.test_size, or drop the rarest class",
         ) from error
-    return X_train, X_test, y_train, y_test
+    return np.sort(train), np.sort(test)
 
 
-def _check_classes(source: str, y_train: pd.Series, n_splits: int) -> None:
-    counts = y_train.value_counts()
-    label, rows = counts.index[-1], int(counts.iloc[-1])
+def _check_classes(labels: np.ndarray, n_splits: int) -> None:
+    classes, counts = np.unique(labels, return_counts=True)
+    label, rows = classes[counts.argmin()], int(counts.min())
     if rows < n_splits:
         raise DataError(
-            f"data: in {source} every class needs n_splits = {n_splits} training rows, but class '{label}' has {rows}",
+            f"data: every class needs n_splits = {n_splits} training rows, but class '{label}' has {rows}",
             hint=f"set cv.n_splits to {rows}, or drop the class" if rows >= 2 else "drop the class",
         )
 
 
-def _digest(X: pd.DataFrame, y: pd.Series) -> str:
-    table = X.assign(**{str(y.name): y})
-    sha = hashlib.sha256(repr([(str(c), str(t)) for c, t in table.dtypes.items()]).encode())
-    sha.update(pd.util.hash_pandas_object(table, index=False).to_numpy().tobytes())
+def _digest(X: pd.DataFrame, labels: np.ndarray, groups: np.ndarray | None) -> str:
+    sha = hashlib.sha256(repr([(str(name), str(dtype)) for name, dtype in X.dtypes.items()]).encode())
+    sha.update(pd.util.hash_pandas_object(X, index=False).to_numpy().tobytes())
+    for extra in (labels, groups):
+        if extra is not None:
+            sha.update(pd.util.hash_array(extra.astype(object)).tobytes())
     return sha.hexdigest()[:32]

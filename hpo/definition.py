@@ -13,8 +13,8 @@ from __future__ import annotations
 import difflib
 import hashlib
 import json
-import math
 import re
+import reprlib
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -50,6 +50,9 @@ SOLVERS_FOR: Mapping[str, frozenset[str]] = {
 """The solvers that can fit each penalty (scikit-learn 1.9, ``LogisticRegression``)."""
 
 STOP_RULES = frozenset({"study.n_trials", "study.timeout_seconds", "study.patience", "study.max_failed"})
+MAX_VALUE = 2**31
+"""Of C, max_iter and tol: scikit-learn counts iterations in 32 bits."""
+
 NOT_IDENTITY = STOP_RULES | {"study.name", "data.source"}
 
 
@@ -83,11 +86,11 @@ def _entry_kind(value: object) -> str:
     return "choices" if isinstance(value, list | tuple) else "fixed"
 
 
-T = TypeVar("T")
+_T = TypeVar("_T")
 Entry = Annotated[
     Annotated[Range, Tag("range")]
-    | Annotated[tuple[T, ...], BeforeValidator(_as_tuple), Field(min_length=1), Tag("choices")]
-    | Annotated[T, Tag("fixed")],
+    | Annotated[tuple[_T, ...], BeforeValidator(_as_tuple), Field(min_length=1), Tag("choices")]
+    | Annotated[_T, Tag("fixed")],
     Discriminator(_entry_kind),
 ]
 """What a study file may say of one parameter: a range, a list of choices, or one fixed value."""
@@ -136,8 +139,8 @@ class SearchSpace(_Section):
     @classmethod
     def _check_positive(cls, entry: Any) -> Any:
         for value in choices_of(entry):
-            if not 0 < value < math.inf:
-                raise ValueError(f"should be above 0 and finite, but got {value:g}")
+            if not 0 < value < MAX_VALUE:
+                raise ValueError(f"should be above 0 and below 2^31, but got {value:g}")
         return entry
 
     @field_validator("l1_ratio")
@@ -165,12 +168,15 @@ class SearchSpace(_Section):
         return self
 
 
+Names = Annotated[tuple[str, ...], BeforeValidator(_as_tuple)]
+
+
 class StudySection(_Section):
     """``[study]``: the study's name, what is judged, and when to stop."""
 
     name: str | None = None
     metric: str = "accuracy"
-    metrics: Annotated[tuple[str, ...], BeforeValidator(_as_tuple)] = ()
+    metrics: Names = ()
     n_trials: int = Field(50, ge=1)
     timeout_seconds: float | None = Field(None, gt=0)
     patience: int | None = Field(None, ge=1)
@@ -187,12 +193,30 @@ class StudySection(_Section):
 
 
 class DataSection(_Section):
-    """``[data]``: which table, which column is the target, how much is held out."""
+    """``[data]``: which table, which column is the target, how much is held out, what the columns are.
+
+    ``source`` is a bundled table's name or a file, relative to the study file. The rows of one ``group`` are never split.
+    """
 
     source: str = Field("iris", min_length=1)
     target: str | None = None
     test_size: float = Field(0.2, gt=0, lt=1)
-    drop: Annotated[tuple[str, ...], BeforeValidator(_as_tuple)] = ()
+    drop: Names = ()
+    numeric: Names = ()
+    categorical: Names = ()
+    group: str | None = None
+
+
+class PreprocessingSection(_Section):
+    """``[preprocessing]``: how categories become columns.
+
+    Categories with fewer than ``min_frequency`` training rows are pooled, and so are the rarest ones above ``max_categories``;
+    a table that still becomes wider than ``max_features`` is refused.
+    """
+
+    min_frequency: int = Field(10, ge=1)
+    max_categories: int = Field(200, ge=2)
+    max_features: int = Field(5000, ge=1)
 
 
 class CvSection(_Section):
@@ -210,6 +234,14 @@ class SamplerSection(_Section):
     n_ei_candidates: int = Field(24, ge=1)
 
 
+class PrunerSection(_Section):
+    """``[pruner]``: whether a trial that falls behind is stopped after a fold (Optuna's ``MedianPruner``)."""
+
+    kind: Literal["none", "median"] = "none"
+    n_startup_trials: int = Field(5, ge=0)
+    n_warmup_steps: int = Field(0, ge=0)
+
+
 class StudyDefinition(_Section):
     """What is searched and judged; frozen, complete and validated.
 
@@ -218,9 +250,19 @@ class StudyDefinition(_Section):
 
     study: StudySection = StudySection()
     data: DataSection = DataSection()
+    preprocessing: PreprocessingSection = PreprocessingSection()
     cv: CvSection = CvSection()
     search_space: SearchSpace = SearchSpace()
     sampler: SamplerSection = SamplerSection()
+    pruner: PrunerSection = PrunerSection()
+
+    @model_validator(mode="after")
+    def _check_derived_name(self) -> StudyDefinition:
+        if not STUDY_NAME.fullmatch(self.name):
+            raise ValueError(
+                f"a study name should be {STUDY_NAME_RULE}, but the data gives '{self.name}': set study.name or --name"
+            )
+        return self
 
     @property
     def name(self) -> str:
@@ -262,7 +304,7 @@ def load_definition(path: Path | str | None = None, overrides: Mapping[str, Any]
     Raises:
         DefinitionError: The file cannot be read, or a key or value is not allowed.
     """
-    content = {} if path is None else _read_toml(Path(path))
+    content = {} if path is None else _anchored(_read_toml(Path(path)), Path(path).parent)
     overrides = dict(overrides or {})
     for key, value in overrides.items():
         section, _, name = key.partition(".")
@@ -278,21 +320,31 @@ def load_definition(path: Path | str | None = None, overrides: Mapping[str, Any]
 def _read_toml(path: Path) -> dict[str, Any]:
     hint = "give a study file with --study FILE, or leave it out for the built-in Iris study"
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise DefinitionError(f"{path}: the study file cannot be read ({error.strerror})", hint=hint) from error
     except UnicodeDecodeError as error:
         raise DefinitionError(f"{path}: a study file should be UTF-8 text, but got other bytes at {error.start}") from error
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:
         raise DefinitionError(f"{path}: this is not TOML: {error}") from error
+
+
+def _anchored(content: dict[str, Any], directory: Path) -> dict[str, Any]:
+    """The same with a data file that is named relative to the study file found from here."""
+    data = content.get("data")
+    if isinstance(data, dict) and isinstance(data.get("source"), str) and Path(data["source"]).suffix:
+        data["source"] = str(directory / data["source"])
+    return content
 
 
 def _explain(error: ValidationError, path: Path | str | None, overrides: Mapping[str, Any]) -> DefinitionError:
     """Turn the first of Pydantic's findings into one line: place, key, what is allowed, what was given."""
     first = min(error.errors(include_url=False), key=lambda found: found["type"] != "extra_forbidden")
-    location = [str(part) for part in first["loc"] if part not in ("range", "choices", "fixed")]
+    location = [str(part) for part in first["loc"]]
+    if location[:1] == ["search_space"]:
+        location = [*location[:2], *(part for part in location[2:] if part not in ("range", "choices", "fixed"))]
     key = ".".join(location)
-    place = f"flag {_FLAGS.get(key, key)}" if key in overrides else f"{path or 'built-in definition'}: {key}"
+    place = f"flag {_FLAGS.get(key, key)}" if key in overrides else f"{path or 'built-in definition'}: {key}".rstrip(": ")
     if first["type"] == "extra_forbidden":
         allowed = _keys_at(location[:-1])
         near = difflib.get_close_matches(location[-1], allowed, n=1)
@@ -302,7 +354,17 @@ def _explain(error: ValidationError, path: Path | str | None, overrides: Mapping
         return DefinitionError(f"{place}: {first['ctx']['error']}")
     if first["type"] == "missing":
         return DefinitionError(f"{place}: this key is required, but got only {', '.join(first['input']) or 'nothing'}")
-    return DefinitionError(f"{place}: {first['msg'].removeprefix('Input ')}, but got {first['input']!r}")
+    allowed_text = _OUR_WORDS.get(first["type"], first["msg"].removeprefix("Input "))
+    return DefinitionError(f"{place}: {allowed_text}, but got {reprlib.repr(first['input'])}")
+
+
+_OUR_WORDS = {
+    "dict_type": "should be a table",
+    "model_type": "should be a table",
+    "tuple_type": "should be a list",
+    "too_short": "should have at least one entry",
+}
+"""What a study file calls it, where Pydantic says how it calls it itself."""
 
 
 def _keys_at(location: list[str]) -> list[str]:
@@ -319,6 +381,7 @@ _FLAGS = {
     "study.n_trials": "--trials",
     "study.timeout_seconds": "--timeout",
     "study.seed": "--seed",
+    "study.concurrency": "--concurrency",
     "data.source": "--data",
     "data.target": "--target",
 }

@@ -32,7 +32,9 @@ class HpoError(Exception):
     exit_code = 1
 
     def __init__(self, message: str, *, hint: str | None = None) -> None:
-        super().__init__(" ".join(message.split()))
+        # What a user gave may hold anything; nothing of it is to move the cursor.
+        line = " ".join(message.split())
+        super().__init__("".join(mark if mark.isprintable() else ascii(mark)[1:-1] for mark in line))
         self.hint = hint
 
     @property

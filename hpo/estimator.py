@@ -9,25 +9,68 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+from sklearn.compose import ColumnTransformer
+from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
-from hpo.definition import SearchSpace, choices_of
+from hpo.calendar import CalendarParts
+from hpo.columns import Columns
+from hpo.definition import PreprocessingSection, SearchSpace, choices_of
 from hpo.errors import DefinitionError
 
 Params = dict[str, Any]
 
+MISSING_CATEGORY = "(missing)"
+
 MAX_NEWTON_COEFFICIENTS = 150
-"""Up to so many coefficients a Newton step with a Cholesky factor is cheaper than L-BFGS at every C (the bundled tables)."""
+"""Up to so many coefficients, on dense rows, a Newton step with a Cholesky factor is cheaper than L-BFGS at every C."""
 
 SAGA_CELL_PASSES = 2e8
-"""saga gets about this many passes over single cells: the cap that keeps a fit on digits below a second."""
+"""saga gets about this many passes over single values: the cap that keeps a fit on digits below a second."""
+
+MAX_SAGA_CELLS = 5e5
+"""Above so many values (times classes) a saga fit takes some fifty times as long as one of L-BFGS on the same rows."""
+
+MAX_LIBLINEAR_CELLS = 5e6
+"""The same for liblinear with L1, some ten times as long."""
 
 
-def derive_params(params: Mapping[str, Any], *, n_samples: int, n_features: int, n_classes: int, seed: int) -> Params:
+@dataclass(frozen=True)
+class TrainingShape:
+    """What a fit's cost depends on, of the first fold's training rows.
+
+    Attributes:
+        n_samples: Rows.
+        n_features: Columns after preprocessing.
+        n_classes: Classes.
+        n_values: Stored values: all of a dense table, those that are not zero of a sparse one.
+        is_sparse: Whether the rows are sparse.
+    """
+
+    n_samples: int
+    n_features: int
+    n_classes: int
+    n_values: int
+    is_sparse: bool
+
+    @property
+    def n_outputs(self) -> int:
+        """Rows of the coefficient matrix that a multinomial fit works on."""
+        return self.n_classes if self.n_classes > 2 else 1
+
+    @property
+    def n_cells(self) -> int:
+        """Values that one pass over the rows touches."""
+        return self.n_values * self.n_outputs
+
+
+def derive_params(params: Mapping[str, Any], shape: TrainingShape, *, seed: int) -> Params:
     """Complete params by the rule; what is given stays.
 
     The loss is convex: solver, iterations and tolerance change how long a fit takes, not where it ends, so they are derived
@@ -35,22 +78,39 @@ def derive_params(params: Mapping[str, Any], *, n_samples: int, n_features: int,
 
     Args:
         params: What a trial chose or a definition fixed.
-        n_samples: Training rows.
-        n_features: Feature columns before preprocessing.
-        n_classes: Number of classes.
+        shape: Of the training rows.
         seed: Becomes ``random_state`` (saga and liblinear shuffle).
 
     Returns:
         Params with ``solver``, ``max_iter``, ``tol`` and ``random_state``.
     """
-    penalty = params["penalty"]
-    solver = params.get("solver") or _solver(penalty, n_features, n_classes)
+    solver = params.get("solver") or _solver(params["penalty"], shape)
     derived: Params = {"solver": solver, "max_iter": 1000, "tol": 1e-4, "random_state": seed}
     if solver in ("saga", "sag"):
-        cells = n_samples * n_features * (n_classes if n_classes > 2 else 1)
-        derived["max_iter"] = int(min(1000, max(100, SAGA_CELL_PASSES // cells)))
+        derived["max_iter"] = int(min(1000, max(100, SAGA_CELL_PASSES // shape.n_cells)))
         derived["tol"] = 1e-3
     return {**params, **{name: value for name, value in derived.items() if name not in params}}
+
+
+def resolve_space(space: SearchSpace, shape: TrainingShape) -> tuple[SearchSpace, list[str]]:
+    """Leave out of the *default* penalties those whose fits would cost far more than the rest; a named penalty stays.
+
+    Returns:
+        The space that is searched, and what a person should know of it.
+    """
+    if "penalty" in space.model_fields_set:
+        return space, []
+    kept = tuple(penalty for penalty in choices_of(space.penalty) if _is_affordable(penalty, shape))
+    left_out = [penalty for penalty in choices_of(space.penalty) if penalty not in kept]
+    if not left_out:
+        return space, []
+    note = f"penalty {' and '.join(left_out)} left out: slow on so many values; search_space.penalty can name them"
+    return space.model_copy(update={"penalty": kept}), [note]
+
+
+def _is_affordable(penalty: str, shape: TrainingShape) -> bool:
+    limits = {"saga": MAX_SAGA_CELLS, "liblinear": MAX_LIBLINEAR_CELLS}
+    return shape.n_cells <= limits.get(_solver(penalty, shape), math.inf)
 
 
 def check_solvers(space: SearchSpace, *, n_classes: int) -> None:
@@ -66,13 +126,13 @@ def check_solvers(space: SearchSpace, *, n_classes: int) -> None:
         )
 
 
-def _solver(penalty: str, n_features: int, n_classes: int) -> str:
-    if penalty == "elasticnet" or (penalty == "l1" and n_classes > 2):
+def _solver(penalty: str, shape: TrainingShape) -> str:
+    if penalty == "elasticnet" or (penalty == "l1" and shape.n_classes > 2):
         return "saga"
     if penalty == "l1":
         return "liblinear"
-    coefficients = n_features * (n_classes if n_classes > 2 else 1)
-    return "newton-cholesky" if coefficients <= MAX_NEWTON_COEFFICIENTS else "lbfgs"
+    is_small = shape.n_features * shape.n_outputs <= MAX_NEWTON_COEFFICIENTS
+    return "newton-cholesky" if is_small and not shape.is_sparse else "lbfgs"
 
 
 def build_classifier(params: Mapping[str, Any]) -> LogisticRegression:
@@ -89,11 +149,37 @@ def build_classifier(params: Mapping[str, Any]) -> LogisticRegression:
     )
 
 
-def build_preprocessing() -> StandardScaler:
-    """The unfitted transformer that comes before the classifier; fitted on training rows only."""
-    return StandardScaler()
+def build_preprocessing(columns: Columns, section: PreprocessingSection) -> ColumnTransformer:
+    """The unfitted transformer that comes before the classifier; fitted on training rows only.
+
+    Its output is sparse where less than 30 % of it is not zero (``ColumnTransformer``'s own rule).
+    """
+    steps = (
+        ("numeric", _filled_and_scaled("median"), columns.numeric),
+        ("boolean", _filled_and_scaled("most_frequent"), columns.boolean),
+        ("categorical", _one_hot(section), columns.categorical),
+        ("datetime", Pipeline([("parts", CalendarParts()), ("numbers", _filled_and_scaled("median"))]), columns.datetime),
+    )
+    return ColumnTransformer([(kind, step, list(names)) for kind, step, names in steps if names], verbose_feature_names_out=False)
 
 
-def build_pipeline(params: Mapping[str, Any]) -> Pipeline:
+def _filled_and_scaled(strategy: str) -> Pipeline:
+    fill = SimpleImputer(strategy=strategy, add_indicator=True, keep_empty_features=True)
+    return Pipeline([("fill", fill), ("scale", StandardScaler())])
+
+
+def _one_hot(section: PreprocessingSection) -> Pipeline:
+    """Missing is a category of its own, whether a server hands it over as NaN or as None."""
+    fills = [
+        (name, SimpleImputer(strategy="constant", missing_values=missing, fill_value=MISSING_CATEGORY))
+        for name, missing in (("fill_nan", np.nan), ("fill_none", None))
+    ]
+    encoder = OneHotEncoder(
+        handle_unknown="infrequent_if_exist", min_frequency=section.min_frequency, max_categories=section.max_categories
+    )
+    return Pipeline([*fills, ("encode", encoder)])
+
+
+def build_pipeline(columns: Columns, section: PreprocessingSection, params: Mapping[str, Any]) -> Pipeline:
     """The whole unfitted model: what cross-validation scores in two halves and what ships in one."""
-    return Pipeline([("preprocessing", build_preprocessing()), ("classifier", build_classifier(params))])
+    return Pipeline([("preprocessing", build_preprocessing(columns, section)), ("classifier", build_classifier(params))])

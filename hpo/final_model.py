@@ -9,13 +9,20 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import skops.io
 from sklearn.pipeline import Pipeline
 
 from hpo.cross_validation import score_model
 from hpo.data import Dataset
-from hpo.estimator import build_pipeline
+from hpo.definition import StudyDefinition
+from hpo.errors import DataError
+from hpo.estimator import build_pipeline, build_preprocessing
 
 INPUT_EXAMPLE_ROWS = 5
+CHECKED_ROWS = 200
+
+TRUSTED_TYPES = ("hpo.calendar.CalendarParts", "numpy.dtype")
+"""What a model of ours may hold beside what skops trusts itself; a constant, since a model's file could name anything."""
 
 
 @dataclass(frozen=True)
@@ -41,15 +48,28 @@ def holdout_metrics(metrics: Iterable[str], n_classes: int) -> tuple[str, ...]:
     return tuple(dict.fromkeys((*metrics, "balanced_accuracy", "f1_macro", ranking)))
 
 
-def fit_final_model(params: Mapping[str, Any], dataset: Dataset, metrics: Iterable[str]) -> FinalModel:
+def check_saving(dataset: Dataset, definition: StudyDefinition) -> None:
+    """Make sure before the search that its model can be saved and loaded without trusting anything else.
+
+    Raises:
+        DataError: The preprocessing of this table holds a type that is not trusted.
+    """
+    preprocessing = build_preprocessing(dataset.columns, definition.preprocessing).fit(dataset.X_train.head(CHECKED_ROWS))
+    untrusted = set(skops.io.get_untrusted_types(data=skops.io.dumps(preprocessing))) - set(TRUSTED_TYPES)
+    if untrusted:
+        raise DataError(f"data: the model could not be loaded safely, it would hold {', '.join(sorted(untrusted))}")
+
+
+def fit_final_model(params: Mapping[str, Any], dataset: Dataset, definition: StudyDefinition, metrics: Iterable[str]) -> FinalModel:
     """Refit and score.
 
     Args:
         params: Complete params, as the trial was scored with.
         dataset: The training rows and the hold-out.
+        definition: How rows are preprocessed.
         metrics: Scorer names of the trials.
     """
-    pipeline = build_pipeline(params)
+    pipeline = build_pipeline(dataset.columns, definition.preprocessing, params)
     with warnings.catch_warnings():
         # A fit that does not converge is marked on its trial.
         warnings.simplefilter("ignore")

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-from hpo.errors import StudyLockedError
+from hpo.errors import LedgerError, StudyLockedError
 
 
 @contextmanager
@@ -22,8 +22,14 @@ def hold_lock(path: Path, *, wait: bool = False, subject: str = "this file") -> 
 
     Raises:
         StudyLockedError: Another process holds it and ``wait`` is false.
+        LedgerError: The file cannot be made.
     """
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    except OSError as error:
+        raise LedgerError(
+            f"the lock {path} cannot be made ({error.strerror})", hint="check that its directory is writable"
+        ) from error
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
@@ -47,5 +53,5 @@ def _read_holder(descriptor: int) -> str:
     try:
         holder = json.loads(os.pread(descriptor, 4096, 0))
         return f"host {holder['host']}, pid {holder['pid']}, since {holder['since']}"
-    except (ValueError, KeyError):
+    except (ValueError, KeyError, TypeError):
         return "it has only just started"

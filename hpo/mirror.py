@@ -7,34 +7,58 @@ change what is suggested: it is a function of the definition, the data and k.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import optuna
 from optuna.distributions import BaseDistribution
+from optuna.pruners import MedianPruner
 from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 from optuna.trial import TrialState, create_trial
 
-from hpo.definition import SamplerSection
+from hpo.definition import PrunerSection, SamplerSection
+
+
+@dataclass(frozen=True)
+class SlotResult:
+    """How a slot ended.
+
+    Attributes:
+        state: COMPLETE, PRUNED or FAIL.
+        value: The mean of the judged score, or None where the trial did not complete.
+        scores: The judged score of the folds that were done.
+        failure: The reason of a failed trial, or None.
+    """
+
+    state: TrialState
+    value: float | None = None
+    scores: tuple[float, ...] = ()
+    failure: str | None = None
 
 
 class Mirror:
     """An in-memory study that lags behind the ledger by the concurrency.
 
     Args:
-        section: Which sampler.
+        sampler: Which sampler.
+        pruner: Which pruner.
         seed: The study's seed.
         concurrency: B: how many trials are open at once.
     """
 
-    def __init__(self, section: SamplerSection, *, seed: int, concurrency: int) -> None:
-        self._section = section
+    def __init__(self, sampler: SamplerSection, pruner: PrunerSection, *, seed: int, concurrency: int) -> None:
+        self._section = sampler
         self._seed = seed
         self._concurrency = concurrency
-        self._study = optuna.create_study(direction="maximize", storage=optuna.storages.InMemoryStorage())
-        self._results: list[tuple[TrialState, float | None]] = []
+        self._storage = optuna.storages.InMemoryStorage()
+        self._study = optuna.create_study(direction="maximize", storage=self._storage)
+        self._results: list[SlotResult] = []
         self._n_shown = 0
+        self._pruner = MedianPruner(pruner.n_startup_trials, pruner.n_warmup_steps) if pruner.kind == "median" else None
+        self._judged = optuna.create_study(direction="maximize", storage=optuna.storages.InMemoryStorage())
+        self._n_judged = 0
 
     def ask(self, number: int, fixed: Mapping[str, Any] | None = None) -> optuna.Trial:
         """A new trial for a slot; slots are asked in order.
@@ -53,14 +77,35 @@ class Mirror:
         """Take the next slot from the ledger: a trial that an earlier run asked."""
         self._study.add_trial(create_trial(state=TrialState.RUNNING, params=dict(params), distributions=dict(distributions)))
 
-    def tell(self, state: TrialState, value: float | None) -> None:
-        """The result of the next slot in order; it is shown to the sampler when its turn comes."""
-        self._results.append((state, value))
+    def tell(self, result: SlotResult) -> None:
+        """The result of the next slot in order; it is shown to sampler and pruner when its turn comes."""
+        self._results.append(result)
+
+    def should_prune(self, number: int, scores: Sequence[float]) -> bool:
+        """Whether a slot with these scores of its first folds is stopped; it is judged by the results it was asked with.
+
+        The study that the pruner sees is not the sampler's: that one has moved on where other slots were asked since.
+        """
+        if self._pruner is None:
+            return False
+        for result in self._results[self._n_judged : max(0, number - self._concurrency + 1)]:
+            value = result.value if result.state == TrialState.COMPLETE else None
+            self._judged.add_trial(
+                create_trial(state=result.state, value=value, intermediate_values=dict(enumerate(result.scores)))
+            )
+            self._n_judged += 1
+        trial = create_trial(state=TrialState.RUNNING, intermediate_values=dict(enumerate(scores)))
+        return self._pruner.prune(self._judged, trial)
 
     def _show_results(self, up_to: int) -> None:
+        study_id = self._storage.get_study_id_from_name(self._study.study_name)
         while self._n_shown <= up_to:
-            state, value = self._results[self._n_shown]
-            self._study.tell(self._n_shown, value, state=state)
+            result = self._results[self._n_shown]
+            if result.state == TrialState.PRUNED:
+                trial_id = self._storage.get_trial_id_from_study_id_trial_number(study_id, self._n_shown)
+                for step, score in enumerate(result.scores):
+                    self._storage.set_trial_intermediate_value(trial_id, step, score)
+            self._study.tell(self._n_shown, result.value, state=result.state)
             self._n_shown += 1
 
     def _sampler(self, number: int) -> BaseSampler:

@@ -10,9 +10,10 @@ from typing import Any
 
 from threadpoolctl import threadpool_info
 
+from hpo.columns import Columns
 from hpo.data import Dataset
 from hpo.definition import StudyDefinition, digest_of
-from hpo.final_model import FinalModel
+from hpo.final_model import TRUSTED_TYPES, FinalModel
 from hpo.tracking import names
 from hpo.tracking.records import DatasetRecord, ModelRecord, StudyRecord
 
@@ -36,20 +37,21 @@ def make_study_record(definition: StudyDefinition, dataset: Dataset, uid: str, v
         },
         texts={
             names.DEFINITION_FILE: json.dumps(definition.model_dump(mode="json"), indent=2),
+            names.COLUMNS_FILE: json.dumps({"kinds": dataset.columns.kinds(), "notes": dataset.notes}, indent=2),
             names.SPACE_FILE: json.dumps(definition.search_space.model_dump(mode="json"), indent=2),
         },
         dataset=DatasetRecord(
             name=dataset.name,
             digest=dataset.digest,
             source=definition.data.source,
-            columns=dict.fromkeys(map(str, dataset.X_train.columns), "double"),
+            columns=signature_types(dataset.columns),
             n_rows=len(dataset.X_train),
         ),
     )
 
 
 def make_model_record(
-    uid: str, number: int, time_ms: int, params: Mapping[str, Any], model: FinalModel, register: str | None
+    uid: str, number: int, time_ms: int, params: Mapping[str, Any], columns: Columns, model: FinalModel, register: str | None
 ) -> ModelRecord:
     """What is logged with the final model.
 
@@ -58,6 +60,7 @@ def make_model_record(
         number: The best trial's.
         time_ms: When that trial ended, milliseconds since 1970, UTC.
         params: Its complete params.
+        columns: The features by kind.
         model: The refitted model.
         register: Name of the registered model that gets a version, or None.
     """
@@ -70,9 +73,18 @@ def make_model_record(
         metrics={names.holdout_metric(name): score for name, score in model.holdout.items()},
         params={name: str(value) for name, value in params.items()},
         time_ms=time_ms,
+        input_types=signature_types(columns),
+        trusted_types=TRUSTED_TYPES,
+        needs_hpo=bool(columns.datetime),
         requirements=tuple(f"{package}=={version(package)}" for package in SERVING_PACKAGES),
         register=register,
     )
+
+
+def signature_types(columns: Columns) -> dict[str, str]:
+    """Column name to the type that MLflow's signature has for it."""
+    numbers = dict.fromkeys((*columns.numeric, *columns.boolean), "double")
+    return {**numbers, **dict.fromkeys(columns.categorical, "string"), **dict.fromkeys(columns.datetime, "datetime")}
 
 
 def recorded_versions() -> dict[str, str]:

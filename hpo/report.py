@@ -35,6 +35,8 @@ class StudyResult:
         tracking_problem: Why it is behind, one line, or None.
         search_seconds: Time of the search alone.
         total_seconds: Time of the whole run.
+        columns: Kind to feature names.
+        notes: What was done to data and space that a person should know, one line each.
         model: The fitted pipeline.
     """
 
@@ -59,6 +61,8 @@ class StudyResult:
     tracking_problem: str | None
     search_seconds: float
     total_seconds: float
+    columns: dict[str, list[str]]
+    notes: tuple[str, ...]
     model: Any = field(repr=False, compare=False)
 
     @property
@@ -98,6 +102,8 @@ class StudyResult:
         """The report, one fact a line."""
         rows = [
             ("study", f"{self.study}: {self._counts()}"),
+            ("columns", ", ".join(f"{len(names)} {kind}" for kind, names in self.columns.items())),
+            *(("note", note) for note in self.notes),
             ("best", f"trial {self.best_number}: {_format_params(self.best_params)}"),
             ("cv", f"{self.metric} {self.best_value:.4f} ± {self.best_std:.4f}{self._ties()}"),
             ("gain", self._gain()),

@@ -16,6 +16,9 @@ from hpo.definition import Range, SearchSpace
 DEFAULT_PARAMS: Mapping[str, Any] = {"C": 1.0, "penalty": "l2", "class_weight": "none"}
 """scikit-learn's defaults of the parameters that every trial has."""
 
+DERIVED_DEFAULTS: Mapping[str, Any] = {"solver": "lbfgs", "max_iter": 100, "tol": 1e-4}
+"""The same of those that a trial has only where the definition names them."""
+
 
 def suggest(space: SearchSpace, trial: BaseTrial) -> dict[str, Any]:
     """Ask a trial for every parameter of the space that applies.
@@ -55,10 +58,11 @@ def _suggest_one(name: str, entry: Any, trial: BaseTrial) -> Any:
 
 def baseline(space: SearchSpace) -> dict[str, Any] | None:
     """The params that trial 0 is given: scikit-learn's defaults, or None where the space does not hold them."""
-    for name, default in DEFAULT_PARAMS.items():
-        if not _holds(getattr(space, name), default):
-            return None
-    return {name: default for name, default in DEFAULT_PARAMS.items() if isinstance(getattr(space, name), Range | tuple)}
+    named = {name: value for name, value in DERIVED_DEFAULTS.items() if getattr(space, name) is not None}
+    defaults = {**DEFAULT_PARAMS, **named}
+    if not all(_holds(getattr(space, name), value) for name, value in defaults.items()):
+        return None
+    return {name: value for name, value in defaults.items() if isinstance(getattr(space, name), Range | tuple)}
 
 
 def _holds(entry: Any, value: Any) -> bool:

@@ -13,15 +13,15 @@ from typing import cast
 import numpy as np
 from optuna.trial import FrozenTrial, TrialState
 
-SCORES = "scores"
+SCORES = "hpo.scores"
 """User attribute: scorer name to the list of fold scores."""
-CONVERGED = "converged"
+CONVERGED = "hpo.converged"
 """User attribute: whether the solver reached its tolerance on every fold."""
-DERIVED = "derived"
+DERIVED = "hpo.derived"
 """User attribute: the params that were derived, not chosen."""
-FAILURE = "failure"
+FAILURE = "hpo.failure"
 """User attribute of a failed trial: the reason, one line."""
-TRACEBACK = "traceback"
+TRACEBACK = "hpo.traceback"
 """User attribute of a failed trial whose fit raised."""
 
 TIE_METRIC = "neg_log_loss"
@@ -41,9 +41,9 @@ def mean_score(trial: FrozenTrial, metric: str) -> float:
     return float(np.mean(scores)) if scores else float("-inf")
 
 
-def rank_key(value: float, tie_value: float, number: int) -> tuple[float, float, int]:
-    """The order of trials: by value, ties by log loss, then the earlier one; greater is better."""
-    return (round(value, _TIE_DIGITS), round(tie_value, _TIE_DIGITS), -number)
+def rounded(value: float) -> float:
+    """A mean as it is compared."""
+    return round(value, _TIE_DIGITS)
 
 
 def select_best(trials: Iterable[FrozenTrial]) -> FrozenTrial | None:
@@ -53,7 +53,8 @@ def select_best(trials: Iterable[FrozenTrial]) -> FrozenTrial | None:
 
 
 def _rank(trial: FrozenTrial) -> tuple[float, float, int]:
-    return rank_key(cast("float", trial.value), mean_score(trial, TIE_METRIC), trial.number)
+    """The order of trials: by value, ties by log loss, then the earlier one; greater is better."""
+    return (rounded(cast("float", trial.value)), rounded(mean_score(trial, TIE_METRIC)), -trial.number)
 
 
 def count_states(trials: Iterable[FrozenTrial]) -> dict[str, int]:

@@ -7,9 +7,11 @@ only checked for what can be known without a connection, and printed without its
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 from urllib.parse import urlsplit
 
 from hpo.errors import SettingsError
@@ -18,6 +20,8 @@ DEFAULT_STORAGE = "sqlite:///optuna.db"
 DEFAULT_TRACKING_URI = "sqlite:///mlflow.db"
 STORAGE_VARIABLE = "HPO_STORAGE"
 TRACKING_VARIABLE = "MLFLOW_TRACKING_URI"
+
+MAX_WORKERS = 256
 
 _DATABASES = ("sqlite", "postgresql")
 
@@ -30,12 +34,14 @@ class ServiceSettings:
         storage: SQLAlchemy URL of Optuna's storage: ``sqlite:///PATH`` or ``postgresql://...``.
         tracking_uri: MLflow's store: the same kinds of URL, or the ``http(s)://`` address of a server.
         register: Name of the registered model that gets the final model as a new version, or None.
+        workers: Processes that score folds; 1 is this process, "auto" as many as there are cores where that saves time.
         tracking_wait_seconds: How long the end of a run waits for a tracking store that is behind.
     """
 
     storage: str = DEFAULT_STORAGE
     tracking_uri: str = DEFAULT_TRACKING_URI
     register: str | None = None
+    workers: int | Literal["auto"] = "auto"
     tracking_wait_seconds: float = 30.0
 
     def __post_init__(self) -> None:
@@ -46,14 +52,17 @@ class ServiceSettings:
                 f"storage and tracking URI should be two databases, but got {hide_password(self.storage)} for both",
                 hint="Optuna and MLflow each own a table of one name; give two files",
             )
-        if self.register is not None and (not self.register.strip() or any(c in self.register for c in "/:")):
-            raise SettingsError(f"--register: a model name should have no '/' and no ':', but got '{self.register}'")
+        if self.register is not None and (
+            not self.register.strip() or ".." in self.register or any(mark in self.register for mark in "/:'\"`")
+        ):
+            raise SettingsError(f"--register: a model name should have no slash, colon, quote or '..', but got '{self.register}'")
 
 
 def read_settings(
     storage: str | None = None,
     tracking_uri: str | None = None,
     register: str | None = None,
+    workers: str | None = None,
     environment: Mapping[str, str] = os.environ,
 ) -> ServiceSettings:
     """Settings from flags, the environment and the defaults, in this order.
@@ -65,13 +74,22 @@ def read_settings(
         storage=storage or environment.get(STORAGE_VARIABLE) or DEFAULT_STORAGE,
         tracking_uri=tracking_uri or environment.get(TRACKING_VARIABLE) or DEFAULT_TRACKING_URI,
         register=register,
+        workers=_read_workers(workers),
     )
+
+
+def _read_workers(text: str | None) -> int | Literal["auto"]:
+    if text is None or text == "auto":
+        return "auto"
+    if text.isdecimal() and 1 <= int(text) <= MAX_WORKERS:
+        return int(text)
+    raise SettingsError(f"--workers: this should be 'auto' or a number from 1 to {MAX_WORKERS}, but got '{text}'")
 
 
 def sqlite_path(url: str) -> Path | None:
     """The absolute path of the file behind an SQLite URL, or None for any other URL."""
     prefix = "sqlite:///"
-    return Path(url.removeprefix(prefix)).absolute() if url.startswith(prefix) else None
+    return Path(url.removeprefix(prefix)).resolve() if url.startswith(prefix) else None
 
 
 def hide_password(url: str) -> str:
@@ -80,34 +98,41 @@ def hide_password(url: str) -> str:
     Works on text that is no valid URL too, since it is what error lines print.
     """
     scheme, separator, rest = url.partition("://")
-    if not separator:
-        return url
-    authority, slash, path = rest.partition("/")
-    credentials, at, host = authority.rpartition("@")
-    if not at:
-        # A password may itself hold "/" or "@": everything up to the last "@" is then part of the credentials.
-        credentials, at, host = rest.rpartition("@")
-        slash, path = "", ""
+    # A password may itself hold "/" or "@": what stands before the last "@" is the credentials.
+    credentials, at, place = rest.rpartition("@")
     user, colon, _ = credentials.partition(":")
-    return f"{scheme}://{user}{':***' if colon else ''}{at}{host}{slash}{path}" if at else url
+    hidden = f"{scheme}{separator}{user}{':***' if colon else ''}{at}{place}"
+    return _PASSWORD_KEYS.sub(r"\1***", hidden)
+
+
+_PASSWORD_KEYS = re.compile(r"([?&][^=&]*(?:password|passwd|pwd)=)[^&]*", re.IGNORECASE)
 
 
 def _check_url(subject: str, url: str, kinds: tuple[str, ...], example: str) -> None:
-    scheme = urlsplit(url).scheme
+    scheme = url.partition("://")[0]
     hint = f"for example {example}"
     if scheme.partition("+")[0] not in kinds or "://" not in url:
         raise SettingsError(
             f"{subject} should start with {' or '.join(f'{k}://' for k in kinds)}, but got '{hide_password(url)}'", hint=hint
         )
+    if any(mark in url for mark in "{}"):
+        raise SettingsError(f"{subject} should have no brace, but got '{hide_password(url)}'", hint="write %7B and %7D")
     if scheme.startswith("sqlite"):
         _check_sqlite(subject, url, hint)
-    elif not urlsplit(url).netloc:
-        raise SettingsError(f"{subject} should name a host, but got '{hide_password(url)}'", hint=hint)
+        return
+    try:
+        has_host = bool(urlsplit(url).netloc) and urlsplit(url).port != 0
+    except ValueError:
+        has_host = False
+    if not has_host:
+        raise SettingsError(f"{subject} should name a host and a port, but got '{hide_password(url)}'", hint=hint)
 
 
 def _check_sqlite(subject: str, url: str, hint: str) -> None:
     path = sqlite_path(url)
-    if path is None or path.name in ("", ":memory:") or path.is_dir():
-        raise SettingsError(f"{subject} should name a file after 'sqlite:///', but got '{url}'", hint=hint)
+    if path is None or path.name in ("", ":memory:") or path.is_dir() or "?" in url:
+        raise SettingsError(f"{subject} should name a file after 'sqlite:///', but got '{hide_password(url)}'", hint=hint)
     if not path.parent.is_dir():
-        raise SettingsError(f"{subject} should lie in a directory that exists, but got '{url}'", hint=f"make {path.parent} first")
+        raise SettingsError(
+            f"{subject} should lie in a directory that exists, but got '{hide_password(url)}'", hint=f"make {path.parent} first"
+        )

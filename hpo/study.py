@@ -26,9 +26,9 @@ from hpo.cross_validation import FoldResult
 from hpo.definition import StudyDefinition, digest_of
 from hpo.errors import IdentityError, LedgerError, NoCompletedTrialError, SettingsError, TooManyFailuresError
 from hpo.lock import hold_lock
-from hpo.mirror import Mirror
+from hpo.mirror import Mirror, SlotResult
 from hpo.search_space import baseline, replay, suggest
-from hpo.selection import CONVERGED, DERIVED, FAILURE, SCORES, TRACEBACK
+from hpo.selection import CONVERGED, DERIVED, FAILURE, SCORES, TRACEBACK, rounded
 from hpo.settings import hide_password, sqlite_path
 
 IDENTITY = "hpo.identity"
@@ -67,10 +67,13 @@ class Ledger:
         self._study_id = study_id
         self._definition = definition
         self._derive = derive
-        self._mirror = Mirror(definition.sampler, seed=definition.study.seed, concurrency=definition.study.concurrency)
-        self._told: list[tuple[TrialState, float | None, str | None]] = []
-        self._adopted: deque[Slot] = deque()
+        self._mirror = Mirror(
+            definition.sampler, definition.pruner, seed=definition.study.seed, concurrency=definition.study.concurrency
+        )
+        self._told: list[SlotResult] = []
+        self._unfinished: deque[FrozenTrial] = deque()
         self._n_asked = 0
+        self._last_trial_id: int | None = None
         self._load()
 
     @property
@@ -84,27 +87,37 @@ class Ledger:
             return self._storage.get_all_trials(self._study_id, deepcopy=False)
 
     def next_slot(self, n_trials: int) -> Slot | None:
-        """The next slot to score: an adopted one, else a new one, else None when a stop rule holds.
+        """The next slot to score: one that is in the ledger already, else a new one, else None when a stop rule holds.
 
         Args:
             n_trials: The study's total.
+
+        Raises:
+            TooManyFailuresError: More trials failed before than ``max_failed`` allows.
         """
-        if self._adopted:
-            return self._adopted.popleft()
+        self._check_failures()
+        if self._unfinished:
+            return self._take_up(self._unfinished.popleft())
         if self._n_asked >= n_trials or self._patience_is_over():
             return None
-        number = self._n_asked
-        space = self._definition.search_space
+        space, number = self._definition.search_space, self._n_asked
         trial = self._mirror.ask(number, fixed=baseline(space) if number == 0 else None)
         chosen = suggest(space, trial)
         slot = Slot(number, self._create(number, trial, chosen), self._derive(chosen))
         self._n_asked += 1
         return slot
 
-    def tell(self, slot: Slot, results: Sequence[FoldResult]) -> tuple[TrialState, float | None]:
+    def should_prune(self, slot: Slot, results: Sequence[FoldResult]) -> bool:
+        """Whether a slot is stopped after the folds that are done, by what was known when it was asked."""
+        return self._mirror.should_prune(slot.number, self._judged_scores(results))
+
+    def tell(self, slot: Slot, results: Sequence[FoldResult], *, is_pruned: bool = False) -> tuple[TrialState, float | None]:
         """Finish a slot with the results of its folds; slots are told in order.
 
-        A result that is a failure, whichever fold gave it, makes the trial FAIL.
+        Args:
+            slot: The oldest that is open.
+            results: In the order of the folds; one that failed is the last, and makes the trial FAIL.
+            is_pruned: Whether it was stopped before its last fold.
 
         Returns:
             The trial's state and value.
@@ -112,72 +125,123 @@ class Ledger:
         Raises:
             TooManyFailuresError: With this one, more trials failed than ``max_failed`` allows.
         """
-        failed = next((result for result in results if result.failure is not None), None)
+        last = results[-1]
+        if last.failure is not None:
+            result = SlotResult(TrialState.FAIL, failure=last.failure)
+        elif is_pruned:
+            result = SlotResult(TrialState.PRUNED, scores=self._judged_scores(results))
+        else:
+            scores = self._judged_scores(results)
+            result = SlotResult(TrialState.COMPLETE, float(np.mean(scores)), scores)
         with _translated(self._storage):
-            if failed is None:
-                state, value, reason = TrialState.COMPLETE, self._store_scores(slot, results), None
-            else:
-                state, value, reason = TrialState.FAIL, None, failed.failure
-                self._storage.set_trial_user_attr(slot.trial_id, FAILURE, reason)
-                if failed.traceback is not None:
-                    self._storage.set_trial_user_attr(slot.trial_id, TRACEBACK, failed.traceback)
-            self._storage.set_trial_state_values(slot.trial_id, state, None if value is None else [value])
-        self._remember(state, value, reason)
+            self._store(slot, result, results)
+        self._remember(result)
         self._check_failures()
-        return state, value
+        return result.state, result.value
 
-    def _store_scores(self, slot: Slot, results: Sequence[FoldResult]) -> float:
-        """Keep the fold scores with the trial; returns the mean of the judged one."""
-        scores = {name: [result.scores[name] for result in results] for name in results[0].scores}
-        judged = scores[self._definition.study.metric]
-        for step, score in enumerate(judged):
+    def _judged_scores(self, results: Sequence[FoldResult]) -> tuple[float, ...]:
+        return tuple(result.scores[self._definition.study.metric] for result in results)
+
+    def _store(self, slot: Slot, result: SlotResult, folds: Sequence[FoldResult]) -> None:
+        """Everything that is known of a trial, its state last: until then it is RUNNING and would be adopted."""
+        attributes: dict[str, Any] = {}
+        if result.failure is not None:
+            attributes = {FAILURE: result.failure, **({TRACEBACK: folds[-1].traceback} if folds[-1].traceback else {})}
+        else:
+            attributes[SCORES] = {name: [fold.scores[name] for fold in folds] for name in folds[0].scores}
+            if not all(fold.converged for fold in folds):
+                attributes[CONVERGED] = False
+        for step, score in enumerate(result.scores):
             self._storage.set_trial_intermediate_value(slot.trial_id, step, score)
-        self._storage.set_trial_user_attr(slot.trial_id, SCORES, scores)
-        if not all(result.converged for result in results):
-            self._storage.set_trial_user_attr(slot.trial_id, CONVERGED, False)
-        return float(np.mean(judged))
+        for name, value in attributes.items():
+            self._storage.set_trial_user_attr(slot.trial_id, name, value)
+        self._storage.set_trial_state_values(slot.trial_id, result.state, None if result.value is None else [result.value])
 
     def _load(self) -> None:
+        """Learn what is there: finished trials, then those that a driver left or a person queued."""
         for trial in self.trials():
-            self._mirror.add(trial.params, trial.distributions)
-            self._n_asked += 1
-            if trial.state.is_finished():
-                self._remember(trial.state, trial.value, trial.user_attrs.get(FAILURE))
+            if not trial.state.is_finished():
+                self._unfinished.append(trial)
+            elif self._unfinished:
+                raise self._stranger(trial)
             else:
-                params = self._derive(replay(self._definition.search_space, trial.params))
-                trial_id = self._storage.get_trial_id_from_study_id_trial_number(self._study_id, trial.number)
-                self._adopted.append(Slot(trial.number, trial_id, params))
+                self._mirror.add(trial.params, trial.distributions)
+                self._n_asked += 1
+                scores = tuple(score for _, score in sorted(trial.intermediate_values.items()))
+                value = trial.value if trial.state == TrialState.COMPLETE else None
+                self._remember(SlotResult(trial.state, value, scores, trial.user_attrs.get(FAILURE)))
+
+    def _take_up(self, trial: FrozenTrial) -> Slot:
+        """A trial that a dead driver left RUNNING is scored again, one that a person queued is started with its params."""
+        space = self._definition.search_space
+        with _translated(self._storage):
+            trial_id = self._storage.get_trial_id_from_study_id_trial_number(self._study_id, trial.number)
+        if trial.state == TrialState.WAITING:
+            chosen = self._start_queued(trial, trial_id)
+        elif DERIVED in trial.user_attrs:
+            self._mirror.add(trial.params, trial.distributions)
+            chosen = replay(space, trial.params)
+        else:
+            raise self._stranger(trial)
+        self._n_asked += 1
+        return Slot(trial.number, trial_id, self._derive(chosen))
+
+    def _start_queued(self, trial: FrozenTrial, trial_id: int) -> dict[str, Any]:
+        """Give a queued trial all its params, then let it run: killed in between it is still queued, for the same params."""
+        asked = self._mirror.ask(trial.number, fixed=trial.system_attrs.get("fixed_params", {}))
+        chosen = suggest(self._definition.search_space, asked)
+        with _translated(self._storage):
+            for name, distribution in asked.distributions.items():
+                internal = distribution.to_internal_repr(asked.params[name])
+                self._storage.set_trial_param(trial_id, name, internal, distribution)
+            self._storage.set_trial_user_attr(trial_id, DERIVED, self._derived(chosen, asked.params))
+            self._storage.set_trial_state_values(trial_id, TrialState.RUNNING)
+        return chosen
+
+    def _derived(self, chosen: Mapping[str, Any], asked: Mapping[str, Any]) -> dict[str, Any]:
+        return {name: value for name, value in self._derive(chosen).items() if name not in asked}
+
+    def _stranger(self, trial: FrozenTrial) -> IdentityError:
+        return IdentityError(
+            f"trial {trial.number} of study '{self._definition.name}' is {trial.state.name} and was not asked by hpo",
+            hint="let one driver own the study: start another one with --name",
+        )
 
     def _create(self, number: int, trial: optuna.Trial, chosen: Mapping[str, Any]) -> int:
-        derived = {name: value for name, value in self._derive(chosen).items() if name not in trial.params}
         template = create_trial(
-            state=TrialState.RUNNING, params=trial.params, distributions=trial.distributions, user_attrs={DERIVED: derived}
+            state=TrialState.RUNNING,
+            params=trial.params,
+            distributions=trial.distributions,
+            user_attrs={DERIVED: self._derived(chosen, trial.params)},
         )
         with _translated(self._storage):
             trial_id = self._storage.create_new_trial(self._study_id, template)
-            found = self._storage.get_trial_number_from_id(trial_id)
+            # Ids count up in a database: the next one is the next number, unless somebody else writes there too.
+            is_next = self._last_trial_id is not None and trial_id == self._last_trial_id + 1
+            found = number if is_next else self._storage.get_trial_number_from_id(trial_id)
+        self._last_trial_id = trial_id
         if found != number:
             raise LedgerError(
-                f"trial {number} was stored as number {found}: another program adds trials to this study",
-                hint="let one driver own the study, and start it again under another --name",
+                f"trial {number} was stored as number {found}: trials were added to this study meanwhile",
+                hint="run the same command again: it takes up what was added",
             )
         return trial_id
 
-    def _remember(self, state: TrialState, value: float | None, reason: str | None) -> None:
-        self._mirror.tell(state, value)
-        self._told.append((state, value, reason))
+    def _remember(self, result: SlotResult) -> None:
+        self._mirror.tell(result)
+        self._told.append(result)
 
     def _patience_is_over(self) -> bool:
         """Whether the last ``patience`` trials that the next slot sees brought no better value."""
         patience = self._definition.study.patience
         if patience is None:
             return False
-        seen = [value for _, value, _ in self._told[: max(0, self._n_asked - self._definition.study.concurrency + 1)]]
-        values = [value if value is not None else float("-inf") for value in seen]
+        seen = self._told[: max(0, self._n_asked - self._definition.study.concurrency + 1)]
+        values = [rounded(result.value) if result.value is not None else float("-inf") for result in seen]
         return len(values) > patience and max(values[-patience:]) <= max(values[:-patience])
 
     def _check_failures(self) -> None:
-        reasons = [reason or "no reason kept" for state, _, reason in self._told if state == TrialState.FAIL]
+        reasons = [result.failure or "no reason kept" for result in self._told if result.state == TrialState.FAIL]
         n_told = len(self._told)
         if n_told < MIN_TRIALS_TO_JUDGE_FAILURES or len(reasons) <= self._definition.study.max_failed * n_told:
             return
@@ -260,7 +324,7 @@ def _open_study(storage: RDBStorage, definition: StudyDefinition, data_digest: s
     identity = definition.identity()
     known = study.user_attrs.get(IDENTITY)
     if known is None:
-        if study.get_trials(deepcopy=False):
+        if study.get_trials(deepcopy=False) or study.direction != optuna.study.StudyDirection.MAXIMIZE:
             raise IdentityError(
                 f"study '{definition.name}' exists in this storage and was not made by hpo", hint="choose another --name"
             )
@@ -275,7 +339,7 @@ def _open_study(storage: RDBStorage, definition: StudyDefinition, data_digest: s
         changes.append(f"data {known['data_digest'][:8]} -> {data_digest[:8]}")
     if changes:
         raise IdentityError(
-            f"study '{definition.name}' was begun with another definition: {', '.join(changes)}",
+            f"study '{definition.name}' was begun with something else: {', '.join(changes)}",
             hint="undo the change, or start another study with --name",
         )
     return str(known["uid"])

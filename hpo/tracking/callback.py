@@ -18,6 +18,7 @@ import optuna
 from optuna.trial import FrozenTrial
 
 from hpo.settings import read_settings
+from hpo.tracking import names
 from hpo.tracking.follower import Follower
 from hpo.tracking.records import StudyRecord, TrackingState
 
@@ -63,6 +64,7 @@ class MLflowCallback:
         """Note that a trial has ended; costs the search nothing."""
         with self._lock:
             if self._thread is None:
+                self._is_closing = False
                 self._thread = threading.Thread(target=self._follow, args=(study,), name="hpo-mlflow", daemon=True)
                 self._thread.start()
                 atexit.register(self.close)
@@ -100,6 +102,8 @@ class MLflowCallback:
         if uid is None:
             uid = uuid.uuid4().hex
             study.set_user_attr(UID_ATTRIBUTE, uid)
-        tags = {name: str(value) for name, value in study.user_attrs.items() if name != UID_ATTRIBUTE}
-        tags["optuna.direction"] = ", ".join(direction.name for direction in study.directions)
-        return StudyRecord(uid=uid, name=study.study_name, metric=self._metric_name, tags=tags, experiment=self._experiment_name)
+        tags = {names.allowed(name): str(value) for name, value in study.user_attrs.items() if name != UID_ATTRIBUTE}
+        tags[names.DIRECTION] = ", ".join(direction.name for direction in study.directions)
+        return StudyRecord(
+            uid=uid, name=study.study_name, metric=names.allowed(self._metric_name), tags=tags, experiment=self._experiment_name
+        )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 # Tags of ours; "mlflow." ones are MLflow's own and steer its pages.
 KEY = "hpo.key"
 STUDY_UID = "hpo.study"
@@ -14,6 +16,7 @@ MODEL_URI = "hpo.model_uri"
 SUPERSEDED_BY = "hpo.superseded_by"
 TRIAL_STATE = "optuna.state"
 STUDY_NAME = "optuna.study_name"
+DIRECTION = "optuna.direction"
 PARENT_RUN_ID = "mlflow.parentRunId"
 RUN_NAME = "mlflow.runName"
 RUN_NOTE = "mlflow.note.content"
@@ -29,6 +32,7 @@ N_TRIALS = "n_trials"
 # Artifacts.
 TRACEBACK_FILE = "failure/traceback.txt"
 DEFINITION_FILE = "study/definition.json"
+COLUMNS_FILE = "data/columns.json"
 SPACE_FILE = "study/search_space.json"
 MODEL_NAME = "model"
 
@@ -71,6 +75,11 @@ def version_tag(package: str) -> str:
 def trial_key(study_uid: str, number: int) -> str:
     """The idempotency key of a child run: hexadecimal digits, a slash and a number, so that no filter needs a quote."""
     return f"{study_uid}/{number}"
+
+
+def allowed(name: str) -> str:
+    """A name of somebody else's as MLflow takes it: what it refuses becomes ``_``, and 250 characters are enough."""
+    return re.sub(r"[^\w\-. :/]", "_", name)[:250]
 
 
 def number_of(key: str) -> int:

@@ -98,7 +98,8 @@ def make_record(trial: FrozenTrial, study: StudyRecord) -> TrialRecord:
     A trial of ``hpo`` has its judgement in attributes of known names; those of any other study become tags, and its
     intermediate values steps of a metric.
     """
-    start = _milliseconds(trial.datetime_start)
+    end = _milliseconds(trial.datetime_complete)
+    start = _milliseconds(trial.datetime_start) if trial.datetime_start is not None else end
     metrics, steps = _ours(trial) if SCORES in trial.user_attrs else _plain(trial, study.metric)
     params = {**trial.params, **trial.user_attrs.get(DERIVED, {})}
     return TrialRecord(
@@ -106,8 +107,8 @@ def make_record(trial: FrozenTrial, study: StudyRecord) -> TrialRecord:
         number=trial.number,
         status=STATUS_OF[trial.state],
         start_time_ms=start,
-        end_time_ms=max(start, _milliseconds(trial.datetime_complete)),
-        params={name: str(value) for name, value in params.items()},
+        end_time_ms=max(start, end),
+        params={names.allowed(name): str(value) for name, value in params.items()},
         metrics={names.TRIAL_NUMBER: float(trial.number), **metrics},
         steps=steps,
         tags=_tags(trial, study),
@@ -116,10 +117,11 @@ def make_record(trial: FrozenTrial, study: StudyRecord) -> TrialRecord:
 
 
 def _ours(trial: FrozenTrial) -> tuple[dict[str, float], dict[str, dict[int, float]]]:
-    """Metrics, and metrics by fold, of a trial that was scored here."""
+    """Metrics, and metrics by fold, of a trial that was scored here; a pruned one has no mean, which would not compare."""
     metrics, steps = {}, {}
     for scorer, scores in fold_scores(trial).items():
-        metrics[names.cv_mean(scorer)], metrics[names.cv_std(scorer)] = mean_and_std(scores)
+        if trial.state == TrialState.COMPLETE:
+            metrics[names.cv_mean(scorer)], metrics[names.cv_std(scorer)] = mean_and_std(scores)
         steps[names.cv_metric(scorer)] = dict(enumerate(scores))
     return metrics, steps
 
@@ -133,7 +135,7 @@ def _plain(trial: FrozenTrial, metric: str) -> tuple[dict[str, float], dict[str,
 
 
 def _tags(trial: FrozenTrial, study: StudyRecord) -> dict[str, str]:
-    tags = {name: str(value) for name, value in trial.user_attrs.items() if name not in _OWN_ATTRIBUTES}
+    tags = {names.allowed(name): str(value) for name, value in trial.user_attrs.items() if name not in _OWN_ATTRIBUTES}
     tags[names.TRIAL_STATE] = trial.state.name
     if SCORES in trial.user_attrs:
         tags[names.CONVERGED] = str(trial.user_attrs.get(CONVERGED, True)).lower()

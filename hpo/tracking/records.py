@@ -115,6 +115,9 @@ class ModelRecord:
         params: As text.
         time_ms: When its trial ended, milliseconds since 1970, UTC.
         requirements: Pinned packages that serving needs.
+        input_types: Column name to MLflow's type name, in the order of the input example.
+        trusted_types: What the saved model may hold beside what skops trusts itself.
+        needs_hpo: Whether the model holds a class of ours, whose code is then shipped with it.
         register: Name of the registered model that gets a version, or None.
     """
 
@@ -127,6 +130,9 @@ class ModelRecord:
     params: dict[str, str]
     time_ms: int
     requirements: tuple[str, ...]
+    input_types: dict[str, str]
+    trusted_types: tuple[str, ...] = ()
+    needs_hpo: bool = False
     register: str | None = None
 
 

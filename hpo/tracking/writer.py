@@ -31,7 +31,9 @@ from mlflow.entities import (
     RunTag,
 )
 from mlflow.exceptions import MlflowException
+from mlflow.types.schema import ColSpec, DataType, Schema
 
+import hpo
 from hpo.errors import TrackingError
 from hpo.lock import hold_lock
 from hpo.settings import sqlite_path
@@ -296,10 +298,19 @@ def _save_model(record: ModelRecord, path: Path, model: LoggedModel, run_id: str
         path=str(path),
         mlflow_model=mlflow.models.Model(run_id=run_id, model_id=model.model_id, artifact_path=model.artifact_location),
         serialization_format="skops",
-        signature=mlflow.models.infer_signature(record.input_example, record.expected),
+        signature=_signature(record),
+        skops_trusted_types=list(record.trusted_types),
+        code_paths=[str(Path(hpo.__file__).parent)] if record.needs_hpo else None,
         input_example=record.input_example,
         pip_requirements=list(record.requirements),
     )
+
+
+def _signature(record: ModelRecord) -> mlflow.models.ModelSignature:
+    """Inferred, but for what an example cannot tell: which types the inputs have where it holds no value."""
+    inferred = mlflow.models.infer_signature(record.input_example, record.expected)
+    inputs = Schema([ColSpec(DataType[kind], name) for name, kind in record.input_types.items()])
+    return mlflow.models.ModelSignature(inputs=inputs, outputs=inferred.outputs)
 
 
 def _check_same_predictions(path: str, record: ModelRecord) -> None:

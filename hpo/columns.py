@@ -1,0 +1,244 @@
+"""What each column of a table is: decided once, from the training rows, and applied to every row after.
+
+Takes a raw frame as pandas reads it and gives :class:`Columns`: the kind of each feature and what was said about it. Raw values
+become the few dtypes that the model's signature knows: float64 for numbers and booleans (an integer column could hold no missing
+value when served), text for categories, datetime64 for dates.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from pandas.api import types
+
+from hpo.errors import DataError
+
+TEXT_LENGTH = 40
+"""Mean length from which distinct values are a text, not a category."""
+
+_THOUSANDS = re.compile(r"[+-]?\d{1,3}(,\d{3})+(\.\d+)?|[+-]?\d{1,3}(\.\d+)?")
+_DECIMAL_COMMA = re.compile(r"[+-]?\d+(,\d+)?")
+_ISO_DATE = re.compile(r"\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}(\.\d+)?)?)?(Z|[+-]\d{2}:?\d{2})?")
+_BOOLEANS = {"true": 1.0, "false": 0.0}
+
+
+@dataclass(frozen=True)
+class Columns:
+    """The features of a table, by kind, in the table's order within a kind.
+
+    Attributes:
+        numeric: Float64; a missing value gets the median and an indicator.
+        boolean: Float64, 1 and 0; a missing value gets the commonest.
+        categorical: Text; missing is a category.
+        datetime: Date and time without zone; becomes calendar parts.
+        notes: What was done that a person should know, one line each.
+        thousands: Numeric columns whose text has a comma between thousands.
+        decimal_comma: Numeric columns whose text has a comma before the fraction.
+    """
+
+    numeric: tuple[str, ...] = ()
+    boolean: tuple[str, ...] = ()
+    categorical: tuple[str, ...] = ()
+    datetime: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    thousands: frozenset[str] = frozenset()
+    decimal_comma: frozenset[str] = frozenset()
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        """All features that are kept."""
+        return (*self.numeric, *self.boolean, *self.categorical, *self.datetime)
+
+    def kinds(self) -> dict[str, list[str]]:
+        """Kind to column names, as it is shown and logged."""
+        every = {"numeric": self.numeric, "boolean": self.boolean, "categorical": self.categorical, "datetime": self.datetime}
+        return {kind: list(names) for kind, names in every.items() if names}
+
+    def convert(self, raw: pd.DataFrame) -> pd.DataFrame:
+        """Raw rows as the model takes them.
+
+        Args:
+            raw: Rows with all the features, of shape (n_samples, n_columns).
+
+        Returns:
+            DataFrame of shape (n_samples, n_features), in the order of :attr:`features`.
+
+        Raises:
+            DataError: A value is infinite, or a numeric column holds text.
+        """
+        converted = {}
+        for name in self.numeric:
+            converted[name] = self._to_numbers(raw[name])
+        for name in self.boolean:
+            converted[name] = _to_booleans(raw[name])
+        for name in self.categorical:
+            converted[name] = _to_categories(raw[name])
+        for name in self.datetime:
+            converted[name] = _to_dates(raw[name])
+        return pd.DataFrame(converted, index=raw.index)
+
+    def _to_numbers(self, column: pd.Series) -> pd.Series:
+        if not types.is_numeric_dtype(column):
+            text = _to_text(column)
+            if column.name in self.thousands:
+                text = text.str.replace(",", "", regex=False)
+            if column.name in self.decimal_comma:
+                text = text.str.replace(",", ".", regex=False)
+            numbers = pd.to_numeric(text, errors="coerce")
+            wrong = numbers.isna() & text.notna()
+            if wrong.any():
+                row = int(np.flatnonzero(wrong.to_numpy())[0])
+                raise DataError(
+                    f"data: column '{column.name}' should be numbers, but got {column.iloc[row]!r}",
+                    hint="mend the value, or name the column in data.categorical",
+                )
+            column = numbers
+        values = column.to_numpy(dtype=np.float64, na_value=np.nan)
+        if np.isinf(values).any():
+            raise DataError(
+                f"data: column '{column.name}' holds infinite values ({int(np.isinf(values).sum())})",
+                hint="replace them by a number or by nothing",
+            )
+        return pd.Series(values, index=column.index)
+
+
+def decide_columns(train: pd.DataFrame, *, numeric: Sequence[str] = (), categorical: Sequence[str] = ()) -> Columns:
+    """Decide the kind of each column.
+
+    Args:
+        train: The training rows, raw, without target, group and dropped columns.
+        numeric: Columns that are numbers whatever they look like.
+        categorical: Columns that are categories whatever they look like.
+
+    Raises:
+        DataError: A column is a text, or no column is left.
+    """
+    decider = _Decider(len(train))
+    for name in map(str, train.columns):
+        column = train[name]
+        if name in numeric:
+            decider.keep("numeric", name)
+            decider.note_separators(column)
+        elif name in categorical:
+            decider.keep("categorical", name)
+        else:
+            decider.decide(column)
+    columns = decider.columns()
+    if not columns.features:
+        why = "; ".join(columns.notes) or "all are dropped, the target or the group"
+        raise DataError(f"data: no feature is left: {why}", hint="shorten data.drop, or give a table with features")
+    return columns
+
+
+class _Decider:
+    """Collects the kinds while the columns go by."""
+
+    def __init__(self, n_rows: int) -> None:
+        self._n_rows = n_rows
+        self._kinds: dict[str, list[str]] = {"numeric": [], "boolean": [], "categorical": [], "datetime": []}
+        self._notes: list[str] = []
+        self._thousands: set[str] = set()
+        self._decimal_comma: set[str] = set()
+
+    def keep(self, kind: str, name: str) -> None:
+        self._kinds[kind].append(name)
+
+    def columns(self) -> Columns:
+        return Columns(
+            **{kind: tuple(names) for kind, names in self._kinds.items()},
+            notes=tuple(self._notes),
+            thousands=frozenset(self._thousands),
+            decimal_comma=frozenset(self._decimal_comma),
+        )
+
+    def decide(self, column: pd.Series) -> None:
+        name, present = str(column.name), column.dropna()
+        if present.empty:
+            self._notes.append(f"'{name}' dropped: it is empty")
+        elif len(present) == len(column) and (present == present.iloc[0]).all():
+            self._notes.append(f"'{name}' dropped: it is '{present.iloc[0]}' in every row")
+        elif types.is_bool_dtype(present):
+            self.keep("boolean", name)
+        elif types.is_datetime64_any_dtype(present):
+            self.keep("datetime", name)
+        elif types.is_numeric_dtype(present):
+            self._decide_numbers(name, present)
+        else:
+            self._decide_text(name, _to_text(present))
+
+    def _decide_numbers(self, name: str, present: pd.Series) -> None:
+        if types.is_integer_dtype(present) and self._is_row_number(present):
+            self._notes.append(f"'{name}' dropped: it numbers the rows")
+        else:
+            self.keep("numeric", name)
+
+    def _is_row_number(self, present: pd.Series) -> bool:
+        n_distinct = present.nunique()
+        return self._n_rows > 20 and n_distinct == self._n_rows and int(present.max()) - int(present.min()) < 2 * self._n_rows
+
+    def _decide_text(self, name: str, present: pd.Series) -> None:
+        distinct = pd.Series(present.unique())
+        if all(value.lower() in _BOOLEANS for value in distinct):
+            self.keep("boolean", name)
+        elif _all_match(distinct, _ISO_DATE):
+            self.keep("datetime", name)
+        elif self.note_separators(present):
+            self.keep("numeric", name)
+        elif len(distinct) > max(20, len(present) // 2) and distinct.str.len().mean() > TEXT_LENGTH:
+            raise DataError(
+                f"data: column '{name}' is text ({len(distinct)} distinct values of {distinct.str.len().mean():.0f} characters)",
+                hint="name it in data.drop, or in data.categorical to use it as it is",
+            )
+        elif len(distinct) == self._n_rows and self._n_rows > 20:
+            self._notes.append(f"'{name}' dropped: it has another value in every row")
+        else:
+            self.keep("categorical", name)
+
+    def note_separators(self, column: pd.Series) -> bool:
+        """Whether a text column is numbers, with commas or without; which commas is kept and said."""
+        if types.is_numeric_dtype(column):
+            return False
+        distinct = pd.Series(_to_text(column.dropna()).unique())
+        name = str(column.name)
+        if pd.to_numeric(distinct, errors="coerce").notna().all():
+            return True
+        if _all_match(distinct, _THOUSANDS):
+            self._thousands.add(name)
+            self._notes.append(f"'{name}' read with a comma between thousands")
+            return True
+        if _all_match(distinct, _DECIMAL_COMMA):
+            self._decimal_comma.add(name)
+            self._notes.append(f"'{name}' read with a decimal comma")
+            return True
+        return False
+
+
+def _all_match(values: Iterable[str], pattern: re.Pattern[str]) -> bool:
+    return all(pattern.fullmatch(value) for value in values)
+
+
+def _to_text(column: pd.Series) -> pd.Series:
+    """Text without surrounding blanks; missing stays missing, and an empty text is missing."""
+    if types.is_float_dtype(column) and (column.dropna() % 1 == 0).all():
+        column = column.astype("Int64")  # whole numbers that are floats only for their gaps: "5", not "5.0"
+    text = column.astype("str").str.strip()
+    return text.mask(text == "")
+
+
+def _to_categories(column: pd.Series) -> pd.Series:
+    """Text as Python strings, one object a distinct value: scikit-learn's encoder goes through them one by one."""
+    codes, distinct = pd.factorize(_to_text(column))
+    return pd.Series(np.append(np.asarray(distinct, dtype=object), [np.nan])[codes], index=column.index, dtype=object)
+
+
+def _to_booleans(column: pd.Series) -> pd.Series:
+    return _to_text(column).str.lower().map(_BOOLEANS).astype(np.float64)
+
+
+def _to_dates(column: pd.Series) -> pd.Series:
+    dates = pd.to_datetime(column, errors="coerce", utc=True, format=None if types.is_datetime64_any_dtype(column) else "ISO8601")
+    return dates.dt.tz_localize(None)

@@ -1,0 +1,82 @@
+"""A definition and its data, loaded, checked and prepared: everything that a trial needs. Writes nothing."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from hpo.cross_validation import Fold, check_metrics, check_width, prepare_folds, resolve_metrics, training_shape
+from hpo.data import Dataset, load_dataset
+from hpo.definition import StudyDefinition
+from hpo.errors import DataError
+from hpo.estimator import TrainingShape, check_solvers, derive_params, resolve_space
+from hpo.final_model import check_saving
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A definition and its data, ready to be searched.
+
+    Attributes:
+        definition: What is searched; penalties that cost too much are left out of a default space.
+        dataset: The rows.
+        folds: Prepared once.
+        metrics: Scorer names of every trial, the judged one first.
+        shape: Of the first fold's training rows.
+        notes: What was done that a person should know, one line each.
+    """
+
+    definition: StudyDefinition
+    dataset: Dataset
+    folds: list[Fold]
+    metrics: tuple[str, ...]
+    shape: TrainingShape
+    notes: tuple[str, ...]
+
+    def derive(self, params: Mapping[str, Any]) -> dict[str, Any]:
+        """Complete a trial's params by the fixed rule."""
+        return derive_params(params, self.shape, seed=self.definition.study.seed)
+
+
+def prepare_problem(definition: StudyDefinition) -> Problem:
+    """Load and check everything that a trial needs; writes nothing.
+
+    Raises:
+        DefinitionError: The metric is unknown, or does not fit the classes.
+        DataError: The table cannot be used.
+    """
+    study = definition.study
+    metrics = resolve_metrics(study.metric, study.metrics)
+    dataset = load_dataset(definition.data, seed=study.seed, n_splits=definition.cv.n_splits)
+    check_metrics(metrics, dataset.y_train)
+    check_solvers(definition.search_space, n_classes=len(dataset.classes))
+    check_size(dataset, definition)
+    check_saving(dataset, definition)
+    folds = prepare_folds(dataset, definition)
+    shape = training_shape(folds[0], len(dataset.classes))
+    space, notes = resolve_space(definition.search_space, shape)
+    definition = definition.model_copy(update={"search_space": space})
+    return Problem(definition, dataset, folds, metrics, shape, (*dataset.notes, *notes))
+
+
+def check_size(dataset: Dataset, definition: StudyDefinition) -> None:
+    """Refuse before it starts a table whose prepared folds would not fit in this machine's memory.
+
+    Raises:
+        DataError: It is too wide or too large.
+    """
+    columns = dataset.columns
+    n_numbers = len(columns.numeric) + len(columns.boolean) + len(columns.datetime)
+    check_width(len(columns.features), definition.preprocessing.max_features)
+    # Dense numbers, and eight bytes with a four-byte position for each category's one value; a fold holds every row once.
+    row_bytes = 8 * n_numbers + 12 * len(columns.categorical)
+    n_copies = definition.cv.n_splits * definition.cv.n_repeats + 2
+    needed, there = len(dataset.X_train) * row_bytes * n_copies, os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if needed > there:
+        raise DataError(
+            f"data: {len(dataset.X_train)} training rows in {n_copies - 2} folds need about {needed / 2**30:.0f} GiB of memory,"
+            f" but this machine has {there / 2**30:.0f}",
+            hint="take a sample of the rows, drop columns, or lower cv.n_splits or cv.n_repeats",
+        )

@@ -1,0 +1,172 @@
+"""The loop between ledger and executor: slots are asked, their folds scored, their results told, until a rule says stop."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Protocol
+
+import loky
+
+from hpo.cross_validation import FoldResult
+from hpo.errors import InterruptedBySignal
+from hpo.executor import FoldExecutor, LocalExecutor, PoolExecutor, Scoring
+from hpo.problem import Problem
+from hpo.search_space import DEFAULT_PARAMS, baseline
+from hpo.selection import mean_and_std
+from hpo.study import Ledger, Slot
+
+if TYPE_CHECKING:
+    from optuna.trial import FrozenTrial
+
+POLL_SECONDS = 0.2
+"""How long a signal waits while folds are scored on other processes."""
+
+WORTH_SECONDS = 10.0
+"""What the rest of a search must take in this process before "auto" starts workers, which takes some seconds itself."""
+
+
+class Progress(Protocol):
+    """What a run tells while it goes on."""
+
+    def begin(self, n_told: int, n_trials: int, n_folds: int) -> None:
+        """The search starts with so many trials finished, of so many in all."""
+
+    def fold_scored(self, number: int, n_scored: int) -> None:
+        """Of a trial so many folds are scored."""
+
+    def trial_told(self, number: int, state: str, value: float | None) -> None:
+        """A trial is finished."""
+
+
+class SilentProgress:
+    """Tells nobody."""
+
+    def begin(self, n_told: int, n_trials: int, n_folds: int) -> None:
+        """Do nothing."""
+
+    def fold_scored(self, number: int, n_scored: int) -> None:
+        """Do nothing."""
+
+    def trial_told(self, number: int, state: str, value: float | None) -> None:
+        """Do nothing."""
+
+
+class Search:
+    """One run of a study's search.
+
+    Args:
+        problem: What is searched.
+        ledger: Where slots come from and results go.
+        progress: Is told of folds and trials.
+        stop_signal: The number of a signal that asked to stop, or None; looked at between fits.
+        workers: Processes that score folds, 1 for this one, or "auto".
+    """
+
+    def __init__(
+        self,
+        problem: Problem,
+        ledger: Ledger,
+        *,
+        progress: Progress,
+        stop_signal: Callable[[], int | None],
+        workers: int | str,
+    ) -> None:
+        self._problem = problem
+        self._ledger = ledger
+        self._study = problem.definition.study
+        self._progress = progress
+        self._stop_signal = stop_signal
+        self._workers = workers
+        self._n_before = ledger.n_told
+        timeout = self._study.timeout_seconds
+        self._deadline = float("inf") if timeout is None else time.monotonic() + timeout
+        self._executor: FoldExecutor = LocalExecutor(problem.folds, problem.metrics)
+
+    def run(self) -> None:
+        """Fill the study up to its total, unless a stop rule, the timeout or a signal ends it.
+
+        The timeout ends between fits too, but not before one trial is finished: else a study whose trials are longer than the
+        timeout would never get on. What is open then stays RUNNING in the ledger, and the next run takes it up.
+
+        Raises:
+            InterruptedBySignal: ``stop_signal`` gave a number.
+            TooManyFailuresError: More failed than ``max_failed`` allows.
+        """
+        self._progress.begin(self._n_before, self._study.n_trials, len(self._problem.folds))
+        if isinstance(self._workers, int) and self._workers > 1 and self._n_before < self._study.n_trials:
+            self._use_pool(self._workers)
+        open_slots: deque[tuple[Slot, Scoring]] = deque()
+        try:
+            while self._fill(open_slots):
+                slot, scoring = open_slots.popleft()
+                started = time.perf_counter()
+                if not self._finish(slot, scoring):
+                    return
+                if self._workers == "auto" and not open_slots:
+                    self._reconsider(time.perf_counter() - started)
+        finally:
+            self._executor.close()
+
+    def _fill(self, open_slots: deque[tuple[Slot, Scoring]]) -> bool:
+        """Open slots up to the concurrency; whether there is one to finish."""
+        while len(open_slots) < self._study.concurrency and not self._is_over():
+            slot = self._ledger.next_slot(self._study.n_trials)
+            if slot is None:
+                break
+            open_slots.append((slot, self._executor.start(slot.params)))
+        return bool(open_slots) and not self._is_over()
+
+    def _finish(self, slot: Slot, scoring: Scoring) -> bool:
+        """Take a slot's results in the order of its folds and tell them; False where time is over before the last."""
+        n_folds = len(self._problem.folds)
+        results: list[FoldResult] = []
+        is_pruned = False
+        while len(results) < n_folds and not is_pruned and not (results and results[-1].failure):
+            if results and self._is_over():
+                return False
+            result = scoring.result(len(results), POLL_SECONDS)
+            if result is None:
+                if self._is_over():
+                    return False
+                continue
+            results.append(result)
+            self._progress.fold_scored(slot.number, len(results))
+            is_pruned = result.failure is None and len(results) < n_folds and self._ledger.should_prune(slot, results)
+        state, value = self._ledger.tell(slot, results, is_pruned=is_pruned)
+        self._progress.trial_told(slot.number, state.name, value)
+        return True
+
+    def _is_over(self) -> bool:
+        number = self._stop_signal()
+        if number is not None:
+            raise InterruptedBySignal(
+                number,
+                f"stopped by {signal.Signals(number).name} with {self._ledger.n_told} of {self._study.n_trials} trials done",
+                hint="run the same command again to go on",
+            )
+        return time.monotonic() >= self._deadline and self._ledger.n_told > self._n_before
+
+    def _reconsider(self, trial_seconds: float) -> None:
+        """Start workers where the rest of the search is long; a clock may decide this, since it changes no result."""
+        n_cores = loky.cpu_count()
+        n_left = self._study.n_trials - self._ledger.n_told
+        if n_cores > 1 and n_left * trial_seconds > WORTH_SECONDS:
+            self._use_pool(n_cores)
+
+    def _use_pool(self, n_workers: int) -> None:
+        self._executor = PoolExecutor(self._problem.folds, self._problem.metrics, n_workers)
+        self._workers = n_workers
+
+
+def baseline_value(problem: Problem, trials: Sequence[FrozenTrial]) -> float | None:
+    """The mean CV score of scikit-learn's defaults: trial 0's, or scored beside the study where the space does not hold them."""
+    if baseline(problem.definition.search_space) is not None:
+        return trials[0].value
+    scoring = LocalExecutor(problem.folds, problem.metrics).start(problem.derive(DEFAULT_PARAMS))
+    results = [scoring.result(index, POLL_SECONDS) for index in range(len(problem.folds))]
+    if any(result is None or result.failure is not None for result in results):
+        return None
+    return mean_and_std([result.scores[problem.definition.study.metric] for result in results if result is not None])[0]
