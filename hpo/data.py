@@ -198,7 +198,7 @@ def _hold_out(labels: np.ndarray, groups: np.ndarray | None, section: DataSectio
             f"data: a hold-out of test_size = {section.test_size:g} does not hold every class ({error})",
             hint="change data.test_size, or drop the rarest class",
         ) from error
-    return np.sort(train), np.sort(test)
+    return train, test
 
 
 def _check_classes(labels: np.ndarray, n_splits: int) -> None:

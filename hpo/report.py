@@ -109,8 +109,8 @@ class StudyResult:
             ("gain", self._gain()),
             ("hold-out", ", ".join(f"{name} {score:.4f}" for name, score in self.holdout.items())),
             ("model", self.model_uri or "not logged yet: MLflow is behind, the same command catches up"),
-            ("pages", dashboard_command(self.storage)),
-            ("", mlflow_command(self.tracking_uri)),
+            ("pages", f"{dashboard_command(self.storage)}  ->  http://127.0.0.1:8080"),
+            ("", mlflow_page(self.tracking_uri, self.experiment_id)),
         ]
         return "\n".join(f"{label:<9} {text}" for label, text in rows)
 
@@ -141,11 +141,13 @@ def dashboard_command(storage: str) -> str:
     return f"optuna-dashboard {hide_password(storage)}"
 
 
-def mlflow_command(tracking_uri: str) -> str:
-    """The command, or the address, that shows the runs."""
+def mlflow_page(tracking_uri: str, experiment_id: str | None) -> str:
+    """The command that shows the runs, if one is needed, and the address to open: the kind of view is a part of it."""
+    page = f"/#/experiments/{experiment_id}/runs?workflowType=machine_learning" if experiment_id else ""
     if tracking_uri.startswith("http"):
-        return hide_password(tracking_uri)
-    return "mlflow ui" if tracking_uri == DEFAULT_TRACKING_URI else f"mlflow ui --backend-store-uri {hide_password(tracking_uri)}"
+        return hide_password(tracking_uri).rstrip("/") + page
+    store = "" if tracking_uri == DEFAULT_TRACKING_URI else f" --backend-store-uri {hide_password(tracking_uri)}"
+    return f"mlflow ui{store}  ->  http://127.0.0.1:5000{page}"
 
 
 def _format_params(params: dict[str, Any]) -> str:

@@ -22,18 +22,20 @@ scalars = (
     | st.datetimes()
     | st.sampled_from(["iris", "l2", "elasticnet", "balanced", "saga", "tpe", 0, 1, 0.5, 1e-4])
 )
-# Keys called range, choices or fixed are tested, and fail, in tests/unit/test_definition.py.
 known_keys = st.sampled_from(
     [
         *("study", "data", "cv", "search_space", "sampler", "name", "metric", "metrics", "n_trials", "timeout_seconds", "patience"),
         *("seed", "concurrency", "max_failed", "source", "target", "test_size", "drop", "n_splits", "n_repeats", "C", "penalty"),
+        *("range", "choices", "fixed", "preprocessing", "pruner", "numeric", "categorical", "group", "max_features"),
         *("l1_ratio", "class_weight", "solver", "max_iter", "tol", "low", "high", "log", "kind"),
     ]
 )
 keys = known_keys | text
 values = st.recursive(scalars, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(keys, inner, max_size=4), max_leaves=8)
 junk = st.dictionaries(keys, values, max_size=4) | st.dictionaries(
-    st.sampled_from(["study", "data", "cv", "search_space", "sampler"]), st.dictionaries(keys, values, max_size=4), max_size=5
+    st.sampled_from(["study", "data", "preprocessing", "cv", "search_space", "sampler", "pruner"]),
+    st.dictionaries(keys, values, max_size=4),
+    max_size=5,
 )
 
 
@@ -83,7 +85,7 @@ def search_spaces(draw: st.DrawFn) -> dict[str, Any]:
     penalty = draw(choices(st.sampled_from(sorted(SOLVERS_FOR))))
     able = frozenset.intersection(*(SOLVERS_FOR[name] for name in ([penalty] if isinstance(penalty, str) else penalty)))
     entries = {
-        "C": ranges(1e-10, 1e10) | choices(st.floats(1e-10, 1e10)),
+        "C": ranges(1e-10, 2.0**31 - 1) | choices(st.floats(1e-10, 2.0**31 - 1)),
         "l1_ratio": ranges(0.001, 0.999) | choices(st.floats(0.001, 0.999)),
         "class_weight": choices(st.sampled_from(["none", "balanced"])),
         "max_iter": whole_ranges(1, 10**6) | choices(st.integers(1, 10**6)),
@@ -95,6 +97,10 @@ def search_spaces(draw: st.DrawFn) -> dict[str, Any]:
     return {**space, "penalty": penalty}
 
 
+# A file that is named relative to the study file is found from there: those are tested in tests/unit/test_definition.py.
+sources = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9_-]{0,20}", fullmatch=True).flatmap(
+    lambda name: st.sampled_from([name, f"/{name}.csv"])
+)
 study_names = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}", fullmatch=True)
 sections = st.fixed_dictionaries(
     {},
@@ -116,13 +122,32 @@ sections = st.fixed_dictionaries(
         "data": st.fixed_dictionaries(
             {},
             optional={
-                "source": text.filter(bool),
+                "source": sources,
                 "target": text,
                 "test_size": st.floats(0, 1, exclude_min=True, exclude_max=True),
                 "drop": st.lists(text, max_size=3),
+                "numeric": st.lists(text, max_size=3),
+                "categorical": st.lists(text, max_size=3),
+                "group": text,
             },
         ),
         "cv": st.fixed_dictionaries({}, optional={"n_splits": st.integers(2, 100), "n_repeats": st.integers(1, 100)}),
+        "preprocessing": st.fixed_dictionaries(
+            {},
+            optional={
+                "min_frequency": st.integers(1, 1000),
+                "max_categories": st.integers(2, 1000),
+                "max_features": st.integers(1, 10**6),
+            },
+        ),
+        "pruner": st.fixed_dictionaries(
+            {},
+            optional={
+                "kind": st.sampled_from(["none", "median"]),
+                "n_startup_trials": st.integers(0, 100),
+                "n_warmup_steps": st.integers(0, 100),
+            },
+        ),
         "search_space": search_spaces(),
         "sampler": st.fixed_dictionaries(
             {},

@@ -13,7 +13,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from hpo.definition import SearchSpace
 from hpo.errors import DefinitionError
-from hpo.estimator import build_classifier, check_solvers, derive_params
+from hpo.estimator import TrainingShape, build_classifier, check_solvers, derive_params
 from hpo.search_space import baseline, replay, suggest
 from tests.property.strategies import search_spaces
 
@@ -43,7 +43,7 @@ def is_able(space: SearchSpace, n_classes: int) -> bool:
 def test_suggested_params_can_be_fitted(space, seed, n_classes, n_features):
     assume(is_able(space, n_classes))
     params = suggest(space, ask(seed))
-    complete = derive_params(params, n_samples=12, n_features=n_features, n_classes=n_classes, seed=seed)
+    complete = derive_params(params, TrainingShape(12, n_features, n_classes, 12 * n_features, is_sparse=False), seed=seed)
     assert params.items() <= complete.items()
     assert complete.keys() >= {"solver", "max_iter", "tol", "random_state"}
     few_steps = {**complete, "max_iter": min(complete["max_iter"], 3)}

@@ -11,11 +11,12 @@ from optuna.trial import FrozenTrial
 
 from hpo.cross_validation import FoldResult
 from hpo.definition import StudyDefinition, load_definition
-from hpo.estimator import derive_params
+from hpo.estimator import TrainingShape, derive_params
 from hpo.study import Ledger, open_ledger
 
 DATA_DIGEST = "0123456789abcdef" * 2
 N_FOLDS = 3
+IRIS_SHAPE = TrainingShape(n_samples=120, n_features=4, n_classes=3, n_values=480, is_sparse=False)
 
 
 def define(**overrides: Any) -> StudyDefinition:
@@ -24,7 +25,7 @@ def define(**overrides: Any) -> StudyDefinition:
 
 
 def derive(params: Any) -> dict[str, Any]:
-    return derive_params(params, n_samples=120, n_features=4, n_classes=3, seed=0)
+    return derive_params(params, IRIS_SHAPE, seed=0)
 
 
 def open_study(

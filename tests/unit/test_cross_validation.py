@@ -14,12 +14,13 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import get_scorer_names, log_loss
 from sklearn.model_selection import cross_validate
 
-from hpo.cross_validation import check_metrics, make_splitter, prepare_folds, resolve_metrics, score_fold, score_model
+from hpo.cross_validation import check_metrics, make_splits, prepare_folds, resolve_metrics, score_fold, score_model
 from hpo.data import Dataset, load_dataset
-from hpo.definition import CvSection, DataSection, SearchSpace, load_definition
+from hpo.definition import DataSection, SearchSpace, StudyDefinition, load_definition
 from hpo.errors import DefinitionError
-from hpo.estimator import build_pipeline, derive_params
+from hpo.estimator import TrainingShape, build_pipeline, derive_params
 from hpo.search_space import suggest
+from tests.unit.driving import define
 
 STUDY_FILES = sorted(Path(__file__).parents[2].glob("studies/*.toml"))
 N_PARAMS = 10
@@ -27,7 +28,8 @@ N_PARAMS = 10
 
 def complete(params: dict, dataset: Dataset, seed: int = 0) -> dict:
     n_samples, n_features = dataset.X_train.shape
-    return derive_params(params, n_samples=n_samples, n_features=n_features, n_classes=len(dataset.classes), seed=seed)
+    shape = TrainingShape(n_samples, n_features, len(dataset.classes), n_samples * n_features, is_sparse=False)
+    return derive_params(params, shape, seed=seed)
 
 
 def draw_params(space: SearchSpace, dataset: Dataset, n: int) -> list[dict]:
@@ -35,12 +37,14 @@ def draw_params(space: SearchSpace, dataset: Dataset, n: int) -> list[dict]:
     return [complete(suggest(space, study.ask()), dataset) for _ in range(n)]
 
 
-def scores_of_cross_validate(params: dict, dataset: Dataset, splitter: object, metrics: tuple[str, ...]) -> dict[str, list[float]]:
+def scores_of_cross_validate(
+    params: dict, dataset: Dataset, definition: StudyDefinition, metrics: tuple[str, ...]
+) -> dict[str, list[float]]:
+    pipeline = build_pipeline(dataset.columns, definition.preprocessing, params)
+    splits = make_splits(dataset, definition.cv, definition.study.seed)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # a fit that does not converge has the same scores in both
-        scores = cross_validate(
-            build_pipeline(params), dataset.X_train, dataset.y_train, cv=splitter, scoring=list(metrics), error_score="raise"
-        )
+        scores = cross_validate(pipeline, dataset.X_train, dataset.y_train, cv=splits, scoring=list(metrics), error_score="raise")
     return {metric: scores[f"test_{metric}"].tolist() for metric in metrics}
 
 
@@ -55,12 +59,12 @@ def iris() -> Dataset:
 
 @pytest.fixture(scope="module")
 def iris_folds(iris):
-    return prepare_folds(iris, CvSection(), 0)
+    return prepare_folds(iris, define())
 
 
 @pytest.fixture(scope="module")
 def binary_folds():
-    return prepare_folds(load("breast_cancer"), CvSection(), 0)
+    return prepare_folds(load("breast_cancer"), define())
 
 
 def test_there_are_study_files():
@@ -74,19 +78,19 @@ def test_scores_equal_cross_validate_exactly(path):
     dataset = load_dataset(definition.data, seed=seed, n_splits=definition.cv.n_splits)
     ranking = "roc_auc" if len(dataset.classes) == 2 else "roc_auc_ovr"
     metrics = resolve_metrics(definition.study.metric, ("balanced_accuracy", "f1_macro", ranking))
-    folds = prepare_folds(dataset, definition.cv, seed)
+    folds = prepare_folds(dataset, definition)
     for params in draw_params(definition.search_space, dataset, N_PARAMS):
         results = [score_fold(params, fold, metrics) for fold in folds]
         ours = {metric: [result.scores[metric] for result in results] for metric in metrics}
-        assert ours == scores_of_cross_validate(params, dataset, make_splitter(definition.cv, seed), metrics), params
+        assert ours == scores_of_cross_validate(params, dataset, definition, metrics), params
 
 
 def test_scores_equal_cross_validate_with_repeats(iris):
-    section, metrics = CvSection(n_splits=3, n_repeats=2), ("accuracy", "neg_log_loss")
+    definition, metrics = define(cv__n_splits=3, cv__n_repeats=2, study__seed=4), ("accuracy", "neg_log_loss")
     params = complete({"penalty": "l1", "C": 0.5, "class_weight": "balanced"}, iris)
-    folds = prepare_folds(iris, section, 4)
+    folds = prepare_folds(iris, definition)
     ours = [score_fold(params, fold, metrics).scores for fold in folds]
-    theirs = scores_of_cross_validate(params, iris, make_splitter(section, 4), metrics)
+    theirs = scores_of_cross_validate(params, iris, definition, metrics)
     assert len(folds) == 6
     assert {metric: [scores[metric] for scores in ours] for metric in metrics} == theirs
 
@@ -105,8 +109,8 @@ def test_preprocessing_is_fitted_on_training_rows_only(iris_folds):
 
 
 def test_other_seed_other_folds(iris, iris_folds):
-    assert np.array_equal(prepare_folds(iris, CvSection(), 0)[0].X_test, iris_folds[0].X_test)
-    assert not np.array_equal(prepare_folds(iris, CvSection(), 1)[0].X_test, iris_folds[0].X_test)
+    assert np.array_equal(prepare_folds(iris, define())[0].X_test, iris_folds[0].X_test)
+    assert not np.array_equal(prepare_folds(iris, define(study__seed=1))[0].X_test, iris_folds[0].X_test)
 
 
 def test_scores_come_in_the_order_of_the_metrics(iris, iris_folds):
@@ -137,11 +141,11 @@ def test_fit_that_raises_is_a_failure_with_reason_and_traceback(iris, iris_folds
 def test_score_that_is_not_finite_is_a_failure(binary_folds):
     fold = binary_folds[0]
     one_class = replace(fold, X_test=fold.X_test[fold.y_test == 1], y_test=fold.y_test[fold.y_test == 1])
-    params = derive_params({"penalty": "l2", "C": 1.0, "class_weight": "none"}, n_samples=400, n_features=30, n_classes=2, seed=0)
+    params = complete({"penalty": "l2", "C": 1.0, "class_weight": "none"}, load("breast_cancer"))
     result = score_fold(params, one_class, ("accuracy", "roc_auc"))
     assert (result.scores, result.failure) == ({}, "the score roc_auc is nan")
-    with pytest.raises(DefinitionError, match="metric 'roc_auc' cannot judge these classes: it gives nan"):
-        check_metrics(("accuracy", "roc_auc"), one_class)
+    with pytest.raises(DefinitionError, match="metric 'roc_auc' cannot judge these classes: "):
+        check_metrics(("accuracy", "roc_auc"), one_class.y_test)
 
 
 def test_warnings_of_a_fit_stay_inside(iris, iris_folds, recwarn):
@@ -175,11 +179,11 @@ def test_metric_like_no_other_is_refused_with_the_way_to_the_list():
 
 
 @pytest.mark.parametrize("metric", ["roc_auc", "f1", "precision", "recall", "jaccard", "positive_likelihood_ratio"])
-def test_binary_metric_is_refused_for_three_classes_only(metric, iris_folds, binary_folds):
+def test_binary_metric_is_refused_for_three_classes_only(metric, iris):
     with pytest.raises(DefinitionError, match=f"metric '{metric}' cannot judge these classes: ") as caught:
-        check_metrics([metric], iris_folds[0])
+        check_metrics([metric], iris.y_train)
     assert "f1_macro" in caught.value.hint
-    check_metrics([metric], binary_folds[0])
+    check_metrics([metric], iris.y_train[iris.y_train > 0])
 
 
 @pytest.mark.parametrize(
@@ -190,9 +194,9 @@ def test_binary_metric_is_refused_for_three_classes_only(metric, iris_folds, bin
         if name.startswith("neg_mean") or name.endswith("error") or name in ("r2", "explained_variance")
     ],
 )
-def test_regression_metric_is_refused(metric, iris_folds):
+def test_regression_metric_is_refused(metric, iris):
     with pytest.raises(DefinitionError, match=f"metric '{metric}' cannot judge these classes: it judges numbers, not classes"):
-        check_metrics([metric], iris_folds[0])
+        check_metrics([metric], iris.y_train)
 
 
 @pytest.mark.parametrize(
@@ -203,16 +207,16 @@ def test_regression_metric_is_refused(metric, iris_folds):
     ],
 )
 def test_metric_of_classes_is_accepted_and_equals_scikit_learns(metric, iris, iris_folds):
-    check_metrics([metric], iris_folds[0])
+    check_metrics([metric], iris.y_train)
     params = complete({"penalty": "l2", "C": 1.0, "class_weight": "none"}, iris)
-    theirs = scores_of_cross_validate(params, iris, make_splitter(CvSection(), 0), (metric,))[metric]
+    theirs = scores_of_cross_validate(params, iris, define(), (metric,))[metric]
     assert [score_fold(params, fold, (metric,)).scores[metric] for fold in iris_folds] == theirs
 
 
 def test_log_loss_of_a_certain_and_wrong_model_is_finite_and_scikit_learns(iris):
     params = complete({"penalty": "none", "class_weight": "none", "tol": 1e-10}, iris)
     two = iris.y_train < 2  # separable: probabilities reach 0 and 1
-    pipeline = build_pipeline(params).fit(iris.X_train[two], iris.y_train[two])
+    pipeline = build_pipeline(iris.columns, define().preprocessing, params).fit(iris.X_train[two], iris.y_train[two])
     swapped = 1 - iris.y_train[two]
     ours = score_model(pipeline, iris.X_train[two], swapped, ("neg_log_loss",))["neg_log_loss"]
     assert ours == -log_loss(swapped, pipeline.predict_proba(iris.X_train[two]))

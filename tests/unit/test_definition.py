@@ -63,16 +63,16 @@ def test_name_is_the_datas_where_none_is_given(source):
         ('[study]\nname = "../x"', r"study\.name: a study name should be 1 to 128 letters.*, but got '\.\./x'$"),
         ('[study]\nname = ""', r"study\.name: a study name should be"),
         ("[data]\ntest_size = 1.0", r"data\.test_size: should be less than 1, but got 1\.0$"),
-        ('[data]\ndrop = "a"', r"data\.drop: should be a valid tuple, but got 'a'$"),
+        ('[data]\ndrop = "a"', r"data\.drop: should be a list, but got 'a'$"),
         ("[cv]\nn_splits = 1", r"cv\.n_splits: should be greater than or equal to 2, but got 1$"),
         ("[search_space]\nC = {low = 2, high = 1}", r"search_space\.C: low should be below high, but got low = 2, high = 1$"),
         ("[search_space]\nC = {low = 1}", r"search_space\.C\.high: this key is required, but got only low$"),
         ("[search_space]\nC = {}", r"search_space\.C\.low: this key is required, but got only nothing$"),
         ("[search_space]\nC = {low = 0, high = 1, log = true}", r"search_space\.C: low should be above 0 where log = true"),
-        ("[search_space]\nC = {low = 1, high = inf}", r"search_space\.C: should be above 0 and finite, but got inf$"),
-        ("[search_space]\nC = -1", r"search_space\.C: should be above 0 and finite, but got -1$"),
+        ("[search_space]\nC = {low = 1, high = inf}", r"search_space\.C: should be above 0 and below 2\^31, but got inf$"),
+        ("[search_space]\nC = -1", r"search_space\.C: should be above 0 and below 2\^31, but got -1$"),
         ("[search_space]\nC = [1, 1.0]", r"search_space\.C: choices should be distinct"),
-        ("[search_space]\nC = []", r"search_space\.C: .*at least 1 item.*, but got \[\]$"),
+        ("[search_space]\nC = []", r"search_space\.C: should have at least one entry, but got \[\]$"),
         ("[search_space]\nC = {low = 1, high = 2, log = 1}", r"search_space\.C\.log: should be a valid boolean, but got 1$"),
         ("[search_space]\nl1_ratio = [0.5, 1]", r"search_space\.l1_ratio: should be between 0 and 1.*, but got 1$"),
         ('[search_space]\npenalty = "l3"', r"search_space\.penalty: should be .*'l1'.*, but got 'l3'$"),
@@ -80,7 +80,7 @@ def test_name_is_the_datas_where_none_is_given(source):
         ("[search_space]\nmax_iter = {low = 0.5, high = 9}", r"search_space\.max_iter: low and high should be whole numbers"),
         ('[search_space]\nsolver = "lbfgs"', r"search_space: solver should fit every penalty \('l1' takes .*\), but got 'lbfgs'$"),
         ('[sampler]\nkind = "grid"', r"sampler\.kind: should be 'tpe' or 'random', but got 'grid'$"),
-        ("study = 1", r"study: should be a valid dictionary.*, but got 1$"),
+        ("study = 1", r"study: should be a table, but got 1$"),
     ],
 )
 def test_wrong_value_names_file_key_rule_and_value(tmp_path, text, line):
@@ -95,7 +95,7 @@ def test_wrong_value_names_file_key_rule_and_value(tmp_path, text, line):
         ("[serach_space]\nC = 1", r"serach_space: unknown key; allowed here: study, data", "did you mean 'search_space'?"),
         ("[search_space]\nC = {low = 1, hihg = 2, high = 3}", r"search_space\.C\.hihg: unknown key; allowed here: low, high, log$",
          "did you mean 'high'?"),
-        ("zzz = 1", r"zzz: unknown key; allowed here: study, data, cv, search_space, sampler$", None),
+        ("zzz = 1", r"zzz: unknown key; allowed here: study, data, preprocessing, cv, search_space, sampler, pruner$", None),
     ],
 )  # fmt: skip
 def test_unknown_key_is_refused_with_the_nearest_one(tmp_path, text, line, hint):
@@ -119,7 +119,6 @@ def test_wrong_file_beside_a_good_flag_is_the_files_fault(tmp_path):
         load_text(tmp_path, "study = 1", study__n_trials=5)
 
 
-@pytest.mark.xfail(strict=True, raises=IndexError, reason="_explain takes such a key for Pydantic's name of a union's branch")
 @pytest.mark.parametrize("key", ["range", "choices", "fixed"])
 def test_unknown_key_named_like_a_kind_of_entry_is_refused(tmp_path, key):
     with pytest.raises(DefinitionError, match=f"{key}: unknown key; allowed here: study, data"):
@@ -152,7 +151,6 @@ def test_file_that_is_not_toml_says_the_line(tmp_path):
         load_text(tmp_path, "[study]\nname: x\n")
 
 
-@pytest.mark.xfail(strict=True, raises=(ValueError, RecursionError), reason="only TOMLDecodeError is translated")
 @pytest.mark.parametrize("text", ["x = " + "1" * 5000, "x = " + "[" * 5000], ids=["a number of 5000 digits", "5000 brackets"])
 def test_file_that_the_toml_parser_gives_up_on_is_refused(tmp_path, text):
     with pytest.raises(DefinitionError, match="not TOML"):
@@ -202,7 +200,10 @@ def test_stop_rules_and_name_are_not_identity(key, value):
 @pytest.mark.parametrize(
     ("key", "value"),
     [("study.seed", 1), ("study.metric", "f1_macro"), ("study.concurrency", 2), ("study.metrics", ["f1_macro"]),
-     ("data.target", "x"), ("data.test_size", 0.3), ("data.drop", ["x"]), ("cv.n_splits", 3), ("cv.n_repeats", 2),
+     ("data.target", "x"), ("data.numeric", ["x"]), ("data.categorical", ["x"]), ("data.group", "x"),
+     ("preprocessing.min_frequency", 5), ("preprocessing.max_categories", 5), ("preprocessing.max_features", 5),
+     ("pruner.kind", "median"), ("pruner.n_startup_trials", 2), ("pruner.n_warmup_steps", 2),
+     ("data.test_size", 0.3), ("data.drop", ["x"]), ("cv.n_splits", 3), ("cv.n_repeats", 2),
      ("search_space.C", 1.0),
      ("search_space.solver", "saga"), ("sampler.kind", "random"), ("sampler.n_startup_trials", 3)],
 )  # fmt: skip
@@ -222,3 +223,27 @@ def test_digest_does_not_depend_on_the_order_of_keys():
     identity = load_definition().identity()
     assert digest_of(dict(reversed(identity.items()))) == digest_of(identity)
     assert len(digest_of(identity)) == 32
+
+
+@pytest.mark.parametrize(
+    ("source", "found"), [("a.csv", "{}/a.csv"), ("sub/a.parquet", "{}/sub/a.parquet"), ("/srv/a.csv", "/srv/a.csv")]
+)
+def test_data_file_is_found_from_the_study_file_and_a_bundled_name_stays(tmp_path, source, found):
+    assert load_text(tmp_path, f'[data]\nsource = "{source}"').data.source == found.format(tmp_path)
+    assert load_text(tmp_path, '[data]\nsource = "wine"').data.source == "wine"
+
+
+def test_data_file_of_a_flag_is_found_from_the_working_directory(tmp_path):
+    assert load_text(tmp_path, '[data]\nsource = "a.csv"', data__source="b.csv").data.source == "b.csv"
+
+
+def test_place_of_the_data_is_not_identity(tmp_path):
+    here, there = (load_text(tmp_path, f'[data]\nsource = "{source}"') for source in ("a.csv", "/srv/a.csv"))
+    assert here.identity() == there.identity()
+
+
+@pytest.mark.parametrize("source", ["../", "größe.csv", "-x.csv", "a b.csv", "'; drop table trials.csv", f"{'a' * 500}.csv"])
+def test_file_whose_name_is_no_study_name_needs_one(source):
+    with pytest.raises(DefinitionError, match=r"a study name should be 1 to 128 letters.*: set study\.name or --name$"):
+        load_definition(overrides={"data.source": source})
+    assert load_definition(overrides={"data.source": source, "study.name": "named"}).name == "named"

@@ -5,18 +5,24 @@ from __future__ import annotations
 import math
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
-from hpo.definition import SearchSpace
+from hpo.columns import Columns
+from hpo.definition import PreprocessingSection, SearchSpace
 from hpo.errors import DefinitionError
-from hpo.estimator import build_classifier, build_pipeline, check_solvers, derive_params
+from hpo.estimator import TrainingShape, build_classifier, build_pipeline, check_solvers, derive_params
+
+
+def dense(n_samples: int = 120, n_features: int = 4, n_classes: int = 3) -> TrainingShape:
+    return TrainingShape(n_samples, n_features, n_classes, n_values=n_samples * n_features, is_sparse=False)
 
 
 def derive(penalty: str, *, n_samples: int = 120, n_features: int = 4, n_classes: int = 3, seed: int = 0, **params: object) -> dict:
     params = {"penalty": penalty, "C": 1.0, "class_weight": "none", **params}
-    return derive_params(params, n_samples=n_samples, n_features=n_features, n_classes=n_classes, seed=seed)
+    return derive_params(params, dense(n_samples, n_features, n_classes), seed=seed)
 
 
 @pytest.mark.parametrize(
@@ -56,7 +62,7 @@ def test_what_is_given_stays(given):
 
 def test_params_are_complete_and_the_given_ones_unchanged():
     given = {"penalty": "l2", "C": 2.0, "class_weight": "balanced"}
-    complete = derive_params(given, n_samples=10, n_features=2, n_classes=2, seed=5)
+    complete = derive_params(given, dense(10, 2, 2), seed=5)
     derived = {"solver": "newton-cholesky", "max_iter": 1000, "tol": 1e-4, "random_state": 5}
     assert complete == {"penalty": "l2", "C": 2.0, "class_weight": "balanced", **derived}
     assert set(given) == {"penalty", "C", "class_weight"}
@@ -72,7 +78,7 @@ def test_params_are_complete_and_the_given_ones_unchanged():
     ],
 )
 def test_penalty_in_the_words_of_scikit_learn(params, C, l1_ratio):
-    classifier = build_classifier(derive_params(params, n_samples=120, n_features=4, n_classes=3, seed=0))
+    classifier = build_classifier(derive_params(params, dense(), seed=0))
     assert (classifier.C, classifier.l1_ratio, classifier.class_weight) == (C, l1_ratio, None)
 
 
@@ -91,8 +97,10 @@ def test_defaults_are_those_of_scikit_learn_to_the_solvers_tolerance():
 
 
 def test_pipeline_scales_then_classifies():
-    preprocessing, classifier = build_pipeline(derive("l1")).named_steps.values()
-    assert isinstance(preprocessing, StandardScaler)
+    columns, section = Columns(numeric=("a", "b")), PreprocessingSection()
+    preprocessing, classifier = build_pipeline(columns, section, derive("l1")).named_steps.values()
+    table = pd.DataFrame({"a": [1.0, 2.0, 4.0], "b": [5.0, 5.0, 9.0]})
+    np.testing.assert_array_equal(preprocessing.fit_transform(table), StandardScaler().fit_transform(table))
     assert classifier.get_params() == build_classifier(derive("l1")).get_params()
 
 

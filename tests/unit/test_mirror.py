@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from optuna.trial import TrialState
 
-from hpo.definition import SamplerSection, SearchSpace
-from hpo.mirror import Mirror
+from hpo.definition import PrunerSection, SamplerSection, SearchSpace
+from hpo.mirror import Mirror, SlotResult
 from hpo.search_space import suggest
 from tests.unit.driving import score
 
@@ -15,11 +15,12 @@ SPACE = SearchSpace()
 SECTION = SamplerSection(n_startup_trials=4)
 
 
-def result(number: int, params: dict) -> tuple[TrialState, float | None]:
+def result(number: int, params: dict) -> SlotResult:
     """Every fifth slot fails, the others have a value of their params."""
     if number % 5 == 4:
-        return TrialState.FAIL, None
-    return TrialState.COMPLETE, sum(fold.scores["accuracy"] for fold in score(params))
+        return SlotResult(TrialState.FAIL)
+    scores = tuple(fold.scores["accuracy"] for fold in score(params))
+    return SlotResult(TrialState.COMPLETE, sum(scores) / len(scores), scores)
 
 
 def run(mirror: Mirror, *, first: int, n_told: int, concurrency: int, asked: list[dict], end: int = N_SLOTS) -> tuple[list, list]:
@@ -27,7 +28,7 @@ def run(mirror: Mirror, *, first: int, n_told: int, concurrency: int, asked: lis
     chosen, distributions = [], []
     for number in range(first, end):
         while n_told <= number - concurrency:
-            mirror.tell(*result(n_told, asked[n_told]))
+            mirror.tell(result(n_told, asked[n_told]))
             n_told += 1
         trial = mirror.ask(number)
         asked.append(suggest(SPACE, trial))
@@ -37,7 +38,7 @@ def run(mirror: Mirror, *, first: int, n_told: int, concurrency: int, asked: lis
 
 
 def run_whole(concurrency: int, section: SamplerSection = SECTION, seed: int = 3) -> tuple[list, list]:
-    mirror = Mirror(section, seed=seed, concurrency=concurrency)
+    mirror = Mirror(section, PrunerSection(), seed=seed, concurrency=concurrency)
     return run(mirror, first=0, n_told=0, concurrency=concurrency, asked=[])
 
 
@@ -48,12 +49,12 @@ def test_resumed_from_a_ledger_asks_the_same(kind, concurrency, n_open, n_asked)
     section = SamplerSection(kind=kind, n_startup_trials=4)
     chosen, distributions = run_whole(concurrency, section)
 
-    resumed = Mirror(section, seed=3, concurrency=concurrency)
+    resumed = Mirror(section, PrunerSection(), seed=3, concurrency=concurrency)
     n_told = max(0, n_asked - n_open)
     for number in range(n_asked):
         resumed.add(chosen[number], distributions[number])
         if number < n_told:
-            resumed.tell(*result(number, chosen[number]))
+            resumed.tell(result(number, chosen[number]))
     again, _ = run(resumed, first=n_asked, n_told=n_told, concurrency=concurrency, asked=chosen[:n_asked])
     assert again == chosen[n_asked:]
 
@@ -61,13 +62,13 @@ def test_resumed_from_a_ledger_asks_the_same(kind, concurrency, n_open, n_asked)
 @pytest.mark.parametrize("concurrency", [2, 4])
 def test_result_that_comes_early_changes_nothing(concurrency):
     chosen, _ = run_whole(concurrency)
-    eager = Mirror(SECTION, seed=3, concurrency=concurrency)
+    eager = Mirror(SECTION, PrunerSection(), seed=3, concurrency=concurrency)
     again: list[dict] = []
     for number in range(N_SLOTS):
         trial = eager.ask(number)
         suggest(SPACE, trial)
         again.append(trial.params)
-        eager.tell(*result(number, trial.params))
+        eager.tell(result(number, trial.params))
     assert again == chosen
 
 
@@ -89,13 +90,13 @@ def test_slots_differ_from_each_other():
 
 def test_fixed_params_are_taken_whatever_the_sampler_says():
     fixed = {"C": 1.0, "penalty": "l2", "class_weight": "none"}
-    trial = Mirror(SECTION, seed=3, concurrency=1).ask(0, fixed)
+    trial = Mirror(SECTION, PrunerSection(), seed=3, concurrency=1).ask(0, fixed)
     assert suggest(SPACE, trial) == fixed
 
 
 @pytest.mark.parametrize("concurrency", [1, 4])
 def test_top_up_continues_the_same_sequence(concurrency):
-    mirror, asked = Mirror(SECTION, seed=3, concurrency=concurrency), []
+    mirror, asked = Mirror(SECTION, PrunerSection(), seed=3, concurrency=concurrency), []
     first, _ = run(mirror, first=0, n_told=0, concurrency=concurrency, asked=asked, end=9)
     rest, _ = run(mirror, first=9, n_told=max(0, 9 - concurrency), concurrency=concurrency, asked=asked)
     assert first + rest == run_whole(concurrency)[0]

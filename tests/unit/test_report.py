@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from hpo.errors import DataError, InterruptedBySignal
-from hpo.report import StudyResult, dashboard_command, error_to_json, mlflow_command
+from hpo.report import StudyResult, dashboard_command, error_to_json, mlflow_page
 
 RESULT = StudyResult(
     study="iris",
@@ -32,8 +32,11 @@ RESULT = StudyResult(
     tracking_problem=None,
     search_seconds=1.23456,
     total_seconds=9.87654,
+    columns={"numeric": ["a", "b"], "datetime": ["day"]},
+    notes=("'id' dropped: it numbers the rows",),
     model=object(),
 )
+PAGE = "/#/experiments/1/runs?workflowType=machine_learning"
 BEHIND = replace(RESULT, model_uri=None, best_run_id=None, n_behind=5, tracking_problem="MLflow: away")
 
 
@@ -44,13 +47,15 @@ def rows(result: StudyResult) -> dict[str, str]:
 def test_text_says_one_fact_a_line():
     assert rows(RESULT) == {
         "study": "iris: 50 trials (48 complete, 2 failed)",
+        "columns": "2 numeric, 1 datetime",
+        "note": "'id' dropped: it numbers the rows",
         "best": "trial 17: penalty = l2, C = 0.1235, max_iter = 1000",
         "cv": "accuracy 0.9750 ± 0.0125, shared by 3 trials (log loss decides)",
         "gain": "+0.0250 over scikit-learn's defaults (0.9500)",
         "hold-out": "accuracy 1.0000, neg_log_loss -0.0625",
         "model": "models:/m-1",
-        "pages": "optuna-dashboard sqlite:///optuna.db",
-        "": "mlflow ui",
+        "pages": "optuna-dashboard sqlite:///optuna.db  ->  http://127.0.0.1:8080",
+        "": f"mlflow ui  ->  http://127.0.0.1:5000{PAGE}",
     }
 
 
@@ -118,15 +123,22 @@ def test_error_as_json():
 @pytest.mark.parametrize(
     ("uri", "command"),
     [
-        ("sqlite:///mlflow.db", "mlflow ui"),
-        ("sqlite:////srv/mlflow.db", "mlflow ui --backend-store-uri sqlite:////srv/mlflow.db"),
-        ("http://tracking:5000", "http://tracking:5000"),
-        ("https://me:secret@tracking", "https://me:***@tracking"),
-        ("postgresql://me:secret@db/mlflow", "mlflow ui --backend-store-uri postgresql://me:***@db/mlflow"),
+        ("sqlite:///mlflow.db", f"mlflow ui  ->  http://127.0.0.1:5000{PAGE}"),
+        ("sqlite:////srv/mlflow.db", f"mlflow ui --backend-store-uri sqlite:////srv/mlflow.db  ->  http://127.0.0.1:5000{PAGE}"),
+        ("http://tracking:5000", f"http://tracking:5000{PAGE}"),
+        ("https://me:secret@tracking", f"https://me:***@tracking{PAGE}"),
+        (
+            "postgresql://me:secret@db/mlflow",
+            f"mlflow ui --backend-store-uri postgresql://me:***@db/mlflow  ->  http://127.0.0.1:5000{PAGE}",
+        ),
     ],
 )
 def test_pages_of_mlflow_are_said_without_passwords(uri, command):
-    assert mlflow_command(uri) == command
+    assert mlflow_page(uri, "1") == command
+
+
+def test_page_of_an_experiment_that_is_not_known_is_the_first():
+    assert mlflow_page("http://tracking:5000/", None) == "http://tracking:5000"
 
 
 def test_dashboard_is_said_without_passwords():

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 from optuna.trial import FrozenTrial, TrialState
 
-from hpo.selection import count_states, count_ties, end_time_ms, fold_scores, mean_and_std, mean_score, rank_key, select_best
+from hpo.selection import SCORES, count_states, count_ties, end_time_ms, fold_scores, mean_and_std, mean_score, select_best
 
 END = datetime(2026, 1, 2, 3, 4, 5, 678000, tzinfo=UTC)
 
 
 def trial(number: int, value: float | None, log_loss: float | None = None, state: TrialState = TrialState.COMPLETE) -> FrozenTrial:
-    attrs = {} if log_loss is None else {"scores": {"accuracy": [value], "neg_log_loss": [log_loss, log_loss]}}
+    attrs = {} if log_loss is None else {SCORES: {"accuracy": [value], "neg_log_loss": [log_loss, log_loss]}}
     local = END.astimezone().replace(tzinfo=None)
     return FrozenTrial(number, state, value, local, local, {}, {}, attrs, {}, {}, number + 100)
 
@@ -72,9 +72,8 @@ def test_nothing_to_choose_from():
     assert select_best([]) is None
 
 
-def test_rank_key_orders_by_value_then_tie_value_then_age():
-    keys = [rank_key(0.9, -0.1, 5), rank_key(0.9, -0.1, 6), rank_key(0.9, -0.2, 0), rank_key(0.8, 0.0, 0)]
-    assert keys == sorted(keys, reverse=True)
+def test_value_counts_before_log_loss_before_age():
+    assert best_number(trial(5, 0.9, -0.1), trial(6, 0.9, -0.1), trial(0, 0.9, -0.2), trial(1, 0.8, 0.0)) == 5
 
 
 def test_count_ties_includes_the_best_and_float_noise_and_not_the_unfinished():
