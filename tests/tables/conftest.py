@@ -1,0 +1,51 @@
+"""What the tests of tables share: a migrated MLflow store, and no trace of pytest for the processes that are started."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from hpo.study import open_storage
+from tests.integration.driving import run_python
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    # MLflow 3.17 maps its tables with a loader that SQLAlchemy 2.1 deprecates; at import of its store, in this process.
+    config.addinivalue_line("filterwarnings", "ignore:The ``noload`` loader strategy is deprecated")
+
+
+@pytest.fixture(scope="session")
+def empty_databases(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory with an Optuna and an MLflow database that have their tables and nothing in them."""
+    directory = tmp_path_factory.mktemp("empty")
+    open_storage(f"sqlite:///{directory}/optuna.db").engine.dispose()
+    migrate = "from mlflow import MlflowClient; MlflowClient('sqlite:///mlflow.db').search_experiments()"
+    process = run_python(directory, "-c", migrate)
+    assert process.returncode == 0, process.stderr
+    return directory
+
+
+@pytest.fixture(scope="session")
+def make_directory(empty_databases: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Makes a directory in which a run finds both databases made: their tables cost more than the run."""
+
+    def make(name: str) -> Path:
+        directory = tmp_path_factory.mktemp(name)
+        for database in ("optuna.db", "mlflow.db"):
+            shutil.copy(empty_databases / database, directory)
+        return directory
+
+    return make
+
+
+@pytest.fixture
+def _without_pytest_variables() -> Iterator[None]:
+    """Take PYTEST_CURRENT_TEST away: MLflow and child processes behave otherwise below pytest."""
+    # pytest sets it once more after the fixtures; the hook below takes it away again.
+    os.environ.pop("PYTEST_CURRENT_TEST", None)
+    yield
+    os.environ.setdefault("PYTEST_CURRENT_TEST", "")
