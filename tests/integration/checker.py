@@ -62,7 +62,7 @@ def trial_table(storage: str, study: str = "iris") -> list[tuple[str, ...]]:
             repr(sorted(trial.distributions.items())),
             repr(trial.values),
             repr(sorted(trial.intermediate_values.items())),
-            *(repr(trial.user_attrs.get(name)) for name in ("scores", "derived", "converged", "failure")),
+            *(repr(trial.user_attrs.get(f"hpo.{name}")) for name in ("scores", "derived", "converged", "failure")),
         )
         for trial in read_trials(storage, study)
     ]
@@ -141,7 +141,7 @@ def check_projection(picture: Picture, *, parent_status: str = "FINISHED") -> No
 
 def check_params(trial: FrozenTrial, run: Run) -> None:
     """The child has all that the fit was given, and nothing else: chosen, fixed and derived."""
-    derived = trial.user_attrs["derived"]
+    derived = trial.user_attrs["hpo.derived"]
     assert derived.keys() >= DERIVED - trial.params.keys()
     assert run.data.params == {name: str(value) for name, value in {**trial.params, **derived}.items()}
     assert run.data.params.keys() >= DERIVED | CHOSEN_BY_ALL
@@ -149,30 +149,30 @@ def check_params(trial: FrozenTrial, run: Run) -> None:
 
 
 def check_scores(client: MlflowClient, trial: FrozenTrial, run: Run, *, metric: str, n_folds: int) -> None:
-    """Fold scores as steps, their mean and deviation; none at all for a trial that failed."""
-    scores = trial.user_attrs.get("scores", {})
-    assert bool(scores) == (trial.state == TrialState.COMPLETE)
+    """Fold scores as steps, their mean and deviation; a pruned trial has no mean and fewer folds, a failed one nothing."""
+    scores = trial.user_attrs.get("hpo.scores", {})
+    is_complete = trial.state == TrialState.COMPLETE
+    assert bool(scores) == (trial.state != TrialState.FAIL)
     assert not scores or scores.keys() >= {metric, "accuracy", "neg_log_loss"}
-    assert run.data.metrics.keys() == {"trial_number"} | {
-        name for scorer in scores for name in (f"cv_{scorer}", f"cv_{scorer}_mean", f"cv_{scorer}_std")
-    }
+    kinds = ("", "_mean", "_std") if is_complete else ("",)
+    assert run.data.metrics.keys() == {"trial_number"} | {f"cv_{scorer}{kind}" for scorer in scores for kind in kinds}
+    assert trial.intermediate_values == dict(enumerate(scores.get(metric, ())))
     for scorer, of_folds in scores.items():
         history = client.get_metric_history(run.info.run_id, f"cv_{scorer}")
         assert sorted((point.step, point.value) for point in history) == list(enumerate(of_folds))
-        assert len(of_folds) == n_folds
-        mean = math.fsum(of_folds) / n_folds
+        assert (len(of_folds) == n_folds) if is_complete else (0 < len(of_folds) < n_folds)
+    for scorer in scores if is_complete else ():
+        mean = math.fsum(scores[scorer]) / n_folds
+        variance = math.fsum((score - mean) ** 2 for score in scores[scorer]) / n_folds
         assert math.isclose(run.data.metrics[f"cv_{scorer}_mean"], mean, rel_tol=1e-14)
-        variance = math.fsum((score - mean) ** 2 for score in of_folds) / n_folds
         assert math.isclose(run.data.metrics[f"cv_{scorer}_std"], math.sqrt(variance), rel_tol=1e-9, abs_tol=1e-12)
-    if scores:
-        assert run.data.metrics[f"cv_{metric}_mean"] == trial.value
-        assert trial.intermediate_values == dict(enumerate(scores[metric]))
+    assert run.data.metrics.get(f"cv_{metric}_mean") == (trial.value if is_complete else None)
 
 
 def best_number(trials: Sequence[FrozenTrial]) -> int:
     """The best trial, worked out anew: value, then log loss, then the earlier one."""
     complete = [trial for trial in trials if trial.state == TrialState.COMPLETE]
-    losses = {trial.number: math.fsum(trial.user_attrs["scores"]["neg_log_loss"]) for trial in complete}
+    losses = {trial.number: math.fsum(trial.user_attrs["hpo.scores"]["neg_log_loss"]) for trial in complete}
     return max(complete, key=lambda trial: (round(trial.value, 12), losses[trial.number], -trial.number)).number
 
 

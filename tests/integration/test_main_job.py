@@ -38,10 +38,14 @@ def test_first_run_prints_its_report_and_nothing_else(finished: FinishedRun) -> 
     picture = read_stores(**stores_of(finished.directory))
     lines = finished.stdout.splitlines()
     assert lines[0].split() == ["study", "iris:", "50", "trials", "(50", "complete)"]
-    assert [line.split(maxsplit=1)[0] for line in lines[1:7]] == ["best", "cv", "gain", "hold-out", "model", "pages"]
-    assert f"trial {picture.model.tags['hpo.best_trial']}:" in lines[1]
-    assert lines[5].split() == ["model", picture.model.model_uri]
-    assert [line[10:] for line in lines[6:]] == ["optuna-dashboard sqlite:///optuna.db", "mlflow ui"]
+    facts = dict(line.split(maxsplit=1) for line in lines[1:8])
+    assert list(facts) == ["columns", "best", "cv", "gain", "hold-out", "model", "pages"]
+    assert facts["columns"] == "4 numeric"
+    assert facts["best"].startswith(f"trial {picture.model.tags['hpo.best_trial']}: ")
+    assert facts["model"] == picture.model.model_uri
+    assert facts["pages"].startswith("optuna-dashboard sqlite:///optuna.db  ->  http://")
+    page = f"/#/experiments/{picture.experiment.experiment_id}/runs?workflowType=machine_learning"
+    assert [line.strip() for line in lines[8:]] == [f"mlflow ui  ->  http://127.0.0.1:5000{page}"]
 
 
 def test_first_run_leaves_both_stores_in_agreement(finished: FinishedRun) -> None:
@@ -163,7 +167,7 @@ def test_json_is_one_object_with_every_key(one_trial: FinishedRun) -> None:
             "number": 0,
             "value": trial.value,
             "std": run.data.metrics["cv_accuracy_std"],
-            "params": {**trial.params, **trial.user_attrs["derived"]},
+            "params": {**trial.params, **trial.user_attrs["hpo.derived"]},
             "run_id": run.info.run_id,
         },
         "holdout": {point.key.removeprefix("test_"): point.value for point in picture.model.metrics},
@@ -274,8 +278,7 @@ def test_changed_definition_is_refused_on_resume(finished_copy: Path) -> None:
     process = run_hpo(finished_copy, "--trials", "60", "--seed", "1")
     assert process.returncode == 2
     assert process.stderr == (
-        "hpo: study 'iris' was begun with another definition: study.seed 0 -> 1"
-        " (undo the change, or start another study with --name)\n"
+        "hpo: study 'iris' was begun with something else: study.seed 0 -> 1 (undo the change, or start another study with --name)\n"
     )
     assert table_of(finished_copy) == table
 
@@ -295,3 +298,12 @@ def test_open_trials_topped_up_and_killed_give_the_same_study(tmp_path: Path, wr
     check_stores(**stores_of(disturbed), n_trials=40, study="four")
     check_stores(**elsewhere, n_trials=40, study="four")
     assert [path.name for path in tmp_path.glob("*.db")] == []
+
+
+def test_pruned_trials_are_recorded_with_the_folds_they_had(tmp_path: Path, write_study: Callable[[str], str]) -> None:
+    study = write_study('[study]\nname = "pruned"\nn_trials = 30\n[pruner]\nkind = "median"\n')
+    report = run_hpo_well(tmp_path, "--study", study)
+    picture = check_stores(**stores_of(tmp_path), n_trials=30, study="pruned")
+    statuses = [run.info.status for run in picture.children.values()]
+    assert statuses.count("KILLED") > 0
+    assert f"pruned: 30 trials ({statuses.count('FINISHED')} complete, {statuses.count('KILLED')} pruned)\n" in report

@@ -1,10 +1,9 @@
-"""What the tests of tables share: a migrated MLflow store, and no trace of pytest for the processes that are started."""
+"""What the tests of tables share: databases whose tables are made once a session."""
 
 from __future__ import annotations
 
-import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -40,12 +39,3 @@ def make_directory(empty_databases: Path, tmp_path_factory: pytest.TempPathFacto
         return directory
 
     return make
-
-
-@pytest.fixture
-def _without_pytest_variables() -> Iterator[None]:
-    """Take PYTEST_CURRENT_TEST away: MLflow and child processes behave otherwise below pytest."""
-    # pytest sets it once more after the fixtures; the hook below takes it away again.
-    os.environ.pop("PYTEST_CURRENT_TEST", None)
-    yield
-    os.environ.setdefault("PYTEST_CURRENT_TEST", "")

@@ -7,13 +7,24 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.sparse import csr_matrix
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
 from hpo.columns import Columns
 from hpo.definition import PreprocessingSection, SearchSpace
 from hpo.errors import DefinitionError
-from hpo.estimator import TrainingShape, build_classifier, build_pipeline, check_solvers, derive_params
+from hpo.estimator import (
+    MAX_LIBLINEAR_CELLS,
+    MAX_SAGA_CELLS,
+    TrainingShape,
+    build_classifier,
+    build_pipeline,
+    build_preprocessing,
+    check_solvers,
+    derive_params,
+    resolve_space,
+)
 
 
 def dense(n_samples: int = 120, n_features: int = 4, n_classes: int = 3) -> TrainingShape:
@@ -110,3 +121,137 @@ def test_liblinear_is_refused_with_three_classes_before_any_fit():
         check_solvers(space, n_classes=3)
     check_solvers(space, n_classes=2)
     check_solvers(SearchSpace(), n_classes=3)
+
+
+# Shapes.
+
+
+def sparse(n_values: int, *, n_samples: int = 1000, n_features: int = 20, n_classes: int = 2) -> TrainingShape:
+    return TrainingShape(n_samples, n_features, n_classes, n_values, is_sparse=True)
+
+
+def test_cells_are_stored_values_times_outputs():
+    assert sparse(500).n_cells == 500
+    assert sparse(500, n_classes=3).n_cells == 1500
+    assert dense(10, 4, 2).n_cells == 40
+
+
+@pytest.mark.parametrize(("penalty", "solver"), [("l2", "lbfgs"), ("none", "lbfgs"), ("l1", "liblinear"), ("elasticnet", "saga")])
+def test_sparse_rows_never_take_the_dense_newton_step(penalty, solver):
+    params = {"penalty": penalty, "C": 1.0, "class_weight": "none"}
+    assert derive_params(params, sparse(100), seed=0)["solver"] == solver
+
+
+@pytest.mark.parametrize(
+    ("n_values", "n_classes", "kept"),
+    [
+        (int(MAX_SAGA_CELLS), 2, ("l2", "l1", "elasticnet")),
+        (int(MAX_SAGA_CELLS) + 1, 2, ("l2", "l1")),
+        (int(MAX_LIBLINEAR_CELLS), 2, ("l2", "l1")),
+        (int(MAX_LIBLINEAR_CELLS) + 1, 2, ("l2",)),
+        (int(MAX_SAGA_CELLS) // 3, 3, ("l2", "l1", "elasticnet")),
+        (int(MAX_SAGA_CELLS) // 3 + 1, 3, ("l2",)),
+    ],
+)
+@pytest.mark.parametrize("is_sparse", [False, True])
+def test_default_space_leaves_slow_penalties_out_by_shape_and_says_so(n_values, n_classes, kept, is_sparse):
+    space, notes = resolve_space(SearchSpace(C=2.0), TrainingShape(n_values // 10, 10, n_classes, n_values, is_sparse))
+    assert space == SearchSpace(C=2.0, penalty=kept)
+    left_out = [penalty for penalty in ("l2", "l1", "elasticnet") if penalty not in kept]
+    start = f"penalty {' and '.join(left_out)} left out: "
+    assert [note[: len(start)] for note in notes] == ([start] if left_out else [])
+
+
+@pytest.mark.parametrize("penalty", ["elasticnet", ("l2", "l1", "elasticnet"), ("elasticnet", "l1")])
+def test_named_penalty_is_never_left_out(penalty):
+    space = SearchSpace(penalty=penalty)
+    assert resolve_space(space, sparse(10**12, n_classes=10)) == (space, [])
+
+
+# Preprocessing.
+
+TABLE = pd.DataFrame(
+    {
+        "size": [1.0, 3.0, np.nan, 5.0] * 10,
+        "flag": [1.0, np.nan, 1.0, 0.0] * 10,
+        "colour": np.array(["red", "green", np.nan, "red"] * 10, dtype=object),
+        "day": pd.to_datetime(["2024-01-01", "2024-03-05", None, "2023-07-09"] * 10),
+    }
+)
+COLUMNS = Columns(numeric=("size",), boolean=("flag",), categorical=("colour",), datetime=("day",))
+
+
+def fit(columns: Columns = COLUMNS, table: pd.DataFrame = TABLE, **section: int):
+    return build_preprocessing(columns, PreprocessingSection(**section)).fit(table)
+
+
+def only(column: str, value: object) -> pd.DataFrame:
+    return pd.DataFrame({column: np.array([value], dtype=object)})
+
+
+@pytest.mark.filterwarnings("ignore:Series.dt.dayofweek is deprecated")  # hpo.calendar asks pandas 3 by the old name
+def test_every_kind_becomes_numbers_without_a_gap():
+    fitted = fit()
+    rows = fitted.transform(TABLE)
+    names = fitted.get_feature_names_out().tolist()
+    assert rows.shape == (40, len(names))
+    assert np.isfinite(np.asarray(rows)).all()
+    assert [name for name in names if name.startswith(("size", "missingindicator_size"))] == ["size", "missingindicator_size"]
+    assert [name for name in names if name.startswith("colour")] == ["colour_(missing)", "colour_green", "colour_red"]
+    assert "day_month" in names
+
+
+def test_missing_number_is_the_median_with_an_indicator():
+    columns = Columns(numeric=("size",))
+    rows = fit(columns).transform(pd.DataFrame({"size": [np.nan, 3.0]}))
+    assert rows[0, 0] == rows[1, 0]
+    assert rows[0, 1] > 0 > rows[1, 1]
+
+
+def test_missing_value_that_training_never_had_is_served():
+    columns = Columns(numeric=("size",), categorical=("colour",))
+    whole = TABLE.dropna()
+    model = build_pipeline(columns, PreprocessingSection(min_frequency=1), derive("l2", n_classes=2))
+    model.fit(whole, np.arange(len(whole)) % 2)
+    served = pd.DataFrame({"size": [np.nan], "colour": np.array([None], dtype=object)})
+    assert np.isfinite(model.predict_proba(served)).all()
+
+
+@pytest.mark.parametrize("fitted_with", [np.nan, None])
+def test_nan_and_none_are_one_category(fitted_with):
+    column = TABLE["colour"].where(TABLE["colour"].notna(), fitted_with).astype(object)
+    encoder = fit(Columns(categorical=("colour",)), pd.DataFrame({"colour": column}), min_frequency=1)
+    ours = [encoder.transform(only("colour", missing)) for missing in (np.nan, None)]
+    assert encoder.get_feature_names_out()[np.argmax(ours[0])] == "colour_(missing)"
+    np.testing.assert_array_equal(ours[0], ours[1])
+
+
+def test_nan_and_none_in_one_column_are_counted_together():
+    values = np.array(["red"] * 10 + [np.nan] * 5 + [None] * 5, dtype=object)
+    encoder = fit(Columns(categorical=("colour",)), pd.DataFrame({"colour": values}), min_frequency=10)
+    assert encoder.get_feature_names_out().tolist() == ["colour_(missing)", "colour_red"]
+
+
+def test_rare_categories_are_pooled_and_an_unseen_one_is_of_the_pool():
+    values = np.array(["a"] * 10 + ["b"] * 10 + ["c", "d"], dtype=object)
+    encoder = fit(Columns(categorical=("colour",)), pd.DataFrame({"colour": values}), min_frequency=10)
+    assert encoder.get_feature_names_out().tolist() == ["colour_a", "colour_b", "colour_infrequent_sklearn"]
+    np.testing.assert_array_equal(encoder.transform(only("colour", "never seen")), encoder.transform(only("colour", "c")))
+
+
+def test_unseen_category_without_a_pool_is_none_of_the_columns():
+    encoder = fit(Columns(categorical=("colour",)), min_frequency=1)
+    np.testing.assert_array_equal(encoder.transform(only("colour", "never seen")), [[0.0, 0.0, 0.0]])
+
+
+def test_most_categories_are_kept_up_to_the_limit():
+    values = np.array([f"c{number % 8}" for number in range(80)], dtype=object)
+    encoder = fit(Columns(categorical=("colour",)), pd.DataFrame({"colour": values}), min_frequency=1, max_categories=5)
+    assert len(encoder.get_feature_names_out()) == 5
+
+
+@pytest.mark.parametrize(("n_categories", "is_sparse"), [(2, False), (20, True)])
+def test_output_is_sparse_where_it_pays(n_categories, is_sparse):
+    values = np.array([f"c{number % n_categories}" for number in range(400)], dtype=object)
+    rows = fit(Columns(categorical=("colour",)), pd.DataFrame({"colour": values})).transform(pd.DataFrame({"colour": values}))
+    assert isinstance(rows, csr_matrix) == is_sparse

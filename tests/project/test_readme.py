@@ -1,0 +1,144 @@
+"""The README is what a new user follows: its commands are run, its tables compared with the code."""
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import hpo
+from hpo.definition import StudyDefinition
+from hpo.errors import HpoError
+from tests.integration.driving import environment, run_python
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", README, flags=re.DOTALL)
+
+
+MAIN_COMMAND, TEST_COMMAND, *OTHER_COMMANDS = [line for block in blocks("sh") for line in block.strip().splitlines()]
+
+
+def checkout(to: Path) -> Path:
+    """A bare checkout: what git has, as it stands in the work tree."""
+    names = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines()
+    for name in names:
+        if (ROOT / name).is_file():
+            (to / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, to / name)
+    return to
+
+
+def test_main_command_runs_from_a_bare_checkout(tmp_path: Path) -> None:
+    process = subprocess.run(
+        ["bash", "-c", MAIN_COMMAND],
+        cwd=checkout(tmp_path),
+        env=environment(PIP_NO_WARN_SCRIPT_LOCATION="1"),
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+    )
+    assert process.returncode == 0, process.stderr
+    assert "iris: 50 trials (50 complete)" in process.stdout
+    # pip's own complaints about this machine's indexes are not ours
+    assert [line for line in process.stderr.splitlines() if not line.startswith(("WARNING: Location", "Looking in"))] == []
+
+
+def test_test_command_is_the_one_that_ci_runs() -> None:
+    script = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+    found = subprocess.run(
+        ["bash", "-c", "grep -m 1 -- '-m pytest' README.md"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout.strip()
+    assert "grep -m 1 -- '-m pytest' README.md" in script
+    assert found == TEST_COMMAND
+
+
+@pytest.fixture
+def customers(tmp_path: Path) -> Path:
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame({"age": rng.integers(18, 80, 200), "plan": rng.choice(["basic", "plus", "pro"], 200)})
+    table["churned"] = np.where(table["age"] + rng.normal(0, 20, 200) > 50, "yes", "no")
+    table.to_csv(tmp_path / "customers.csv", index=False)
+    return tmp_path
+
+
+def test_other_commands_run(customers: Path) -> None:
+    assert OTHER_COMMANDS
+    for command in OTHER_COMMANDS:
+        program, *arguments = command.split()
+        assert program == "python"
+        process = run_python(customers, *arguments)
+        assert (process.returncode, process.stderr) == (0, ""), command
+
+
+def test_the_error_it_shows_is_the_one_printed(customers: Path) -> None:
+    shown = next(line for line in README.splitlines() if line.startswith("hpo: data: customers.csv line"))
+    lines = (customers / "customers.csv").read_text(encoding="utf-8").splitlines()
+    lines[2] += ",one more"
+    (customers / "customers.csv").write_text("\n".join(lines), encoding="utf-8")
+    process = run_python(customers, "-m", "hpo.run", "--data", "customers.csv", "--target", "churned")
+    assert process.returncode == 2
+    assert process.stderr.strip() == shown
+
+
+def test_study_file_names_every_section_and_key() -> None:
+    text = next(block for block in blocks("toml") if "[study]" in block)
+    for section, model in StudyDefinition.model_fields.items():
+        line = next(line for line in text.splitlines() if line.startswith(f"[{section}]"))
+        if section != "search_space":
+            keys = re.findall(r"\w+", line.partition("#")[2])
+            assert [key for key in model.annotation.model_fields if key not in keys] == []
+
+
+def test_study_file_is_accepted(tmp_path: Path) -> None:
+    path = tmp_path / "study.toml"
+    path.write_text(next(block for block in blocks("toml") if "[study]" in block), encoding="utf-8")
+    assert hpo.load_definition(path).identity() == StudyDefinition().identity()
+
+
+def test_python_examples_run(tmp_path: Path) -> None:
+    examples = blocks("python")
+    assert len(examples) == 2
+    shutil.copytree(ROOT / "studies", tmp_path / "studies")
+    before = (
+        "import optuna, hpo, pandas as pd\nfrom sklearn.datasets import load_wine\nrows = load_wine(as_frame=True).data.head()\n"
+    )
+    study = "study = optuna.create_study(study_name='mine')\nobjective = lambda trial: trial.suggest_float('x', 0, 1)\n"
+    for example in examples:
+        script = tmp_path / "example.py"
+        script.write_text(before + study + example, encoding="utf-8")
+        process = run_python(tmp_path, str(script))
+        assert process.returncode == 0, process.stderr
+
+
+def test_exit_codes_are_those_of_the_errors() -> None:
+    line = README[README.index("Exit codes:") :].split("\n\n")[0]
+    listed = {int(code) for code in re.findall(r"\b(\d+)\b(?: and (\d+))?", line) for code in code if code}
+    classes = [HpoError]
+    for cls in classes:
+        classes.extend(cls.__subclasses__())
+    used = {cls.exit_code for cls in classes}
+    assert used - {1} <= listed
+
+
+def test_defaults_table_is_that_of_the_settings() -> None:
+    settings = hpo.ServiceSettings()
+    for value in (settings.storage, settings.tracking_uri):
+        assert f"`{value}`" in README
+
+
+@pytest.mark.parametrize("requirements", ["requirements.txt", "tests/requirements.txt"])
+def test_requirements_pin_every_dependency_with_hashes(requirements: str) -> None:
+    text = (ROOT / requirements).read_text(encoding="utf-8")
+    pyproject = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    wanted = re.findall(r'^    "([a-z-]+)[>=]', pyproject.split("[project.optional-dependencies]")[0], flags=re.MULTILINE)
+    assert len(wanted) > 10
+    for name in wanted:
+        assert re.search(rf"^{name}==\S+ \\\n    --hash=sha256:", text, flags=re.MULTILINE), name

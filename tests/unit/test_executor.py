@@ -1,0 +1,180 @@
+"""Folds scored on worker processes: the same results bit for bit, whatever happens to a worker."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hpo.cross_validation import FoldResult
+from hpo.errors import HpoError
+from hpo.executor import MAX_BROKEN_POOLS, FoldExecutor, LocalExecutor, PoolExecutor, Scoring
+from hpo.problem import Problem, prepare_problem
+from tests.unit.driving import define
+
+METRICS = ("accuracy", "neg_log_loss")
+PARAMS: list[dict[str, Any]] = [
+    {"penalty": "l2", "C": 1.0, "class_weight": "none"},
+    {"penalty": "elasticnet", "C": 10.0, "l1_ratio": 0.5, "class_weight": "balanced"},
+    {"penalty": "l1", "C": 0.3, "class_weight": "none"},
+    {"penalty": "l1", "C": 0.3, "class_weight": "none", "solver": "lbfgs"},  # fails
+]
+DEADLINE_SECONDS = 60.0
+
+
+@pytest.fixture(scope="module")
+def problem() -> Problem:
+    return prepare_problem(define(cv__n_splits=3))
+
+
+@pytest.fixture
+def pool(problem) -> Iterator[PoolExecutor]:
+    executor = PoolExecutor(problem.folds, METRICS, 2)
+    yield executor
+    executor.close()
+
+
+def wait_for(scoring: Scoring, index: int) -> FoldResult:
+    """A fold's result, however long it takes within reason."""
+    deadline = time.monotonic() + DEADLINE_SECONDS
+    while time.monotonic() < deadline:
+        result = scoring.result(index, 0.2)
+        if result is not None:
+            return result
+    raise TimeoutError(f"fold {index} has no result after {DEADLINE_SECONDS:g} s")
+
+
+def facts(result: FoldResult) -> tuple[Any, ...]:
+    """What is to be the same, scores to the last bit; a traceback names lines, not the process."""
+    return ({name: score.hex() for name, score in result.scores.items()}, result.converged, result.failure, result.traceback)
+
+
+def score_all(executor: FoldExecutor, problem: Problem) -> list[tuple[Any, ...]]:
+    """Every fold of all params, all handed out before the first is asked for."""
+    scorings = [executor.start(problem.derive(params)) for params in PARAMS]
+    return [facts(wait_for(scoring, index)) for scoring in scorings for index in range(len(problem.folds))]
+
+
+def worker_pids(executor: PoolExecutor) -> list[int]:
+    """The processes of loky's pool, which it keeps by id once they are started."""
+    return list(executor._pool._processes)
+
+
+def test_pool_gives_the_same_results_as_this_process(problem, pool):
+    local = score_all(LocalExecutor(problem.folds, METRICS), problem)
+    assert score_all(pool, problem) == local
+    assert [failure is not None for _, _, failure, _ in local] == [False] * 9 + [True] * 3
+    assert os.getpid() not in worker_pids(pool)
+    assert len(worker_pids(pool)) == 2
+
+
+def test_worker_that_is_killed_is_replaced_and_nothing_changes(problem, pool):
+    local = score_all(LocalExecutor(problem.folds, METRICS), problem)
+    wait_for(pool.start(problem.derive(PARAMS[0])), 0)
+    before = worker_pids(pool)
+    os.kill(before[0], signal.SIGKILL)
+    assert score_all(pool, problem) == local
+    assert set(worker_pids(pool)).isdisjoint(before)
+
+
+def test_worker_that_is_killed_while_it_scores_loses_no_fold():
+    # Digits by elastic net takes a second a fold: the kill comes in the middle.
+    slow = prepare_problem(define(data__source="digits", cv__n_splits=2))
+    params = slow.derive({"penalty": "elasticnet", "C": 1.0, "l1_ratio": 0.5, "class_weight": "none", "tol": 1e-9})
+    local = LocalExecutor(slow.folds, METRICS).start(params)
+    executor = PoolExecutor(slow.folds, METRICS, 2)
+    try:
+        fast = executor.start(slow.derive(PARAMS[0]))
+        assert [wait_for(fast, index).failure for index in range(2)] == [None, None]
+        scoring = executor.start(params)
+        assert scoring.result(0, 0.1) is None
+        os.kill(worker_pids(executor)[0], signal.SIGKILL)
+        assert [facts(wait_for(scoring, index)) for index in range(2)] == [facts(wait_for(local, index)) for index in range(2)]
+    finally:
+        executor.close()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_worker_leaves_signals_to_the_driver(problem, pool, number):
+    scoring = pool.start(problem.derive(PARAMS[0]))
+    wait_for(scoring, 0)
+    before = worker_pids(pool)
+    for pid in before:
+        os.kill(pid, number)
+    assert wait_for(pool.start(problem.derive(PARAMS[1])), 2).failure is None
+    assert worker_pids(pool) == before
+
+
+@dataclass(frozen=True)
+class Lethal:
+    """Folds that end every worker which loads them, as one that is out of memory does."""
+
+    driver_pid: int
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _end_unless, (self.driver_pid,)
+
+
+def _end_unless(driver_pid: int) -> Lethal:
+    if os.getpid() != driver_pid:
+        os._exit(9)
+    return Lethal(driver_pid)
+
+
+def test_workers_that_keep_dying_end_the_run_in_one_line():
+    executor = PoolExecutor([Lethal(os.getpid())], METRICS, 1)  # type: ignore[list-item]
+    line = rf"^worker processes ended {MAX_BROKEN_POOLS + 1} times in a row without a result$"
+    try:
+        with pytest.raises(HpoError, match=line) as caught:
+            wait_for(executor.start({}), 0)
+    finally:
+        executor.close()
+    assert "--workers" in caught.value.hint
+
+
+def test_close_ends_the_workers_and_removes_the_folds(problem):
+    executor = PoolExecutor(problem.folds, METRICS, 2)
+    wait_for(executor.start(problem.derive(PARAMS[0])), 0)
+    pids, directory = worker_pids(executor), Path(executor._directory.name)
+    assert [path.name for path in directory.iterdir()] == ["folds.joblib"]
+    executor.close()
+    assert not directory.exists()
+    assert not any(is_running(pid) for pid in pids)
+
+
+def is_running(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def test_workers_end_with_a_driver_that_is_killed():
+    script = (
+        "import tests.conftest, time; from hpo.problem import prepare_problem; from hpo.executor import PoolExecutor;"
+        "from tests.unit.driving import define; problem = prepare_problem(define());"
+        "pool = PoolExecutor(problem.folds, problem.metrics, 2); scoring = pool.start(problem.derive({'penalty': 'l2', 'C': 1.0,"
+        "'class_weight': 'none'}))\nwhile scoring.result(0, 1) is None: pass\n"
+        "print(*pool._pool._processes, pool._directory.name, flush=True); time.sleep(600)"
+    )
+    root = Path(__file__).parents[2]
+    driver = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True, cwd=root)
+    try:
+        *pids, _ = driver.stdout.readline().split()
+        assert len(pids) == 2
+        assert all(is_running(int(pid)) for pid in pids)
+    finally:
+        driver.kill()
+        driver.communicate()
+    deadline = time.monotonic() + DEADLINE_SECONDS
+    while any(is_running(int(pid)) for pid in pids) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not any(is_running(int(pid)) for pid in pids)

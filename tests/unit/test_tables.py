@@ -1,0 +1,143 @@
+"""Files become tables, or are refused in one line that says where and what to do."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from hpo.errors import DataError
+from hpo.tables import read_table
+
+TABLE = pd.DataFrame({"a": [1.5, 2.5, None], "b": ["x", None, "z"], "y": ["no", "yes", "no"]})
+CSV = "a,b,y\n1.5,x,no\n2.5,,yes\n,z,no\n"
+
+
+def write(directory: Path, content: str | bytes, name: str = "t.csv") -> Path:
+    path = directory / name
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
+    return path
+
+
+def same(frame: pd.DataFrame) -> bool:
+    pd.testing.assert_frame_equal(frame, TABLE, check_dtype=False)
+    return True
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("t.csv", CSV.encode()),
+        ("T.CSV", CSV.encode()),
+        ("t.v2.csv", CSV.encode()),
+        ("t.csv.gz", gzip.compress(CSV.encode())),
+        ("t.csv.bz2", bz2.compress(CSV.encode())),
+        ("t.csv", b"\xef\xbb\xbf" + CSV.encode()),
+        ("t.csv", CSV.replace("\n", "\r\n").encode()),
+        ("t.csv", CSV.encode().rstrip(b"\n")),
+    ],
+    ids=["plain", "capitals", "two dots", "gzip", "bzip2", "byte order mark", "CRLF", "no last newline"],
+)
+def test_csv_is_read(tmp_path, name, content):
+    frame, notes = read_table(write(tmp_path, content, name), "y")
+    assert same(frame)
+    assert notes == []
+
+
+@pytest.mark.parametrize(("name", "separator"), [("t.csv", ";"), ("t.tsv", "\t"), ("t.txt", "|"), ("t.csv", "\t")])
+def test_other_separator_is_found_and_said(tmp_path, name, separator):
+    frame, notes = read_table(write(tmp_path, CSV.replace(",", separator), name), "y")
+    assert same(frame)
+    assert notes == [f"read with {separator!r} between the values"]
+
+
+def test_decimal_commas_beside_semicolons_stay_text_for_the_columns_to_read(tmp_path):
+    frame, _ = read_table(write(tmp_path, "a;y\n1,5;no\n2,5;yes\n"), "y")
+    assert frame["a"].tolist() == ["1,5", "2,5"]
+
+
+@pytest.mark.parametrize(("name", "method"), [("t.parquet", "to_parquet"), ("t.pq", "to_parquet"), ("t.feather", "to_feather"),
+                                              ("t.arrow", "to_feather")])  # fmt: skip
+def test_binary_tables_are_read(tmp_path, name, method):
+    getattr(TABLE, method)(tmp_path / name)
+    frame, notes = read_table(tmp_path / name, "y")
+    assert same(frame)
+    assert notes == []
+
+
+@pytest.mark.parametrize("label", ["NA", "None", "null", "nan", "N/A"])
+def test_word_for_missing_is_a_label_in_the_target_and_missing_in_a_feature(tmp_path, label):
+    frame, _ = read_table(write(tmp_path, f"a,y\n{label},{label}\nx,other\nz,\n"), "y")
+    assert frame["y"].tolist()[:2] == [label, "other"]
+    assert frame["y"].isna().tolist() == [False, False, True]
+    assert frame["a"].isna().tolist() == [True, False, False]
+
+
+def test_quoted_values_may_hold_separators_and_newlines(tmp_path):
+    frame, _ = read_table(write(tmp_path, 'a,"b, or c",y\n1,"x,\ny",no\n2,"say ""x""",yes\n'), "y")
+    assert list(frame.columns) == ["a", "b, or c", "y"]
+    assert frame["b, or c"].tolist() == ["x,\ny", 'say "x"']
+
+
+def test_formula_is_text(tmp_path):
+    frame, _ = read_table(write(tmp_path, "a,y\n=1+1,no\n@SUM(A1),yes\n"), "y")
+    assert frame["a"].tolist() == ["=1+1", "@SUM(A1)"]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "line"),
+    [
+        ("t.csv", "", r"\S+t\.csv is empty$"),
+        ("t.csv", " \n\n", r"\S+t\.csv is empty$"),
+        ("t.csv", "a,b,y\n", r"\S+t\.csv has a header but no rows$"),
+        ("t.csv", "a,b,y", r"\S+t\.csv has a header but no rows$"),
+        ("t.csv", b"PK\x03\x04\x00\x00\x08", r"\S+t\.csv is not text \(it holds NUL bytes\)$"),
+        ("t.csv", "a,ä,y\n1,é,no\n".encode("latin-1"), r"\S+t\.csv is not UTF-8 text; it may be Latin-1 or Windows-1252$"),
+        ("t.csv", "a,b,y\n1,é,no\n".encode("latin-1"), r"\S+t\.csv is not UTF-8 text; it may be Latin-1 or Windows-1252$"),
+        ("t.csv", "a,b,y\n1,2,no\n".encode("utf-16"), r"\S+t\.csv is not UTF-8 text; it may be UTF-16$"),
+        ("t.csv", "a,b,y\n1,2,no\n1,2\n", r"\S+t\.csv line 3: 3 values are expected, but got 2$"),
+        ("t.csv", "a,b,y\n1,2,no\n1,2,no,4\n1,2\n", r"\S+t\.csv line 3: 3 values are expected, but got 4$"),
+        ("t.csv", "a,a,y\n1,2,no\n", r"\S+t\.csv has the column 'a' twice$"),
+        ("t.csv", "a,,y\n1,2,no\n", r"\S+t\.csv has no name for column 2$"),
+        ("t.csv.gz", CSV, r"\S+t\.csv\.gz cannot be read as csv: "),
+        ("t.parquet", CSV, r"\S+t\.parquet cannot be read as parquet: "),
+        ("t.feather", CSV, r"\S+t\.feather cannot be read as feather: "),
+        ("t.xlsx", CSV, r"a table's file should end in \.csv, .*\.arrow, but got 't\.xlsx'$"),
+        ("t", CSV, r"a table's file should end in .*, but got 't'$"),
+        ("t.gz", CSV, r"a table's file should end in .*, but got 't\.gz'$"),
+    ],
+)  # fmt: skip
+def test_bad_file_is_refused_in_one_line_with_a_hint(tmp_path, name, content, line):
+    path = write(tmp_path, content, name)
+    with pytest.raises(DataError, match="^data: " + line) as caught:
+        read_table(path, "y")
+    assert caught.value.hint
+    assert [found.name for found in tmp_path.iterdir()] == [name]
+
+
+def test_missing_file_and_directory_are_refused(tmp_path):
+    (tmp_path / "t.csv").mkdir()
+    with pytest.raises(DataError, match=r"^data: \S+nowhere\.csv is not there$"):
+        read_table(tmp_path / "nowhere.csv", "y")
+    with pytest.raises(DataError, match=r"^data: \S+t\.csv is a directory$"):
+        read_table(tmp_path / "t.csv", "y")
+
+
+def test_row_of_another_length_is_found_far_down(tmp_path):
+    rows = "1,2,no\n" * 200_000
+    path = write(tmp_path, f"a,b,y\n{rows}1,2\n")
+    with pytest.raises(DataError, match=r"line 200002: 3 values are expected, but got 2$"):
+        read_table(path, "y")
+
+
+def test_one_column_is_a_table(tmp_path):
+    frame, _ = read_table(write(tmp_path, "y\nno\nyes\n"), "y")
+    assert frame["y"].tolist() == ["no", "yes"]
+
+
+def test_parquet_with_a_row_index_of_its_own(tmp_path):
+    TABLE.set_index(pd.Index([5, 6, 7])).to_parquet(tmp_path / "t.parquet")
+    assert read_table(tmp_path / "t.parquet", "y")[0]["y"].tolist() == ["no", "yes", "no"]
