@@ -12,7 +12,7 @@ from optuna.trial import FrozenTrial
 from hpo.cross_validation import FoldResult
 from hpo.definition import StudyDefinition, load_definition
 from hpo.estimator import TrainingShape, derive_params
-from hpo.study import Ledger, open_ledger
+from hpo.study import Ledger, Slot, open_ledger
 
 DATA_DIGEST = "0123456789abcdef" * 2
 N_FOLDS = 3
@@ -49,6 +49,15 @@ def failure(reason: str, traceback: str | None = None) -> list[FoldResult]:
     return [*results_of(0.5), FoldResult(failure=reason, traceback=traceback)]
 
 
+def finish(ledger: Ledger, slot: Slot, results: list[FoldResult]) -> None:
+    """Tell a slot fold by fold, as far as the pruner lets it go."""
+    for n_done in range(1, len(results)):
+        if results[n_done - 1].failure is None and ledger.should_prune(slot, results[:n_done]):
+            ledger.tell(slot, results[:n_done], is_pruned=True)
+            return
+    ledger.tell(slot, results)
+
+
 def drive(ledger: Ledger, n_trials: int, concurrency: int = 1, *, stop_after: int | None = None) -> None:
     """Search as the job does, every fifth trial failing.
 
@@ -66,7 +75,7 @@ def drive(ledger: Ledger, n_trials: int, concurrency: int = 1, *, stop_after: in
         if not open_slots or n_told == stop_after:
             return
         slot = open_slots.popleft()
-        ledger.tell(slot, failure("ValueError: every fifth") if slot.number % 5 == 4 else score(slot.params))
+        finish(ledger, slot, failure("ValueError: every fifth") if slot.number % 5 == 4 else score(slot.params))
         n_told += 1
 
 

@@ -8,7 +8,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from hpo.errors import HpoError
 from hpo.executor import MAX_BROKEN_POOLS, FoldExecutor, LocalExecutor, PoolExecutor, Scoring
 from hpo.problem import Problem, prepare_problem
 from tests.unit.driving import define
+from tests.unit.lethal import Lethal
 
 METRICS = ("accuracy", "neg_log_loss")
 PARAMS: list[dict[str, Any]] = [
@@ -86,9 +86,9 @@ def test_worker_that_is_killed_is_replaced_and_nothing_changes(problem, pool):
 
 
 def test_worker_that_is_killed_while_it_scores_loses_no_fold():
-    # Digits by elastic net takes a second a fold: the kill comes in the middle.
+    # Digits by elastic net takes half a second a fold: the kill comes in the middle.
     slow = prepare_problem(define(data__source="digits", cv__n_splits=2))
-    params = slow.derive({"penalty": "elasticnet", "C": 1.0, "l1_ratio": 0.5, "class_weight": "none", "tol": 1e-9})
+    params = slow.derive({"penalty": "elasticnet", "C": 1.0, "l1_ratio": 0.5, "class_weight": "none", "max_iter": 90})
     local = LocalExecutor(slow.folds, METRICS).start(params)
     executor = PoolExecutor(slow.folds, METRICS, 2)
     try:
@@ -113,24 +113,8 @@ def test_worker_leaves_signals_to_the_driver(problem, pool, number):
     assert worker_pids(pool) == before
 
 
-@dataclass(frozen=True)
-class Lethal:
-    """Folds that end every worker which loads them, as one that is out of memory does."""
-
-    driver_pid: int
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _end_unless, (self.driver_pid,)
-
-
-def _end_unless(driver_pid: int) -> Lethal:
-    if os.getpid() != driver_pid:
-        os._exit(9)
-    return Lethal(driver_pid)
-
-
 def test_workers_that_keep_dying_end_the_run_in_one_line():
-    executor = PoolExecutor([Lethal(os.getpid())], METRICS, 1)  # type: ignore[list-item]
+    executor = PoolExecutor([Lethal(os.getpid())], METRICS, 1)
     line = rf"^worker processes ended {MAX_BROKEN_POOLS + 1} times in a row without a result$"
     try:
         with pytest.raises(HpoError, match=line) as caught:

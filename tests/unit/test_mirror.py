@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+import optuna
 import pytest
 from optuna.trial import TrialState
 
@@ -100,3 +102,109 @@ def test_top_up_continues_the_same_sequence(concurrency):
     first, _ = run(mirror, first=0, n_told=0, concurrency=concurrency, asked=asked, end=9)
     rest, _ = run(mirror, first=9, n_told=max(0, 9 - concurrency), concurrency=concurrency, asked=asked)
     assert first + rest == run_whole(concurrency)[0]
+
+
+# Pruning.
+
+N_STEPS = 5
+MEDIAN = PrunerSection(kind="median", n_startup_trials=3)
+SCORES = np.random.default_rng(5).normal(size=(40, N_STEPS)).round(2)
+
+
+class Run:
+    """Slots whose scores are a table: asks, judges each fold in order, tells in order, as the search does."""
+
+    def __init__(self, concurrency: int, pruner: PrunerSection = MEDIAN) -> None:
+        self.concurrency = concurrency
+        self.pruner = pruner
+        self.asked: list[optuna.Trial] = []
+        self.results: list[SlotResult] = []
+        self.mirror = self._make()
+
+    def _make(self) -> Mirror:
+        return Mirror(SECTION, self.pruner, seed=3, concurrency=self.concurrency)
+
+    def ask_up_to(self, number: int) -> None:
+        while len(self.asked) <= number:
+            trial = self.mirror.ask(len(self.asked))
+            suggest(SPACE, trial)
+            self.asked.append(trial)
+
+    def finish_next(self) -> None:
+        number = len(self.results)
+        if number % 7 == 6:
+            result = SlotResult(TrialState.FAIL)
+        else:
+            scores = tuple(SCORES[number])
+            steps = range(1, N_STEPS)
+            n_done = next((n for n in steps if self.mirror.should_prune(number, scores[:n])), N_STEPS)
+            is_whole = n_done == N_STEPS
+            state = TrialState.COMPLETE if is_whole else TrialState.PRUNED
+            result = SlotResult(state, float(np.mean(scores)) if is_whole else None, scores[:n_done])
+        self.mirror.tell(result)
+        self.results.append(result)
+
+    def restart(self) -> None:
+        """A new driver reads the ledger: finished trials are added and told, those left open are added when taken up."""
+        self.mirror = self._make()
+        for trial in self.asked[: len(self.results)]:
+            self.mirror.add(trial.params, trial.distributions)
+        for result in self.results:
+            self.mirror.tell(result)
+        for trial in self.asked[len(self.results) :]:
+            self.mirror.add(trial.params, trial.distributions)
+
+    def go(self, n_slots: int, *, n_open: int, restarts: frozenset[int] = frozenset()) -> Run:
+        for number in range(n_slots):
+            self.ask_up_to(min(n_slots, number + n_open) - 1)
+            if number in restarts:
+                self.restart()
+            self.finish_next()
+        return self
+
+
+def expected_end(number: int, results: list[SlotResult], concurrency: int, pruner: PrunerSection = MEDIAN) -> int:
+    """After how many folds the median of the view stops a slot: the rule of Optuna's documentation, in numpy."""
+    view = [r for r in results[: max(0, number - concurrency + 1)] if r.state == TrialState.COMPLETE]
+    for step in range(N_STEPS - 1):
+        if len(view) >= pruner.n_startup_trials and step >= pruner.n_warmup_steps:
+            if max(SCORES[number][: step + 1]) < np.median([result.scores[step] for result in view]):
+                return step + 1
+    return N_STEPS
+
+
+@pytest.mark.parametrize("concurrency", [1, 4])
+@pytest.mark.parametrize("pruner", [MEDIAN, PrunerSection(kind="median", n_startup_trials=0, n_warmup_steps=2)])
+def test_pruned_by_the_median_of_the_slots_own_view(concurrency, pruner):
+    results = Run(concurrency, pruner).go(30, n_open=concurrency).results
+    ends = [len(result.scores) for result in results if result.state != TrialState.FAIL]
+    expected = [expected_end(n, results, concurrency, pruner) for n, r in enumerate(results) if r.state != TrialState.FAIL]
+    assert ends == expected
+    assert 3 < sum(result.state == TrialState.PRUNED for result in results) < 27
+
+
+@pytest.mark.parametrize("concurrency", [1, 4])
+@pytest.mark.parametrize(
+    "restarts", [frozenset({5}), frozenset({1, 2, 9, 20}), frozenset(range(30))], ids=["once", "4 times", "always"]
+)
+def test_resumed_study_prunes_and_asks_the_same(concurrency, restarts):
+    whole = Run(concurrency).go(30, n_open=concurrency)
+    resumed = Run(concurrency).go(30, n_open=concurrency, restarts=restarts)
+    assert resumed.results == whole.results
+    assert [trial.params for trial in resumed.asked] == [trial.params for trial in whole.asked]
+
+
+def test_results_that_come_before_the_next_slots_are_asked_change_no_decision():
+    whole = Run(4).go(30, n_open=4)
+    early = Run(4).go(30, n_open=1)
+    assert early.results == whole.results
+    assert [trial.params for trial in early.asked] == [trial.params for trial in whole.asked]
+
+
+def test_concurrency_delays_what_the_pruner_sees():
+    assert Run(1).go(30, n_open=1).results != Run(4).go(30, n_open=4).results
+
+
+def test_no_pruner_stops_nothing():
+    results = Run(1, PrunerSection(kind="none", n_startup_trials=0)).go(30, n_open=1).results
+    assert {result.state for result in results} == {TrialState.COMPLETE, TrialState.FAIL}

@@ -12,7 +12,8 @@ import pytest
 from optuna.distributions import FloatDistribution
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from hpo.errors import IdentityError, LedgerError, SettingsError, StudyLockedError, TooManyFailuresError
+from hpo.cross_validation import FoldResult
+from hpo.errors import HpoError, IdentityError, LedgerError, SettingsError, StudyLockedError, TooManyFailuresError
 from hpo.selection import CONVERGED, DERIVED, FAILURE, SCORES, TRACEBACK
 from hpo.settings import sqlite_path
 from hpo.study import no_completed_trial, open_storage
@@ -255,11 +256,59 @@ def test_adopted_trial_is_handed_out_even_above_the_total(storage_url):
         assert ledger.next_slot(1) is None
 
 
-def test_waiting_trial_is_taken_next_with_its_params(storage_url):
-    begin(storage_url)
-    read_study(storage_url).enqueue_trial({"C": 7.0, "penalty": "l1", "class_weight": "balanced"})
+QUEUED = {"C": 7.0, "penalty": "l1", "class_weight": "balanced"}
+
+
+def test_queued_trial_is_taken_next_with_its_params_and_counts(storage_url):
     with open_study(storage_url) as ledger:
-        assert ledger.next_slot(5).params["C"] == 7.0
+        drive(ledger, 2)
+    read_study(storage_url).enqueue_trial(QUEUED)
+    with open_study(storage_url) as ledger:
+        slot = ledger.next_slot(4)
+        assert (slot.number, slot.params) == (2, derive(QUEUED))
+        trial = read_trials(storage_url)[2]
+        assert (trial.state, trial.params) == (TrialState.RUNNING, QUEUED)
+        assert {**trial.params, **trial.user_attrs[DERIVED]} == slot.params
+        assert ledger.tell(slot, results_of(0.5)) == (TrialState.COMPLETE, 0.5)
+        assert ledger.next_slot(4).number == 3
+        assert ledger.next_slot(4) is None
+    assert [trial.state.name for trial in read_trials(storage_url)] == ["COMPLETE", "COMPLETE", "COMPLETE", "RUNNING"]
+
+
+def test_queued_trials_run_in_their_order_even_above_the_total(storage_url):
+    begin(storage_url)
+    for C in (7.0, 8.0):
+        read_study(storage_url).enqueue_trial({**QUEUED, "C": C})
+    with open_study(storage_url) as ledger:
+        assert [ledger.next_slot(1).params["C"] for _ in range(2)] == [7.0, 8.0]
+        assert ledger.next_slot(1) is None
+
+
+def test_queued_trial_with_some_params_gets_the_others_from_the_sampler(storage_url):
+    begin(storage_url)
+    read_study(storage_url).enqueue_trial({"penalty": "elasticnet", "l1_ratio": 0.25})
+    with open_study(storage_url) as ledger:
+        params = ledger.next_slot(1).params
+    assert (params["penalty"], params["l1_ratio"]) == ("elasticnet", 0.25)
+    assert params.keys() >= {"C", "class_weight", "solver"}
+
+
+def test_queued_trial_whose_driver_died_is_adopted_with_the_same_params(storage_url):
+    begin(storage_url)
+    read_study(storage_url).enqueue_trial({"penalty": "l1"})
+    with open_study(storage_url) as ledger:
+        left = ledger.next_slot(3)
+    with open_study(storage_url) as ledger:
+        assert ledger.next_slot(3) == left
+
+
+@pytest.mark.xfail(strict=True, raises=ValueError, reason="_start_queued: suggest raises Optuna's own error, again at every run")
+@pytest.mark.parametrize("params", [{"penalty": "l3"}, {"C": "much"}], ids=str)
+def test_queued_trial_that_is_not_in_the_space_is_one_line(storage_url, params):
+    begin(storage_url)
+    read_study(storage_url).enqueue_trial(params)
+    with open_study(storage_url) as ledger, pytest.raises(HpoError, match="trial 0"):
+        ledger.next_slot(3)
 
 
 def test_running_trial_of_somebody_else_is_refused(storage_url):
@@ -315,6 +364,42 @@ def test_failure_without_an_exception_has_no_traceback(storage_url):
     with open_study(storage_url) as ledger:
         ledger.tell(ledger.next_slot(5), failure("the score roc_auc is nan"))
     assert TRACEBACK not in read_trials(storage_url)[0].user_attrs
+
+
+def test_pruned_trial_keeps_the_scores_of_its_folds_and_has_no_value(storage_url):
+    with open_study(storage_url, define(pruner__kind="median")) as ledger:
+        slot = ledger.next_slot(5)
+        assert ledger.tell(slot, results_of(0.5, 0.25), is_pruned=True) == (TrialState.PRUNED, None)
+        assert ledger.n_told == 1
+    (trial,) = read_trials(storage_url)
+    assert (trial.state, trial.values, trial.intermediate_values) == (TrialState.PRUNED, None, {0: 0.5, 1: 0.25})
+    assert trial.user_attrs[SCORES] == {"accuracy": [0.5, 0.25], "neg_log_loss": [-0.5, -0.75]}
+
+
+def test_pruner_judges_by_the_judged_metric(storage_url):
+    definition = define(pruner__kind="median", pruner__n_startup_trials=1, study__metric="neg_log_loss")
+    good = [FoldResult({"accuracy": 0.0, "neg_log_loss": 1.0})] * 2
+    with open_study(storage_url, definition) as ledger:
+        ledger.tell(ledger.next_slot(5), results_of(0.5, 0.5))
+        slot = ledger.next_slot(5)
+        assert not ledger.should_prune(slot, good[:1])
+        assert ledger.should_prune(slot, results_of(0.25))
+
+
+@pytest.mark.parametrize("concurrency", [1, 4])
+def test_any_interruption_prunes_the_same_trials(storage_url, tmp_path, concurrency):
+    definition = define(
+        study__concurrency=concurrency, pruner__kind="median", pruner__n_startup_trials=2, sampler__n_startup_trials=4
+    )
+    whole_url = f"sqlite:///{tmp_path}/whole.db"
+    with open_study(whole_url, definition) as ledger:
+        drive(ledger, 14, concurrency)
+    for stop_after in [0, 1, 5, 1, None]:
+        with open_study(storage_url, definition) as ledger:
+            drive(ledger, 14, concurrency, stop_after=stop_after)
+    whole = read_trials(whole_url)
+    assert facts(read_trials(storage_url)) == facts(whole)
+    assert {trial.state for trial in whole} == {TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL}
 
 
 # Stopping.

@@ -1,0 +1,23 @@
+"""Folds that end every process which loads them but the driver, as running out of memory would; a real file, a real death."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Lethal:
+    """Can be written by the driver; whoever else reads it ends."""
+
+    driver_pid: int
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _end_unless, (self.driver_pid,)
+
+
+def _end_unless(driver_pid: int) -> Lethal:
+    if os.getpid() != driver_pid:
+        os._exit(9)
+    return Lethal(driver_pid)

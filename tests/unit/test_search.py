@@ -1,0 +1,165 @@
+"""The loop: total, timeout, signals, workers."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from typing import Any
+
+import optuna
+import pytest
+
+from hpo.definition import StudyDefinition
+from hpo.errors import InterruptedBySignal
+from hpo.problem import Problem, prepare_problem
+from hpo.search import Search, SilentProgress, baseline_value
+from hpo.study import open_ledger
+from tests.unit.driving import define, facts
+
+N_FOLDS = 3
+
+
+class Watching(SilentProgress):
+    """Keeps what it is told; sleeps, or does something else, after a fold of its choice."""
+
+    def __init__(self, number: int = -1, n_scored: int = -1, act: Any = None) -> None:
+        self.events: list[tuple[Any, ...]] = []
+        self._moment = (number, n_scored)
+        self._act = act
+
+    def begin(self, n_told: int, n_trials: int, n_folds: int) -> None:
+        self.events.append(("begin", n_told, n_trials, n_folds))
+
+    def fold_scored(self, number: int, n_scored: int) -> None:
+        self.events.append(("fold", number, n_scored))
+        if (number, n_scored) == self._moment:
+            self._act()
+
+    def trial_told(self, number: int, state: str, value: float | None) -> None:
+        self.events.append(("told", number, state, value))
+
+
+def narrow(**overrides: Any) -> StudyDefinition:
+    """Iris with three folds and penalties that are fast."""
+    return define(**{"cv__n_splits": N_FOLDS, "search_space__penalty": ["l2", "none"], **overrides})
+
+
+@pytest.fixture(scope="module")
+def problem() -> Problem:
+    return prepare_problem(narrow())
+
+
+def run(
+    storage_url: str, definition: StudyDefinition, progress: Any = None, *, workers: int | str = 1, stop_signal: Any = lambda: None
+) -> None:
+    problem = prepare_problem(definition)
+    with open_ledger(storage_url, definition, problem.dataset.digest, {}, problem.derive) as ledger:
+        progress = progress or SilentProgress()
+        search = Search(problem, ledger, progress=progress, stop_signal=stop_signal, workers=workers)
+        if isinstance(progress, Killing):
+            progress.search = search
+        search.run()
+
+
+def read_trials(storage_url: str) -> list[optuna.trial.FrozenTrial]:
+    return optuna.load_study(study_name="iris", storage=storage_url).get_trials()
+
+
+def states(storage_url: str) -> list[str]:
+    return [trial.state.name for trial in read_trials(storage_url)]
+
+
+def test_total_is_filled_and_folds_are_told_in_order(storage_url):
+    progress = Watching()
+    run(storage_url, narrow(study__n_trials=2), progress)
+    values = [trial.value for trial in read_trials(storage_url)]
+    assert progress.events == [
+        ("begin", 0, 2, N_FOLDS),
+        *(("fold", 0, n) for n in (1, 2, 3)),
+        ("told", 0, "COMPLETE", values[0]),
+        *(("fold", 1, n) for n in (1, 2, 3)),
+        ("told", 1, "COMPLETE", values[1]),
+    ]
+    again = Watching()
+    run(storage_url, narrow(study__n_trials=2), again, workers=2)
+    assert again.events == [("begin", 2, 2, N_FOLDS)]
+
+
+@pytest.mark.parametrize(("concurrency", "expected"), [(1, ["COMPLETE"]), (3, ["COMPLETE", "RUNNING", "RUNNING"])])
+def test_timeout_that_is_over_at_once_lets_one_trial_be_told_each_run(storage_url, concurrency, expected):
+    definition = narrow(study__n_trials=5, study__timeout_seconds=1e-6, study__concurrency=concurrency)
+    run(storage_url, definition)
+    assert states(storage_url) == expected
+    run(storage_url, definition)
+    assert states(storage_url).count("COMPLETE") == 2
+
+
+def test_timeout_ends_between_folds_and_the_next_run_takes_the_trial_up(storage_url, tmp_path):
+    seconds = 3.0
+    progress = Watching(1, 2, act=lambda: time.sleep(seconds))
+    run(storage_url, narrow(study__n_trials=3, study__timeout_seconds=seconds), progress)
+    assert states(storage_url) == ["COMPLETE", "RUNNING"]
+    assert progress.events[-1] == ("fold", 1, 2)
+    run(storage_url, narrow(study__n_trials=3))
+    whole_url = f"sqlite:///{tmp_path}/whole.db"
+    run(whole_url, narrow(study__n_trials=3))
+    assert facts(read_trials(storage_url)) == facts(read_trials(whole_url))
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_signal_ends_between_folds_and_leaves_the_trial_running(storage_url, workers):
+    asked: list[int] = []
+    progress = Watching(1, 1, act=lambda: asked.append(signal.SIGTERM))
+    with pytest.raises(InterruptedBySignal, match=r"^stopped by SIGTERM with 1 of 5 trials done$") as caught:
+        run(storage_url, narrow(study__n_trials=5), progress, workers=workers, stop_signal=lambda: asked[0] if asked else None)
+    assert caught.value.exit_code == 143
+    assert states(storage_url) == ["COMPLETE", "RUNNING"]
+
+
+class Killing(Watching):
+    """Kills a worker after a fold of its choice."""
+
+    search: Search
+
+    def __init__(self) -> None:
+        super().__init__(2, 1, act=self._kill)
+        self.killed: list[int] = []
+
+    def _kill(self) -> None:
+        self.killed = list(self.search._executor._pool._processes)[:1]
+        os.kill(self.killed[0], signal.SIGKILL)
+
+
+@pytest.mark.parametrize("concurrency", [1, 4])
+def test_workers_and_their_death_change_no_trial(storage_url, tmp_path, concurrency):
+    definition = narrow(
+        study__n_trials=8, study__concurrency=concurrency, pruner__kind="median", pruner__n_startup_trials=2, data__source="wine",
+        study__name="iris",
+    )  # fmt: skip
+    run(storage_url, definition)
+    local = facts(read_trials(storage_url))
+    assert {state.name for _, state, *_ in local} == {"COMPLETE", "PRUNED"}
+    pool_url = f"sqlite:///{tmp_path}/pool.db"
+    progress = Killing()
+    run(pool_url, definition, progress, workers=2)
+    assert progress.killed
+    assert facts(read_trials(pool_url)) == local
+
+
+def test_baseline_is_trial_0_where_the_space_holds_it(storage_url, problem):
+    run(storage_url, narrow(study__n_trials=1))
+    trials = read_trials(storage_url)
+    assert baseline_value(problem, trials) == trials[0].value
+
+
+def test_baseline_outside_the_space_is_scored_beside_the_study(storage_url, problem):
+    run(storage_url, narrow(study__n_trials=1))
+    outside = prepare_problem(narrow(search_space__C=[10.0, 20.0]))
+    assert baseline_value(outside, []) == read_trials(storage_url)[0].value
+
+
+def test_baseline_that_fails_is_not_known():
+    failing = prepare_problem(narrow(search_space__C=[10.0, 20.0], study__metrics=["f1_macro"]))
+    broken = type(failing)(**{**vars(failing), "metrics": ("roc_auc",)})
+    assert baseline_value(broken, []) is None
