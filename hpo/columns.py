@@ -21,7 +21,7 @@ TEXT_LENGTH = 40
 """Mean length from which distinct values are a text, not a category."""
 
 _THOUSANDS = re.compile(r"[+-]?\d{1,3}(,\d{3})+(\.\d+)?|[+-]?\d{1,3}(\.\d+)?")
-_DECIMAL_COMMA = re.compile(r"[+-]?\d+(,\d+)?")
+_DECIMAL_COMMA = re.compile(r"[+-]?(\d+|\d{1,3}(\.\d{3})+)(,\d+)?")
 _ISO_DATE = re.compile(r"\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}(\.\d+)?)?)?(Z|[+-]\d{2}:?\d{2})?")
 _BOOLEANS = {"true": 1.0, "false": 0.0}
 
@@ -87,7 +87,7 @@ class Columns:
             if column.name in self.thousands:
                 text = text.str.replace(",", "", regex=False)
             if column.name in self.decimal_comma:
-                text = text.str.replace(",", ".", regex=False)
+                text = text.str.replace(".", "", regex=False).str.replace(",", ".", regex=False)
             numbers = pd.to_numeric(text, errors="coerce")
             wrong = numbers.isna() & text.notna()
             if wrong.any():
@@ -157,6 +157,10 @@ class _Decider:
 
     def decide(self, column: pd.Series) -> None:
         name, present = str(column.name), column.dropna()
+        if len(present) and isinstance(present.iloc[0], list | dict | np.ndarray):
+            raise DataError(f"data: column '{name}' holds lists or records, not values", hint="name it in data.drop, or unpack it")
+        if present.dtype.kind not in "biufM":
+            present = _to_text(present).dropna()
         if present.empty:
             self._notes.append(f"'{name}' dropped: it is empty")
         elif len(present) == len(column) and (present == present.iloc[0]).all():
@@ -168,7 +172,7 @@ class _Decider:
         elif types.is_numeric_dtype(present):
             self._decide_numbers(name, present)
         else:
-            self._decide_text(name, _to_text(present))
+            self._decide_text(name, present)
 
     def _decide_numbers(self, name: str, present: pd.Series) -> None:
         if types.is_integer_dtype(present) and self._is_row_number(present):
@@ -184,7 +188,7 @@ class _Decider:
         distinct = pd.Series(present.unique())
         if all(value.lower() in _BOOLEANS for value in distinct):
             self.keep("boolean", name)
-        elif _all_match(distinct, _ISO_DATE):
+        elif _all_match(distinct, _ISO_DATE) and _to_dates(distinct).notna().all():
             self.keep("datetime", name)
         elif self.note_separators(present):
             self.keep("numeric", name)
@@ -202,7 +206,7 @@ class _Decider:
         """Whether a text column is numbers, with commas or without; which commas is kept and said."""
         if types.is_numeric_dtype(column):
             return False
-        distinct = pd.Series(_to_text(column.dropna()).unique())
+        distinct = pd.Series(_to_text(column.dropna()).dropna().unique())
         name = str(column.name)
         if pd.to_numeric(distinct, errors="coerce").notna().all():
             return True

@@ -12,7 +12,7 @@ import loky
 
 from hpo.cross_validation import FoldResult
 from hpo.errors import InterruptedBySignal
-from hpo.executor import FoldExecutor, LocalExecutor, PoolExecutor, Scoring
+from hpo.executor import FailedScoring, FoldExecutor, LocalExecutor, PoolExecutor, Scoring
 from hpo.problem import Problem
 from hpo.search_space import DEFAULT_PARAMS, baseline
 from hpo.selection import mean_and_std
@@ -116,7 +116,7 @@ class Search:
             slot = self._ledger.next_slot(self._study.n_trials)
             if slot is None:
                 break
-            open_slots.append((slot, self._executor.start(slot.params)))
+            open_slots.append((slot, self._executor.start(slot.params) if slot.failure is None else FailedScoring(slot.failure)))
         return bool(open_slots) and not self._is_over()
 
     def _finish(self, slot: Slot, scoring: Scoring) -> bool:
@@ -163,7 +163,8 @@ class Search:
 
 def baseline_value(problem: Problem, trials: Sequence[FrozenTrial]) -> float | None:
     """The mean CV score of scikit-learn's defaults: trial 0's, or scored beside the study where the space does not hold them."""
-    if baseline(problem.definition.search_space) is not None:
+    defaults = baseline(problem.definition.search_space)
+    if defaults is not None and defaults.items() <= trials[0].params.items():
         return trials[0].value
     scoring = LocalExecutor(problem.folds, problem.metrics).start(problem.derive(DEFAULT_PARAMS))
     results = [scoring.result(index, POLL_SECONDS) for index in range(len(problem.folds))]

@@ -47,11 +47,13 @@ class Slot:
         number: The trial's number.
         trial_id: The storage's own id of it.
         params: Complete params, ready for a fit.
+        failure: Why it cannot be fitted, or None: a person may queue params that are not in the space.
     """
 
     number: int
     trial_id: int
     params: dict[str, Any]
+    failure: str | None = None
 
 
 class Ledger:
@@ -177,8 +179,14 @@ class Ledger:
         with _translated(self._storage):
             trial_id = self._storage.get_trial_id_from_study_id_trial_number(self._study_id, trial.number)
         if trial.state == TrialState.WAITING:
-            chosen = self._start_queued(trial, trial_id)
-        elif DERIVED in trial.user_attrs:
+            self._n_asked += 1
+            try:
+                chosen = self._start_queued(trial, trial_id)
+            except (ValueError, TypeError) as error:
+                failure = f"queued with params that are not in the search space: {error}"
+                return Slot(trial.number, trial_id, {}, failure)
+            return Slot(trial.number, trial_id, self._derive(chosen))
+        if DERIVED in trial.user_attrs:
             self._mirror.add(trial.params, trial.distributions)
             chosen = replay(space, trial.params)
         else:

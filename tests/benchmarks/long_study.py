@@ -67,7 +67,8 @@ def optuna_milliseconds(directory: Path, n_history: int) -> float:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Measure and print."""
-    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.long_study", description=(__doc__ or "").splitlines()[0])
+    description = (__doc__ or "").splitlines()[0]
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.long_study", description=description)
     parser.add_argument("--whole", action="store_true", help="also 1,000 trials of both sides, whole processes")
     options = parser.parse_args(argv)
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")

@@ -97,9 +97,6 @@ def test_too_many_failures_end_it_with_the_commonest_reason(all_raised: Finished
     assert {run.data.tags["hpo.failure"] for run in picture.children.values()} == {REASON}
 
 
-@pytest.mark.xfail(
-    strict=True, reason="Ledger.next_slot does not judge the failures it has loaded: a run more, a failed trial more"
-)
 def test_too_many_failures_run_again_adds_no_trial(all_raised: FinishedRun, tmp_path: Path) -> None:
     directory = copy_directory(all_raised.directory, tmp_path / "copy")
     assert run_hpo(directory, "--study", "failing.toml").returncode == 6

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
-import decimal
+import datetime as dt
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -28,11 +27,32 @@ PATIENT = settings(deadline=None, max_examples=N_EXAMPLES, suppress_health_check
 
 characters = st.characters(exclude_categories=["Cs"])  # a file has no lone surrogates
 odd_names = st.sampled_from(
-    ["a", "B", "", " ", "a b", "x,y", "x;y", 'say "hi"', "two\nlines", "Unnamed: 0", "0", "nan", "é", "日本", "=cmd()", "__x__", "index", "\ufeffx"]
+    [
+        "a",
+        "B",
+        "",
+        " ",
+        "a b",
+        "x,y",
+        "x;y",
+        'say "hi"',
+        "two\nlines",
+        "Unnamed: 0",
+        "0",
+        "nan",
+        "é",
+        "日本",
+        "=cmd()",
+        "__x__",
+        "index",
+        "\ufeffx",
+    ]
 )
 names = odd_names | st.text(characters, max_size=8)
-words = st.text(characters, max_size=6) | st.sampled_from(["NA", "None", "null", "true", "FALSE", "1", "1.5", "1,5", "1,234", "2020-01-31", "inf", "-"])
-dates = st.datetimes(datetime.datetime(1678, 1, 1), datetime.datetime(2261, 1, 1))
+words = st.text(characters, max_size=6) | st.sampled_from(
+    ["NA", "None", "null", "true", "FALSE", "1", "1.5", "1,5", "1,234", "2020-01-31", "inf", "-"]
+)
+dates = st.datetimes(pd.Timestamp(1678, 1, 1), pd.Timestamp(2261, 1, 1))
 values: dict[str, st.SearchStrategy[Any]] = {
     "floats": st.floats(-1e6, 1e6),
     "any floats": st.floats(),
@@ -41,13 +61,14 @@ values: dict[str, st.SearchStrategy[Any]] = {
     "huge integers": st.integers(-(10**30), 10**30),
     "booleans": st.booleans(),
     "words": words,
-    "numbers as text": st.integers(0, 10**7).map(lambda number: f"{number:,}") | st.floats(-9, 9).map(lambda x: f"{x:.2f}".replace(".", ",")),
-    "dates": st.dates(datetime.date(1700, 1, 1), datetime.date(2200, 1, 1)),
+    "numbers as text": st.integers(0, 10**7).map(lambda number: f"{number:,}")
+    | st.floats(-9, 9).map(lambda x: f"{x:.2f}".replace(".", ",")),
+    "dates": st.dates(dt.date(1700, 1, 1), dt.date(2200, 1, 1)),
     "old dates": st.dates(),
     "times": dates,
-    "times in a zone": st.datetimes(datetime.datetime(1700, 1, 1), datetime.datetime(2200, 1, 1), timezones=st.just(datetime.UTC)),
+    "times in a zone": st.datetimes(pd.Timestamp(1700, 1, 1), pd.Timestamp(2200, 1, 1), timezones=st.just(dt.UTC)),
     "times of day": st.times(),
-    "durations": st.timedeltas(datetime.timedelta(-1000), datetime.timedelta(1000)),
+    "durations": st.timedeltas(dt.timedelta(-1000), dt.timedelta(1000)),
     "decimals": st.decimals(-1000, 1000, places=2),
     "bytes": st.binary(max_size=4),
     "lists": st.lists(st.integers(0, 3), max_size=3),
@@ -59,7 +80,7 @@ labels: dict[str, st.SearchStrategy[Any]] = {
     "integers": st.integers(-3, 3),
     "booleans": st.booleans(),
     "floats": st.sampled_from([0.0, 1.0, 2.0, 0.5]),
-    "dates": st.dates(datetime.date(2020, 1, 1), datetime.date(2020, 1, 5)),
+    "dates": st.dates(dt.date(2020, 1, 1), dt.date(2020, 1, 5)),
     "mixed": st.sampled_from([1, "1", 2.0, "b", True]),
 }
 
@@ -106,7 +127,9 @@ def tables(draw: st.DrawFn) -> Table:
         columns[f"{target}-normal"] = pd.Series(generator.normal(size=n_rows))
     if draw(st.booleans()):
         columns[f"{target}-key"] = pd.Series(generator.permutation(n_rows)).map(draw(st.sampled_from([int, str, "key {}".format])))
-    pool = draw(st.lists(labels[draw(st.sampled_from(sorted(labels)))], min_size=1, max_size=4, unique_by=repr))
+    sound = [st.just(["cat", "dog", "emu"]), st.just([0, 1]), st.just([True, False])]
+    unsound = [st.lists(strategy, min_size=1, max_size=4, unique_by=repr) for strategy in labels.values()]
+    pool = draw(draw(st.sampled_from([*sound, *unsound])))
     columns[target] = column_of(pool, n_rows, draw(st.sampled_from([0.0, 0.0, 0.0, 0.2])), generator)
     some = st.lists(st.sampled_from(sorted(columns)), max_size=1)
     overrides: dict[str, Any] = {"data.target": target, "cv.n_splits": draw(st.integers(2, 4)), "preprocessing.min_frequency": 2}
@@ -169,7 +192,9 @@ def test_any_table_is_scored_or_refused_in_one_line(table: Table) -> None:
 
 @pytest.mark.parametrize("kind", ["numeric", "boolean", "categorical", "datetime"])
 def test_some_generated_tables_are_searched(kind: str) -> None:
-    table = find(tables(), is_searched_with(kind), settings=settings(PATIENT, max_examples=400, phases=[Phase.generate], database=None))
+    table = find(
+        tables(), is_searched_with(kind), settings=settings(PATIENT, max_examples=400, phases=[Phase.generate], database=None)
+    )
     assert all(result.failure is None for result in score(prepare(table)))
 
 
@@ -180,3 +205,28 @@ def test_some_generated_tables_are_refused() -> None:
         settings=settings(PATIENT, phases=[Phase.generate], database=None),
     )
     assert str(prepare(table)).startswith("data")
+
+
+N = 60
+SOUND = {"x": np.linspace(-1, 1, N), "y": ["cat", "dog"] * (N // 2)}
+FOUND: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "a group is missing": ({"g": [None, *(f"g{number % 20}" for number in range(1, N))]}, {"data.group": "g"}),
+    "a cell is blank": ({"z": [" ", "red", "blue"] * (N // 3)}, {}),
+    "all cells are blank": ({"z": [" ", "  "] * (N // 2)}, {}),
+    "numbers with a blank, forced": ({"z": [" ", "1,234", "5"] * (N // 3)}, {"data.numeric": ["z"]}),
+    "a date": ({"z": pd.date_range("2020-01-01", periods=N)}, {}),
+    "numbers whose square is infinite": ({"z": [1e200, -1e200, 1.0] * (N // 3)}, {}),
+    "large numbers as categories": ({"z": [1e155, None, 1.0] * (N // 3)}, {"data.categorical": ["z"]}),
+    "a category that a fold has not": ({"z": [*["red"] * 2, *[None] * (N - 2)]}, {"preprocessing.min_frequency": 1}),
+    "a carriage return in a name": ({"a\rb": np.arange(N) / 7}, {}),
+    "bytes that are no text": ({"z": [b"\xea", b"a", b"b"] * (N // 3)}, {}),
+    "lists": ({"z": [[1], [1, 2], []] * (N // 3)}, {}),
+}
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+@pytest.mark.parametrize("name", FOUND)
+def test_tables_that_once_ended_in_a_traceback_or_a_warning(name: str, kind: str) -> None:
+    columns, overrides = FOUND[name]
+    problem = prepare(Table(pd.DataFrame({**SOUND, **columns}), kind, {"data.target": "y", **overrides}))
+    assert not isinstance(problem, Problem) or all(result.failure is None for result in score(problem))

@@ -1,4 +1,4 @@
-"""Every bad table ends before trial 0: exit code 2, one line with the place and what to do, nothing written; or it is cured and said."""
+"""Every bad table ends before trial 0: exit code 2, one line, nothing written; or it is cured and said."""
 
 from __future__ import annotations
 
@@ -20,7 +20,11 @@ from tests.integration.driving import run_hpo
 N_ROWS = 120
 RNG = np.random.default_rng(3)
 TABLE = pd.DataFrame(
-    {"length": RNG.normal(size=N_ROWS).round(3), "colour": RNG.choice(["red", "green", "blue"], N_ROWS), "species": ["cat", "dog"] * 60}
+    {
+        "length": RNG.normal(size=N_ROWS).round(3),
+        "colour": RNG.choice(["red", "green", "blue"], N_ROWS),
+        "species": ["cat", "dog"] * 60,
+    }
 )
 TEXT = TABLE.to_csv(index=False)
 
@@ -88,28 +92,44 @@ REFUSED = {
     "target all missing": Case("target 'species'", "name another with --target", changed(species=None)),
     "one class": Case("target 'species' should have at least 2 classes, but got only 'cat'", "--target", changed(species="cat")),
     "class smaller than the folds": Case(
-        "n_splits = 5 training rows, but class 'emu' has 2", "set cv.n_splits to 2", changed(species=["emu"] * 3 + ["cat", "dog", "cat"] * 39)
+        "n_splits = 5 training rows, but class 'emu' has 2",
+        "set cv.n_splits to 2",
+        changed(species=["emu"] * 3 + ["cat", "dog", "cat"] * 39),
     ),
     "class of one row": Case("a hold-out", "drop the rarest class", changed(species=["emu"] + ["cat"] * 119)),
-    "continuous target": Case("target 'species' should be a class label, but got 120", "regression", changed(species=RNG.normal(size=N_ROWS))),
+    "continuous target": Case(
+        "target 'species' should be a class label, but got 120", "regression", changed(species=RNG.normal(size=N_ROWS))
+    ),
     "hundreds of whole numbers": Case(
         "target 'species' should be a class label, but got 120", "regression", changed(species=np.arange(N_ROWS) * 7)
     ),
-    "infinite": Case("column 'length' holds infinite values (2)", "replace them", changed(length=[np.inf, -np.inf] + [1.0, 2.0] * 59)),
-    "infinite in the hold-out too": Case("column 'length' holds infinite values", "replace them", changed(length=["inf", "1", "2"] * 40)),
+    "infinite": Case(
+        "column 'length' holds infinite values (2)", "replace them", changed(length=[np.inf, -np.inf] + [1.0, 2.0] * 59)
+    ),
+    "infinite in the hold-out too": Case(
+        "column 'length' holds infinite values", "replace them", changed(length=["inf", "1", "2"] * 40)
+    ),
     "mixed types forced numeric": Case(
-        "column 'colour' should be numbers, but got", "name the column in data.categorical", study=study_with("numeric = ['colour']")
+        "column 'colour' should be numbers, but got",
+        "name the column in data.categorical",
+        study=study_with("numeric = ['colour']"),
     ),
     "all columns dropped": Case("no feature is left", "shorten data.drop", study=study_with("drop = ['length', 'colour']")),
-    "all columns constant": Case("'colour' dropped: it is 'red' in every row", "table with features", changed(length=1, colour="red")),
+    "all columns constant": Case(
+        "'colour' dropped: it is 'red' in every row", "table with features", changed(length=1, colour="red")
+    ),
     "target dropped": Case("data.drop: 'species' is the target", "take it out of drop", study=study_with("drop = ['species']")),
     "target as group": Case("data.group: 'species' is the target", "take it out of group", study=study_with("group = 'species'")),
-    "dropped column is not there": Case("t.csv has no column 'color'", "did you mean 'colour'?", study=study_with("drop = ['color']")),
+    "dropped column is not there": Case(
+        "t.csv has no column 'color'", "did you mean 'colour'?", study=study_with("drop = ['color']")
+    ),
     "numeric and categorical": Case(
         "'length' is in data.categorical too", "name it once", study=study_with("numeric = ['length']\ncategorical = ['length']")
     ),
     "fewer groups than folds": Case(
-        "data.group: the hold-out and 5 folds need 6 groups, but 'colour' has 3", "lower cv.n_splits", study=study_with("group = 'colour'")
+        "data.group: the hold-out and 5 folds need 6 groups, but 'colour' has 3",
+        "lower cv.n_splits",
+        study=study_with("group = 'colour'"),
     ),
     "one-hot of 10,000 columns": Case("10000 columns after preprocessing", "drop columns", one_hot(10_000)),
     "wide text": Case(

@@ -102,11 +102,19 @@ def test_worker_that_is_killed_while_it_scores_loses_no_fold():
         executor.close()
 
 
+def is_ignored(number: signal.Signals, pid: int) -> bool:
+    status = Path(f"/proc/{pid}/status").read_text()
+    (mask,) = [line.split()[1] for line in status.splitlines() if line.startswith("SigIgn:")]
+    return bool(int(mask, 16) >> (number - 1) & 1)
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_worker_leaves_signals_to_the_driver(problem, pool, number):
-    scoring = pool.start(problem.derive(PARAMS[0]))
-    wait_for(scoring, 0)
+    wait_for(pool.start(problem.derive(PARAMS[0])), 0)
     before = worker_pids(pool)
+    deadline = time.monotonic() + DEADLINE_SECONDS
+    while not all(is_ignored(number, pid) for pid in before) and time.monotonic() < deadline:
+        time.sleep(0.05)  # one of them may still be starting
     for pid in before:
         os.kill(pid, number)
     assert wait_for(pool.start(problem.derive(PARAMS[1])), 2).failure is None

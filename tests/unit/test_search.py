@@ -153,7 +153,7 @@ def test_baseline_is_trial_0_where_the_space_holds_it(storage_url, problem):
     assert baseline_value(problem, trials) == trials[0].value
 
 
-def test_baseline_outside_the_space_is_scored_beside_the_study(storage_url, problem):
+def test_baseline_outside_the_space_is_scored_beside_the_study(storage_url):
     run(storage_url, narrow(study__n_trials=1))
     outside = prepare_problem(narrow(search_space__C=[10.0, 20.0]))
     assert baseline_value(outside, []) == read_trials(storage_url)[0].value
