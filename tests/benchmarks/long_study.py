@@ -80,9 +80,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if options.whole:
         seconds = {side: run_once(side, HISTORIES[-1]) for side in ("usual", "hpo")}
         note(f"load {os.getloadavg()[0]:.1f}")
-        print(
-            f"1,000 trials: usual {seconds['usual']:.1f} s, hpo {seconds['hpo']:.1f} s, ratio {seconds['usual'] / seconds['hpo']:.2f}"
-        )
+        usual, ours = seconds["usual"], seconds["hpo"]
+        print(f"1,000 trials: usual {usual:.1f} s, hpo {ours:.1f} s, ratio {usual / ours:.2f}")
     return 0
 
 
