@@ -9,7 +9,7 @@ import pandas as pd
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
-PARTS = ("year", "month", "day", "dayofweek", "hour")
+PARTS = ("year", "month", "day", "day_of_week", "hour")
 
 
 class CalendarParts(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):

@@ -20,6 +20,9 @@ from hpo.errors import DataError
 TEXT_LENGTH = 40
 """Mean length from which distinct values are a text, not a category."""
 
+LARGEST_NUMBER = 1e150
+"""Scaling squares a number."""
+
 _THOUSANDS = re.compile(r"[+-]?\d{1,3}(,\d{3})+(\.\d+)?|[+-]?\d{1,3}(\.\d+)?")
 _DECIMAL_COMMA = re.compile(r"[+-]?(\d+|\d{1,3}(\.\d{3})+)(,\d+)?")
 _ISO_DATE = re.compile(r"\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}(\.\d+)?)?)?(Z|[+-]\d{2}:?\d{2})?")
@@ -98,9 +101,10 @@ class Columns:
                 )
             column = numbers
         values = column.to_numpy(dtype=np.float64, na_value=np.nan)
-        if np.isinf(values).any():
+        n_infinite = int((np.abs(values) > LARGEST_NUMBER).sum())
+        if n_infinite:
             raise DataError(
-                f"data: column '{column.name}' holds infinite values ({int(np.isinf(values).sum())})",
+                f"data: column '{column.name}' holds infinite values, or such as overflow when squared ({n_infinite})",
                 hint="replace them by a number or by nothing",
             )
         return pd.Series(values, index=column.index)
@@ -157,8 +161,8 @@ class _Decider:
 
     def decide(self, column: pd.Series) -> None:
         name, present = str(column.name), column.dropna()
-        if len(present) and isinstance(present.iloc[0], list | dict | np.ndarray):
-            raise DataError(f"data: column '{name}' holds lists or records, not values", hint="name it in data.drop, or unpack it")
+        if len(present) and isinstance(present.iloc[0], list | dict | bytes | np.ndarray):
+            raise DataError(f"data: column '{name}' holds lists, records or bytes, not values", hint="name it in data.drop")
         if present.dtype.kind not in "biufM":
             present = _to_text(present).dropna()
         if present.empty:
@@ -201,6 +205,9 @@ class _Decider:
             self._notes.append(f"'{name}' dropped: it has another value in every row")
         else:
             self.keep("categorical", name)
+            words = distinct[pd.to_numeric(distinct, errors="coerce").isna()]
+            if len(words) < len(distinct) / 2:
+                self._notes.append(f"'{name}' taken as categories: '{words.iloc[0]}' is no number")
 
     def note_separators(self, column: pd.Series) -> bool:
         """Whether a text column is numbers, with commas or without; which commas is kept and said."""
@@ -227,7 +234,8 @@ def _all_match(values: Iterable[str], pattern: re.Pattern[str]) -> bool:
 
 def _to_text(column: pd.Series) -> pd.Series:
     """Text without surrounding blanks; missing stays missing, and an empty text is missing."""
-    if types.is_float_dtype(column) and (column.dropna() % 1 == 0).all():
+    present = column.dropna()
+    if types.is_float_dtype(column) and (present % 1 == 0).all() and (present.abs() < 2**53).all():
         column = column.astype("Int64")  # whole numbers that are floats only for their gaps: "5", not "5.0"
     text = column.astype("str").str.strip()
     return text.mask(text == "")

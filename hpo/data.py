@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import difflib
 import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -77,19 +79,17 @@ def load_dataset(section: DataSection, *, seed: int, n_splits: int) -> Dataset:
         DataError: The table, its target or a column cannot be used, with what to do about it.
     """
     table, target, notes = _load_table(section)
-    raw = table.drop(columns=[target, *section.drop, *([section.group] if section.group else [])])
-    labels = _labels(table[target], notes)
-    groups = table[section.group].astype("str").to_numpy() if section.group else None
-    if groups is not None:
-        present = table[target].notna().to_numpy()
-        groups = groups[present]
-    raw = raw[table[target].notna()]
-    _check_labels(target, labels)
-    _check_groups(section, groups, n_splits)
-    train, test = _hold_out(labels, groups, section, seed)
-    _check_classes(labels[train], n_splits)
-    columns = decide_columns(raw.iloc[train], numeric=section.numeric, categorical=section.categorical)
-    X = columns.convert(raw)
+    with _naming(section.source):
+        labels = _labels(table[target], notes)
+        table = table[table[target].notna()]
+        groups = None if section.group is None else _groups(table[section.group])
+        _check_labels(target, labels)
+        _check_groups(section, groups, n_splits)
+        train, test = _hold_out(labels, groups, section, seed)
+        _check_classes(labels[train], n_splits)
+        raw = table.drop(columns=[target, *section.drop, *([section.group] if section.group else [])])
+        columns = decide_columns(raw.iloc[train], numeric=section.numeric, categorical=section.categorical)
+        X = columns.convert(raw)
     return Dataset(
         name=Path(section.source).name,
         target=target,
@@ -102,6 +102,22 @@ def load_dataset(section: DataSection, *, seed: int, n_splits: int) -> Dataset:
         digest=_digest(X, labels, groups),
         notes=(*notes, *columns.notes),
     )
+
+
+@contextmanager
+def _naming(source: str) -> Iterator[None]:
+    """Say in an error which table it is about."""
+    try:
+        yield
+    except DataError as error:
+        raise DataError(str(error).replace("data: ", f"data: {source}: ", 1), hint=error.hint) from error
+
+
+def _groups(column: pd.Series) -> np.ndarray:
+    n_missing = int(column.isna().sum())
+    if n_missing:
+        raise DataError(f"data: the group column '{column.name}' has {n_missing} missing values", hint="name every row's group")
+    return column.astype("str").to_numpy(dtype=np.str_)
 
 
 def _load_table(section: DataSection) -> tuple[pd.DataFrame, str, list[str]]:
@@ -133,7 +149,8 @@ def _check_column_names(section: DataSection, target: str, names: list[str]) -> 
         wanted.append(("group", section.group))
     for key, name in wanted:
         if name not in names:
-            near = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
+            lower = {other.lower(): other for other in names}
+            near = [lower[match] for match in difflib.get_close_matches(name.lower(), lower, n=3, cutoff=0.5)]
             shown = ", ".join(names[:10]) + (", ..." if len(names) > 10 else "")
             raise DataError(
                 f"data.{key}: {section.source} has no column '{name}'",

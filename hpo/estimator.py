@@ -171,7 +171,10 @@ def _filled_and_scaled(strategy: str) -> Pipeline:
 def _one_hot(section: PreprocessingSection) -> Pipeline:
     """Missing is a category of its own, whether a server hands it over as NaN or as None."""
     fills = [
-        (name, SimpleImputer(strategy="constant", missing_values=missing, fill_value=MISSING_CATEGORY))
+        (
+            name,
+            SimpleImputer(strategy="constant", missing_values=missing, fill_value=MISSING_CATEGORY, keep_empty_features=True),
+        )
         for name, missing in (("fill_nan", np.nan), ("fill_none", None))
     ]
     encoder = OneHotEncoder(

@@ -61,7 +61,7 @@ def read_table(path: Path, target: str | None) -> tuple[pd.DataFrame, list[str]]
         else:
             known = ", ".join((*CSV_ENDINGS, *READERS))
             raise DataError(f"data: a table's file should end in {known}, but got '{path.name}'", hint="convert it, or rename it")
-    except (OSError, pa.ArrowException, pd.errors.ParserError, ValueError) as error:
+    except (OSError, pa.ArrowException, pd.errors.ParserError, csv.Error, ValueError) as error:
         if isinstance(error, UnicodeDecodeError):
             raise _wrong_encoding(path, error) from error
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]

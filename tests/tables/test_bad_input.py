@@ -199,7 +199,6 @@ def test_bad_table_is_refused_by_the_command_too(name: str, tmp_path: Path) -> N
     assert files_in(tmp_path) == before
 
 
-@pytest.mark.xfail(strict=True, reason="the study's name is derived, and refused, before the data is looked at")
 def test_directory_itself_as_data_is_refused_as_a_directory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -210,7 +209,6 @@ def test_directory_itself_as_data_is_refused_as_a_directory(
     assert files_in(tmp_path) == set()
 
 
-@pytest.mark.xfail(strict=True, reason="near names are looked for in the same case only")
 def test_target_in_another_case_is_suggested(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -291,6 +289,5 @@ def test_labels_that_look_missing_are_kept(cured: Runs) -> None:
     assert "note" not in cured["labels that look missing"][1].stdout
 
 
-@pytest.mark.xfail(strict=True, reason="numbers that became categories for one word among them are not said")
 def test_mixed_column_is_said(cured: Runs) -> None:
     assert "note      'mixed'" in cured["mistakes"][1].stdout
