@@ -104,7 +104,7 @@ class Columns:
         n_infinite = int((np.abs(values) > LARGEST_NUMBER).sum())
         if n_infinite:
             raise DataError(
-                f"data: column '{column.name}' holds infinite values, or such as overflow when squared ({n_infinite})",
+                f"data: column '{column.name}' holds infinite values ({n_infinite}), or such as overflow when squared",
                 hint="replace them by a number or by nothing",
             )
         return pd.Series(values, index=column.index)

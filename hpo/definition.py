@@ -258,9 +258,8 @@ class StudyDefinition(_Section):
 
     @model_validator(mode="after")
     def _check_derived_name(self) -> StudyDefinition:
-        if Path(self.data.source).is_dir():
-            raise ValueError(f"data.source should be a file, but got the directory '{self.data.source}'")
-        if not STUDY_NAME.fullmatch(self.name):
+        # A directory has no name to speak of; that it is one is said where the data is loaded.
+        if not STUDY_NAME.fullmatch(self.name) and not Path(self.data.source).is_dir():
             raise ValueError(
                 f"a study name should be {STUDY_NAME_RULE}, but the data gives '{self.name}': set study.name or --name"
             )

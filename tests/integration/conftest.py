@@ -1,7 +1,8 @@
 """One finished run and one migrated MLflow store a session; what changes them gets a copy."""
 
 import shutil
-from collections.abc import Callable
+import signal
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +15,14 @@ from .driving import copy_directory, run_hpo
 def pytest_configure(config: pytest.Config) -> None:
     # MLflow 3.17 maps its tables with a loader that SQLAlchemy 2.1 deprecates; at import of its store, in this process.
     config.addinivalue_line("filterwarnings", "ignore:The ``noload`` loader strategy is deprecated")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _end_servers_when_terminated() -> Iterator[None]:
+    """Servers are in groups of their own: a SIGTERM of pytest is to end them as Ctrl-C does."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGTERM, before)
 
 
 @dataclass(frozen=True)

@@ -79,13 +79,13 @@ def count_told(directory: Path) -> int:
             return 0
 
 
-def wait_until(condition: Callable[[], bool], process: subprocess.Popen[str], *, seconds: float = START_SECONDS) -> None:
+def wait_until(condition: Callable[[], bool], process: subprocess.Popen[str], *, poll_seconds: float = 0.02) -> None:
     """Wait for a condition; an early end of the process or the deadline fails the test with what it printed."""
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + START_SECONDS
     while not condition():
         assert process.poll() is None, f"ended early with {process.returncode}: {process.communicate()}"
         assert time.monotonic() < deadline, "not reached in time"
-        time.sleep(0.02)
+        time.sleep(poll_seconds)
 
 
 def kill_when_told(directory: Path, n_told: int, *flags: str, delay_seconds: float = 0.0) -> None:

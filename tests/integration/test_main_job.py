@@ -4,8 +4,10 @@ import json
 import os
 import random
 import signal
+import sqlite3
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import optuna
@@ -199,6 +201,32 @@ def test_model_is_registered_in_the_store_that_was_given(tmp_path: Path) -> None
     (version,) = MlflowClient(uri).search_model_versions("name = 'flowers'")
     assert version.source == picture.model.model_uri
     assert not (tmp_path / "mlflow.db").exists()
+
+
+def has_table(path: Path, like: str) -> bool:
+    if not path.exists():
+        return False
+    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=10)) as connection:
+        found = connection.execute("SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name LIKE ?", (like,))
+        return bool(found.fetchone()[0])
+
+
+HALF_MIGRATED = pytest.mark.xfail(strict=False, reason="killed while MLflow changes a table, its file can never be opened again")
+
+
+@pytest.mark.parametrize(
+    ("database", "table"), [("optuna.db", "trials"), pytest.param("mlflow.db", "_alembic_tmp_%", marks=HALF_MIGRATED)]
+)
+def test_killed_while_tables_are_made_it_ends_as_if_undisturbed(
+    finished: FinishedRun, tmp_path: Path, database: str, table: str
+) -> None:
+    process = start_hpo(tmp_path, "--trials", "50")
+    # Where the tables are made out of sight and then moved into place, none of those is ever seen: the search is far enough then.
+    wait_until(lambda: has_table(tmp_path / database, table) or count_told(tmp_path) >= 25, process, poll_seconds=0.0)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate(timeout=COMMAND_SECONDS)
+    run_hpo_well(tmp_path, "--trials", "50")
+    check_end_is_undisturbed(finished, tmp_path)
 
 
 def test_killed_at_any_moment_it_ends_as_if_undisturbed(finished: FinishedRun, tmp_path: Path) -> None:

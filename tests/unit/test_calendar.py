@@ -10,8 +10,6 @@ from sklearn.exceptions import NotFittedError
 
 from hpo.calendar import PARTS, CalendarParts
 
-# hpo.calendar asks pandas 3 by a name that pandas 4 removes.
-pytestmark = pytest.mark.filterwarnings("ignore:Series.dt.dayofweek is deprecated")
 
 # A Monday, and a leap day.
 DATES = pd.DataFrame(

@@ -318,5 +318,5 @@ def test_what_the_columns_said_is_in_the_notes(tmp_path):
 def test_wrong_value_in_the_hold_out_is_refused_too(tmp_path):
     row = int(load_table(tmp_path).X_test.index[0])
     table = TABLE.assign(size=TABLE["size"].where(TABLE.index != row, np.inf))
-    with pytest.raises(DataError, match=r"column 'size' holds infinite values \(1\)"):
+    with pytest.raises(DataError, match=r"column 'size' holds infinite values.* \(1\)$"):
         load_table(tmp_path, table)

@@ -189,7 +189,6 @@ def only(column: str, value: object) -> pd.DataFrame:
     return pd.DataFrame({column: np.array([value], dtype=object)})
 
 
-@pytest.mark.filterwarnings("ignore:Series.dt.dayofweek is deprecated")  # hpo.calendar asks pandas 3 by the old name
 def test_every_kind_becomes_numbers_without_a_gap():
     fitted = fit()
     rows = fitted.transform(TABLE)
