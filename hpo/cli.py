@@ -157,7 +157,8 @@ def _run(options: argparse.Namespace) -> int:
         print(result.to_text())
     if result.is_tracking_complete:
         return 0
-    behind = f"MLflow is behind by {result.n_behind} trials and the final model may be missing: {result.tracking_problem}"
+    amount = "" if result.n_behind is None else f" by {result.n_behind} trials"
+    behind = f"MLflow is behind{amount} and the final model may be missing: {result.tracking_problem}"
     error = TrackingError(behind, hint="the same command catches up")
     return _print_error(error, as_json=False)
 

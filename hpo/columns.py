@@ -88,11 +88,12 @@ class Columns:
         if not types.is_numeric_dtype(column):
             text = _to_text(column)
             if column.name in self.thousands:
-                text = text.str.replace(",", "", regex=False)
+                text = text.where(text.str.fullmatch(_THOUSANDS.pattern)).str.replace(",", "", regex=False)
             if column.name in self.decimal_comma:
+                text = text.where(text.str.fullmatch(_DECIMAL_COMMA.pattern))
                 text = text.str.replace(".", "", regex=False).str.replace(",", ".", regex=False)
             numbers = pd.to_numeric(text, errors="coerce")
-            wrong = numbers.isna() & text.notna()
+            wrong = numbers.isna() & _to_text(column).notna()
             if wrong.any():
                 row = int(np.flatnonzero(wrong.to_numpy())[0])
                 raise DataError(
@@ -207,7 +208,7 @@ class _Decider:
             self.keep("categorical", name)
             words = distinct[pd.to_numeric(distinct, errors="coerce").isna()]
             if len(words) < len(distinct) / 2:
-                self._notes.append(f"'{name}' taken as categories: '{words.iloc[0]}' is no number")
+                self._notes.append(f"'{name}' taken as categories: '{min(words)}' is no number")
 
     def note_separators(self, column: pd.Series) -> bool:
         """Whether a text column is numbers, with commas or without; which commas is kept and said."""

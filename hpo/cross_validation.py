@@ -156,7 +156,9 @@ def check_metrics(metrics: Sequence[str], y: np.ndarray) -> None:
     model = DummyClassifier(strategy="prior").fit(X, y)
     for name in metrics:
         if _JUDGES_NUMBERS.search(name):
-            raise _unfit_metric(name, "it judges numbers, not classes")
+            raise DefinitionError(
+                f"study.metric: metric '{name}' judges numbers, not classes", hint="for example accuracy, f1_macro or neg_log_loss"
+            )
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             try:

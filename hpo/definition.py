@@ -13,6 +13,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 import json
+import os
 import re
 import reprlib
 import tomllib
@@ -259,7 +260,7 @@ class StudyDefinition(_Section):
     @model_validator(mode="after")
     def _check_derived_name(self) -> StudyDefinition:
         # A directory has no name to speak of; that it is one is said where the data is loaded.
-        if not STUDY_NAME.fullmatch(self.name) and not Path(self.data.source).is_dir():
+        if not STUDY_NAME.fullmatch(self.name) and not os.path.isdir(self.data.source):  # noqa: PTH112 - Path.is_dir raises on a long name
             raise ValueError(
                 f"a study name should be {STUDY_NAME_RULE}, but the data gives '{self.name}': set study.name or --name"
             )

@@ -27,7 +27,7 @@ def make_study_record(definition: StudyDefinition, dataset: Dataset, uid: str, v
     return StudyRecord(
         uid=uid,
         name=definition.name,
-        metric=definition.study.metric,
+        value_name=names.cv_mean(definition.study.metric),
         params={name: str(value) for name, value in identity.items()},
         tags={
             names.STUDY_NAME: definition.name,

@@ -31,7 +31,7 @@ class StudyResult:
         best_run_id: Its child run, or None while tracking is behind.
         holdout: Scorer name to score on the hold-out.
         model_uri: The logged final model, or None while tracking is behind.
-        n_behind: Finished trials that MLflow does not have yet.
+        n_behind: Finished trials that MLflow does not have yet, or None where that is not known.
         tracking_problem: Why it is behind, one line, or None.
         search_seconds: Time of the search alone.
         total_seconds: Time of the whole run.
@@ -57,7 +57,7 @@ class StudyResult:
     best_run_id: str | None
     holdout: dict[str, float]
     model_uri: str | None
-    n_behind: int
+    n_behind: int | None
     tracking_problem: str | None
     search_seconds: float
     total_seconds: float

@@ -116,7 +116,9 @@ def _check_url(subject: str, url: str, kinds: tuple[str, ...], example: str) -> 
             f"{subject} should start with {' or '.join(f'{k}://' for k in kinds)}, but got '{hide_password(url)}'", hint=hint
         )
     if any(mark in url for mark in "{}"):
-        raise SettingsError(f"{subject} should have no brace, but got '{hide_password(url)}'", hint="write %7B and %7D")
+        raise SettingsError(
+            f"{subject} should have no brace, but got '{hide_password(url)}'", hint="Optuna reads braces as its own"
+        )
     if scheme.startswith("sqlite"):
         _check_sqlite(subject, url, hint)
         return

@@ -11,7 +11,7 @@ import uuid
 import warnings
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,6 +30,7 @@ from hpo.mirror import Mirror, SlotResult
 from hpo.search_space import baseline, replay, suggest
 from hpo.selection import CONVERGED, DERIVED, FAILURE, SCORES, TRACEBACK, rounded
 from hpo.settings import hide_password, sqlite_path
+from hpo.sqlite import BUSY_SECONDS, checkpoint, use_wal
 
 IDENTITY = "hpo.identity"
 """Study attribute: uid, definition, data digest and versions; written once, in one transaction."""
@@ -162,10 +163,11 @@ class Ledger:
     def _load(self) -> None:
         """Learn what is there: finished trials, then those that a driver left or a person queued."""
         for trial in self.trials():
+            is_ours = DERIVED in trial.user_attrs or trial.state == TrialState.WAITING or FAILURE in trial.user_attrs
+            if not is_ours or (trial.state.is_finished() and self._unfinished):
+                raise self._stranger(trial)
             if not trial.state.is_finished():
                 self._unfinished.append(trial)
-            elif self._unfinished:
-                raise self._stranger(trial)
             else:
                 self._mirror.add(trial.params, trial.distributions)
                 self._n_asked += 1
@@ -175,7 +177,6 @@ class Ledger:
 
     def _take_up(self, trial: FrozenTrial) -> Slot:
         """A trial that a dead driver left RUNNING is scored again, one that a person queued is started with its params."""
-        space = self._definition.search_space
         with _translated(self._storage):
             trial_id = self._storage.get_trial_id_from_study_id_trial_number(self._study_id, trial.number)
         if trial.state == TrialState.WAITING:
@@ -186,13 +187,9 @@ class Ledger:
                 failure = f"queued with params that are not in the search space: {error}"
                 return Slot(trial.number, trial_id, {}, failure)
             return Slot(trial.number, trial_id, self._derive(chosen))
-        if DERIVED in trial.user_attrs:
-            self._mirror.add(trial.params, trial.distributions)
-            chosen = replay(space, trial.params)
-        else:
-            raise self._stranger(trial)
+        self._mirror.add(trial.params, trial.distributions)
         self._n_asked += 1
-        return Slot(trial.number, trial_id, self._derive(chosen))
+        return Slot(trial.number, trial_id, self._derive(replay(self._definition.search_space, trial.params)))
 
     def _start_queued(self, trial: FrozenTrial, trial_id: int) -> dict[str, Any]:
         """Give a queued trial all its params, then let it run: killed in between it is still queued, for the same params."""
@@ -286,6 +283,8 @@ def open_ledger(
             lock = path.with_name(f".{path.name}.{definition.name}.lock")
             stack.enter_context(hold_lock(lock, subject=f"study '{definition.name}'"))
         storage = open_storage(storage_url)
+        if path is not None:
+            stack.callback(checkpoint, path)
         stack.callback(storage.engine.dispose)
         with _translated(storage):
             uid = _open_study(storage, definition, data_digest, versions)
@@ -306,9 +305,8 @@ def open_storage(url: str) -> RDBStorage:
         if path is not None:
             # Two starters on a new file would both create the tables.
             stack.enter_context(hold_lock(path.with_name(f".{path.name}.lock"), wait=True))
-            with closing(sqlite3.connect(path, timeout=60)) as connection:
-                connection.execute("PRAGMA journal_mode = WAL")
-            connect_args = {"timeout": 60}
+            use_wal(path)
+            connect_args = {"timeout": BUSY_SECONDS}
         try:
             storage = RDBStorage(url, engine_kwargs={"connect_args": connect_args})
         except ImportError as error:

@@ -105,5 +105,10 @@ class MLflowCallback:
         tags = {names.allowed(name): str(value) for name, value in study.user_attrs.items() if name != UID_ATTRIBUTE}
         tags[names.DIRECTION] = ", ".join(direction.name for direction in study.directions)
         return StudyRecord(
-            uid=uid, name=study.study_name, metric=names.allowed(self._metric_name), tags=tags, experiment=self._experiment_name
+            uid=uid,
+            name=study.study_name,
+            value_name=names.allowed(self._metric_name),
+            is_maximized=study.directions[0].name == "MAXIMIZE",
+            tags=tags,
+            experiment=self._experiment_name,
         )

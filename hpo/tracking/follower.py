@@ -80,10 +80,14 @@ class Follower:
         return self._ledger.get_trials(deepcopy=False)
 
     def _catch_up(self) -> None:
+        trials = self._trials()
+        if self._is_open and not self._projection.has_work(trials):
+            return
+        self._writer.check_reachable()
         if not self._is_open:
-            self._projection.reconcile()
+            self._projection.reconcile(trials)
             self._is_open = True
-        self._projection.catch_up(self._trials())
+        self._projection.catch_up(trials)
 
     def _attempt(self, action: Callable[[], None]) -> bool:
         """Whether an action went through; after one that did not, the pause before the next one doubles."""

@@ -57,9 +57,9 @@ def intermediate(metric: str) -> str:
     return f"{metric}_intermediate"
 
 
-def best_so_far(scorer: str) -> str:
-    """On the parent run: the best mean up to a trial, the trial's number being the step."""
-    return f"best_cv_{scorer}_mean"
+def best_so_far(value_name: str) -> str:
+    """On the parent run: the best value up to a trial, the trial's number being the step."""
+    return f"best_{value_name}"
 
 
 def holdout_metric(scorer: str) -> str:

@@ -7,6 +7,7 @@ wrote itself. After an error it does not know, and looks for a run before it cre
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
@@ -41,13 +42,17 @@ class Projection:
         self._next_point = 0
         self.run_ids: dict[int, str] = {}
 
-    def reconcile(self) -> None:
+    def reconcile(self, trials: Sequence[FrozenTrial]) -> None:
         """Open the study in MLflow and learn what is there.
+
+        Args:
+            trials: All of the study's trials, by number.
 
         Raises:
             TrackingError: MLflow refuses or is away.
         """
-        self._writer.open()
+        starts = [_milliseconds(trial.datetime_start) for trial in trials if trial.datetime_start is not None]
+        self._writer.open(min(starts, default=time.time_ns() // 1_000_000))
         self.run_ids, self._unfinished = self._writer.find_trials()
 
     def catch_up(self, trials: Sequence[FrozenTrial]) -> None:
@@ -62,11 +67,14 @@ class Projection:
         for trial in trials:
             if trial.state.is_finished() and trial.number not in self.run_ids:
                 self._write(make_record(trial, self._study))
-        if self._writer.parent_is_open:
-            points = self._best_so_far(trials)
-            if points:
-                self._writer.write_parent_metrics(points)
-                self._next_point = points[-1].step + 1
+        points = self._best_so_far(trials)
+        if points:
+            self._writer.write_parent_metrics(points)
+            self._next_point = points[-1].step + 1
+
+    def has_work(self, trials: Sequence[FrozenTrial]) -> bool:
+        """Whether a call of :meth:`catch_up` would write anything."""
+        return self.count_behind(trials) > 0 or bool(self._best_so_far(trials))
 
     def count_behind(self, trials: Sequence[FrozenTrial]) -> int:
         """How many finished trials have no finished run."""
@@ -83,10 +91,14 @@ class Projection:
         self._in_doubt.discard(number)
 
     def _best_so_far(self, trials: Sequence[FrozenTrial]) -> list[MetricPoint]:
-        points, best, name = [], -math.inf, names.best_so_far(self._study.metric)
+        better, name = max if self._study.is_maximized else min, names.best_so_far(self._study.value_name)
+        points: list[MetricPoint] = []
+        if not self._writer.parent_is_open:
+            return points
+        best = -math.inf if self._study.is_maximized else math.inf
         for trial in trials:
             if trial.state == TrialState.COMPLETE and len(trial.values) == 1:
-                best = max(best, trial.values[0])
+                best = better(best, trial.values[0])
                 if trial.number >= self._next_point:
                     points.append(MetricPoint(name, best, _milliseconds(trial.datetime_complete), trial.number))
         return points
@@ -100,7 +112,7 @@ def make_record(trial: FrozenTrial, study: StudyRecord) -> TrialRecord:
     """
     end = _milliseconds(trial.datetime_complete)
     start = _milliseconds(trial.datetime_start) if trial.datetime_start is not None else end
-    metrics, steps = _ours(trial) if SCORES in trial.user_attrs else _plain(trial, study.metric)
+    metrics, steps = _ours(trial) if SCORES in trial.user_attrs else _plain(trial, study.value_name)
     params = {**trial.params, **trial.user_attrs.get(DERIVED, {})}
     return TrialRecord(
         key=names.trial_key(study.uid, trial.number),
@@ -128,7 +140,8 @@ def _ours(trial: FrozenTrial) -> tuple[dict[str, float], dict[str, dict[int, flo
 
 def _plain(trial: FrozenTrial, metric: str) -> tuple[dict[str, float], dict[str, dict[int, float]]]:
     """Metrics, and intermediate values by step, of a trial of any study."""
-    values = trial.values or []
+    # The value of a pruned trial is its last step's, which does not compare with the others.
+    values = trial.values if trial.state == TrialState.COMPLETE else []
     value_names = [metric] if len(values) == 1 else [f"{metric}_{i}" for i in range(len(values))]
     steps = {names.intermediate(metric): dict(trial.intermediate_values)} if trial.intermediate_values else {}
     return dict(zip(value_names, values, strict=True)), steps

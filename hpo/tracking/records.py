@@ -83,7 +83,8 @@ class StudyRecord:
     Attributes:
         uid: 32 hexadecimal digits, the study's own for ever.
         name: The study's name.
-        metric: The name of the judged score.
+        value_name: The metric that is a trial's value.
+        is_maximized: Whether a greater value is better.
         experiment: The experiment's name; by default the study's.
         params: As text.
         tags: Name to text.
@@ -93,7 +94,8 @@ class StudyRecord:
 
     uid: str
     name: str
-    metric: str
+    value_name: str
+    is_maximized: bool = True
     experiment: str | None = None
     params: dict[str, str] = field(default_factory=dict)
     tags: dict[str, str] = field(default_factory=dict)
@@ -144,7 +146,7 @@ class TrackingState:
         experiment_id: The experiment's, or None while unknown.
         parent_run_id: The parent run's, or None while unknown.
         run_ids: Trial number to child run.
-        n_behind: Finished trials that have no finished run yet.
+        n_behind: Finished trials that have no finished run yet, or None while unknown.
         model_uri: ``models:/...`` of the current final model, or None.
         problem: Why the store is behind, one line, or None.
     """
@@ -152,6 +154,6 @@ class TrackingState:
     experiment_id: str | None = None
     parent_run_id: str | None = None
     run_ids: dict[int, str] = field(default_factory=dict)
-    n_behind: int = 0
+    n_behind: int | None = None
     model_uri: str | None = None
     problem: str | None = None

@@ -10,8 +10,9 @@ from __future__ import annotations
 import json
 import sqlite3
 import tempfile
+import urllib.request
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -31,15 +32,20 @@ from mlflow.entities import (
     RunTag,
 )
 from mlflow.exceptions import MlflowException
+from mlflow.store.tracking import DEFAULT_LOCAL_FILE_AND_ARTIFACT_PATH
+from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 from mlflow.types.schema import ColSpec, DataType, Schema
+from sqlalchemy.exc import SQLAlchemyError
 
 import hpo
 from hpo.errors import TrackingError
 from hpo.lock import hold_lock
 from hpo.settings import sqlite_path
+from hpo.sqlite import checkpoint, use_wal
 from hpo.tracking import names
 from hpo.tracking.records import DatasetRecord, MetricPoint, ModelRecord, StudyRecord, TrialRecord
 
+REACH_SECONDS = 3.0
 _PAGE = 1000
 _PARAM_LENGTH = 6000
 _TAG_LENGTH = 8000
@@ -63,8 +69,19 @@ class MlflowWriter:
         self.parent_run_id = ""
         self.parent_is_open = False
 
-    def open(self) -> None:
-        """Find or make the experiment and the parent run; one that was left unfinished is described again."""
+    def check_reachable(self) -> None:
+        """Ask a server whether it is there, which takes seconds where it is away; MLflow's own client may take minutes."""
+        if self._tracking_uri.startswith("http"):
+            with _translated():
+                # The scheme is http or https: the settings allow no other.
+                urllib.request.urlopen(self._tracking_uri.rstrip("/") + "/health", timeout=REACH_SECONDS).close()  # noqa: S310
+
+    def open(self, start_time_ms: int) -> None:
+        """Find or make the experiment and the parent run; one that was left unfinished is described again.
+
+        Args:
+            start_time_ms: When the study began, milliseconds since 1970: the start of a parent run that is made.
+        """
         with _translated():
             self._client = _connect(self._tracking_uri)
             self.experiment_id = self._find_or_create_experiment()
@@ -75,7 +92,7 @@ class MlflowWriter:
                     self._describe_parent()
             else:
                 tags = {names.KEY: self._study.uid, names.STUDY_UID: self._study.uid, names.SOURCE_NAME: "hpo"}
-                run = self._client.create_run(self.experiment_id, run_name=self._study.name, tags=tags)
+                run = self._client.create_run(self.experiment_id, start_time_ms, run_name=self._study.name, tags=tags)
                 self.parent_run_id = run.info.run_id
                 self._describe_parent()
 
@@ -173,6 +190,10 @@ class MlflowWriter:
             with _translated():
                 self._client.set_terminated(self.parent_run_id, status=status, end_time=end_time_ms)
             self.parent_is_open = False
+            path = sqlite_path(self._tracking_uri)
+            if path is not None:
+                with _translated():
+                    checkpoint(path)
 
     def _create_child(self, record: TrialRecord) -> str:
         run = self._client.create_run(
@@ -231,9 +252,14 @@ class MlflowWriter:
                 return runs
 
     def _find_models(self) -> list[LoggedModel]:
-        return list(
-            self._client.search_logged_models([self.experiment_id], filter_string=f"tags.`{names.STUDY_UID}` = '{self._study.uid}'")
-        )
+        models: list[LoggedModel] = []
+        of_study, token = f"tags.`{names.STUDY_UID}` = '{self._study.uid}'", None
+        while True:
+            page = self._client.search_logged_models([self.experiment_id], filter_string=of_study, page_token=token)
+            models.extend(page)
+            token = page.token
+            if not token:
+                return models
 
     def _log_model(self, record: ModelRecord) -> LoggedModel:
         model = self._client.create_logged_model(
@@ -267,6 +293,8 @@ class MlflowWriter:
         return self._client.finalize_logged_model(model.model_id, LoggedModelStatus.READY)
 
     def _register(self, name: str, model: LoggedModel, uri: str) -> None:
+        # MLflow looks the model's URI up in the process's own store, whatever the client's is.
+        mlflow.set_tracking_uri(self._tracking_uri)
         try:
             self._client.create_registered_model(name)
         except MlflowException as error:
@@ -278,17 +306,23 @@ class MlflowWriter:
 
 
 def _connect(tracking_uri: str) -> MlflowClient:
-    """A client; for an SQLite file, one whose tables exist and whose readers and writer do not wait for each other.
+    """A client; for an SQLite file, one whose tables exist.
 
-    MLflow does not guard the making of its tables: two starters on a new file would collide.
+    MLflow makes its tables in many steps, guarded against nobody: two starters on a new file would collide, and one that is
+    killed leaves a file that no later run can use. So they are made under a lock, in a file that gets its name when it is whole.
     """
     path = sqlite_path(tracking_uri)
     if path is None:
         return MlflowClient(tracking_uri)
     with hold_lock(path.with_name(f".{path.name}.lock"), wait=True):
         if not path.exists():
-            with closing(sqlite3.connect(path)) as connection:
-                connection.execute("PRAGMA journal_mode = WAL")
+            making = path.with_name(f".{path.name}.making")
+            for remnant in path.parent.glob(f"{making.name}*"):
+                remnant.unlink()
+            use_wal(making)
+            SqlAlchemyStore(f"sqlite:///{making}", DEFAULT_LOCAL_FILE_AND_ARTIFACT_PATH).engine.dispose()
+            checkpoint(making)
+            making.replace(path)
         return MlflowClient(tracking_uri)
 
 
@@ -347,6 +381,6 @@ def _translated() -> Iterator[None]:
     """What MLflow and the file system raise, as one of ours."""
     try:
         yield
-    except (MlflowException, OSError, sqlite3.Error) as error:
+    except (MlflowException, SQLAlchemyError, OSError, sqlite3.Error) as error:
         lines: list[Any] = str(error).strip().splitlines()
         raise TrackingError(f"MLflow: {lines[0] if lines else type(error).__name__}") from error

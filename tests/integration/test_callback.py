@@ -85,7 +85,6 @@ def test_values_and_steps_are_recorded(tracking_uri: str) -> None:
         assert picture.children[trial.number].data.metrics["score"] == trial.value
 
 
-@pytest.mark.xfail(strict=True, reason="projection._plain gives a pruned trial's last step as its value")
 def test_last_step_of_a_pruned_trial_is_not_shown_as_its_value(tracking_uri: str) -> None:
     study = optuna.create_study(study_name="mine")
     with hpo.MLflowCallback(tracking_uri, metric_name="score") as callback:
@@ -95,10 +94,7 @@ def test_last_step_of_a_pruned_trial_is_not_shown_as_its_value(tracking_uri: str
     assert "score" not in picture.children[1].data.metrics
 
 
-BEST_OF_MINIMIZED = pytest.mark.xfail(strict=True, reason="Projection._best_so_far takes the maximum whatever the direction")
-
-
-@pytest.mark.parametrize(("direction", "better"), [("maximize", max), pytest.param("minimize", min, marks=BEST_OF_MINIMIZED)])
+@pytest.mark.parametrize(("direction", "better"), [("maximize", max), ("minimize", min)])
 def test_best_so_far_is_on_the_parent(tracking_uri: str, direction: str, better: type[max]) -> None:
     study = optuna.create_study(study_name="mine", direction=direction)
     with hpo.MLflowCallback(tracking_uri, metric_name="x") as callback:
@@ -154,7 +150,6 @@ print(optimized - started, time.monotonic() - optimized, *[warning.message for w
 """
 
 
-@pytest.mark.xfail(strict=True, reason="close() waits minutes: in this process MLflow's client has its own 7 retries a call")
 def test_server_away_never_ends_the_study(tmp_path: Path, tracking_uri: str) -> None:
     process = run_python(tmp_path, "-c", AWAY, f"http://127.0.0.1:{free_port()}", timeout=30)
     assert process.returncode == 0, process.stderr

@@ -15,7 +15,7 @@ from hpo.tracking.names import allowed
 from hpo.tracking.projection import make_record
 from hpo.tracking.records import StudyRecord
 
-STUDY = StudyRecord(uid="0123456789abcdef" * 2, name="any", metric="value")
+STUDY = StudyRecord(uid="0123456789abcdef" * 2, name="any", value_name="value")
 moments = st.datetimes(datetime(1990, 1, 1), datetime(2100, 1, 1))  # noqa: DTZ001 - as Optuna keeps them
 param_values = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=9)
 names = st.text(min_size=1, max_size=9)

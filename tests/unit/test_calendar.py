@@ -10,7 +10,6 @@ from sklearn.exceptions import NotFittedError
 
 from hpo.calendar import PARTS, CalendarParts
 
-
 # A Monday, and a leap day.
 DATES = pd.DataFrame(
     {"a": pd.to_datetime(["2024-01-01 13:59", "2024-02-29 00:00", None]), "b": pd.to_datetime(["1999-12-31 23:59"] * 3)}

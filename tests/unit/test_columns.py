@@ -166,7 +166,7 @@ def test_forced_numeric_with_a_word_is_refused_naming_it(wrong):
 def test_infinities_are_refused_with_their_number(values):
     raw = table(values)
     columns = decide_columns(raw)
-    with pytest.raises(DataError, match=r"^data: column 'a' holds infinite values.* \(20\)$"):
+    with pytest.raises(DataError, match=r"^data: column 'a' holds infinite values.*\(20\)"):
         columns.convert(raw)
 
 
@@ -257,15 +257,11 @@ def test_points_between_thousands_with_a_decimal_comma_are_read_or_said():
     assert columns.notes
 
 
-@pytest.mark.xfail(
-    strict=True, raises=AssertionError, reason="the note names the first word met, which is another in another order"
-)
 def test_word_among_numbers_that_is_said_does_not_depend_on_the_order_of_the_rows():
     raw = table(["1", "2", "3", "4", "5", "6", "high", "low"] * 5)
     assert decide_columns(raw.iloc[::-1]) == decide_columns(raw)
 
 
-@pytest.mark.xfail(strict=True, reason="marks are taken out without looking where they stand: 1.5 becomes 15")
 @pytest.mark.parametrize(("values", "later"), [(["1,5", "2,25"], "1.5"), (["1,234", "5,678"], "1,5")])
 def test_later_value_with_the_other_mark_is_refused_not_read_ten_times_as_large(values, later):
     columns = decide_columns(table(values * 20))

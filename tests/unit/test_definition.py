@@ -249,12 +249,10 @@ def test_file_whose_name_is_no_study_name_needs_one(source):
     assert load_definition(overrides={"data.source": source, "study.name": "named"}).name == "named"
 
 
-def test_directory_is_no_table(tmp_path):
-    with pytest.raises(DefinitionError, match=rf"data\.source should be a file, but got the directory '{tmp_path}'$"):
-        load_definition(overrides={"data.source": str(tmp_path)})
+def test_directory_that_has_no_name_is_left_for_the_data_to_refuse():
+    assert load_definition(overrides={"data.source": "../"}).data.source == "../"
 
 
-@pytest.mark.xfail(strict=True, raises=OSError, reason="_check_derived_name asks the file system, which refuses such a name")
 def test_file_whose_name_is_too_long_for_any_directory_is_refused():
     with pytest.raises(DefinitionError, match="a study name should be 1 to 128 letters"):
         load_definition(overrides={"data.source": f"{'a' * 500}.csv"})

@@ -15,7 +15,7 @@ from hpo.tracking.projection import STATUS_OF, make_record
 from hpo.tracking.records import StudyRecord
 
 UID = "0123456789abcdef" * 2
-STUDY = StudyRecord(uid=UID, name="iris", metric="accuracy", tags={"hpo.data_digest": "d" * 32, "hpo.other": "x"})
+STUDY = StudyRecord(uid=UID, name="iris", value_name="accuracy", tags={"hpo.data_digest": "d" * 32, "hpo.other": "x"})
 START = datetime(2026, 1, 2, 3, 4, 5, 678000, tzinfo=UTC)
 PARAMS = {"C": 0.5, "penalty": "l2", "depth": 3}
 DISTRIBUTIONS = {"C": FloatDistribution(0.1, 1), "penalty": CategoricalDistribution(("l2", "l1")), "depth": IntDistribution(1, 9)}
@@ -115,7 +115,7 @@ def test_trial_that_never_started_has_no_length():
 
 
 def test_plain_trial_of_another_study():
-    study = StudyRecord(uid=UID, name="nets", metric="loss")
+    study = StudyRecord(uid=UID, name="nets", value_name="loss")
     record = make_record(trial(values=[0.25], intermediate_values={0: 0.9, 5: 0.5}, user_attrs={"host": "a", "epochs": 7}), study)
     assert record.metrics == {"trial_number": 12.0, "loss": 0.25}
     assert record.steps == {"loss_intermediate": {0: 0.9, 5: 0.5}}
@@ -123,7 +123,7 @@ def test_plain_trial_of_another_study():
 
 
 def test_plain_trial_of_several_objectives():
-    record = make_record(trial(values=[0.25, 3.0]), StudyRecord(uid=UID, name="nets", metric="loss"))
+    record = make_record(trial(values=[0.25, 3.0]), StudyRecord(uid=UID, name="nets", value_name="loss"))
     assert record.metrics == {"trial_number": 12.0, "loss_0": 0.25, "loss_1": 3.0}
 
 
