@@ -33,7 +33,6 @@ from mlflow.entities import (
 )
 from mlflow.exceptions import MlflowException
 from mlflow.store.tracking import DEFAULT_LOCAL_FILE_AND_ARTIFACT_PATH
-from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 from mlflow.types.schema import ColSpec, DataType, Schema
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -314,6 +313,8 @@ def _connect(tracking_uri: str) -> MlflowClient:
     path = sqlite_path(tracking_uri)
     if path is None:
         return MlflowClient(tracking_uri)
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore  # noqa: PLC0415 - slow, and a server needs none of it
+
     with hold_lock(path.with_name(f".{path.name}.lock"), wait=True):
         if not path.exists():
             making = path.with_name(f".{path.name}.making")

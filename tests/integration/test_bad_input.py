@@ -36,7 +36,7 @@ CASES = {
     "continuous target": Case("should be a class label, but got", ("--data", "wine", "--target", "alcohol")),
     "unknown metric": Case("but got 'acuracy' (did you mean 'accuracy'", ("--metric", "acuracy")),
     "metric of two classes": Case("metric 'f1' cannot judge these classes", ("--metric", "f1")),
-    "metric of numbers": Case("metric 'r2' cannot judge these classes: it judges numbers", ("--metric", "r2")),
+    "metric of numbers": Case("metric 'r2' judges numbers, not classes", ("--metric", "r2")),
     "storage with a typo": Case("storage should start with sqlite:// or postgresql://", ("--storage", "sqlite:/optuna.db")),
     "storage of another kind": Case("but got 'mysql://u:***@h/db'", ("--storage", "mysql://u:secret@h/db")),
     "storage nowhere": Case("should lie in a directory that exists", ("--storage", "sqlite:///no/such/x.db")),

@@ -141,7 +141,7 @@ REFUSED = {
         "metric 'f1' cannot judge these classes", "f1_macro", changed(species=["cat", "dog", "emu"] * 40), flags=("--metric", "f1")
     ),
     "metric of text labels": Case("metric 'f1' cannot judge these classes", "averaged", flags=("--metric", "f1")),
-    "metric of numbers": Case("metric 'r2' cannot judge these classes", "f1_macro", flags=("--metric", "r2")),
+    "metric of numbers": Case("metric 'r2' judges numbers, not classes", "f1_macro", flags=("--metric", "r2")),
     "metric with a typo": Case("'acuracy'", "did you mean 'accuracy'", flags=("--metric", "acuracy")),
     "name is a path": Case(NAME_RULE, "../../etc", flags=("--name", "../../etc")),
     "name is an absolute path": Case(NAME_RULE, "/tmp/x", flags=("--name", "/tmp/x")),

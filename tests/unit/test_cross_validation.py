@@ -195,7 +195,7 @@ def test_binary_metric_is_refused_for_three_classes_only(metric, iris):
     ],
 )
 def test_regression_metric_is_refused(metric, iris):
-    with pytest.raises(DefinitionError, match=f"metric '{metric}' cannot judge these classes: it judges numbers, not classes"):
+    with pytest.raises(DefinitionError, match=f"metric '{metric}' judges numbers, not classes"):
         check_metrics([metric], iris.y_train)
 
 

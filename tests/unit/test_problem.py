@@ -42,7 +42,7 @@ def test_slow_penalties_are_left_out_of_the_definition_and_said(tmp_path):
     ("overrides", "kind", "line"),
     [
         ({"study__metric": "roc_auc"}, DefinitionError, "metric 'roc_auc' cannot judge these classes"),
-        ({"study__metrics": ["r2"]}, DefinitionError, "metric 'r2' cannot judge these classes"),
+        ({"study__metrics": ["r2"]}, DefinitionError, "metric 'r2' judges numbers, not classes"),
         ({"search_space__solver": "liblinear", "search_space__penalty": "l2"}, DefinitionError, "liblinear should be used with 2"),
         ({"preprocessing__max_features": 3}, DataError, "4 columns after preprocessing, more than max_features = 3"),
     ],

@@ -24,7 +24,7 @@ def test_metric_names_are_mlflows_and_distinct(make):
 def test_metric_names_of_one_scorer_are_distinct():
     made = [make("accuracy") for make in NAMES_OF_A_SCORER]
     assert made == [
-        "cv_accuracy", "cv_accuracy_mean", "cv_accuracy_std", "best_cv_accuracy_mean", "test_accuracy", "accuracy_intermediate",
+        "cv_accuracy", "cv_accuracy_mean", "cv_accuracy_std", "best_accuracy", "test_accuracy", "accuracy_intermediate",
     ]  # fmt: skip
 
 
