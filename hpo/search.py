@@ -27,6 +27,9 @@ POLL_SECONDS = 0.2
 WORTH_SECONDS = 10.0
 """What the rest of a search must take in this process before "auto" starts workers, which takes some seconds itself."""
 
+CHEAP_SECONDS = 0.25
+"""A trial that takes less in this process would take no less on workers: what is handed to and fro costs as much."""
+
 
 class Progress(Protocol):
     """What a run tells while it goes on."""
@@ -153,7 +156,7 @@ class Search:
         """Start workers where the rest of the search is long; a clock may decide this, since it changes no result."""
         n_cores = loky.cpu_count()
         n_left = self._study.n_trials - self._ledger.n_told
-        if n_cores > 1 and n_left * trial_seconds > WORTH_SECONDS:
+        if n_cores > 1 and trial_seconds > CHEAP_SECONDS and n_left * trial_seconds > WORTH_SECONDS:
             self._use_pool(n_cores)
 
     def _use_pool(self, n_workers: int) -> None:
