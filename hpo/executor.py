@@ -7,10 +7,7 @@ only a matter of time. What travels to a worker is a trial's params and a fold's
 from __future__ import annotations
 
 import os
-import signal
 import tempfile
-import threading
-import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
@@ -22,6 +19,7 @@ import joblib
 import loky
 from threadpoolctl import threadpool_limits
 
+from hpo.child import serve_driver
 from hpo.cross_validation import Fold, FoldResult, score_fold
 from hpo.errors import HpoError
 
@@ -172,17 +170,9 @@ _resident: LocalExecutor | None = None
 def _hold_folds(path: str, metrics: tuple[str, ...], driver_pid: int) -> None:
     """Make a worker ready: map the folds, leave signals to the driver, end with it."""
     global _resident  # noqa: PLW0603 - a worker process holds one table, for its whole life
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)
-    threading.Thread(target=_end_with, args=(driver_pid,), daemon=True).start()
+    serve_driver(driver_pid)
     threadpool_limits(1)
     _resident = LocalExecutor(joblib.load(path, mmap_mode="r"), metrics)
-
-
-def _end_with(driver_pid: int) -> None:
-    while os.getppid() == driver_pid:
-        time.sleep(0.5)
-    os._exit(1)
 
 
 def _score_resident(params: Mapping[str, Any], index: int) -> FoldResult:

@@ -23,7 +23,7 @@ from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from hpo.cross_validation import FoldResult
-from hpo.definition import StudyDefinition, digest_of
+from hpo.definition import StudyDefinition
 from hpo.errors import IdentityError, LedgerError, NoCompletedTrialError, SettingsError, TooManyFailuresError
 from hpo.lock import hold_lock
 from hpo.mirror import Mirror, SlotResult
@@ -352,8 +352,6 @@ def _open_study(storage: RDBStorage, definition: StudyDefinition, data_digest: s
 
 
 def _changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
-    if digest_of(old) == digest_of(new):
-        return []
     missing = object()
     return [
         f"{key} {_shown(old.get(key, missing), missing)} -> {_shown(new.get(key, missing), missing)}"

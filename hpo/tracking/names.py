@@ -18,8 +18,6 @@ TRIAL_STATE = "optuna.state"
 STUDY_NAME = "optuna.study_name"
 DIRECTION = "optuna.direction"
 PARENT_RUN_ID = "mlflow.parentRunId"
-RUN_NAME = "mlflow.runName"
-RUN_NOTE = "mlflow.note.content"
 SOURCE_NAME = "mlflow.source.name"
 DATASET_CONTEXT = "mlflow.data.context"
 EXPERIMENT_KIND = "mlflow.experimentKind"
@@ -27,7 +25,6 @@ MODEL_TRAINING = "custom_model_development"
 
 # Metrics that are no scores.
 TRIAL_NUMBER = "trial_number"
-N_TRIALS = "n_trials"
 
 # Artifacts.
 TRACEBACK_FILE = "failure/traceback.txt"

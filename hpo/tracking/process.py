@@ -10,17 +10,15 @@ from __future__ import annotations
 import logging
 import os
 import pickle
-import signal
 import subprocess
 import sys
-import threading
-import time
 import warnings
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+from hpo.child import serve_driver
 from hpo.tracking.records import ModelRecord, RunStatus, StudyRecord, TrackingState
 
 if TYPE_CHECKING:
@@ -87,22 +85,13 @@ class TrackingProcess:
 
 def main(descriptor: int, driver_pid: int) -> None:
     """Follow until the driver hangs up or dies."""
-    # The driver decides when to end: a Ctrl-C reaches the whole process group, and what was finished is to be written first.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    threading.Thread(target=_end_with, args=(driver_pid,), daemon=True).start()
+    serve_driver(driver_pid)
     warnings.simplefilter("ignore")
     logging.disable(logging.ERROR)
     try:
         _serve(Connection(descriptor))
     except (EOFError, ConnectionError):
         os._exit(0)
-
-
-def _end_with(driver_pid: int) -> None:
-    while os.getppid() == driver_pid:
-        time.sleep(0.5)
-    os._exit(1)
 
 
 def _serve(connection: Connection) -> None:
