@@ -6,6 +6,8 @@ Standard output is for the result, standard error for everything else. A command
 from __future__ import annotations
 
 import argparse
+import atexit
+import gc
 import json
 import os
 import signal
@@ -19,7 +21,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 import hpo
 from hpo.errors import HpoError, InputError, InterruptedBySignal, TrackingError
-from hpo.settings import STORAGE_VARIABLE, TRACKING_VARIABLE, read_settings
+from hpo.settings import STORAGE_VARIABLE, TRACKING_VARIABLE, ServiceSettings, read_settings
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar
@@ -90,6 +92,13 @@ def _make_parser() -> argparse.ArgumentParser:
         description="Search a study's hyperparameters, record every trial in MLflow, log the best model. Run it again to go on.",
     )
     _add_run_flags(run)
+    check = commands.add_parser(
+        "check",
+        help="say what would go wrong with these settings, and what mends it",
+        description="Say what a run with the same flags would meet: exit code 0 only where all is well. Writes nothing.",
+    )
+    _add_run_flags(check)
+    check.set_defaults(command=_check)
     return parser
 
 
@@ -113,6 +122,10 @@ def _add_run_flags(run: argparse.ArgumentParser) -> None:
         "--tracking-uri", metavar="URI", help=f"MLflow's store (default: ${TRACKING_VARIABLE} or sqlite:///mlflow.db)"
     )
     where.add_argument("--register", metavar="NAME", help="make the final model a version of this registered model")
+    where.add_argument(
+        "--tracking-wait", metavar="SECONDS", type=float, default=30.0, help="wait so long at the end for an MLflow that is away"
+    )
+    where.add_argument("--wait", action="store_true", help="wait while another process drives the study")
     output = run.add_argument_group("what is printed")
     output.add_argument("--json", action="store_true", help="the result as one JSON object")
     output.add_argument("--quiet", action="store_true", help="no progress")
@@ -132,13 +145,21 @@ _OVERRIDES = {
 }
 
 
+def _read_settings(options: argparse.Namespace) -> ServiceSettings:
+    return read_settings(
+        options.storage, options.tracking_uri, options.register, options.workers, options.tracking_wait, wait=options.wait
+    )
+
+
 def _run(options: argparse.Namespace) -> int:
     started = time.perf_counter()
-    settings = read_settings(options.storage, options.tracking_uri, options.register, options.workers)
+    settings = _read_settings(options)
     # Started before the imports below, so that its own overlap with them.
     from hpo.tracking.process import TrackingProcess
 
     with _SignalFlag() as stop_signal, TrackingProcess() as tracking:
+        # The interpreter would look through all that was imported for garbage before it ends, for half a second.
+        atexit.register(gc.freeze)
         from hpo.definition import load_definition
 
         overrides = {key: getattr(options, flag) for flag, key in _OVERRIDES.items() if getattr(options, flag) is not None}
@@ -161,6 +182,23 @@ def _run(options: argparse.Namespace) -> int:
     behind = f"MLflow is behind{amount} and the final model may be missing: {result.tracking_problem}"
     error = TrackingError(behind, hint="the same command catches up")
     return _print_error(error, as_json=False)
+
+
+def _check(options: argparse.Namespace) -> int:
+    from hpo.definition import load_definition
+    from hpo.preflight import Finding, check_run
+
+    try:
+        settings = _read_settings(options)
+        overrides = {key: getattr(options, flag) for flag, key in _OVERRIDES.items() if getattr(options, flag) is not None}
+        findings = check_run(load_definition(options.study, overrides).name, settings)
+    except InputError as error:
+        findings = [Finding.of("settings", error)]
+    if options.json:
+        print(json.dumps([finding.to_json() for finding in findings]))
+    else:
+        print(*(finding.to_text() for finding in findings), sep="\n")
+    return next((finding.exit_code for finding in findings if finding.exit_code), 0)
 
 
 class _SignalFlag:
@@ -192,8 +230,8 @@ class _SignalFlag:
 
 @contextmanager
 def _make_progress(options: argparse.Namespace) -> Iterator[Progress | None]:
-    """A bar on standard error where that is a terminal, else nothing."""
-    if options.quiet or not sys.stderr.isatty():
+    """A bar on standard error where that is a terminal; elsewhere only what a person should know at once."""
+    if options.quiet:
         yield None
         return
     from rich.console import Console
@@ -201,7 +239,7 @@ def _make_progress(options: argparse.Namespace) -> Iterator[Progress | None]:
     from rich.progress import Progress as Bar
 
     columns = (TextColumn("trials"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"), TimeRemainingColumn())
-    with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
+    with Bar(*columns, console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as bar:
         yield _BarProgress(bar)
 
 
@@ -229,3 +267,6 @@ class _BarProgress:
         best = "" if self._best is None else f"best {self._best:.4f}"
         failed = f", {self._n_failed} failed" if self._n_failed else ""
         self._bar.update(self._task, completed=number + 1, description=best + failed)
+
+    def note(self, line: str) -> None:
+        self._bar.console.print(f"hpo: {line}", soft_wrap=True, markup=False, highlight=False)

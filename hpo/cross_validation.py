@@ -27,7 +27,7 @@ from sklearn.model_selection import RepeatedStratifiedKFold, StratifiedGroupKFol
 from hpo.data import Dataset
 from hpo.definition import CvSection, StudyDefinition
 from hpo.errors import DataError, DefinitionError
-from hpo.estimator import TrainingShape, build_classifier, build_preprocessing
+from hpo.estimator import TrainingShape, build_classifier, build_preprocessing, encode_categories
 
 ALWAYS_SCORED = ("accuracy", "neg_log_loss")
 
@@ -91,14 +91,15 @@ def prepare_folds(dataset: Dataset, definition: StudyDefinition) -> list[Fold]:
         DataError: The preprocessed table is wider than ``preprocessing.max_features``.
     """
     folds: list[Fold] = []
+    X = encode_categories(dataset.X_train, dataset.columns)
     y = np.unique(dataset.y_train, return_inverse=True)[1]
     for train, test in make_splits(dataset, definition.cv, definition.study.seed):
-        preprocessing = build_preprocessing(dataset.columns, definition.preprocessing)
+        preprocessing = build_preprocessing(dataset.columns, definition.preprocessing, are_encoded=True)
         folds.append(
             Fold(
-                X_train=preprocessing.fit_transform(dataset.X_train.iloc[train], y[train]),
+                X_train=preprocessing.fit_transform(X.iloc[train], y[train]),
                 y_train=y[train],
-                X_test=preprocessing.transform(dataset.X_train.iloc[test]),
+                X_test=preprocessing.transform(X.iloc[test]),
                 y_test=y[test],
             )
         )

@@ -72,9 +72,19 @@ class TrackingError(HpoError):
 
 
 class LedgerError(HpoError):
-    """The Optuna storage could not be read or written."""
+    """The Optuna storage could not be read or written.
+
+    Args:
+        message: One line.
+        hint: What to do next.
+        may_pass: Whether it may be there again in a moment: locked, restarting, cut off.
+    """
 
     exit_code = 4
+
+    def __init__(self, message: str, *, hint: str | None = None, may_pass: bool = False) -> None:
+        super().__init__(message, hint=hint)
+        self.may_pass = may_pass
 
 
 class NoCompletedTrialError(HpoError):

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from sklearn.compose import ColumnTransformer
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
@@ -149,15 +150,31 @@ def build_classifier(params: Mapping[str, Any]) -> LogisticRegression:
     )
 
 
-def build_preprocessing(columns: Columns, section: PreprocessingSection) -> ColumnTransformer:
+def encode_categories(X: pd.DataFrame, columns: Columns) -> pd.DataFrame:
+    """The rows with each category as its position in the sorted order of the column's texts, missing being a text.
+
+    The encoder sorts what it finds, so it makes the same of positions as of texts, several times as fast.
+    """
+    encoded = X.copy(deep=False)
+    for name in columns.categorical:
+        encoded[name] = pd.factorize(X[name].where(X[name].notna(), MISSING_CATEGORY), sort=True)[0]
+    return encoded
+
+
+def build_preprocessing(columns: Columns, section: PreprocessingSection, *, are_encoded: bool = False) -> ColumnTransformer:
     """The unfitted transformer that comes before the classifier; fitted on training rows only.
 
     Its output is sparse where less than 30 % of it is not zero (``ColumnTransformer``'s own rule).
+
+    Args:
+        columns: The features by kind.
+        section: How categories are pooled.
+        are_encoded: Whether the rows went through :func:`encode_categories`; the output is the same.
     """
     steps = (
         ("numeric", _filled_and_scaled("median"), columns.numeric),
         ("boolean", _filled_and_scaled("most_frequent"), columns.boolean),
-        ("categorical", _one_hot(section), columns.categorical),
+        ("categorical", _encoder(section) if are_encoded else _one_hot(section), columns.categorical),
         ("datetime", Pipeline([("parts", CalendarParts()), ("numbers", _filled_and_scaled("median"))]), columns.datetime),
     )
     return ColumnTransformer([(kind, step, list(names)) for kind, step, names in steps if names], verbose_feature_names_out=False)
@@ -177,10 +194,13 @@ def _one_hot(section: PreprocessingSection) -> Pipeline:
         )
         for name, missing in (("fill_nan", np.nan), ("fill_none", None))
     ]
-    encoder = OneHotEncoder(
+    return Pipeline([*fills, ("encode", _encoder(section))])
+
+
+def _encoder(section: PreprocessingSection) -> OneHotEncoder:
+    return OneHotEncoder(
         handle_unknown="infrequent_if_exist", min_frequency=section.min_frequency, max_categories=section.max_categories
     )
-    return Pipeline([*fills, ("encode", encoder)])
 
 
 def build_pipeline(columns: Columns, section: PreprocessingSection, params: Mapping[str, Any]) -> Pipeline:

@@ -6,14 +6,16 @@ only a matter of time. What travels to a worker is a trial's params and a fold's
 
 from __future__ import annotations
 
+import math
 import os
 import tempfile
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from concurrent.futures.process import BrokenProcessPool
+from functools import cache
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import joblib
 import loky
@@ -25,6 +27,19 @@ from hpo.errors import HpoError
 
 MAX_BROKEN_POOLS = 5
 """So often in a row workers may die before the run ends: it is then the fold that kills them."""
+
+
+_WORKER_ENVIRONMENT = {
+    "OPENBLAS_NUM_THREADS": "1",
+    "OMP_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+    # glibc gives arrays of some MB back after each use; asking for them anew took a fifth of a fit on 200,000 rows.
+    "MALLOC_MMAP_THRESHOLD_": str(32 * 2**20),
+    "MALLOC_TRIM_THRESHOLD_": str(256 * 2**20),
+}
+
+LARGE_CELLS = 1_000_000
+"""Above so many values in the training rows, fits are known to be worth workers before the first one was timed."""
 
 
 class Scoring(Protocol):
@@ -46,7 +61,16 @@ class FailedScoring:
 
 
 class FoldExecutor(Protocol):
-    """Scores the folds of params; ``close`` ends what it started."""
+    """Scores the folds of params; ``close`` ends what it started.
+
+    Attributes:
+        n_useful_trials: So many open trials keep it busy.
+    """
+
+    n_useful_trials: int
+
+    def hold(self, folds: Sequence[Fold], metrics: Sequence[str]) -> None:
+        """Take the prepared folds and the scorer names; comes before the first ``start``."""
 
     def start(self, params: Mapping[str, Any]) -> Scoring:
         """Begin to score; results are asked for one by one, in order."""
@@ -58,7 +82,10 @@ class FoldExecutor(Protocol):
 class LocalExecutor:
     """Scores in this process, each fold when it is asked for."""
 
-    def __init__(self, folds: Sequence[Fold], metrics: Sequence[str]) -> None:
+    n_useful_trials = 1
+
+    def hold(self, folds: Sequence[Fold], metrics: Sequence[str]) -> None:
+        """They are here already."""
         self.folds = folds
         self.metrics = metrics
 
@@ -68,6 +95,17 @@ class LocalExecutor:
 
     def close(self) -> None:
         """Nothing was started."""
+
+
+def make_executor(workers: int | Literal["auto"], n_cells: int) -> FoldExecutor:
+    """The executor that a run starts with.
+
+    Args:
+        workers: Processes, 1 for this one, "auto" for one a core where the table is large.
+        n_cells: Values in the training rows.
+    """
+    n_workers = workers if workers != "auto" else loky.cpu_count() if n_cells > LARGE_CELLS else 1
+    return PoolExecutor(n_workers) if n_workers > 1 else LocalExecutor()
 
 
 class _LocalScoring:
@@ -82,24 +120,28 @@ class _LocalScoring:
 class PoolExecutor:
     """Scores on processes of this machine, which map the prepared folds from one file.
 
-    A process that dies is replaced and what it had is scored again. The processes are not forked, leave signals to the driver
-    and end with it.
+    They start at once and import what they need while the folds are prepared. A process that dies is replaced and what it had is
+    scored again. The processes are not forked, leave signals to the driver and end with it.
 
     Args:
-        folds: Prepared folds; written once to a temporary directory.
-        metrics: Scorer names.
         n_workers: How many processes.
     """
 
-    def __init__(self, folds: Sequence[Fold], metrics: Sequence[str], n_workers: int) -> None:
-        self.n_folds = len(folds)
+    def __init__(self, n_workers: int) -> None:
+        self.n_folds = 0
+        self.n_useful_trials = 1
         self._n_workers = n_workers
         self._directory = tempfile.TemporaryDirectory(prefix="hpo-folds-")
-        path = Path(self._directory.name, "folds.joblib")
-        joblib.dump(list(folds), path)
-        self._arguments = (str(path), tuple(metrics), os.getpid())
-        self._pool = self._make_pool()
+        self._path = str(Path(self._directory.name, "folds.joblib"))
+        self._metrics: tuple[str, ...] = ()
         self._n_broken = 0
+        self._pool = self._make_pool()
+
+    def hold(self, folds: Sequence[Fold], metrics: Sequence[str]) -> None:
+        """Write the folds, once, to a temporary file that the workers map."""
+        joblib.dump(list(folds), self._path)
+        self.n_folds, self._metrics = len(folds), tuple(metrics)
+        self.n_useful_trials = 1 + math.ceil(self._n_workers / len(folds))
 
     def start(self, params: Mapping[str, Any]) -> Scoring:
         """Hand all folds to the workers."""
@@ -113,7 +155,7 @@ class PoolExecutor:
         """
         while True:
             try:
-                future: Future[FoldResult] = self._pool.submit(_score_resident, params, index)
+                future: Future[FoldResult] = self._pool.submit(_score_held, self._path, self._metrics, params, index)
             except BrokenProcessPool:
                 self._replace_pool()
             else:
@@ -129,8 +171,9 @@ class PoolExecutor:
         self._directory.cleanup()
 
     def _make_pool(self) -> loky.ProcessPoolExecutor:
-        threads = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
-        return loky.ProcessPoolExecutor(self._n_workers, initializer=_hold_folds, initargs=self._arguments, env=threads)
+        pool = loky.ProcessPoolExecutor(self._n_workers, initializer=_make_ready, initargs=(os.getpid(),), env=_WORKER_ENVIRONMENT)
+        pool.submit(os.getpid)  # the processes start with the first call
+        return pool
 
     def _replace_pool(self) -> None:
         self._n_broken += 1
@@ -163,18 +206,18 @@ class _PoolScoring:
         return result
 
 
-_resident: LocalExecutor | None = None
-"""In a worker: the folds that it holds."""
-
-
-def _hold_folds(path: str, metrics: tuple[str, ...], driver_pid: int) -> None:
-    """Make a worker ready: map the folds, leave signals to the driver, end with it."""
-    global _resident  # noqa: PLW0603 - a worker process holds one table, for its whole life
+def _make_ready(driver_pid: int) -> None:
+    """Make a worker leave signals to the driver, end with it, and fit with one thread."""
     serve_driver(driver_pid)
     threadpool_limits(1)
-    _resident = LocalExecutor(joblib.load(path, mmap_mode="r"), metrics)
 
 
-def _score_resident(params: Mapping[str, Any], index: int) -> FoldResult:
-    assert _resident is not None
-    return score_fold(params, _resident.folds[index], _resident.metrics)
+@cache
+def _map_folds(path: str) -> list[Fold]:
+    folds: list[Fold] = joblib.load(path, mmap_mode="r")
+    return folds
+
+
+def _score_held(path: str, metrics: Sequence[str], params: Mapping[str, Any], index: int) -> FoldResult:
+    """In a worker: score on folds that it mapped when it was first asked."""
+    return score_fold(params, _map_folds(path)[index], metrics)

@@ -8,31 +8,28 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 
 from threadpoolctl import threadpool_limits
 
 from hpo.definition import StudyDefinition
-from hpo.errors import HpoError, InterruptedBySignal
+from hpo.errors import HpoError, InterruptedBySignal, StudyLockedError
+from hpo.executor import LocalExecutor, make_executor
 from hpo.final_model import fit_final_model
-from hpo.problem import prepare_problem
+from hpo.problem import load_data, prepare_problem
 from hpo.provenance import make_model_record, make_study_record, recorded_versions
 from hpo.report import StudyResult
 from hpo.search import Progress, Search, SilentProgress, baseline_value
 from hpo.search_space import replay
 from hpo.selection import count_states, count_ties, end_time_ms, fold_scores, mean_and_std, mean_score, select_best
 from hpo.settings import ServiceSettings, hide_password
+from hpo.storage import never
 from hpo.study import no_completed_trial, open_ledger
 from hpo.tracking.process import TrackingProcess
 from hpo.tracking.records import RunStatus
 
 CLOSING_SECONDS = 3.0
-"""How long a run that ends in an error or a signal waits for tracking."""
-
-
-def never() -> int | None:
-    """No signal has asked the run to stop."""
-    return None
+"""How long a run that ends in an error or a signal waits for tracking; what hangs then is left to the next run."""
 
 
 def run_study(
@@ -65,25 +62,45 @@ def run_study(
     with ExitStack() as stack:
         stack.enter_context(threadpool_limits(1))
         follower = stack.enter_context(tracking or TrackingProcess())
-        problem = prepare_problem(definition)
+        dataset = load_data(definition)
+        executor = stack.enter_context(closing(make_executor(settings.workers, dataset.X_train.size)))
+        problem = prepare_problem(definition, dataset)
         definition = problem.definition
         versions = recorded_versions()
-        ledger = stack.enter_context(open_ledger(settings.storage, definition, problem.dataset.digest, versions, problem.derive))
-        follower.open(settings.storage, settings.tracking_uri, make_study_record(definition, problem.dataset, ledger.uid, versions))
+
+        said: set[str] = set()
+
+        def wait(error: StudyLockedError) -> bool:
+            if settings.wait and str(error) not in said:
+                said.add(str(error))
+                progress.note(f"waiting: {error}")
+            return settings.wait and stop_signal() is None
+
+        ledger = stack.enter_context(
+            open_ledger(settings.storage, definition, dataset.digest, versions, problem.derive, stop_signal=stop_signal, wait=wait)
+        )
+        follower.open(settings.storage, settings.tracking_uri, make_study_record(definition, dataset, ledger.uid, versions))
         n_before, search_started = ledger.n_told, time.perf_counter()
         with _closing_on_error(follower):
-            Search(problem, ledger, progress=progress, stop_signal=stop_signal, workers=settings.workers).run()
+            Search(
+                problem,
+                ledger,
+                progress=progress,
+                stop_signal=stop_signal,
+                read_notes=follower.read_notes,
+                executor=executor,
+                may_start_workers=settings.workers == "auto" and isinstance(executor, LocalExecutor),
+            ).run()
+            executor.close()
             search_seconds = time.perf_counter() - search_started
             trials = ledger.trials()
             best = select_best(trials)
             if best is None:
                 raise no_completed_trial(trials)
         params = problem.derive(replay(definition.search_space, best.params))
-        model = fit_final_model(params, problem.dataset, definition, problem.metrics)
-        record = make_model_record(
-            ledger.uid, best.number, end_time_ms(best), params, problem.dataset.columns, model, settings.register
-        )
-        state = follower.finish(record, "FINISHED", settings.tracking_wait_seconds)
+        model = fit_final_model(params, dataset, definition, problem.metrics)
+        record = make_model_record(ledger.uid, best.number, end_time_ms(best), params, dataset.columns, model, settings.register)
+        state = follower.finish(record, "FINISHED", settings.tracking_wait_seconds, notify=progress.note)
         metric = definition.study.metric
         return StudyResult(
             study=definition.name,
@@ -107,8 +124,8 @@ def run_study(
             tracking_problem=state.problem,
             search_seconds=search_seconds,
             total_seconds=time.perf_counter() - started,
-            columns=problem.dataset.columns.kinds(),
-            notes=problem.notes,
+            columns=dataset.columns.kinds(),
+            notes=(*problem.notes, *ledger.notes),
             model=model.pipeline,
         )
 
@@ -120,5 +137,5 @@ def _closing_on_error(follower: TrackingProcess) -> Iterator[None]:
         yield
     except HpoError as error:
         status: RunStatus = "KILLED" if isinstance(error, InterruptedBySignal) else "FAILED"
-        follower.finish(None, status, CLOSING_SECONDS)
+        follower.finish(None, status, CLOSING_SECONDS, hang_seconds=1.0)
         raise

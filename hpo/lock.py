@@ -7,7 +7,7 @@ import json
 import os
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -34,15 +34,33 @@ def hold_lock(path: Path, *, wait: bool = False, subject: str = "this file") -> 
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         except BlockingIOError as error:
-            raise StudyLockedError(
-                f"{subject} is being driven by another process ({_read_holder(descriptor)})",
-                hint="wait for it to end; a second driver would not make the study faster",
-            ) from error
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, json.dumps(_describe_holder()).encode(), 0)
+            raise driven_elsewhere(subject, _read_holder(descriptor)) from error
+        with suppress(OSError):  # on a full disk the lock holds, namelessly
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, json.dumps(_describe_holder()).encode(), 0)
         yield
     finally:
         os.close(descriptor)
+
+
+def find_holder(path: Path) -> str | None:
+    """Who holds a lock, or None where nobody does; the file is neither made nor changed."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return _read_holder(descriptor)
+    finally:
+        os.close(descriptor)
+    return None
+
+
+def driven_elsewhere(subject: str, holder: str) -> StudyLockedError:
+    """The error that names who has a study."""
+    return StudyLockedError(f"{subject} is being driven by another process ({holder})", hint="--wait waits for it to end")
 
 
 def _describe_holder() -> dict[str, str | int]:

@@ -60,6 +60,10 @@ class Mirror:
         self._judged = optuna.create_study(direction="maximize", storage=optuna.storages.InMemoryStorage())
         self._n_judged = 0
 
+    def draws_at_random(self, number: int) -> bool:
+        """Whether a slot is asked the same whatever came of those before it: it is drawn, not modelled."""
+        return self._section.kind == "random" or number < self._section.n_startup_trials
+
     def ask(self, number: int, fixed: Mapping[str, Any] | None = None) -> optuna.Trial:
         """A new trial for a slot; slots are asked in order.
 
@@ -67,7 +71,8 @@ class Mirror:
             number: The slot; all lower ones were asked or added.
             fixed: Params that the trial is to have, whatever the sampler would say.
         """
-        self._show_results(up_to=number - self._concurrency)
+        # A slot that is drawn at random may be asked before those results are there.
+        self._show_results(up_to=min(number - self._concurrency, len(self._results) - 1))
         self._study.sampler = self._sampler(number)
         if fixed is not None:
             self._study.enqueue_trial(dict(fixed))

@@ -40,8 +40,8 @@ class Problem:
         return derive_params(params, self.shape, seed=self.definition.study.seed)
 
 
-def prepare_problem(definition: StudyDefinition) -> Problem:
-    """Load and check everything that a trial needs; writes nothing.
+def load_data(definition: StudyDefinition) -> Dataset:
+    """Load the table and check that it can be searched by this definition; writes nothing.
 
     Raises:
         DefinitionError: The metric is unknown, or does not fit the classes.
@@ -53,11 +53,26 @@ def prepare_problem(definition: StudyDefinition) -> Problem:
     check_metrics(metrics, dataset.y_train)
     check_solvers(definition.search_space, n_classes=len(dataset.classes))
     check_size(dataset, definition)
+    return dataset
+
+
+def prepare_problem(definition: StudyDefinition, dataset: Dataset | None = None) -> Problem:
+    """Prepare everything that a trial needs; writes nothing.
+
+    Args:
+        definition: What is searched.
+        dataset: Its table, where :func:`load_data` was called before.
+
+    Raises:
+        InputError: As :func:`load_data`.
+    """
+    dataset = dataset or load_data(definition)
     check_saving(dataset, definition)
     folds = prepare_folds(dataset, definition)
     shape = training_shape(folds[0], len(dataset.classes))
     space, notes = resolve_space(definition.search_space, shape)
     definition = definition.model_copy(update={"search_space": space})
+    metrics = resolve_metrics(definition.study.metric, definition.study.metrics)
     return Problem(definition, dataset, folds, metrics, shape, (*dataset.notes, *notes))
 
 

@@ -6,6 +6,7 @@ import signal
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack, closing
 from typing import TYPE_CHECKING, Protocol
 
 import loky
@@ -43,6 +44,9 @@ class Progress(Protocol):
     def trial_told(self, number: int, state: str, value: float | None) -> None:
         """A trial is finished."""
 
+    def note(self, line: str) -> None:
+        """Something that a person should know now."""
+
 
 class SilentProgress:
     """Tells nobody."""
@@ -56,6 +60,9 @@ class SilentProgress:
     def trial_told(self, number: int, state: str, value: float | None) -> None:
         """Do nothing."""
 
+    def note(self, line: str) -> None:
+        """Do nothing."""
+
 
 class Search:
     """One run of a study's search.
@@ -65,7 +72,9 @@ class Search:
         ledger: Where slots come from and results go.
         progress: Is told of folds and trials.
         stop_signal: The number of a signal that asked to stop, or None; looked at between fits.
-        workers: Processes that score folds, 1 for this one, or "auto".
+        read_notes: Gives what tracking has to say since it was last asked.
+        executor: Where folds are scored; closed by the caller.
+        may_start_workers: Whether workers take over where the rest of the search turns out to be long.
     """
 
     def __init__(
@@ -75,18 +84,21 @@ class Search:
         *,
         progress: Progress,
         stop_signal: Callable[[], int | None],
-        workers: int | str,
+        read_notes: Callable[[], Sequence[str]] = tuple,
+        executor: FoldExecutor,
+        may_start_workers: bool,
     ) -> None:
         self._problem = problem
         self._ledger = ledger
         self._study = problem.definition.study
         self._progress = progress
         self._stop_signal = stop_signal
-        self._workers = workers
+        self._read_notes = read_notes
+        self._executor = executor
+        self._may_start_workers = may_start_workers
         self._n_before = ledger.n_told
         timeout = self._study.timeout_seconds
         self._deadline = float("inf") if timeout is None else time.monotonic() + timeout
-        self._executor: FoldExecutor = LocalExecutor(problem.folds, problem.metrics)
 
     def run(self) -> None:
         """Fill the study up to its total, unless a stop rule, the timeout or a signal ends it.
@@ -99,23 +111,26 @@ class Search:
             TooManyFailuresError: More failed than ``max_failed`` allows.
         """
         self._progress.begin(self._n_before, self._study.n_trials, len(self._problem.folds))
-        if isinstance(self._workers, int) and self._workers > 1 and self._n_before < self._study.n_trials:
-            self._use_pool(self._workers)
+        if self._n_before < self._study.n_trials:
+            self._executor.hold(self._problem.folds, self._problem.metrics)
         open_slots: deque[tuple[Slot, Scoring]] = deque()
-        try:
+        with ExitStack() as stack:
             while self._fill(open_slots):
                 slot, scoring = open_slots.popleft()
                 started = time.perf_counter()
                 if not self._finish(slot, scoring):
                     return
-                if self._workers == "auto" and not open_slots:
-                    self._reconsider(time.perf_counter() - started)
-        finally:
-            self._executor.close()
+                if self._may_start_workers and not open_slots and self._is_long(time.perf_counter() - started):
+                    self._may_start_workers = False
+                    self._executor = stack.enter_context(closing(PoolExecutor(loky.cpu_count())))
+                    self._executor.hold(self._problem.folds, self._problem.metrics)
 
     def _fill(self, open_slots: deque[tuple[Slot, Scoring]]) -> bool:
-        """Open slots up to the concurrency; whether there is one to finish."""
-        while len(open_slots) < self._study.concurrency and not self._is_over():
+        """Open slots up to the concurrency, and beyond where that feeds the executor and changes nothing; whether one is open."""
+        while not self._is_over() and (
+            len(open_slots) < self._study.concurrency
+            or (len(open_slots) < self._executor.n_useful_trials and self._ledger.can_look_ahead())
+        ):
             slot = self._ledger.next_slot(self._study.n_trials)
             if slot is None:
                 break
@@ -130,6 +145,8 @@ class Search:
         while len(results) < n_folds and not is_pruned and not (results and results[-1].failure):
             if results and self._is_over():
                 return False
+            for line in self._read_notes():
+                self._progress.note(line)
             result = scoring.result(len(results), POLL_SECONDS)
             if result is None:
                 if self._is_over():
@@ -152,16 +169,10 @@ class Search:
             )
         return time.monotonic() >= self._deadline and self._ledger.n_told > self._n_before
 
-    def _reconsider(self, trial_seconds: float) -> None:
-        """Start workers where the rest of the search is long; a clock may decide this, since it changes no result."""
-        n_cores = loky.cpu_count()
+    def _is_long(self, trial_seconds: float) -> bool:
+        """Whether workers would save time on the rest; a clock may decide this, since it changes no result."""
         n_left = self._study.n_trials - self._ledger.n_told
-        if n_cores > 1 and trial_seconds > CHEAP_SECONDS and n_left * trial_seconds > WORTH_SECONDS:
-            self._use_pool(n_cores)
-
-    def _use_pool(self, n_workers: int) -> None:
-        self._executor = PoolExecutor(self._problem.folds, self._problem.metrics, n_workers)
-        self._workers = n_workers
+        return loky.cpu_count() > 1 and trial_seconds > CHEAP_SECONDS and n_left * trial_seconds > WORTH_SECONDS
 
 
 def baseline_value(problem: Problem, trials: Sequence[FrozenTrial]) -> float | None:
@@ -169,7 +180,9 @@ def baseline_value(problem: Problem, trials: Sequence[FrozenTrial]) -> float | N
     defaults = baseline(problem.definition.search_space)
     if defaults is not None and defaults.items() <= trials[0].params.items():
         return trials[0].value
-    scoring = LocalExecutor(problem.folds, problem.metrics).start(problem.derive(DEFAULT_PARAMS))
+    executor = LocalExecutor()
+    executor.hold(problem.folds, problem.metrics)
+    scoring = executor.start(problem.derive(DEFAULT_PARAMS))
     results = [scoring.result(index, POLL_SECONDS) for index in range(len(problem.folds))]
     if any(result is None or result.failure is not None for result in results):
         return None

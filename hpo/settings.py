@@ -6,6 +6,7 @@ only checked for what can be known without a connection, and printed without its
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from collections.abc import Mapping
@@ -36,6 +37,7 @@ class ServiceSettings:
         register: Name of the registered model that gets the final model as a new version, or None.
         workers: Processes that score folds; 1 is this process, "auto" as many as there are cores where that saves time.
         tracking_wait_seconds: How long the end of a run waits for a tracking store that is behind.
+        wait: Whether to wait while another driver has the study.
     """
 
     storage: str = DEFAULT_STORAGE
@@ -43,8 +45,13 @@ class ServiceSettings:
     register: str | None = None
     workers: int | Literal["auto"] = "auto"
     tracking_wait_seconds: float = 30.0
+    wait: bool = False
 
     def __post_init__(self) -> None:
+        for name in ("storage", "tracking_uri"):
+            object.__setattr__(self, name, _with_driver(getattr(self, name)))
+        if not 0 <= self.tracking_wait_seconds < math.inf:
+            raise SettingsError(f"--tracking-wait: this should be 0 or more seconds, but got {self.tracking_wait_seconds:g}")
         _check_url("storage", self.storage, _DATABASES, DEFAULT_STORAGE)
         _check_url("tracking URI", self.tracking_uri, (*_DATABASES, "http", "https"), DEFAULT_TRACKING_URI)
         if sqlite_path(self.storage) is not None and sqlite_path(self.storage) == sqlite_path(self.tracking_uri):
@@ -63,6 +70,9 @@ def read_settings(
     tracking_uri: str | None = None,
     register: str | None = None,
     workers: str | None = None,
+    tracking_wait_seconds: float = 30.0,
+    *,
+    wait: bool = False,
     environment: Mapping[str, str] = os.environ,
 ) -> ServiceSettings:
     """Settings from flags, the environment and the defaults, in this order.
@@ -75,6 +85,8 @@ def read_settings(
         tracking_uri=tracking_uri or environment.get(TRACKING_VARIABLE) or DEFAULT_TRACKING_URI,
         register=register,
         workers=_read_workers(workers),
+        tracking_wait_seconds=tracking_wait_seconds,
+        wait=wait,
     )
 
 
@@ -108,9 +120,16 @@ def hide_password(url: str) -> str:
 _PASSWORD_KEYS = re.compile(r"([?&][^=&]*(?:password|passwd|pwd)=)[^&]*", re.IGNORECASE)
 
 
+def _with_driver(url: str) -> str:
+    """The URL of a PostgreSQL database with the driver that is used where it names none."""
+    return re.sub(r"^postgres(ql)?://", "postgresql+psycopg://", url)
+
+
 def _check_url(subject: str, url: str, kinds: tuple[str, ...], example: str) -> None:
     scheme = url.partition("://")[0]
     hint = f"for example {example}"
+    if example == DEFAULT_TRACKING_URI and ("://" not in url or scheme == "file"):
+        hint += "; runs in an old file store are kept by: mlflow migrate-filestore --source DIRECTORY --target sqlite:///mlflow.db"
     if scheme.partition("+")[0] not in kinds or "://" not in url:
         raise SettingsError(
             f"{subject} should start with {' or '.join(f'{k}://' for k in kinds)}, but got '{hide_password(url)}'", hint=hint

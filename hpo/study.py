@@ -6,31 +6,26 @@ left RUNNING is adopted: the same slot, with the same params, is scored again. R
 
 from __future__ import annotations
 
-import sqlite3
 import uuid
 import warnings
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import optuna
-import sqlalchemy
-from optuna.exceptions import StorageInternalError
 from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from hpo.cross_validation import FoldResult
 from hpo.definition import StudyDefinition
-from hpo.errors import IdentityError, LedgerError, NoCompletedTrialError, SettingsError, TooManyFailuresError
-from hpo.lock import hold_lock
+from hpo.errors import IdentityError, LedgerError, NoCompletedTrialError, StudyLockedError, TooManyFailuresError
 from hpo.mirror import Mirror, SlotResult
 from hpo.search_space import baseline, replay, suggest
 from hpo.selection import CONVERGED, DERIVED, FAILURE, SCORES, TRACEBACK, rounded
-from hpo.settings import hide_password, sqlite_path
-from hpo.sqlite import BUSY_SECONDS, checkpoint, use_wal
+from hpo.storage import never, open_driven, repeat
 
 IDENTITY = "hpo.identity"
 """Study attribute: uid, definition, data digest and versions; written once, in one transaction."""
@@ -38,6 +33,7 @@ IDENTITY = "hpo.identity"
 MIN_TRIALS_TO_JUDGE_FAILURES = 10
 
 Derive = Callable[[Mapping[str, Any]], dict[str, Any]]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -62,12 +58,22 @@ class Ledger:
 
     Attributes:
         uid: 32 hexadecimal digits, the study's own for ever.
+        notes: What a person should know of a study that is resumed, one line each.
     """
 
-    def __init__(self, storage: RDBStorage, study_id: int, uid: str, definition: StudyDefinition, derive: Derive) -> None:
-        self.uid = uid
+    def __init__(
+        self,
+        storage: RDBStorage,
+        identity: Mapping[str, Any],
+        definition: StudyDefinition,
+        derive: Derive,
+        stop_signal: Callable[[], int | None] = never,
+    ) -> None:
+        self.uid = str(identity["uid"])
+        self.notes = tuple(identity.get("notes", ()))
         self._storage = storage
-        self._study_id = study_id
+        self._stop_signal = stop_signal
+        self._study_id = self._repeat(lambda _: storage.get_study_id_from_name(definition.name))
         self._definition = definition
         self._derive = derive
         self._mirror = Mirror(
@@ -86,8 +92,7 @@ class Ledger:
 
     def trials(self) -> list[FrozenTrial]:
         """All trials as the storage has them, by number."""
-        with _translated(self._storage):
-            return self._storage.get_all_trials(self._study_id, deepcopy=False)
+        return self._repeat(lambda _: self._storage.get_all_trials(self._study_id, deepcopy=False))
 
     def next_slot(self, n_trials: int) -> Slot | None:
         """The next slot to score: one that is in the ledger already, else a new one, else None when a stop rule holds.
@@ -109,6 +114,11 @@ class Ledger:
         slot = Slot(number, self._create(number, trial, chosen), self._derive(chosen))
         self._n_asked += 1
         return slot
+
+    def can_look_ahead(self) -> bool:
+        """Whether the next slot would be there, and be the same, whatever comes of those that are open."""
+        is_judged = self._n_asked >= MIN_TRIALS_TO_JUDGE_FAILURES or self._definition.study.patience is not None
+        return not self._unfinished and not is_judged and self._mirror.draws_at_random(self._n_asked)
 
     def should_prune(self, slot: Slot, results: Sequence[FoldResult]) -> bool:
         """Whether a slot is stopped after the folds that are done, by what was known when it was asked."""
@@ -136,8 +146,7 @@ class Ledger:
         else:
             scores = self._judged_scores(results)
             result = SlotResult(TrialState.COMPLETE, float(np.mean(scores)), scores)
-        with _translated(self._storage):
-            self._store(slot, result, results)
+        self._repeat(lambda is_repeated: self._store(slot, result, results, is_repeated=is_repeated))
         self._remember(result)
         self._check_failures()
         return result.state, result.value
@@ -145,8 +154,13 @@ class Ledger:
     def _judged_scores(self, results: Sequence[FoldResult]) -> tuple[float, ...]:
         return tuple(result.scores[self._definition.study.metric] for result in results)
 
-    def _store(self, slot: Slot, result: SlotResult, folds: Sequence[FoldResult]) -> None:
+    def _repeat(self, action: Callable[[bool], T]) -> T:
+        return repeat(action, self._stop_signal)
+
+    def _store(self, slot: Slot, result: SlotResult, folds: Sequence[FoldResult], *, is_repeated: bool) -> None:
         """Everything that is known of a trial, its state last: until then it is RUNNING and would be adopted."""
+        if is_repeated and self._storage.get_trial(slot.trial_id).state.is_finished():
+            return
         attributes: dict[str, Any] = {}
         if result.failure is not None:
             attributes = {FAILURE: result.failure, **({TRACEBACK: folds[-1].traceback} if folds[-1].traceback else {})}
@@ -177,8 +191,7 @@ class Ledger:
 
     def _take_up(self, trial: FrozenTrial) -> Slot:
         """A trial that a dead driver left RUNNING is scored again, one that a person queued is started with its params."""
-        with _translated(self._storage):
-            trial_id = self._storage.get_trial_id_from_study_id_trial_number(self._study_id, trial.number)
+        trial_id = self._find(trial.number)
         if trial.state == TrialState.WAITING:
             self._n_asked += 1
             try:
@@ -195,12 +208,15 @@ class Ledger:
         """Give a queued trial all its params, then let it run: killed in between it is still queued, for the same params."""
         asked = self._mirror.ask(trial.number, fixed=trial.system_attrs.get("fixed_params", {}))
         chosen = suggest(self._definition.search_space, asked)
-        with _translated(self._storage):
+
+        def store(_: bool) -> None:
             for name, distribution in asked.distributions.items():
                 internal = distribution.to_internal_repr(asked.params[name])
                 self._storage.set_trial_param(trial_id, name, internal, distribution)
             self._storage.set_trial_user_attr(trial_id, DERIVED, self._derived(chosen, asked.params))
             self._storage.set_trial_state_values(trial_id, TrialState.RUNNING)
+
+        self._repeat(store)
         return chosen
 
     def _derived(self, chosen: Mapping[str, Any], asked: Mapping[str, Any]) -> dict[str, Any]:
@@ -219,18 +235,25 @@ class Ledger:
             distributions=trial.distributions,
             user_attrs={DERIVED: self._derived(chosen, trial.params)},
         )
-        with _translated(self._storage):
+
+        def create(is_repeated: bool) -> tuple[int, int]:
+            if is_repeated and self._storage.get_n_trials(self._study_id) > number:
+                return self._find(number), number
             trial_id = self._storage.create_new_trial(self._study_id, template)
             # Ids count up in a database: the next one is the next number, unless somebody else writes there too.
             is_next = self._last_trial_id is not None and trial_id == self._last_trial_id + 1
-            found = number if is_next else self._storage.get_trial_number_from_id(trial_id)
-        self._last_trial_id = trial_id
+            return trial_id, number if is_next else self._storage.get_trial_number_from_id(trial_id)
+
+        self._last_trial_id, found = self._repeat(create)
         if found != number:
             raise LedgerError(
                 f"trial {number} was stored as number {found}: trials were added to this study meanwhile",
                 hint="run the same command again: it takes up what was added",
             )
-        return trial_id
+        return self._last_trial_id
+
+    def _find(self, number: int) -> int:
+        return self._repeat(lambda _: self._storage.get_trial_id_from_study_id_trial_number(self._study_id, number))
 
     def _remember(self, result: SlotResult) -> None:
         self._mirror.tell(result)
@@ -260,7 +283,14 @@ class Ledger:
 
 @contextmanager
 def open_ledger(
-    storage_url: str, definition: StudyDefinition, data_digest: str, versions: Mapping[str, str], derive: Derive
+    storage_url: str,
+    definition: StudyDefinition,
+    data_digest: str,
+    versions: Mapping[str, str],
+    derive: Derive,
+    *,
+    stop_signal: Callable[[], int | None] = never,
+    wait: Callable[[StudyLockedError], bool] = lambda _: False,
 ) -> Iterator[Ledger]:
     """Lock, create or resume the study; the lock is held for the length of the ``with`` block.
 
@@ -270,62 +300,23 @@ def open_ledger(
         data_digest: Stands for the data in the study's identity.
         versions: Package name to version, kept with the study.
         derive: Completes chosen params.
+        stop_signal: The number of a signal that asked to stop, or None; looked at while the storage is away.
+        wait: Asked with the reason while another driver has the study; false gives up.
 
     Raises:
         StudyLockedError: Another driver has the study.
         IdentityError: The study was begun with another definition or other data.
         LedgerError: The storage cannot be opened.
     """
-    path = sqlite_path(storage_url)
-    with ExitStack() as stack:
-        stack.enter_context(_quiet_optuna())
-        if path is not None:
-            lock = path.with_name(f".{path.name}.{definition.name}.lock")
-            stack.enter_context(hold_lock(lock, subject=f"study '{definition.name}'"))
-        storage = open_storage(storage_url)
-        if path is not None:
-            stack.callback(checkpoint, path)
-        stack.callback(storage.engine.dispose)
-        with _translated(storage):
-            uid = _open_study(storage, definition, data_digest, versions)
-            study_id = storage.get_study_id_from_name(definition.name)
-        yield Ledger(storage, study_id, uid, definition, derive)
+    with _quiet_optuna(), open_driven(storage_url, definition.name, wait=wait) as storage:
+        identity = repeat(lambda _: _open_study(storage, definition, data_digest, versions), stop_signal)
+        yield Ledger(storage, identity, definition, derive, stop_signal)
 
 
-def open_storage(url: str) -> RDBStorage:
-    """The Optuna storage behind a URL; an SQLite file is put in WAL mode, where readers and the writer do not wait for each other.
-
-    Raises:
-        LedgerError: It cannot be opened.
-        SettingsError: The database's driver is not installed.
-    """
-    path = sqlite_path(url)
-    connect_args: dict[str, Any] = {}
-    with ExitStack() as stack, _translated(url):
-        if path is not None:
-            # Two starters on a new file would both create the tables.
-            stack.enter_context(hold_lock(path.with_name(f".{path.name}.lock"), wait=True))
-            use_wal(path)
-            connect_args = {"timeout": BUSY_SECONDS}
-        try:
-            storage = RDBStorage(url, engine_kwargs={"connect_args": connect_args})
-        except ImportError as error:
-            raise SettingsError(
-                f"storage {hide_password(url)} needs a driver that is not installed ({error.name or error})",
-                hint="pip install 'psycopg[binary]'",
-            ) from error
-        if path is not None:
-            sqlalchemy.event.listen(storage.engine, "connect", _relax_synchronous)
-            storage.engine.dispose()
-        return storage
-
-
-def _relax_synchronous(connection: Any, _: Any) -> None:
-    """In WAL mode a commit that is not yet on disk is lost by a power cut, never by a killed process, and never torn."""
-    connection.execute("PRAGMA synchronous = NORMAL")
-
-
-def _open_study(storage: RDBStorage, definition: StudyDefinition, data_digest: str, versions: Mapping[str, str]) -> str:
+def _open_study(
+    storage: RDBStorage, definition: StudyDefinition, data_digest: str, versions: Mapping[str, str]
+) -> Mapping[str, Any]:
+    """The study's identity, made or found to be the one that is asked for; with a note where libraries are others now."""
     study = optuna.create_study(storage=storage, study_name=definition.name, direction="maximize", load_if_exists=True)
     identity = definition.identity()
     known = study.user_attrs.get(IDENTITY)
@@ -334,12 +325,12 @@ def _open_study(storage: RDBStorage, definition: StudyDefinition, data_digest: s
             raise IdentityError(
                 f"study '{definition.name}' exists in this storage and was not made by hpo", hint="choose another --name"
             )
-        uid = uuid.uuid4().hex
+        known = {"uid": uuid.uuid4().hex, "definition": identity, "data_digest": data_digest, "versions": dict(versions)}
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
             study.set_metric_names([definition.study.metric])
-        study.set_user_attr(IDENTITY, {"uid": uid, "definition": identity, "data_digest": data_digest, "versions": dict(versions)})
-        return uid
+        study.set_user_attr(IDENTITY, known)
+        return known
     changes = _changes(known["definition"], identity)
     if known["data_digest"] != data_digest:
         changes.append(f"data {known['data_digest'][:8]} -> {data_digest[:8]}")
@@ -348,7 +339,9 @@ def _open_study(storage: RDBStorage, definition: StudyDefinition, data_digest: s
             f"study '{definition.name}' was begun with something else: {', '.join(changes)}",
             hint="undo the change, or start another study with --name",
         )
-    return str(known["uid"])
+    others = _changes(known["versions"], versions)
+    note = f"begun with other versions ({', '.join(others)}): new trials may differ from those of one run"
+    return {**known, "notes": [note] if others else []}
 
 
 def _changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
@@ -371,20 +364,6 @@ def no_completed_trial(trials: Sequence[FrozenTrial]) -> NoCompletedTrialError:
         f"none of {len(trials)} trials completed" + (f"; the last reason: {reasons[-1]}" if reasons else ""),
         hint="raise --trials or --timeout, or mend the definition",
     )
-
-
-@contextmanager
-def _translated(storage: RDBStorage | str) -> Iterator[None]:
-    """Errors of Optuna, SQLAlchemy and SQLite as one of ours, without passwords."""
-    try:
-        yield
-    except (StorageInternalError, sqlalchemy.exc.SQLAlchemyError, sqlite3.Error, RuntimeError) as error:
-        url = storage if isinstance(storage, str) else storage.url
-        cause = str(error.__cause__ or error).strip().splitlines()
-        raise LedgerError(
-            f"the storage {hide_password(url)} failed: {cause[0] if cause else type(error).__name__}",
-            hint="check that it is there, writable and not full; nothing that was finished is lost",
-        ) from error
 
 
 @contextmanager

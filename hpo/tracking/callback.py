@@ -90,7 +90,7 @@ class MLflowCallback:
         return self._state
 
     def _follow(self, study: optuna.Study) -> None:
-        follower = Follower(study, self._tracking_uri, self._describe(study))
+        follower = Follower(lambda: study, self._tracking_uri, self._describe(study))
         while not self._is_closing:
             self._trial_ended.wait(timeout=1.0)
             self._trial_ended.clear()

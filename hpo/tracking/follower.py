@@ -13,7 +13,9 @@ from importlib import import_module
 import optuna
 from optuna.trial import FrozenTrial
 
-from hpo.errors import TrackingError
+from hpo.errors import HpoError, LedgerError
+from hpo.storage import export_journal, open_for_reading
+from hpo.tracking import names
 from hpo.tracking.projection import Projection
 from hpo.tracking.records import ModelRecord, RunStatus, StudyRecord, TrackingState
 from hpo.tracking.writer import MlflowWriter
@@ -26,15 +28,26 @@ class Follower:
     """One study, from its ledger to its tracking store.
 
     Args:
-        ledger: The study, open for reading.
+        open_ledger: Gives the study, open for reading; asked again while it fails.
         tracking_uri: MLflow's.
         study: What the parent run says.
+        notify: Takes one line the first time that nothing gets through, and one when all is written again.
     """
 
-    def __init__(self, ledger: optuna.Study, tracking_uri: str, study: StudyRecord) -> None:
-        self._ledger = ledger
+    def __init__(
+        self,
+        open_ledger: Callable[[], optuna.Study],
+        tracking_uri: str,
+        study: StudyRecord,
+        notify: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        self._open_ledger = open_ledger
+        self._ledger: optuna.Study | None = None
         self._writer = MlflowWriter(tracking_uri, study)
         self._projection = Projection(self._writer, study)
+        self._notify = notify
+        self._has_warned = False
+        self._has_recovered = False
         self._is_open = False
         self._problem: str | None = None
         self._pause_seconds = FIRST_PAUSE_SECONDS
@@ -58,6 +71,11 @@ class Follower:
         def write_rest() -> None:
             nonlocal model_uri
             self._catch_up()
+            if self._writer.parent_is_open:
+                # What a lost answer left behind: runs that were made twice.
+                self._projection.learn()
+                self._catch_up()
+                self._writer.write_text(names.JOURNAL_FILE, export_journal(self._study()))
             if model is not None:
                 model_uri = self._writer.write_model(model)
             self._writer.close(status, time.time_ns() // 1_000_000)
@@ -71,13 +89,24 @@ class Follower:
             experiment_id=self._writer.experiment_id or None,
             parent_run_id=self._writer.parent_run_id or None,
             run_ids=dict(self._projection.run_ids),
-            n_behind=self._projection.count_behind(self._trials()),
+            n_behind=self._count_behind(),
             model_uri=model_uri,
             problem=self._problem,
         )
 
+    def _study(self) -> optuna.Study:
+        if self._ledger is None:
+            self._ledger = self._open_ledger()
+        return self._ledger
+
     def _trials(self) -> list[FrozenTrial]:
-        return self._ledger.get_trials(deepcopy=False)
+        return self._study().get_trials(deepcopy=False)
+
+    def _count_behind(self) -> int | None:
+        try:
+            return self._projection.count_behind(self._trials())
+        except LedgerError:
+            return None
 
     def _catch_up(self) -> None:
         trials = self._trials()
@@ -94,20 +123,26 @@ class Follower:
         n_before = len(self._projection.run_ids)
         try:
             action()
-        except TrackingError as error:
-            self._problem = str(error)
+        except HpoError as error:
+            self._problem = f"{error}; {error.hint}" if error.hint else str(error)
             got_through = len(self._projection.run_ids) > n_before
             self._pause_seconds = FIRST_PAUSE_SECONDS if got_through else min(2 * self._pause_seconds, LONGEST_PAUSE_SECONDS)
             self._next_attempt = time.monotonic() + self._pause_seconds
+            if not got_through and not self._has_warned:
+                self._has_warned = True
+                self._notify(f"MLflow does not take what is written ({self._problem}); the search goes on, nothing is lost")
             return False
+        if self._has_warned and not self._has_recovered:
+            self._has_recovered = True
+            self._notify(f"MLflow has caught up: it has all {len(self._projection.run_ids)} trials that are finished")
         self._problem = None
         self._pause_seconds = FIRST_PAUSE_SECONDS
         return True
 
 
-def follow_ledger(storage_url: str, tracking_uri: str, study: StudyRecord) -> Follower:
+def follow_ledger(storage_url: str, tracking_uri: str, study: StudyRecord, notify: Callable[[str], None]) -> Follower:
     """A follower of a study that exists in a storage."""
-    return Follower(optuna.load_study(study_name=study.name, storage=storage_url), tracking_uri, study)
+    return Follower(lambda: open_for_reading(storage_url, study.name), tracking_uri, study, notify)
 
 
 def warm_up() -> None:

@@ -7,12 +7,15 @@ This module imports nothing heavy: the process is started before the driver's ow
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import pickle
 import subprocess
 import sys
 import warnings
+from collections.abc import Callable
+from contextlib import suppress
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from types import TracebackType
@@ -68,16 +71,42 @@ class TrackingProcess:
         """Begin to follow a study; returns at once."""
         self._send("open", storage_url, tracking_uri, study)
 
-    def finish(self, model: ModelRecord | None, status: RunStatus, wait_seconds: float) -> TrackingState:
-        """Wait until everything is written, or nothing got through for so many seconds."""
+    def read_notes(self) -> list[str]:
+        """What the follower has to say since the last call, one line each."""
+        notes = []
+        with suppress(EOFError, OSError):
+            while self._connection.poll():
+                notes.append(str(pickle.loads(self._connection.recv_bytes())))
+        return notes
+
+    def finish(
+        self,
+        model: ModelRecord | None,
+        status: RunStatus,
+        wait_seconds: float,
+        *,
+        notify: Callable[[str], None] = lambda _: None,
+        hang_seconds: float = HANG_SECONDS,
+    ) -> TrackingState:
+        """Wait until everything is written, or nothing got through for so many seconds.
+
+        Args:
+            model: The final model, or None where there is none to log.
+            status: How the parent run ends.
+            wait_seconds: How long the follower goes on while nothing gets through.
+            notify: Takes what the follower has to say meanwhile.
+            hang_seconds: How much longer than that an answer may take.
+        """
         try:
             self._send("finish", model, status, wait_seconds)
-            if not self._connection.poll(wait_seconds + HANG_SECONDS):
-                return TrackingState(problem="the tracking process does not answer")
-            reply: TrackingState = pickle.loads(self._connection.recv_bytes())
+            while self._connection.poll(wait_seconds + hang_seconds):
+                reply = pickle.loads(self._connection.recv_bytes())
+                if isinstance(reply, TrackingState):
+                    return reply
+                notify(reply)
         except (EOFError, OSError):
             return TrackingState(problem=f"the tracking process ended with exit code {self._process.wait()}")
-        return reply
+        return TrackingState(problem="the tracking process does not answer")
 
     def _send(self, *request: Any) -> None:
         self._connection.send_bytes(pickle.dumps(request))
@@ -95,6 +124,8 @@ def main(descriptor: int, driver_pid: int) -> None:
 
 
 def _serve(connection: Connection) -> None:
+    # Imports and MLflow's tables leave nothing to collect, and looking for it took a third of their time.
+    gc.disable()
     from hpo.tracking.follower import follow_ledger, warm_up
 
     warm_up()
@@ -105,8 +136,11 @@ def _serve(connection: Connection) -> None:
             follower.follow()
         method, *arguments = pickle.loads(connection.recv_bytes())
         if method == "open":
-            follower = follow_ledger(*arguments)
+            storage_url, tracking_uri, study = arguments
+            follower = follow_ledger(storage_url, tracking_uri, study, lambda note: connection.send_bytes(pickle.dumps(note)))
             follower.follow()
+            gc.freeze()
+            gc.enable()
         else:
             assert follower is not None
             connection.send_bytes(pickle.dumps(follower.finish(*arguments)))

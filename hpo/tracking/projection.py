@@ -53,6 +53,14 @@ class Projection:
         """
         starts = [_milliseconds(trial.datetime_start) for trial in trials if trial.datetime_start is not None]
         self._writer.open(min(starts, default=time.time_ns() // 1_000_000))
+        self.learn()
+
+    def learn(self) -> None:
+        """Ask MLflow what it holds of the study, and have it put right: duplicates go.
+
+        Raises:
+            TrackingError: MLflow refuses or is away.
+        """
         self.run_ids, self._unfinished = self._writer.find_trials()
 
     def catch_up(self, trials: Sequence[FrozenTrial]) -> None:

@@ -23,6 +23,7 @@ from mlflow.entities import (
     Dataset,
     DatasetInput,
     InputTag,
+    LifecycleStage,
     LoggedModel,
     LoggedModelOutput,
     LoggedModelStatus,
@@ -30,22 +31,26 @@ from mlflow.entities import (
     Param,
     Run,
     RunTag,
+    ViewType,
 )
 from mlflow.exceptions import MlflowException
 from mlflow.store.tracking import DEFAULT_LOCAL_FILE_AND_ARTIFACT_PATH
 from mlflow.types.schema import ColSpec, DataType, Schema
+from mlflow.utils.credentials import get_default_host_creds
+from mlflow.utils.rest_utils import http_request
 from sqlalchemy.exc import SQLAlchemyError
 
 import hpo
 from hpo.errors import TrackingError
 from hpo.lock import hold_lock
-from hpo.settings import sqlite_path
+from hpo.settings import hide_password, sqlite_path
 from hpo.sqlite import checkpoint, use_wal
 from hpo.tracking import names
 from hpo.tracking.records import DatasetRecord, MetricPoint, ModelRecord, StudyRecord, TrialRecord
 
 REACH_SECONDS = 3.0
 _PAGE = 1000
+_RUNS_PAGE = 50_000
 _PARAM_LENGTH = 6000
 _TAG_LENGTH = 8000
 
@@ -85,18 +90,23 @@ class MlflowWriter:
             self._client = _connect(self._tracking_uri)
             self.experiment_id = self._find_or_create_experiment()
             parents = self._search(names.KEY, self._study.uid)
-            if parents:
-                self.parent_run_id = parents[0].info.run_id
-                if parents[0].info.status == "RUNNING":
-                    self._describe_parent()
-            else:
+            parent = self._keep_one(parents)
+            if parent is not None and parent.info.lifecycle_stage == LifecycleStage.DELETED:
+                raise TrackingError(
+                    f"the parent run of study '{self._study.name}' was deleted in MLflow",
+                    hint=f"mlflow runs restore --run-id {parent.info.run_id}, or choose another --name",
+                )
+            if parent is None:
                 tags = {names.KEY: self._study.uid, names.STUDY_UID: self._study.uid, names.SOURCE_NAME: "hpo"}
-                run = self._client.create_run(self.experiment_id, start_time_ms, run_name=self._study.name, tags=tags)
-                self.parent_run_id = run.info.run_id
+                parent = self._client.create_run(self.experiment_id, start_time_ms, run_name=self._study.name, tags=tags)
+            self.parent_run_id = parent.info.run_id
+            if parent.info.status == "RUNNING":
                 self._describe_parent()
 
     def find_trials(self) -> tuple[dict[int, str], dict[int, str]]:
         """Ask MLflow what it holds, and put it right: of runs with one key the finished, then the earliest one stays.
+
+        A finished run that a person deleted counts as there: it stays deleted.
 
         Returns:
             Trial number to run id of every finished child run, and the same of every unfinished one.
@@ -104,22 +114,41 @@ class MlflowWriter:
         with _translated():
             found: dict[str, list[Run]] = {}
             for run in self._search(names.STUDY_UID, self._study.uid):
-                if run.info.run_id != self.parent_run_id:
+                if run.data.tags[names.KEY] != self._study.uid:
                     found.setdefault(run.data.tags[names.KEY], []).append(run)
             finished: dict[int, str] = {}
             unfinished: dict[int, str] = {}
             for key, runs in found.items():
-                runs.sort(key=lambda run: (run.info.status == "RUNNING", run.info.start_time, run.info.run_id))
-                for duplicate in runs[1:]:
-                    self._client.delete_run(duplicate.info.run_id)
-                home = unfinished if runs[0].info.status == "RUNNING" else finished
-                home[names.number_of(key)] = runs[0].info.run_id
+                run = self._keep_one(runs)
+                if run is None:
+                    continue
+                if run.data.tags.get(names.PARENT_RUN_ID) != self.parent_run_id and not _is_deleted(run):
+                    self._client.set_tag(run.info.run_id, names.PARENT_RUN_ID, self.parent_run_id)
+                home = unfinished if run.info.status == "RUNNING" else finished
+                home[names.number_of(key)] = run.info.run_id
             return finished, unfinished
+
+    def _keep_one(self, runs: list[Run]) -> Run | None:
+        """Of runs with one key delete all but the finished, then the earliest, then the one with the smallest id.
+
+        Returns:
+            The one that stays; one that a person deleted, where there is no other and it was finished.
+        """
+        active = [run for run in runs if not _is_deleted(run)]
+        active.sort(key=lambda run: (run.info.status == "RUNNING", run.info.start_time, run.info.run_id))
+        for duplicate in active[1:]:
+            # The tag tells it from a run that a person deletes.
+            self._client.set_tag(duplicate.info.run_id, names.DUPLICATE_OF, active[0].info.run_id)
+            self._client.delete_run(duplicate.info.run_id)
+        if active:
+            return active[0]
+        by_hand = (run for run in runs if names.DUPLICATE_OF not in run.data.tags and run.info.status != "RUNNING")
+        return next(by_hand, None)
 
     def find_trial(self, key: str) -> str | None:
         """The id of the run with this key, or None."""
         with _translated():
-            return next((run.info.run_id for run in self._search(names.KEY, key)), None)
+            return next((run.info.run_id for run in self._search(names.KEY, key) if not _is_deleted(run)), None)
 
     def write_trial(self, record: TrialRecord, run_id: str | None) -> str:
         """Create, fill and terminate a child run.
@@ -144,6 +173,11 @@ class MlflowWriter:
             self._client.set_terminated(run_id, status=record.status, end_time=record.end_time_ms)
             return run_id
 
+    def write_text(self, path: str, text: str) -> None:
+        """Log a text as an artifact of the parent run."""
+        with _translated():
+            self._client.log_text(self.parent_run_id, text, path)
+
     def write_parent_metrics(self, points: Iterable[MetricPoint]) -> None:
         """Log metrics on the parent run."""
         batch = [Metric(point.name, point.value, point.time_ms, point.step) for point in points]
@@ -163,12 +197,12 @@ class MlflowWriter:
         with _translated():
             of_study = self._find_models()
             ready = [model for model in of_study if model.status == LoggedModelStatus.READY]
+            for model in of_study:
+                if model.status != LoggedModelStatus.READY and model.tags[names.KEY] == record.key:
+                    self._client.delete_logged_model(model.model_id)
             current = next((model for model in ready if model.tags[names.KEY] == record.key), None)
             if current is None:
                 self._reopen_parent()
-                for model in of_study:
-                    if model.status != LoggedModelStatus.READY and model.tags[names.KEY] == record.key:
-                        self._client.delete_logged_model(model.model_id)
                 current = self._log_model(record)
             for model in ready:
                 if model.model_id != current.model_id and names.SUPERSEDED_BY not in model.tags:
@@ -241,7 +275,8 @@ class MlflowWriter:
             page = self._client.search_runs(
                 [self.experiment_id],
                 f"tags.`{tag}` = '{value}'",
-                max_results=_PAGE,
+                run_view_type=ViewType.ALL,
+                max_results=_RUNS_PAGE,
                 order_by=["start_time", "run_id"],
                 page_token=token,
             )
@@ -302,6 +337,38 @@ class MlflowWriter:
         versions = self._client.search_model_versions(f"name = '{name}'")
         if not any(version.source == uri for version in versions):
             self._client.create_model_version(name, source=uri, run_id=self.parent_run_id, model_id=model.model_id)
+
+
+def ask_server(address: str, endpoint: str, content: Mapping[str, Any] | None = None) -> tuple[int, str]:
+    """One request as MLflow's client makes it, with its credentials and certificates, but not repeated for minutes.
+
+    Returns:
+        The status and the text of the answer.
+
+    Raises:
+        TrackingError: There is none.
+    """
+    method = "GET" if content is None else "POST"
+    try:
+        answer = http_request(
+            get_default_host_creds(address),
+            endpoint,
+            method,
+            max_retries=0,
+            timeout=REACH_SECONDS,
+            raise_on_status=False,
+            json=content,
+        )
+    except MlflowException as error:
+        # What it says itself names objects and addresses with their passwords; what the operating system said is at the bottom.
+        reason: BaseException = error
+        while (deeper := reason.__cause__ or reason.__context__) is not None:
+            reason = deeper
+        raise TrackingError(
+            f"{hide_password(address)} does not answer: {getattr(reason, 'strerror', None) or type(reason).__name__}",
+            hint="start it or mend the address; a run searches on without it, and the same command catches up later",
+        ) from error
+    return int(answer.status_code), str(answer.text)
 
 
 def _connect(tracking_uri: str) -> MlflowClient:
@@ -367,6 +434,10 @@ def _dataset_input(record: DatasetRecord) -> DatasetInput:
         profile=json.dumps({"num_rows": record.n_rows, "num_elements": record.n_rows * len(columns)}),
     )
     return DatasetInput(dataset, tags=[InputTag(names.DATASET_CONTEXT, "training")])
+
+
+def _is_deleted(run: Run) -> bool:
+    return bool(run.info.lifecycle_stage == LifecycleStage.DELETED)
 
 
 def _params(params: Mapping[str, str]) -> list[Param]:

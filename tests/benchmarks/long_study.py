@@ -48,7 +48,7 @@ def optuna_milliseconds(directory: Path, n_history: int) -> float:
     """Median cost of ask and tell of bare Optuna after so many trials."""
     import optuna
 
-    from hpo.study import open_storage
+    from hpo.storage import open_storage
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     storage = open_storage(f"sqlite:///{directory}/optuna-{n_history}.db")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from hpo.study import open_storage
+from hpo.storage import open_storage
 from tests.integration.driving import run_python
 
 

@@ -19,6 +19,7 @@ import pytest
 from threadpoolctl import threadpool_limits
 
 from hpo.definition import load_definition
+from hpo.executor import make_executor
 from hpo.problem import Problem, prepare_problem
 from hpo.search import Search, SilentProgress
 from hpo.study import open_ledger
@@ -125,7 +126,8 @@ def search(problem: Problem, database: Path, workers: int, watching: _Watching) 
         open_ledger(url, problem.definition, problem.dataset.digest, {}, problem.derive) as ledger,
     ):
         patch.delenv("PYTEST_CURRENT_TEST")
-        Search(problem, ledger, progress=watching, stop_signal=lambda: None, workers=workers).run()
+        with closing(make_executor(workers, n_cells=0)) as executor:
+            Search(problem, ledger, progress=watching, stop_signal=lambda: None, executor=executor, may_start_workers=False).run()
     return trial_table(url, "t")
 
 

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import math
 from collections import deque
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from typing import Any
+from typing import Any, TypeVar
 
 from optuna.trial import FrozenTrial
 
 from hpo.cross_validation import FoldResult
 from hpo.definition import StudyDefinition, load_definition
 from hpo.estimator import TrainingShape, derive_params
+from hpo.executor import FoldExecutor
 from hpo.study import Ledger, Slot, open_ledger
+
+Executor = TypeVar("Executor", bound=FoldExecutor)
 
 DATA_DIGEST = "0123456789abcdef" * 2
 N_FOLDS = 3
@@ -32,6 +36,12 @@ def open_study(
     storage_url: str, definition: StudyDefinition | None = None, data_digest: str = DATA_DIGEST
 ) -> AbstractContextManager[Ledger]:
     return open_ledger(storage_url, definition or define(), data_digest, {"optuna": "5.0.0"}, derive)
+
+
+def holding(executor: Executor, folds: Sequence[Any], metrics: Sequence[str]) -> Executor:
+    """The executor, with folds to score."""
+    executor.hold(folds, metrics)
+    return executor
 
 
 def score(params: Any) -> list[FoldResult]:

@@ -17,7 +17,7 @@ from hpo.cross_validation import FoldResult
 from hpo.errors import HpoError
 from hpo.executor import MAX_BROKEN_POOLS, FoldExecutor, LocalExecutor, PoolExecutor, Scoring
 from hpo.problem import Problem, prepare_problem
-from tests.unit.driving import define
+from tests.unit.driving import define, holding
 from tests.unit.lethal import Lethal
 
 METRICS = ("accuracy", "neg_log_loss")
@@ -37,7 +37,7 @@ def problem() -> Problem:
 
 @pytest.fixture
 def pool(problem) -> Iterator[PoolExecutor]:
-    executor = PoolExecutor(problem.folds, METRICS, 2)
+    executor = holding(PoolExecutor(2), problem.folds, METRICS)
     yield executor
     executor.close()
 
@@ -69,7 +69,7 @@ def worker_pids(executor: PoolExecutor) -> list[int]:
 
 
 def test_pool_gives_the_same_results_as_this_process(problem, pool):
-    local = score_all(LocalExecutor(problem.folds, METRICS), problem)
+    local = score_all(holding(LocalExecutor(), problem.folds, METRICS), problem)
     assert score_all(pool, problem) == local
     assert [failure is not None for _, _, failure, _ in local] == [False] * 9 + [True] * 3
     assert os.getpid() not in worker_pids(pool)
@@ -77,7 +77,7 @@ def test_pool_gives_the_same_results_as_this_process(problem, pool):
 
 
 def test_worker_that_is_killed_is_replaced_and_nothing_changes(problem, pool):
-    local = score_all(LocalExecutor(problem.folds, METRICS), problem)
+    local = score_all(holding(LocalExecutor(), problem.folds, METRICS), problem)
     wait_for(pool.start(problem.derive(PARAMS[0])), 0)
     before = worker_pids(pool)
     os.kill(before[0], signal.SIGKILL)
@@ -89,8 +89,8 @@ def test_worker_that_is_killed_while_it_scores_loses_no_fold():
     # Digits by elastic net takes half a second a fold: the kill comes in the middle.
     slow = prepare_problem(define(data__source="digits", cv__n_splits=2))
     params = slow.derive({"penalty": "elasticnet", "C": 1.0, "l1_ratio": 0.5, "class_weight": "none", "max_iter": 90})
-    local = LocalExecutor(slow.folds, METRICS).start(params)
-    executor = PoolExecutor(slow.folds, METRICS, 2)
+    local = holding(LocalExecutor(), slow.folds, METRICS).start(params)
+    executor = holding(PoolExecutor(2), slow.folds, METRICS)
     try:
         fast = executor.start(slow.derive(PARAMS[0]))
         assert [wait_for(fast, index).failure for index in range(2)] == [None, None]
@@ -122,7 +122,7 @@ def test_worker_leaves_signals_to_the_driver(problem, pool, number):
 
 
 def test_workers_that_keep_dying_end_the_run_in_one_line():
-    executor = PoolExecutor([Lethal(os.getpid())], METRICS, 1)
+    executor = holding(PoolExecutor(1), [Lethal(os.getpid())], METRICS)
     line = rf"^worker processes ended {MAX_BROKEN_POOLS + 1} times in a row without a result$"
     try:
         with pytest.raises(HpoError, match=line) as caught:
@@ -133,7 +133,7 @@ def test_workers_that_keep_dying_end_the_run_in_one_line():
 
 
 def test_close_ends_the_workers_and_removes_the_folds(problem):
-    executor = PoolExecutor(problem.folds, METRICS, 2)
+    executor = holding(PoolExecutor(2), problem.folds, METRICS)
     wait_for(executor.start(problem.derive(PARAMS[0])), 0)
     pids, directory = worker_pids(executor), Path(executor._directory.name)
     assert [path.name for path in directory.iterdir()] == ["folds.joblib"]
@@ -153,7 +153,8 @@ def test_workers_end_with_a_driver_that_is_killed():
     script = (
         "import tests.conftest, time; from hpo.problem import prepare_problem; from hpo.executor import PoolExecutor;"
         "from tests.unit.driving import define; problem = prepare_problem(define());"
-        "pool = PoolExecutor(problem.folds, problem.metrics, 2); scoring = pool.start(problem.derive({'penalty': 'l2', 'C': 1.0,"
+        "pool = PoolExecutor(2); pool.hold(problem.folds, problem.metrics);"
+        "scoring = pool.start(problem.derive({'penalty': 'l2', 'C': 1.0,"
         "'class_weight': 'none'}))\nwhile scoring.result(0, 1) is None: pass\n"
         "print(*pool._pool._processes, pool._directory.name, flush=True); time.sleep(600)"
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+from contextlib import closing
 from typing import Any
 
 import optuna
@@ -12,6 +13,7 @@ import pytest
 
 from hpo.definition import StudyDefinition
 from hpo.errors import InterruptedBySignal
+from hpo.executor import make_executor
 from hpo.problem import Problem, prepare_problem
 from hpo.search import Search, SilentProgress, baseline_value
 from hpo.study import open_ledger
@@ -56,10 +58,18 @@ def run(
     problem = prepare_problem(definition)
     with open_ledger(storage_url, definition, problem.dataset.digest, {}, problem.derive) as ledger:
         progress = progress or SilentProgress()
-        search = Search(problem, ledger, progress=progress, stop_signal=stop_signal, workers=workers)
-        if isinstance(progress, Killing):
-            progress.search = search
-        search.run()
+        with closing(make_executor(workers, n_cells=0)) as executor:
+            search = Search(
+                problem,
+                ledger,
+                progress=progress,
+                stop_signal=stop_signal,
+                executor=executor,
+                may_start_workers=workers == "auto",
+            )
+            if isinstance(progress, Killing):
+                progress.search = search
+            search.run()
 
 
 def read_trials(storage_url: str) -> list[optuna.trial.FrozenTrial]:
@@ -114,7 +124,8 @@ def test_signal_ends_between_folds_and_leaves_the_trial_running(storage_url, wor
     with pytest.raises(InterruptedBySignal, match=r"^stopped by SIGTERM with 1 of 5 trials done$") as caught:
         run(storage_url, narrow(study__n_trials=5), progress, workers=workers, stop_signal=lambda: asked[0] if asked else None)
     assert caught.value.exit_code == 143
-    assert states(storage_url) == ["COMPLETE", "RUNNING"]
+    # Workers are fed one trial ahead while trials are drawn at random.
+    assert states(storage_url) == ["COMPLETE", *["RUNNING"] * workers]
 
 
 class Killing(Watching):

@@ -7,7 +7,7 @@ import pytest
 from hpo.errors import SettingsError
 from hpo.settings import MAX_WORKERS, ServiceSettings, hide_password, read_settings, sqlite_path
 
-STORAGE = "postgresql://me:secret@db:5432/optuna"
+STORAGE = "postgresql+psycopg://me:secret@db:5432/optuna"
 
 
 def test_defaults_lie_in_the_working_directory():
@@ -146,3 +146,15 @@ def test_sqlite_url_with_credentials_is_refused_without_its_password(url):
     with pytest.raises(SettingsError, match="storage should name a file") as caught:
         ServiceSettings(storage=url)
     assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("url", ["postgresql://me:secret@db/optuna", "postgres://me:secret@db/optuna"])
+def test_postgresql_gets_the_driver_that_is_installed(url):
+    assert read_settings(url, environment={}).storage == "postgresql+psycopg://me:secret@db/optuna"
+    assert read_settings("postgresql+psycopg2://me@db/optuna", environment={}).storage == "postgresql+psycopg2://me@db/optuna"
+
+
+@pytest.mark.parametrize("seconds", [-1.0, float("inf"), float("nan")])
+def test_tracking_wait_is_a_time(seconds):
+    with pytest.raises(SettingsError, match="^--tracking-wait: this should be 0 or more seconds, but got "):
+        read_settings(tracking_wait_seconds=seconds, environment={})

@@ -16,7 +16,8 @@ from hpo.cross_validation import FoldResult
 from hpo.errors import IdentityError, LedgerError, SettingsError, StudyLockedError, TooManyFailuresError
 from hpo.selection import CONVERGED, DERIVED, FAILURE, SCORES, TRACEBACK
 from hpo.settings import sqlite_path
-from hpo.study import no_completed_trial, open_storage
+from hpo.storage import open_storage
+from hpo.study import no_completed_trial
 from tests.unit.driving import DATA_DIGEST, define, derive, drive, facts, failure, open_study, results_of, score
 
 

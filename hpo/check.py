@@ -1,0 +1,8 @@
+"""``python -m hpo.check``: the preflight."""
+
+import sys
+
+from hpo.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main(["check", *sys.argv[1:]]))

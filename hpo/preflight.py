@@ -1,0 +1,210 @@
+"""The preflight: what would go wrong with these settings, and what mends it. Writes nothing at all.
+
+What the next run mends by itself is a finding too. Whether a study is the one that is asked for is left to the run, which says
+so before it writes.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from sqlalchemy import make_url
+
+from hpo.errors import HpoError, LedgerError, SettingsError, TrackingError
+from hpo.lock import driven_elsewhere, find_holder
+from hpo.settings import DEFAULT_TRACKING_URI, ServiceSettings, hide_password, sqlite_path
+from hpo.stores import MLFLOW, OPTUNA, Runs, Trials, read_database, read_runs, read_server, read_trials
+from hpo.tracking import names
+
+LOW_MEGABYTES = 100
+RUN_AGAIN = "run the same command again"
+NOT_FINISHED = ("RUNNING", "WAITING")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of the preflight.
+
+    Attributes:
+        check: Its subject: ``settings``, ``storage``, ``tracking`` or ``study``.
+        message: What is so.
+        hint: What mends it, or None.
+        exit_code: Of the error that says so, 0 where all is well.
+    """
+
+    check: str
+    message: str
+    hint: str | None = None
+    exit_code: int = 0
+
+    @classmethod
+    def of(cls, check: str, error: HpoError) -> Finding:
+        """What an error says."""
+        return cls(check, str(error), error.hint, error.exit_code)
+
+    def to_json(self) -> dict[str, Any]:
+        """The object that ``--json`` prints."""
+        return {"check": self.check, "ok": not self.exit_code, "message": self.message, "hint": self.hint}
+
+    def to_text(self) -> str:
+        """One line."""
+        hint = f" ({self.hint})" if self.hint else ""
+        return f"{'wrong' if self.exit_code else 'ok':<6} {self.check:<9} {self.message}{hint}"
+
+
+def check_run(study: str, settings: ServiceSettings) -> list[Finding]:
+    """Look at everything that a run with these settings would meet.
+
+    Args:
+        study: The study's name.
+        settings: Where ledger and tracking are.
+    """
+    findings: list[Finding] = []
+
+    @contextmanager
+    def noting(check: str) -> Iterator[None]:
+        try:
+            yield
+        except HpoError as error:
+            findings.append(Finding.of(check, error))
+
+    storage, tracking = settings.storage, settings.tracking_uri
+    trials: Trials | None = None
+    runs: Runs | None = None
+    with noting("settings"):
+        _check_two_databases(storage, tracking)
+    with noting("storage"):
+        _check_place(storage, LedgerError)
+    with noting("storage"), read_database(storage, OPTUNA) as connection:
+        trials = Trials() if connection is None else read_trials(connection, study)
+        later = "is made by the first run; only then can optuna-dashboard open it"
+        findings.append(Finding("storage", f"{hide_password(storage)} {later if connection is None else 'can be opened'}"))
+    with noting("tracking"):
+        _check_place(tracking, TrackingError)
+    with noting("tracking"):
+        _check_old_file_store(tracking)
+    with noting("tracking"):
+        uid, state = trials.uid if trials else None, "can be opened"
+        if tracking.startswith("http"):
+            runs = read_server(tracking, study, uid)
+        else:
+            with read_database(tracking, MLFLOW) as connection:
+                runs = Runs() if connection is None else read_runs(connection, study, uid)
+                state = "is made by the first run" if connection is None else state
+        findings.append(Finding("tracking", f"{hide_password(tracking)} {state}"))
+    if runs is not None:
+        with noting("tracking"):
+            _check_experiment(study, runs, is_server=tracking.startswith("http"))
+    with noting("study"):
+        _check_driver(study, storage)
+        findings.extend(_iter_study(study, trials, runs))
+    return findings
+
+
+def _check_two_databases(storage: str, tracking_uri: str) -> None:
+    """That the two are not one PostgreSQL database; two names for one file the settings refuse."""
+    if storage.startswith("postgresql") and tracking_uri.startswith("postgresql"):
+        one, other = ((url.host, url.port or 5432, url.database) for url in map(make_url, (storage, tracking_uri)))
+        if one == other:
+            raise SettingsError(
+                f"storage and tracking URI should be two databases, but got {hide_password(storage)} for both",
+                hint="Optuna and MLflow each own a table of one name: createdb a second one",
+            )
+
+
+def _check_place(url: str, error: type[HpoError]) -> None:
+    """That an SQLite file, and those that SQLite makes beside it, can be written and can grow."""
+    path = sqlite_path(url)
+    if path is None:
+        return
+    for place in (path.parent, path):
+        if place.exists() and not os.access(place, os.W_OK):
+            raise error(f"{place} is not writable for this user", hint="change its owner or mode, or put the database elsewhere")
+    megabytes = shutil.disk_usage(path.parent).free // 1_000_000
+    if megabytes < LOW_MEGABYTES:
+        raise error(
+            f"the disk of {path} is nearly full: {megabytes} MB are left",
+            hint=f"make room, {LOW_MEGABYTES} MB or more, or put the database elsewhere",
+        )
+
+
+def _check_old_file_store(tracking_uri: str) -> None:
+    """Where MLflow finds one, it takes it for its default store, which it then refuses to open."""
+    old = [path for path in Path("mlruns").glob("*/meta.yaml") if path.parent.name.isdigit()]
+    if old and tracking_uri == DEFAULT_TRACKING_URI:
+        raise TrackingError(
+            f"'mlflow ui' ends with an error in this directory: it opens the old file store {old[0].parent.parent}, not mlflow.db",
+            hint='mkdir -p mlruns-old && for old in mlruns/*/meta.yaml; do mv "${old%/*}" mlruns-old; done',
+        )
+
+
+def _check_experiment(study: str, runs: Runs, *, is_server: bool) -> None:
+    """That the experiment is not in the trash and its artifacts, where they are files, can be written."""
+    if runs.is_deleted:
+        raise TrackingError(
+            f"the MLflow experiment '{study}' is in the trash",
+            hint=f"mlflow experiments restore --experiment-id {runs.experiment_id}, or choose another --name",
+        )
+    place = urlsplit(runs.artifacts)
+    if place.scheme not in {"", "file"} or (is_server and runs.experiment_id is None):
+        return
+    path = Path(unquote(place.path) or "mlruns").absolute()
+    if any(status != "RUNNING" for _, status in runs.statuses) and not path.is_dir():
+        raise TrackingError(
+            f"the artifacts of the MLflow experiment '{study}' should be in {path}, which is not there",
+            hint="MLflow keeps absolute paths: move the directory back, or start another study with --name",
+        )
+    nearest = next(parent for parent in (path, *path.parents) if parent.exists())
+    if not os.access(nearest, os.W_OK) or not nearest.is_dir():
+        raise TrackingError(
+            f"{nearest}, where MLflow puts artifacts, is not a directory that this user may write", hint="change its owner or mode"
+        )
+
+
+def _check_driver(study: str, storage: str) -> None:
+    path = sqlite_path(storage)
+    holder = find_holder(path.with_name(f".{path.name}.{study}.lock")) if path is not None else None
+    if holder is not None:
+        raise driven_elsewhere(f"study '{study}'", holder)
+
+
+def _iter_study(study: str, trials: Trials | None, runs: Runs | None) -> Iterator[Finding]:
+    """What a run that ended early left, of what could be read."""
+    if trials is None:
+        return
+    n_finished = sum(state not in NOT_FINISHED for state in trials.states.values())
+    problems = list(_iter_left_overs(study, trials, runs))
+    for problem in problems:
+        yield Finding.of("study", problem)
+    if not problems:
+        is_known = runs is not None and trials.uid is not None and n_finished > 0
+        yield Finding("study", f"finished trials of study '{study}': {n_finished}{', all of them in MLflow' if is_known else ''}")
+
+
+def _iter_left_overs(study: str, trials: Trials, runs: Runs | None) -> Iterator[HpoError]:
+    n_running = sum(state == "RUNNING" for state in trials.states.values())
+    if n_running:
+        yield LedgerError(f"trials of study '{study}' left RUNNING: {n_running}", hint=f"{RUN_AGAIN}: it takes them up")
+    if runs is None or trials.uid is None:
+        return
+    there = {key for key, status in runs.statuses if status != "RUNNING"}
+    finished = [number for number, state in trials.states.items() if state not in NOT_FINISHED]
+    n_behind = sum(names.trial_key(trials.uid, number) not in there for number in finished)
+    if n_behind:
+        message = f"finished trials of study '{study}' that MLflow lacks: {n_behind} of {len(finished)}"
+        yield TrackingError(message, hint=f"{RUN_AGAIN}: it writes them")
+    n_second = len(runs.statuses) - len({key for key, _ in runs.statuses})
+    if n_second:
+        message = f"second runs of the same trials of study '{study}' in MLflow: {n_second}"
+        yield TrackingError(message, hint=f"{RUN_AGAIN}: it deletes them")
+    n_open = sum(status == "RUNNING" for _, status in runs.statuses)
+    if n_open:
+        message = f"runs of study '{study}' left RUNNING in MLflow: {n_open}"
+        yield TrackingError(message, hint=f"{RUN_AGAIN}: it finishes them")

@@ -1,0 +1,271 @@
+"""Optuna's storage behind a URL: opened by one driver a study, and asked again while it is away for a moment.
+
+Locks, WAL mode, foreign errors and the bound of patience are here, so that the ledger above may be about trials only. On
+PostgreSQL the connection that writes is the one that holds the lock: where a restart has taken both, the next write takes the lock
+again or is not made.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import socket
+import sqlite3
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import optuna
+import sqlalchemy
+from optuna.exceptions import StorageInternalError
+from optuna.storages import JournalStorage, RDBStorage
+from optuna.storages.journal import JournalFileBackend
+from sqlalchemy.engine import ExceptionContext
+
+from hpo.errors import HpoError, InterruptedBySignal, LedgerError, SettingsError, StudyLockedError
+from hpo.lock import driven_elsewhere, hold_lock
+from hpo.settings import hide_password, sqlite_path
+from hpo.sqlite import checkpoint, use_wal
+
+RETRY_SECONDS = 60.0
+"""How long a storage may be locked, restarting or away in the middle of a run."""
+
+BUSY_SECONDS = 5.0
+"""How long one call waits for a lock on an SQLite file; a signal is seen between calls."""
+
+FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.05, 1.0
+
+_SCHEMA_KEY = 0x68706F
+
+_KEEPALIVE = {"connect_timeout": 10, "keepalives_idle": 20, "keepalives_interval": 10, "keepalives_count": 3}
+"""Of PostgreSQL's client: a server or network that is dead is noticed within a minute."""
+
+T = TypeVar("T")
+
+
+def never() -> int | None:
+    """No signal has asked to stop."""
+    return None
+
+
+def repeat(action: Callable[[bool], T], stop_signal: Callable[[], int | None] = never) -> T:
+    """Do something with a storage, again while it fails for a reason that passes.
+
+    Args:
+        action: Takes whether an attempt came before, whose outcome is then unknown; must do no harm when done twice.
+        stop_signal: The number of a signal that asked to stop, or None.
+
+    Raises:
+        LedgerError: The reason does not pass, or did not within ``RETRY_SECONDS``.
+        InterruptedBySignal: A signal came meanwhile.
+    """
+    give_up, pause, is_repeated = time.monotonic() + RETRY_SECONDS, FIRST_PAUSE_SECONDS, False
+    while True:
+        try:
+            return action(is_repeated)
+        except LedgerError as error:
+            if not error.may_pass or time.monotonic() >= give_up:
+                raise
+            number = stop_signal()
+            if number is not None:
+                raise InterruptedBySignal(number, f"stopped while {error}", hint="run the same command again to go on") from error
+        time.sleep(pause)
+        pause, is_repeated = min(2 * pause, LONGEST_PAUSE_SECONDS), True
+
+
+@contextmanager
+def open_driven(url: str, study_name: str, *, wait: Callable[[StudyLockedError], bool]) -> Iterator[RDBStorage]:
+    """Open a storage, which may be new, as the one driver of a study; the lock is held for the length of the ``with`` block.
+
+    Args:
+        url: SQLAlchemy URL.
+        study_name: What is locked.
+        wait: Asked with the reason while another driver has the study; false gives up.
+
+    Raises:
+        StudyLockedError: Another driver has the study.
+        LedgerError: The storage cannot be opened.
+        SettingsError: The database's driver is not installed.
+    """
+    path, subject = sqlite_path(url), f"study '{study_name}'"
+    with ExitStack() as stack:
+        if path is not None:
+            lock = path.with_name(f".{path.name}.{study_name}.lock")
+            _patiently(lambda: stack.enter_context(hold_lock(lock, subject=subject)), wait)
+        storage = open_storage(url)
+        stack.callback(storage.engine.dispose)
+        if path is not None:
+            stack.callback(_checkpoint_quietly, url)
+        else:
+            storage.engine.dispose()
+            # One connection, which holds the lock.
+            storage = _connect(url, skip_table_creation=True, skip_compatibility_check=True, pool_size=1, max_overflow=0)
+            stack.callback(storage.engine.dispose)
+            key = int.from_bytes(hashlib.sha256(study_name.encode()).digest()[:8], signed=True)
+            sqlalchemy.event.listen(storage.engine, "connect", lambda connection, _: _lock_on(connection, key, subject))
+            storage.engine.dispose()
+            _patiently(lambda: storage.engine.connect().close(), wait)
+        yield storage
+
+
+def _patiently(take: Callable[[], object], wait: Callable[[StudyLockedError], bool]) -> None:
+    while True:
+        try:
+            take()
+        except StudyLockedError as error:
+            if not wait(error):
+                raise
+            time.sleep(LONGEST_PAUSE_SECONDS)
+        else:
+            return
+
+
+def open_storage(url: str) -> RDBStorage:
+    """The Optuna storage behind a URL, its tables made; in an SQLite file's WAL mode readers and the writer do not wait.
+
+    Raises:
+        LedgerError: It cannot be opened.
+        SettingsError: The database's driver is not installed.
+    """
+    path = sqlite_path(url)
+    with ExitStack() as stack, translated(url):
+        # Two starters on new files would both create the tables.
+        if path is not None:
+            stack.enter_context(hold_lock(path.with_name(f".{path.name}.lock"), wait=True))
+            repeat(lambda _: _use_wal(url))
+        else:
+            stack.enter_context(_postgresql_schema_lock(url))
+        storage = repeat(lambda _: _connect(url))
+        if path is not None:
+            sqlalchemy.event.listen(storage.engine, "connect", _relax_synchronous)
+            storage.engine.dispose()
+        return storage
+
+
+def open_for_reading(url: str, study_name: str) -> optuna.Study:
+    """A study that exists, for a process that does not drive it.
+
+    Raises:
+        LedgerError: The storage is away, or has no such study.
+    """
+    with translated(url):
+        return optuna.load_study(study_name=study_name, storage=_connect(url, skip_table_creation=True))
+
+
+def export_journal(study: optuna.Study) -> str:
+    """A study as the text of an Optuna journal file: ``optuna-dashboard`` opens it, ``optuna.copy_study`` copies it back."""
+    with tempfile.TemporaryDirectory(prefix="hpo-journal-") as directory:
+        path = Path(directory, "journal.log")
+        journal = JournalStorage(JournalFileBackend(str(path)))
+        optuna.copy_study(from_study_name=study.study_name, from_storage=study._storage, to_storage=journal)  # noqa: SLF001
+        return path.read_text(encoding="utf-8")
+
+
+def _connect(url: str, *, skip_table_creation: bool = False, skip_compatibility_check: bool = False, **pool: int) -> RDBStorage:
+    arguments: dict[str, Any] = {"connect_args": {"timeout": BUSY_SECONDS}}
+    if sqlite_path(url) is None:
+        name = f"hpo on {socket.gethostname()[:30]}, pid {os.getpid()}"
+        arguments = {"connect_args": {**_KEEPALIVE, "application_name": name}, "pool_pre_ping": True, **pool}
+    try:
+        with translated(url):
+            storage = RDBStorage(
+                url,
+                engine_kwargs=arguments,
+                skip_table_creation=skip_table_creation,
+                skip_compatibility_check=skip_compatibility_check,
+            )
+    except ImportError as error:
+        raise SettingsError(
+            f"storage {hide_password(url)} needs a driver that is not installed ({error.name or error})",
+            hint="pip install 'psycopg[binary]'",
+        ) from error
+
+    def translate(context: ExceptionContext) -> None:
+        # Optuna looks at the one kind itself; what it would do with the others is to write a trial twice.
+        if not context.is_pre_ping and not isinstance(context.sqlalchemy_exception, sqlalchemy.exc.IntegrityError):
+            raise _make_error(url, context.sqlalchemy_exception or context.original_exception) from context.original_exception
+
+    sqlalchemy.event.listen(storage.engine, "handle_error", translate)
+    return storage
+
+
+def _use_wal(url: str) -> None:
+    path = sqlite_path(url)
+    assert path is not None
+    with translated(url):
+        use_wal(path, BUSY_SECONDS)
+
+
+def _checkpoint_quietly(url: str) -> None:
+    """Leave one whole file; where the disk is full or another process writes, what was written stays in the WAL file beside it."""
+    path = sqlite_path(url)
+    assert path is not None
+    try:
+        checkpoint(path, BUSY_SECONDS)
+    except sqlite3.Error:
+        return
+
+
+def _relax_synchronous(connection: Any, _: Any) -> None:
+    """In WAL mode a commit that is not yet on disk is lost by a power cut, never by a killed process, and never torn."""
+    connection.execute("PRAGMA synchronous = NORMAL")
+
+
+@contextmanager
+def _postgresql_schema_lock(url: str) -> Iterator[None]:
+    try:
+        engine = sqlalchemy.create_engine(url, poolclass=sqlalchemy.NullPool, connect_args=_KEEPALIVE)
+    except ImportError:
+        yield  # said where the storage is made
+        return
+    with engine.connect() as connection:
+        connection.execute(sqlalchemy.text("SELECT pg_advisory_lock(:key)"), {"key": _SCHEMA_KEY})
+        yield
+
+
+def _lock_on(connection: Any, key: int, subject: str) -> None:
+    """Lock a study on a new connection; a session's lock outlives its transactions and dies with the connection."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_lock(%s)", (key,))
+        is_ours = cursor.fetchone()[0]
+        if not is_ours:
+            cursor.execute(
+                "SELECT application_name, backend_start FROM pg_locks JOIN pg_stat_activity USING (pid)"
+                " WHERE locktype = 'advisory' AND granted AND classid::bigint = %s AND objid::bigint = %s AND objsubid = 1",
+                (key >> 32 & 0xFFFFFFFF, key & 0xFFFFFFFF),
+            )
+            name, since = cursor.fetchone() or ("it has only just started", None)
+    connection.commit()
+    if not is_ours:
+        connection.close()
+        raise driven_elsewhere(subject, f"{name}, since {since:%Y-%m-%dT%H:%M:%S%z}" if since else name)
+
+
+@contextmanager
+def translated(url: str) -> Iterator[None]:
+    """Errors of Optuna, SQLAlchemy and SQLite as one of ours, without passwords."""
+    try:
+        yield
+    except (StorageInternalError, sqlalchemy.exc.SQLAlchemyError, sqlite3.Error, RuntimeError, KeyError) as error:
+        raise _make_error(url, error) from error
+
+
+def _make_error(url: str, error: BaseException) -> HpoError:
+    cause = error.__cause__ or error
+    lines = str(getattr(cause, "orig", None) or cause).strip().splitlines()
+    return LedgerError(
+        f"the storage {hide_password(url)} failed: {lines[0] if lines else type(error).__name__}",
+        hint="check that it is there, writable and not full; nothing that was finished is lost",
+        may_pass=_may_pass(cause),
+    )
+
+
+def _may_pass(cause: BaseException) -> bool:
+    """Whether a storage that failed so may be there again in a moment."""
+    original = getattr(cause, "orig", None) or cause
+    if isinstance(original, sqlite3.Error):
+        return "locked" in str(original)
+    return isinstance(cause, sqlalchemy.exc.OperationalError | sqlalchemy.exc.InterfaceError)

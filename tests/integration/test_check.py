@@ -1,0 +1,426 @@
+"""``python -m hpo.check`` on real stores and servers in every state that it names; each time, that it changed nothing."""
+
+import hashlib
+import json
+import os
+import shutil
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import mlflow
+import optuna
+import pytest
+from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
+
+from hpo.cli import main
+
+from .conftest import FinishedRun
+from .driving import (
+    count_told,
+    environment,
+    free_port,
+    kill_when_told,
+    run_hpo_well,
+    run_python,
+    serving,
+    serving_tracking,
+    start_hpo,
+    stores_of,
+    wait_until,
+)
+
+Check = Callable[..., tuple[int, list[dict[str, Any]]]]
+
+
+def picture(directory: Path) -> dict[str, str]:
+    """Every file and what is in it; the index of a WAL is no content."""
+    files = (path for path in directory.rglob("*") if path.is_file() and not path.name.endswith("-shm"))
+    return {str(path.relative_to(directory)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+@pytest.fixture
+def check(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Check:
+    """Runs the command in a directory; gives its exit code and its findings, and sees to it that nothing was written."""
+
+    def run(directory: Path, *flags: str) -> tuple[int, list[dict[str, Any]]]:
+        monkeypatch.chdir(directory)
+        monkeypatch.delenv("HPO_STORAGE", raising=False)
+        monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+        before, names = picture(directory), set(directory.rglob("*"))
+        code = main(["check", "--json", *flags])
+        printed = capsys.readouterr()
+        assert (picture(directory), set(directory.rglob("*"))) == (before, names)
+        assert printed.err == ""
+        findings = json.loads(printed.out)
+        assert [list(finding) for finding in findings] == [["check", "ok", "message", "hint"]] * len(findings)
+        assert (code == 0) == all(finding["ok"] for finding in findings)
+        return code, findings
+
+    return run
+
+
+def wrong(findings: list[dict[str, Any]]) -> list[tuple[str, str, str]]:
+    return [(finding["check"], finding["message"], finding["hint"]) for finding in findings if not finding["ok"]]
+
+
+def client_of(directory: Path) -> MlflowClient:
+    return MlflowClient(stores_of(directory)["tracking_uri"])
+
+
+def children(client: MlflowClient) -> list[Any]:
+    experiment = client.get_experiment_by_name("iris")
+    runs = client.search_runs([experiment.experiment_id], "tags.mlflow.parentRunId != ''", order_by=["attributes.start_time"])
+    return list(runs)
+
+
+def execute(path: Path, statement: str) -> None:
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute(statement)
+
+
+# A directory that nothing ran in, and one that is done.
+
+
+def test_new_directory_is_well_and_stays_empty(tmp_path: Path) -> None:
+    process = run_python(tmp_path, "-m", "hpo.check", "--trials", "50")
+    assert (process.returncode, process.stderr) == (0, "")
+    assert process.stdout.splitlines() == [
+        "ok     storage   sqlite:///optuna.db is made by the first run; only then can optuna-dashboard open it",
+        "ok     tracking  sqlite:///mlflow.db is made by the first run",
+        "ok     study     finished trials of study 'iris': 0",
+    ]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_finished_study_is_well(finished: FinishedRun, check: Check) -> None:
+    code, findings = check(finished.directory)
+    assert code == 0
+    assert [(finding["check"], finding["message"]) for finding in findings] == [
+        ("storage", "sqlite:///optuna.db can be opened"),
+        ("tracking", "sqlite:///mlflow.db can be opened"),
+        ("study", "finished trials of study 'iris': 50, all of them in MLflow"),
+    ]
+
+
+def test_files_without_tables_are_well(tmp_path: Path, check: Check) -> None:
+    (tmp_path / "optuna.db").touch()
+    (tmp_path / "mlflow.db").touch()
+    assert check(tmp_path)[0] == 0
+
+
+def test_study_of_somebody_else_is_left_to_the_run(finished_copy: Path, check: Check) -> None:
+    storage = stores_of(finished_copy)["storage"]
+    optuna.create_study(storage=storage, study_name="theirs").add_trial(optuna.trial.create_trial(value=1.0))
+    code, findings = check(finished_copy, "--name", "theirs")
+    assert (code, findings[-1]["message"]) == (0, "finished trials of study 'theirs': 1")
+
+
+# Settings.
+
+
+@pytest.mark.parametrize("uri", ["file:./mlruns", "./mlruns", "file:///mlruns"])
+def test_file_store_is_refused(uri: str, tmp_path: Path, check: Check) -> None:
+    code, findings = check(tmp_path, "--tracking-uri", uri)
+    [(subject, message, hint)] = wrong(findings)
+    assert (code, subject) == (2, "settings")
+    assert message.startswith("tracking URI should start with sqlite:// or")
+    assert "mlflow migrate-filestore --source DIRECTORY" in hint
+
+
+def test_one_file_for_both_is_refused(tmp_path: Path, check: Check) -> None:
+    code, findings = check(tmp_path, "--storage", "sqlite:///one.db", "--tracking-uri", f"sqlite:///{tmp_path}/one.db")
+    assert (code, wrong(findings)[0][1]) == (
+        2,
+        "storage and tracking URI should be two databases, but got sqlite:///one.db for both",
+    )
+
+
+def test_one_postgresql_database_for_both_is_refused_without_its_password(tmp_path: Path, check: Check) -> None:
+    storage, tracking = (
+        f"postgresql{driver}://me:secret@127.0.0.1{port}/one" for driver, port in (("", ":5432"), ("+psycopg", ""))
+    )
+    code, findings = check(tmp_path, "--storage", storage, "--tracking-uri", tracking)
+    assert (code, findings[0]["message"]) == (
+        2,
+        "storage and tracking URI should be two databases, but got postgresql://me:***@127.0.0.1:5432/one for both",
+    )
+    assert "secret" not in json.dumps(findings)
+
+
+@pytest.mark.parametrize(("flag", "file"), [("--storage", "mlflow.db"), ("--tracking-uri", "optuna.db")])
+def test_database_of_the_other_library_is_refused(flag: str, file: str, finished: FinishedRun, check: Check) -> None:
+    other = "--tracking-uri" if flag == "--storage" else "--storage"
+    code, findings = check(finished.directory, flag, f"sqlite:///{file}", other, "sqlite:///new.db")
+    assert code == 2
+    assert f"sqlite:///{file} holds the tables of {file.partition('.')[0]}, beside which" in wrong(findings)[0][1]
+
+
+def test_file_that_both_wrote_to_is_refused(finished_copy: Path, check: Check) -> None:
+    shutil.move(finished_copy / "optuna.db", finished_copy / "both.db")
+    with pytest.raises(MlflowException, match=r"Detected out-of-date database schema|Can't locate revision"):
+        MlflowClient(f"sqlite:///{finished_copy}/both.db").search_experiments()
+    code, findings = check(finished_copy, "--storage", "sqlite:///both.db")
+    assert (code, wrong(findings)[0][0]) == (2, "storage")
+    assert "holds the tables of mlflow" in wrong(findings)[0][1]
+
+
+def test_bad_study_file_is_a_finding(tmp_path: Path, check: Check) -> None:
+    code, findings = check(tmp_path, "--study", "absent.toml")
+    assert (code, findings[0]["check"]) == (2, "settings")
+    assert findings[0]["message"].startswith("absent.toml: the study file cannot be read")
+
+
+# Files.
+
+
+def test_old_file_store_is_found_and_the_hint_mends_it(tmp_path: Path, check: Check) -> None:
+    make = "from mlflow import MlflowClient as C; c = C('file:./mlruns'); c.create_run(c.create_experiment('old'))"
+    assert run_python(tmp_path, "-c", make, MLFLOW_ALLOW_FILE_STORE="true").returncode == 0
+    bare = run_python(tmp_path, "-c", "from mlflow import MlflowClient; MlflowClient().search_experiments()")
+    assert "maintenance mode" in bare.stderr
+    code, findings = check(tmp_path)
+    [(subject, message, hint)] = wrong(findings)
+    assert (code, subject) == (3, "tracking")
+    assert message == "'mlflow ui' ends with an error in this directory: it opens the old file store mlruns, not mlflow.db"
+    assert check(tmp_path, "--tracking-uri", "sqlite:///runs.db")[0] == 0
+    subprocess.run(["sh", "-c", hint], cwd=tmp_path, check=True)
+    assert check(tmp_path)[0] == 0
+    assert len(list((tmp_path / "mlruns-old").glob("*/meta.yaml"))) == 2
+
+
+@pytest.mark.parametrize(("file", "code"), [("optuna.db", 4), ("mlflow.db", 3)])
+def test_file_that_is_no_database(file: str, code: int, tmp_path: Path, check: Check) -> None:
+    (tmp_path / file).write_text("no database " * 100)
+    found, findings = check(tmp_path)
+    assert (found, wrong(findings)[0][1]) == (code, f"sqlite:///{file} cannot be read: file is not a database")
+
+
+@pytest.mark.parametrize(
+    ("file", "schema", "code", "hint"),
+    [
+        ("optuna.db", "v3.0.0.d", 4, "back it up, then optuna storage upgrade --storage URL"),
+        ("optuna.db", "v99", 4, "pip install -U optuna"),
+        ("mlflow.db", "e1f2a3b4c5d6", 3, "back it up, then mlflow db upgrade URL"),
+        ("mlflow.db", "0123456789ab", 3, "pip install -U mlflow"),
+    ],
+)
+def test_schema_of_another_version(file: str, schema: str, code: int, hint: str, finished_copy: Path, check: Check) -> None:
+    execute(finished_copy / file, f"UPDATE alembic_version SET version_num = '{schema}'")
+    found, findings = check(finished_copy)
+    [(_, message, found_hint)] = wrong(findings)
+    assert (found, found_hint) == (code, hint)
+    assert message.startswith(f"sqlite:///{file} has schema {schema}, but {file.partition('.')[0]} ")
+
+
+def test_directory_that_is_not_writable(tmp_path: Path) -> None:
+    tmp_path.chmod(0o555)
+    # Root may write everywhere until it gives that up.
+    like_others = ["setpriv", "--bounding-set=-all", "--inh-caps=-all"] if os.geteuid() == 0 else []
+    process = subprocess.run(
+        [*like_others, sys.executable, "-m", "hpo.check"],
+        cwd=tmp_path,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (process.returncode, process.stderr) == (4, "")
+    hint = "(change its owner or mode, or put the database elsewhere)"
+    for subject in ("storage ", "tracking"):
+        assert f"wrong  {subject}  {tmp_path} is not writable for this user {hint}" in process.stdout
+
+
+def test_disk_that_is_nearly_full(tmp_path: Path) -> None:
+    mount = 'mount -t tmpfs -o size=20m none "$0" && cd "$0" && exec "$@"'
+    command = [sys.executable, "-m", "hpo.check"]
+    process = subprocess.run(
+        ["unshare", "-m", "sh", "-c", mount, str(tmp_path), *command],
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if "mount" in process.stderr:
+        pytest.skip(f"no file system can be mounted here: {process.stderr.strip()}")
+    assert (process.returncode, process.stderr) == (4, "")
+    assert f"wrong  storage   the disk of {tmp_path}/optuna.db is nearly full: 20 MB are left" in process.stdout
+    assert f"wrong  tracking  the disk of {tmp_path}/mlflow.db is nearly full: 20 MB are left" in process.stdout
+
+
+def test_artifacts_that_are_not_there(finished_copy: Path, check: Check) -> None:
+    shutil.move(finished_copy / "mlruns", finished_copy / "elsewhere")
+    code, findings = check(finished_copy)
+    [(_, message, _)] = wrong(findings)
+    assert code == 3
+    assert message.startswith(f"the artifacts of the MLflow experiment 'iris' should be in {finished_copy}/mlruns/")
+
+
+def test_file_where_artifacts_would_go(tmp_path: Path, check: Check) -> None:
+    (tmp_path / "mlruns").touch()
+    code, findings = check(tmp_path)
+    [(_, message, _)] = wrong(findings)
+    assert code == 3
+    assert message == f"{tmp_path}/mlruns, where MLflow puts artifacts, is not a directory that this user may write"
+
+
+# What a run left.
+
+
+def test_runs_that_are_missing_twice_there_or_open_are_counted_and_mended(finished_copy: Path, check: Check) -> None:
+    client = client_of(finished_copy)
+    runs = children(client)
+    for run in runs[:3]:
+        client.delete_run(run.info.run_id)
+    for run in runs[3:5]:
+        copy = client.create_run(run.info.experiment_id, tags=run.data.tags)
+        client.set_terminated(copy.info.run_id)
+    client.update_run(runs[5].info.run_id, status="RUNNING")
+    code, findings = check(finished_copy)
+    assert code == 3
+    assert wrong(findings) == [
+        ("study", "finished trials of study 'iris' that MLflow lacks: 4 of 50", "run the same command again: it writes them"),
+        ("study", "second runs of the same trials of study 'iris' in MLflow: 2", "run the same command again: it deletes them"),
+        ("study", "runs of study 'iris' left RUNNING in MLflow: 1", "run the same command again: it finishes them"),
+    ]
+    run_hpo_well(finished_copy, "--trials", "50")
+    assert check(finished_copy)[0] == 0
+
+
+def test_killed_driver_leaves_findings_that_the_same_command_mends(tmp_path: Path, check: Check) -> None:
+    kill_when_told(tmp_path, 5, "--trials", "1000")
+    code, findings = check(tmp_path)
+    assert code == 4
+    assert wrong(findings)[0] == (
+        "study",
+        "trials of study 'iris' left RUNNING: 1",
+        "run the same command again: it takes them up",
+    )
+    run_hpo_well(tmp_path, "--trials", "8")
+    assert check(tmp_path)[0] == 0
+
+
+def test_study_that_is_being_driven(tmp_path: Path, check: Check) -> None:
+    process = start_hpo(tmp_path, "--trials", "100000")
+    try:
+        wait_until(lambda: count_told(tmp_path) >= 3, process)
+        text = run_python(tmp_path, "-m", "hpo.check", "--json")
+    finally:
+        process.kill()
+        process.communicate()
+    [(subject, message, hint)] = wrong(json.loads(text.stdout))
+    assert (text.returncode, subject) == (7, "study")
+    assert message.startswith("study 'iris' is being driven by another process (host ")
+    assert f", pid {process.pid}, since 2" in message
+    assert hint.startswith("wait for it to end")
+    assert "driven" not in json.dumps(check(tmp_path)[1])
+
+
+def test_experiment_in_the_trash(finished_copy: Path, check: Check) -> None:
+    client = client_of(finished_copy)
+    experiment_id = client.get_experiment_by_name("iris").experiment_id
+    client.delete_experiment(experiment_id)
+    code, findings = check(finished_copy)
+    assert code == 3
+    assert wrong(findings)[0] == (
+        "tracking",
+        "the MLflow experiment 'iris' is in the trash",
+        f"mlflow experiments restore --experiment-id {experiment_id}, or choose another --name",
+    )
+
+
+# Servers.
+
+
+def test_server_that_is_away(tmp_path: Path, check: Check) -> None:
+    code, findings = check(tmp_path, "--tracking-uri", f"http://me:secret@127.0.0.1:{free_port()}")
+    [(subject, message, _)] = wrong(findings)
+    assert (code, subject) == (3, "tracking")
+    assert message.startswith("http://me:***@127.0.0.1:")
+    assert message.endswith(" does not answer: Connection refused")
+
+
+def test_server_with_a_study(tmp_path: Path, check: Check) -> None:
+    directory = tmp_path / "job"
+    directory.mkdir()
+    with serving_tracking(tmp_path, free_port()) as address:
+        assert check(directory, "--tracking-uri", address)[0] == 0
+        run_hpo_well(directory, "--trials", "5", "--tracking-uri", address)
+        code, findings = check(directory, "--tracking-uri", address)
+        assert (code, findings[-1]["message"]) == (0, "finished trials of study 'iris': 5, all of them in MLflow")
+        client = MlflowClient(address)
+        client.delete_run(children(client)[0].info.run_id)
+        code, findings = check(directory, "--tracking-uri", address)
+        assert (code, wrong(findings)[0][1]) == (3, "finished trials of study 'iris' that MLflow lacks: 1 of 5")
+        client.delete_experiment(client.get_experiment_by_name("iris").experiment_id)
+        code, findings = check(directory, "--tracking-uri", address)
+        assert (code, wrong(findings)[0][1]) == (3, "the MLflow experiment 'iris' is in the trash")
+
+
+def test_server_that_refuses_its_host(tmp_path: Path, check: Check) -> None:
+    port = free_port()
+    store = ("--backend-store-uri", f"sqlite:///{tmp_path}/server.db", "--workers", "1")
+    directory = tmp_path / "job"
+    directory.mkdir()
+    with serving(tmp_path, port, "server", *store, "--allowed-hosts", "mlflow.example.com") as address:
+        code, findings = check(directory, "--tracking-uri", address)
+    [(subject, message, hint)] = wrong(findings)
+    assert (code, subject, message) == (3, "tracking", f"{address} refuses requests to '127.0.0.1:{port}'")
+    assert hint == f"start it with --allowed-hosts 127.0.0.1:{port} (its /health answers all the same)"
+
+
+@contextmanager
+def answering(answers: dict[str, tuple[int, str]]) -> Iterator[str]:
+    """A server that says what a test wants, by the path's last word."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            status, body = answers.get(
+                self.path.partition("?")[0].rpartition("/")[2], (404, '{"error_code": "RESOURCE_DOES_NOT_EXIST"}')
+            )
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body.encode())
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+@pytest.mark.parametrize(
+    ("answers", "message"),
+    [
+        ({"search": (200, "{}"), "version": (200, "2.22.0\n")}, f"is MLflow 2.22.0, but the client here is {mlflow.__version__}"),
+        ({"search": (401, "who are you?")}, "needs credentials that it accepts"),
+        ({"search": (403, "Permission denied")}, "allows this user too little"),
+        ({"search": (200, "<html>")}, "answers 200 where MLflow's API should be"),
+        ({"search": (404, "<html>")}, "answers 404 where MLflow's API should be"),
+        ({"search": (500, "oops")}, "answers 500 where MLflow's API should be"),
+    ],
+)
+def test_server_that_will_not_do(answers: dict[str, tuple[int, str]], message: str, tmp_path: Path, check: Check) -> None:
+    with answering(answers) as address:
+        code, findings = check(tmp_path, "--tracking-uri", address)
+    assert code == 3
+    assert [(subject, text) for subject, text, _ in wrong(findings)] == [("tracking", f"{address} {message}")]
+
+
+def test_server_without_a_version_is_taken_as_it_is(tmp_path: Path, check: Check) -> None:
+    with answering({"search": (200, "{}")}) as address:
+        assert check(tmp_path, "--tracking-uri", address)[0] == 0

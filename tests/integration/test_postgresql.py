@@ -1,0 +1,142 @@
+"""The ledger on a real PostgreSQL: the same trials, one driver, and restarts in the middle."""
+
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from .checker import check_stores, read_trials, trial_table
+from .conftest import FinishedRun
+from .driving import COMMAND_SECONDS, run_hpo, run_hpo_well, start_hpo, stores_of, wait_until
+from .postgres import PASSWORD, Cluster, running_cluster
+
+N_TRIALS = 50
+FLAGS = ("--trials", str(N_TRIALS))
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Cluster]:
+    with running_cluster() as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def url(cluster: Cluster, request: pytest.FixtureRequest) -> str:
+    """The URL of a new database."""
+    return cluster.make_database(request.node.name[:60])
+
+
+def count_told(url: str) -> int:
+    with psycopg.connect(url.replace("+psycopg", "")) as connection:
+        try:
+            return int(connection.execute("SELECT count(*) FROM trials WHERE state != 'RUNNING'").fetchone()[0])
+        except psycopg.errors.UndefinedTable:
+            return 0
+
+
+def check_equal(url: str, directory: Path, finished: FinishedRun) -> None:
+    check_stores(url, stores_of(directory)["tracking_uri"], n_trials=N_TRIALS)
+    assert trial_table(url) == trial_table(stores_of(finished.directory)["storage"])
+
+
+def test_job_gives_the_trials_of_sqlite_and_prints_no_password(url: str, tmp_path: Path, finished: FinishedRun) -> None:
+    report = run_hpo_well(tmp_path, *FLAGS, HPO_STORAGE=url.replace("+psycopg", ""))
+    check_equal(url, tmp_path, finished)
+    assert PASSWORD not in report
+    assert "optuna-dashboard postgresql+psycopg://hpo:***@127.0.0.1:" in report
+    assert "all done before, nothing was changed" in run_hpo_well(tmp_path, *FLAGS, HPO_STORAGE=url)
+
+
+def test_second_driver_is_told_who_the_first_is_and_can_wait(url: str, tmp_path: Path, finished: FinishedRun) -> None:
+    first = start_hpo(tmp_path, *FLAGS, HPO_STORAGE=url)
+    wait_until(lambda: count_told(url) > 0, first)
+    first.send_signal(signal.SIGSTOP)
+    try:
+        second = run_hpo(tmp_path, *FLAGS, HPO_STORAGE=url)
+        third = start_hpo(tmp_path, *FLAGS, "--wait", HPO_STORAGE=url)
+        assert third.stderr is not None
+        waiting = third.stderr.readline()
+    finally:
+        first.send_signal(signal.SIGCONT)
+    line = "study 'iris' is being driven by another process (hpo on "
+    assert (second.returncode, second.stdout) == (7, "")
+    assert second.stderr.startswith(f"hpo: {line}")
+    assert f", pid {first.pid}, since 20" in second.stderr
+    assert waiting.startswith(f"hpo: waiting: {line}")
+    assert first.communicate(timeout=COMMAND_SECONDS)[1] == ""
+    stdout, _ = third.communicate(timeout=COMMAND_SECONDS)
+    assert third.returncode == 0
+    assert "all done before, nothing was changed" in stdout
+    check_equal(url, tmp_path, finished)
+
+
+@pytest.mark.parametrize("seconds_away", [0, 6])
+def test_restart_in_the_middle_loses_nothing(
+    cluster: Cluster, url: str, tmp_path: Path, finished: FinishedRun, seconds_away: int
+) -> None:
+    process = start_hpo(tmp_path, *FLAGS, HPO_STORAGE=url)
+    wait_until(lambda: count_told(url) >= 5, process)
+    cluster.stop()
+    time.sleep(seconds_away)
+    cluster.start()
+    _, stderr = process.communicate(timeout=COMMAND_SECONDS)
+    assert process.returncode == 0, stderr
+    check_equal(url, tmp_path, finished)
+
+
+def test_lock_that_another_took_during_a_restart_ends_the_driver(
+    cluster: Cluster, url: str, tmp_path: Path, finished: FinishedRun
+) -> None:
+    process = start_hpo(tmp_path, *FLAGS, HPO_STORAGE=url)
+    wait_until(lambda: count_told(url) >= 5, process)
+    with psycopg.connect(url.replace("+psycopg", "")) as connection:
+        held = "SELECT (classid::bigint << 32) | objid::bigint FROM pg_locks WHERE locktype = 'advisory'"
+        (key,) = connection.execute(held).fetchone()
+    process.send_signal(signal.SIGSTOP)
+    cluster.stop()
+    cluster.start()
+    with psycopg.connect(url.replace("+psycopg", ""), application_name="a thief") as thief:
+        assert thief.execute("SELECT pg_try_advisory_lock(%s)", (key,)).fetchone() == (True,)
+        n_told = count_told(url)
+        process.send_signal(signal.SIGCONT)
+        stdout, stderr = process.communicate(timeout=COMMAND_SECONDS)
+        assert (process.returncode, stdout) == (7, "")
+        assert "is being driven by another process (a thief, since" in stderr
+        assert count_told(url) == n_told
+    run_hpo_well(tmp_path, *FLAGS, HPO_STORAGE=url)
+    check_equal(url, tmp_path, finished)
+
+
+def test_killed_driver_frees_the_lock_at_once(url: str, tmp_path: Path, finished: FinishedRun) -> None:
+    process = start_hpo(tmp_path, *FLAGS, HPO_STORAGE=url)
+    wait_until(lambda: count_told(url) >= 5, process)
+    process.kill()
+    process.communicate()
+    run_hpo_well(tmp_path, *FLAGS, HPO_STORAGE=url)
+    check_equal(url, tmp_path, finished)
+
+
+def test_two_starters_on_an_empty_database_make_one_study(url: str, tmp_path: Path, finished: FinishedRun) -> None:
+    both = [start_hpo(tmp_path, *FLAGS, HPO_STORAGE=url) for _ in range(2)]
+    ended = [process.communicate(timeout=COMMAND_SECONDS) for process in both]
+    assert sorted(process.returncode for process in both) == [0, 7], ended
+    check_equal(url, tmp_path, finished)
+
+
+def test_database_that_is_away_is_one_line_without_its_password(cluster: Cluster, tmp_path: Path) -> None:
+    url = cluster.url("x").replace(str(cluster.port), "1")
+    process = run_hpo(tmp_path, *FLAGS, HPO_STORAGE=url)
+    assert (process.returncode, process.stdout) == (4, "")
+    assert process.stderr.startswith("hpo: the storage postgresql+psycopg://hpo:***@127.0.0.1:1/x failed: ")
+    assert process.stderr.count("\n") == 1
+    assert PASSWORD not in process.stderr
+
+
+def test_tracking_database_of_postgresql_takes_the_runs(cluster: Cluster, url: str, tmp_path: Path) -> None:
+    tracking = cluster.make_database("tracking")
+    run_hpo_well(tmp_path, "--trials", "5", HPO_STORAGE=url, MLFLOW_TRACKING_URI=tracking)
+    check_stores(url, tracking, n_trials=5)
+    assert len(read_trials(url)) == 5
