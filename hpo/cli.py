@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 import hpo
 from hpo.errors import HpoError, InputError, InterruptedBySignal, TrackingError
-from hpo.settings import STORAGE_VARIABLE, TRACKING_VARIABLE, ServiceSettings, read_settings
+from hpo.settings import STORAGE_VARIABLE, TRACKING_VARIABLE, WORKERS_VARIABLE, ServiceSettings, read_settings
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar
@@ -115,7 +115,12 @@ def _add_run_flags(run: argparse.ArgumentParser) -> None:
     what.add_argument("--seed", metavar="S", type=int, help="same seed, same trials (default: 0)")
     what.add_argument("--concurrency", metavar="B", type=int, help="trials open at once; changes the search (default: 1)")
     how = run.add_argument_group("how fast")
-    how.add_argument("--workers", metavar="N", help="processes that score folds, or auto (default); changes no result")
+    how.add_argument(
+        "--workers",
+        metavar="N",
+        help="processes that score folds, auto, or a Dask cluster's tcp://HOST:PORT; changes no result"
+        f" (default: ${WORKERS_VARIABLE} or auto)",
+    )
     where = run.add_argument_group("where it is kept")
     where.add_argument("--storage", metavar="URL", help=f"Optuna's storage (default: ${STORAGE_VARIABLE} or sqlite:///optuna.db)")
     where.add_argument(

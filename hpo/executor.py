@@ -15,13 +15,14 @@ from concurrent.futures import TimeoutError as FutureTimeoutError
 from concurrent.futures.process import BrokenProcessPool
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 import joblib
 import loky
 from threadpoolctl import threadpool_limits
 
 from hpo.child import serve_driver
+from hpo.cluster import DaskExecutor
 from hpo.cross_validation import Fold, FoldResult, score_fold
 from hpo.errors import HpoError
 
@@ -97,14 +98,19 @@ class LocalExecutor:
         """Nothing was started."""
 
 
-def make_executor(workers: int | Literal["auto"], n_cells: int) -> FoldExecutor:
+def make_executor(workers: int | str, n_cells: int) -> FoldExecutor:
     """The executor that a run starts with.
 
     Args:
-        workers: Processes, 1 for this one, "auto" for one a core where the table is large.
+        workers: Processes, 1 for this one, "auto" for one a core where the table is large, or a Dask scheduler's address.
         n_cells: Values in the training rows.
+
+    Raises:
+        SettingsError: The Dask cluster cannot be used.
     """
-    n_workers = workers if workers != "auto" else loky.cpu_count() if n_cells > LARGE_CELLS else 1
+    if isinstance(workers, str) and workers != "auto":
+        return DaskExecutor(workers)
+    n_workers = workers if isinstance(workers, int) else loky.cpu_count() if n_cells > LARGE_CELLS else 1
     return PoolExecutor(n_workers) if n_workers > 1 else LocalExecutor()
 
 

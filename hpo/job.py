@@ -17,7 +17,7 @@ from hpo.errors import HpoError, InterruptedBySignal, StudyLockedError
 from hpo.executor import LocalExecutor, make_executor
 from hpo.final_model import fit_final_model
 from hpo.problem import load_data, prepare_problem
-from hpo.provenance import make_model_record, make_study_record, recorded_versions
+from hpo.provenance import make_model_record, make_study_record
 from hpo.report import StudyResult
 from hpo.search import Progress, Search, SilentProgress, baseline_value
 from hpo.search_space import replay
@@ -27,6 +27,7 @@ from hpo.storage import never
 from hpo.study import no_completed_trial, open_ledger
 from hpo.tracking.process import TrackingProcess
 from hpo.tracking.records import RunStatus
+from hpo.versions import recorded_versions
 
 CLOSING_SECONDS = 3.0
 """How long a run that ends in an error or a signal waits for tracking; what hangs then is left to the next run."""

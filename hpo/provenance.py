@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import json
-import platform
 from collections.abc import Mapping
 from importlib.metadata import version
 from typing import Any
-
-from threadpoolctl import threadpool_info
 
 from hpo.columns import Columns
 from hpo.data import Dataset
@@ -17,7 +14,6 @@ from hpo.final_model import TRUSTED_TYPES, FinalModel
 from hpo.tracking import names
 from hpo.tracking.records import DatasetRecord, ModelRecord, StudyRecord
 
-RECORDED_PACKAGES = ("optuna", "mlflow", "scikit-learn", "numpy", "scipy", "pandas")
 SERVING_PACKAGES = ("mlflow", "scikit-learn", "skops", "numpy", "scipy", "pandas")
 
 
@@ -85,18 +81,3 @@ def signature_types(columns: Columns) -> dict[str, str]:
     """Column name to the type that MLflow's signature has for it."""
     numbers = dict.fromkeys((*columns.numeric, *columns.boolean), "double")
     return {**numbers, **dict.fromkeys(columns.categorical, "string"), **dict.fromkeys(columns.datetime, "datetime")}
-
-
-def recorded_versions() -> dict[str, str]:
-    """Package name to version, the interpreter and the BLAS kernel: what the promise of equal trials holds for."""
-    versions = {package: version(package) for package in RECORDED_PACKAGES}
-    versions["python"] = platform.python_version()
-    kernels = sorted(
-        {
-            f"{info['internal_api']} {info.get('architecture', '')}".strip()
-            for info in threadpool_info()
-            if info["user_api"] == "blas"
-        }
-    )
-    versions["blas"] = ", ".join(kernels)
-    return versions

@@ -12,7 +12,6 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 from urllib.parse import urlsplit
 
 from hpo.errors import SettingsError
@@ -21,6 +20,7 @@ DEFAULT_STORAGE = "sqlite:///optuna.db"
 DEFAULT_TRACKING_URI = "sqlite:///mlflow.db"
 STORAGE_VARIABLE = "HPO_STORAGE"
 TRACKING_VARIABLE = "MLFLOW_TRACKING_URI"
+WORKERS_VARIABLE = "HPO_WORKERS"
 
 MAX_WORKERS = 256
 
@@ -35,7 +35,8 @@ class ServiceSettings:
         storage: SQLAlchemy URL of Optuna's storage: ``sqlite:///PATH`` or ``postgresql://...``.
         tracking_uri: MLflow's store: the same kinds of URL, or the ``http(s)://`` address of a server.
         register: Name of the registered model that gets the final model as a new version, or None.
-        workers: Processes that score folds; 1 is this process, "auto" as many as there are cores where that saves time.
+        workers: Processes that score folds; 1 is this process, "auto" as many as there are cores where that saves time, and an
+            address the Dask cluster there.
         tracking_wait_seconds: How long the end of a run waits for a tracking store that is behind.
         wait: Whether to wait while another driver has the study.
     """
@@ -43,7 +44,7 @@ class ServiceSettings:
     storage: str = DEFAULT_STORAGE
     tracking_uri: str = DEFAULT_TRACKING_URI
     register: str | None = None
-    workers: int | Literal["auto"] = "auto"
+    workers: int | str = "auto"
     tracking_wait_seconds: float = 30.0
     wait: bool = False
 
@@ -84,18 +85,21 @@ def read_settings(
         storage=storage or environment.get(STORAGE_VARIABLE) or DEFAULT_STORAGE,
         tracking_uri=tracking_uri or environment.get(TRACKING_VARIABLE) or DEFAULT_TRACKING_URI,
         register=register,
-        workers=_read_workers(workers),
+        workers=_read_workers(workers or environment.get(WORKERS_VARIABLE) or "auto"),
         tracking_wait_seconds=tracking_wait_seconds,
         wait=wait,
     )
 
 
-def _read_workers(text: str | None) -> int | Literal["auto"]:
-    if text is None or text == "auto":
-        return "auto"
+def _read_workers(text: str) -> int | str:
+    if text == "auto" or re.fullmatch(r"(tcp|tls)://[^/]+:\d+", text):
+        return text
     if text.isdecimal() and 1 <= int(text) <= MAX_WORKERS:
         return int(text)
-    raise SettingsError(f"--workers: this should be 'auto' or a number from 1 to {MAX_WORKERS}, but got '{text}'")
+    raise SettingsError(
+        f"--workers: this should be 'auto', a number from 1 to {MAX_WORKERS} or a tcp://host:port, but got '{text}'",
+        hint="tcp://host:port is the address of a Dask scheduler",
+    )
 
 
 def sqlite_path(url: str) -> Path | None:

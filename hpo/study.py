@@ -26,6 +26,7 @@ from hpo.mirror import Mirror, SlotResult
 from hpo.search_space import baseline, replay, suggest
 from hpo.selection import CONVERGED, DERIVED, FAILURE, SCORES, TRACEBACK, rounded
 from hpo.storage import never, open_driven, repeat
+from hpo.versions import describe_changes
 
 IDENTITY = "hpo.identity"
 """Study attribute: uid, definition, data digest and versions; written once, in one transaction."""
@@ -339,7 +340,7 @@ def _open_study(
             f"study '{definition.name}' was begun with something else: {', '.join(changes)}",
             hint="undo the change, or start another study with --name",
         )
-    others = _changes(known["versions"], versions)
+    others = describe_changes(known["versions"], dict(versions))
     note = f"begun with other versions ({', '.join(others)}): new trials may differ from those of one run"
     return {**known, "notes": [note] if others else []}
 

@@ -1,0 +1,133 @@
+"""Folds on a real Dask cluster of processes: the same trials, whatever happens to its workers."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import pytest
+
+from .checker import check_stores, trial_table
+from .conftest import FinishedRun
+from .driving import COMMAND_SECONDS, count_told, environment, free_port, run_hpo, run_hpo_well, start_hpo, stores_of, wait_until
+
+FLAGS = ("--trials", "50")
+
+
+@contextmanager
+def dask(directory: Path, *arguments: str, ready: str, **variables: str) -> Iterator[subprocess.Popen[str]]:
+    """A part of a cluster, from the moment that its log says it is ready; ended with its children."""
+    log = directory / f"dask-{arguments[0]}-{free_port()}.log"
+    with log.open("w") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "dask", *arguments, "--no-dashboard"],
+            cwd=directory,
+            env=environment(**variables),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+    try:
+        wait_until(lambda: ready in log.read_text(), process)
+        yield process
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+@contextmanager
+def scheduler(directory: Path) -> Iterator[str]:
+    port = free_port()
+    address = f"tcp://127.0.0.1:{port}"
+    with dask(directory, "scheduler", "--host", "127.0.0.1", "--port", str(port), ready="Scheduler at"):
+        yield address
+
+
+def worker(directory: Path, address: str, **variables: str):
+    # Without a nanny the process that is killed is the one that scores.
+    return dask(directory, "worker", address, "--nthreads", "1", "--no-nanny", ready="Registered to", **variables)
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    directory = tmp_path_factory.mktemp("cluster")
+    with ExitStack() as stack:
+        address = stack.enter_context(scheduler(directory))
+        for _ in range(2):
+            stack.enter_context(worker(directory, address))
+        yield address
+
+
+def check_equal(directory: Path, finished: FinishedRun) -> None:
+    stores = stores_of(directory)
+    check_stores(**stores, n_trials=50)
+    assert trial_table(stores["storage"]) == trial_table(stores_of(finished.directory)["storage"])
+
+
+def test_cluster_gives_the_trials_of_one_process(cluster: str, tmp_path: Path, finished: FinishedRun) -> None:
+    run_hpo_well(tmp_path, *FLAGS, HPO_WORKERS=cluster)
+    check_equal(tmp_path, finished)
+
+
+def test_workers_are_killed_and_join_in_the_middle(tmp_path: Path, finished: FinishedRun) -> None:
+    with scheduler(tmp_path) as address, worker(tmp_path, address) as first, worker(tmp_path, address):
+        process = start_hpo(tmp_path, *FLAGS, "--workers", address)
+        wait_until(lambda: count_told(tmp_path) >= 5, process)
+        first.kill()
+        wait_until(lambda: count_told(tmp_path) >= 10, process)
+        with worker(tmp_path, address):
+            _, stderr = process.communicate(timeout=COMMAND_SECONDS)
+    assert (process.returncode, stderr) == (0, "")
+    check_equal(tmp_path, finished)
+
+
+def test_all_workers_die_and_another_takes_over(tmp_path: Path, finished: FinishedRun) -> None:
+    with scheduler(tmp_path) as address:
+        with worker(tmp_path, address):
+            process = start_hpo(tmp_path, *FLAGS, "--workers", address)
+            wait_until(lambda: count_told(tmp_path) >= 5, process)
+        with worker(tmp_path, address):
+            _, stderr = process.communicate(timeout=COMMAND_SECONDS)
+    assert (process.returncode, stderr) == (0, "")
+    check_equal(tmp_path, finished)
+
+
+def test_interrupted_run_leaves_the_cluster_and_goes_on_without_it(cluster: str, tmp_path: Path, finished: FinishedRun) -> None:
+    process = start_hpo(tmp_path, *FLAGS, "--workers", cluster)
+    wait_until(lambda: count_told(tmp_path) >= 5, process)
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=COMMAND_SECONDS)
+    assert process.returncode == 143
+    run_hpo_well(tmp_path, *FLAGS)
+    check_equal(tmp_path, finished)
+
+
+def test_scheduler_that_is_away_is_one_line_and_nothing_is_written(tmp_path: Path) -> None:
+    address = f"tcp://127.0.0.1:{free_port()}"
+    process = run_hpo(tmp_path, *FLAGS, "--workers", address)
+    assert (process.returncode, process.stdout) == (2, "")
+    assert process.stderr.startswith(f"hpo: --workers: no Dask scheduler answers at {address} (start one: ")
+    assert process.stderr.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_worker_with_other_versions_is_refused(tmp_path: Path) -> None:
+    """The first metadata of a package on the path is what Python says its version is."""
+    other = tmp_path / "other" / "pandas-99.0.dist-info"
+    other.mkdir(parents=True)
+    (other / "METADATA").write_text("Metadata-Version: 2.1\nName: pandas\nVersion: 99.0\n")
+    with scheduler(tmp_path) as address, worker(tmp_path, address, PYTHONPATH=str(other.parent)):
+        process = run_hpo(tmp_path, *FLAGS, "--workers", address)
+    assert (process.returncode, process.stdout) == (2, "")
+    assert "a Dask worker has other versions than this process: pandas " in process.stderr
+    assert "-> 99.0" in process.stderr
+    assert process.stderr.count("\n") == 1
+    shutil.rmtree(other.parent)
+    assert not (tmp_path / "optuna.db").exists()
