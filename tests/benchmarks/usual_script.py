@@ -7,7 +7,8 @@ here has one seed for all. Nor are solver and tolerance: scikit-learn's default 
 tolerance, and no ``pip_requirements``, so that MLflow finds them out. Those are choices of the user, which ``hpo`` makes otherwise.
 It does less than ``hpo``: one score a fold, no fold scores in MLflow, no model loaded back, no second run that goes on.
 
-The penalty is mapped to ``l1_ratio`` because scikit-learn 1.9 deprecates ``penalty``. Both databases lie in the working directory.
+The penalty is mapped to ``l1_ratio`` because scikit-learn 1.9 deprecates ``penalty``. By default both databases lie in the
+working directory.
 """
 
 from __future__ import annotations
@@ -57,20 +58,21 @@ def suggest_params(trial: optuna.Trial) -> dict:
     return params
 
 
-def make_study(X: pd.DataFrame, y: pd.Series, n_trials: int) -> optuna.Study:
+def make_study(X: pd.DataFrame, y: pd.Series, options: argparse.Namespace) -> optuna.Study:
     """Search; every trial becomes a child of the active run."""
     folds = StratifiedKFold(n_splits=5, shuffle=True, random_state=SEED)
     study = optuna.create_study(
-        study_name=NAME, storage=STORAGE, direction="maximize", sampler=optuna.samplers.TPESampler(seed=SEED)
+        study_name=options.name, storage=options.storage, direction="maximize", sampler=optuna.samplers.TPESampler(seed=SEED)
     )
     callback = MLflowCallback(
-        tracking_uri=TRACKING_URI, metric_name="accuracy", create_experiment=False, mlflow_kwargs={"nested": True}
+        tracking_uri=options.tracking_uri, metric_name="accuracy", create_experiment=False, mlflow_kwargs={"nested": True}
     )
 
     def objective(trial: optuna.Trial) -> float:
-        return cross_val_score(build_model(suggest_params(trial)), X, y, cv=folds, scoring="accuracy").mean()
+        model = build_model(suggest_params(trial))
+        return cross_val_score(model, X, y, cv=folds, scoring="accuracy", n_jobs=options.jobs).mean()
 
-    study.optimize(objective, n_trials=n_trials, callbacks=[callback])
+    study.optimize(objective, n_trials=options.trials, callbacks=[callback])
     return study
 
 
@@ -78,15 +80,19 @@ def main() -> None:
     """Search, refit the best, log it."""
     parser = argparse.ArgumentParser(description="tune a logistic regression on Iris")
     parser.add_argument("--trials", type=int, default=50)
-    n_trials = parser.parse_args().trials
+    parser.add_argument("--name", default=NAME)
+    parser.add_argument("--storage", default=STORAGE)
+    parser.add_argument("--tracking-uri", default=TRACKING_URI)
+    parser.add_argument("--jobs", type=int, default=None)
+    options = parser.parse_args()
 
     X, y = load_iris(return_X_y=True, as_frame=True)
     X_train, X_test, y_train, y_test = train_test_split(X, y, test_size=0.2, stratify=y, random_state=SEED)
 
-    mlflow.set_tracking_uri(TRACKING_URI)
-    mlflow.set_experiment(NAME)
-    with mlflow.start_run(run_name=NAME):
-        study = make_study(X_train, y_train, n_trials)
+    mlflow.set_tracking_uri(options.tracking_uri)
+    mlflow.set_experiment(options.name)
+    with mlflow.start_run(run_name=options.name):
+        study = make_study(X_train, y_train, options)
         model = build_model(study.best_params).fit(X_train, y_train)
         mlflow.log_params(study.best_params)
         mlflow.log_metrics({"cv_accuracy": study.best_value, "test_accuracy": model.score(X_test, y_test)})
