@@ -105,11 +105,14 @@ def test_study_file_is_accepted(tmp_path: Path) -> None:
 
 def test_python_examples_run(tmp_path: Path) -> None:
     examples = blocks("python")
-    assert len(examples) == 2
+    assert len(examples) == 3
     shutil.copytree(ROOT / "studies", tmp_path / "studies")
     before = (
         "import optuna, hpo, pandas as pd\nfrom sklearn.datasets import load_wine\nrows = load_wine(as_frame=True).data.head()\n"
     )
+    assert run_python(tmp_path, "-m", "hpo.run", "--trials", "3").returncode == 0
+    (journal,) = (tmp_path / "mlruns").rglob("optuna_journal.log")
+    shutil.copy(journal, tmp_path)
     study = "study = optuna.create_study(study_name='mine')\nobjective = lambda trial: trial.suggest_float('x', 0, 1)\n"
     for example in examples:
         script = tmp_path / "example.py"

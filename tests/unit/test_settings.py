@@ -156,5 +156,5 @@ def test_postgresql_gets_the_driver_that_is_installed(url):
 
 @pytest.mark.parametrize("seconds", [-1.0, float("inf"), float("nan")])
 def test_tracking_wait_is_a_time(seconds):
-    with pytest.raises(SettingsError, match="^--tracking-wait: this should be 0 or more seconds, but got "):
+    with pytest.raises(SettingsError, match=r"^--tracking-wait: this should be 0 or more seconds, but got "):
         read_settings(tracking_wait_seconds=seconds, environment={})
