@@ -8,21 +8,20 @@ again or is not made.
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import socket
 import sqlite3
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
 from typing import Any, TypeVar
 
 import optuna
 import sqlalchemy
 from optuna.exceptions import StorageInternalError
 from optuna.storages import JournalStorage, RDBStorage
-from optuna.storages.journal import JournalFileBackend
+from optuna.storages.journal import BaseJournalBackend
 from sqlalchemy.engine import ExceptionContext
 
 from hpo.errors import HpoError, InterruptedBySignal, LedgerError, SettingsError, StudyLockedError
@@ -157,11 +156,23 @@ def open_for_reading(url: str, study_name: str) -> optuna.Study:
 
 def export_journal(study: optuna.Study) -> str:
     """A study as the text of an Optuna journal file: ``optuna-dashboard`` opens it, ``optuna.copy_study`` copies it back."""
-    with tempfile.TemporaryDirectory(prefix="hpo-journal-") as directory:
-        path = Path(directory, "journal.log")
-        journal = JournalStorage(JournalFileBackend(str(path)))
-        optuna.copy_study(from_study_name=study.study_name, from_storage=study._storage, to_storage=journal)  # noqa: SLF001
-        return path.read_text(encoding="utf-8")
+    journal = _JournalText()
+    storage = study._storage  # noqa: SLF001 - a study has no other way to say where it is
+    optuna.copy_study(from_study_name=study.study_name, from_storage=storage, to_storage=JournalStorage(journal))
+    return "".join(journal.lines)
+
+
+class _JournalText(BaseJournalBackend):
+    """What ``JournalFileBackend`` writes, without a disk's wait for every line."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def read_logs(self, log_number_from: int) -> Iterator[dict[str, Any]]:
+        yield from map(json.loads, self.lines[log_number_from:])
+
+    def append_logs(self, logs: list[dict[str, Any]]) -> None:
+        self.lines.extend(json.dumps(log, separators=(",", ":")) + "\n" for log in logs)
 
 
 def _connect(url: str, *, skip_table_creation: bool = False, skip_compatibility_check: bool = False, **pool: int) -> RDBStorage:

@@ -75,10 +75,16 @@ class MlflowWriter:
 
     def check_reachable(self) -> None:
         """Ask a server whether it is there, which takes seconds where it is away; MLflow's own client may take minutes."""
-        if self._tracking_uri.startswith("http"):
-            with _translated():
-                # The scheme is http or https: the settings allow no other.
-                urllib.request.urlopen(self._tracking_uri.rstrip("/") + "/health", timeout=REACH_SECONDS).close()  # noqa: S310
+        if not self._tracking_uri.startswith("http"):
+            return
+        try:
+            # The scheme is http or https: the settings allow no other.
+            urllib.request.urlopen(self._tracking_uri.rstrip("/") + "/health", timeout=REACH_SECONDS).close()  # noqa: S310
+        except OSError as error:
+            reason = getattr(error, "reason", error)
+            raise TrackingError(
+                f"{hide_password(self._tracking_uri)} does not answer: {getattr(reason, 'strerror', None) or reason}"
+            ) from error
 
     def open(self, start_time_ms: int) -> None:
         """Find or make the experiment and the parent run; one that was left unfinished is described again.

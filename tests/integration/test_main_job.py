@@ -74,7 +74,7 @@ def test_parent_run_says_where_the_study_comes_from(finished: FinishedRun) -> No
     assert tags["hpo.version.optuna"] == optuna.__version__
     assert tags.keys() >= {f"hpo.version.{name}" for name in ("mlflow", "scikit-learn", "numpy", "pandas", "python", "blas")}
     artifacts = {file.path for file in client.list_artifacts(parent.info.run_id, "study")}
-    assert artifacts == {"study/definition.json", "study/search_space.json"}
+    assert artifacts == {"study/definition.json", "study/search_space.json", "study/optuna_journal.log"}
 
 
 def test_logged_definition_is_the_complete_one(finished: FinishedRun, tmp_path: Path) -> None:
