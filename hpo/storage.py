@@ -158,7 +158,8 @@ def export_journal(study: optuna.Study) -> str:
     """A study as the text of an Optuna journal file: ``optuna-dashboard`` opens it, ``optuna.copy_study`` copies it back."""
     journal = _JournalText()
     storage = study._storage  # noqa: SLF001 - a study has no other way to say where it is
-    optuna.copy_study(from_study_name=study.study_name, from_storage=storage, to_storage=JournalStorage(journal))
+    with quiet_optuna():
+        optuna.copy_study(from_study_name=study.study_name, from_storage=storage, to_storage=JournalStorage(journal))
     return "".join(journal.lines)
 
 
@@ -280,3 +281,14 @@ def _may_pass(cause: BaseException) -> bool:
     if isinstance(original, sqlite3.Error):
         return "locked" in str(original)
     return isinstance(cause, sqlalchemy.exc.OperationalError | sqlalchemy.exc.InterfaceError)
+
+
+@contextmanager
+def quiet_optuna() -> Iterator[None]:
+    """Optuna logs every study it makes, the mirror too; what a person wants to know the progress says."""
+    before = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    try:
+        yield
+    finally:
+        optuna.logging.set_verbosity(before)

@@ -25,7 +25,7 @@ from hpo.errors import IdentityError, LedgerError, NoCompletedTrialError, StudyL
 from hpo.mirror import Mirror, SlotResult
 from hpo.search_space import baseline, replay, suggest
 from hpo.selection import CONVERGED, DERIVED, FAILURE, SCORES, TRACEBACK, rounded
-from hpo.storage import never, open_driven, repeat
+from hpo.storage import never, open_driven, quiet_optuna, repeat
 from hpo.versions import describe_changes
 
 IDENTITY = "hpo.identity"
@@ -309,7 +309,7 @@ def open_ledger(
         IdentityError: The study was begun with another definition or other data.
         LedgerError: The storage cannot be opened.
     """
-    with _quiet_optuna(), open_driven(storage_url, definition.name, wait=wait) as storage:
+    with quiet_optuna(), open_driven(storage_url, definition.name, wait=wait) as storage:
         identity = repeat(lambda _: _open_study(storage, definition, data_digest, versions), stop_signal)
         yield Ledger(storage, identity, definition, derive, stop_signal)
 
@@ -365,14 +365,3 @@ def no_completed_trial(trials: Sequence[FrozenTrial]) -> NoCompletedTrialError:
         f"none of {len(trials)} trials completed" + (f"; the last reason: {reasons[-1]}" if reasons else ""),
         hint="raise --trials or --timeout, or mend the definition",
     )
-
-
-@contextmanager
-def _quiet_optuna() -> Iterator[None]:
-    """Optuna logs every study it makes, the mirror too; what a person wants to know the progress says."""
-    before = optuna.logging.get_verbosity()
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    try:
-        yield
-    finally:
-        optuna.logging.set_verbosity(before)
