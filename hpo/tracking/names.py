@@ -24,6 +24,10 @@ DATASET_CONTEXT = "mlflow.data.context"
 EXPERIMENT_KIND = "mlflow.experimentKind"
 MODEL_TRAINING = "custom_model_development"
 
+# Aliases of a registered model.
+CHALLENGER = "challenger"
+CHAMPION = "champion"
+
 # Metrics that are no scores.
 TRIAL_NUMBER = "trial_number"
 

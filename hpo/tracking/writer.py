@@ -341,8 +341,12 @@ class MlflowWriter:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
         versions = self._client.search_model_versions(f"name = '{name}'")
-        if not any(version.source == uri for version in versions):
-            self._client.create_model_version(name, source=uri, run_id=self.parent_run_id, model_id=model.model_id)
+        version = next((version for version in versions if version.source == uri), None)
+        if version is None:
+            version = self._client.create_model_version(name, source=uri, run_id=self.parent_run_id, model_id=model.model_id)
+        self._client.set_registered_model_alias(name, names.CHALLENGER, version.version)
+        if names.CHAMPION not in self._client.get_registered_model(name).aliases:
+            self._client.set_registered_model_alias(name, names.CHAMPION, version.version)
 
 
 def ask_server(address: str, endpoint: str, content: Mapping[str, Any] | None = None) -> tuple[int, str]:
