@@ -61,7 +61,7 @@ class Stack:
         return re.sub(r"--port=(\d+)", lambda m: f"--port={self.port(m[1])}", text).replace("--host=0.0.0.0", "--host=127.0.0.1")
 
     def port(self, number: str) -> int:
-        return self.ports.setdefault(number, free_port())
+        return self.ports.setdefault(number, free_port()) if number != "0" else 0
 
     def url(self, number: str) -> str:
         return f"http://127.0.0.1:{self.port(number)}"
