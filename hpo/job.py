@@ -75,7 +75,10 @@ def run_study(
             if settings.wait and str(error) not in said:
                 said.add(str(error))
                 progress.note(f"waiting: {error}")
-            return settings.wait and stop_signal() is None
+            number = stop_signal()
+            if number is not None:
+                raise InterruptedBySignal(number, "stopped before the search began", hint="run the same command again to go on")
+            return settings.wait
 
         ledger = stack.enter_context(
             open_ledger(settings.storage, definition, dataset.digest, versions, problem.derive, stop_signal=stop_signal, wait=wait)

@@ -464,5 +464,6 @@ def _translated() -> Iterator[None]:
     try:
         yield
     except (MlflowException, SQLAlchemyError, OSError, sqlite3.Error) as error:
-        lines: list[Any] = str(error).strip().splitlines()
-        raise TrackingError(f"MLflow: {lines[0] if lines else type(error).__name__}") from error
+        lines = str(error).strip().splitlines() or [type(error).__name__]
+        # What the HTTP library says after that is for its own people.
+        raise TrackingError(f"MLflow: {lines[0].partition(' with exception ')[0]}") from error

@@ -97,6 +97,8 @@ class Stack:
             self.processes[service] = []
             return None  # type: ignore[return-value]
         words = self.command([*content["entrypoint"], *(arguments or content["command"])])
+        if service == "worker":
+            words.append("--host=127.0.0.1")  # a container's own address, which there is found out
         for _ in range(scale):
             with self.log(service).open("a") as log:
                 process = subprocess.Popen(

@@ -108,7 +108,7 @@ def test_no_password_is_in_a_log_or_in_arguments(stack: Stack) -> None:
 
 
 def test_worker_database_and_server_are_lost_in_the_middle(stack: Stack, table_of_one_process: list[tuple[str, ...]]) -> None:
-    job = stack.up("hpo", "--trials=50", "--name=disturbed")
+    job = stack.up("hpo", "--trials=50", "--name=disturbed", "--tracking-wait=120")
     wait_for_trials(stack, job, "disturbed", 5)
     end(stack.processes["worker"].pop())
     wait_for_trials(stack, job, "disturbed", 12)
