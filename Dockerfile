@@ -15,12 +15,13 @@ ENV PYTHONDONTWRITEBYTECODE=1 \
 RUN groupadd --gid 10001 hpo && useradd --uid 10001 --gid hpo --no-create-home --shell /usr/sbin/nologin hpo \
     && install -d -o hpo -g hpo /work /artifacts
 
-COPY requirements.txt /src/
-RUN pip install --require-hashes -r /src/requirements.txt
+COPY requirements.txt requirements-build.txt /src/
+RUN pip install --require-hashes -r /src/requirements.txt -r /src/requirements-build.txt
 
 COPY pyproject.toml README.md /src/
 COPY hpo /src/hpo
-RUN pip install --no-deps --compile /src
+# Without isolation nothing is fetched here.
+RUN pip install --no-deps --no-build-isolation --compile /src
 
 USER 10001:10001
 WORKDIR /work

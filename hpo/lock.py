@@ -1,8 +1,12 @@
-"""One driver a study: an advisory file lock beside the SQLite file, which the kernel lets go when its holder dies."""
+"""One driver a study: a lock on a file beside the SQLite file, or PostgreSQL's own, which ends with its holder.
+
+Here the file is held; where PostgreSQL keeps the ledger, the connection that writes holds the lock, in ``hpo.storage``.
+"""
 
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import json
 import os
 import socket
@@ -10,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from hpo.errors import LedgerError, StudyLockedError
 
@@ -56,6 +61,36 @@ def find_holder(path: Path) -> str | None:
     finally:
         os.close(descriptor)
     return None
+
+
+def lock_path(database: Path, study_name: str) -> Path:
+    """The file that is locked for a study in an SQLite file."""
+    return database.with_name(f".{database.name}.{study_name}.lock")
+
+
+def lock_key(study_name: str) -> int:
+    """The number that is locked for a study in a PostgreSQL database."""
+    return int.from_bytes(hashlib.sha256(study_name.encode()).digest()[:8], signed=True)
+
+
+def find_session(cursor: Any, key: int) -> str | None:
+    """Who holds such a lock in this database, or None where nobody does.
+
+    Args:
+        cursor: Of a connection to PostgreSQL.
+        key: That of :func:`lock_key`.
+    """
+    cursor.execute(
+        "SELECT application_name, backend_start FROM pg_locks JOIN pg_stat_activity USING (pid)"
+        " WHERE locktype = 'advisory' AND granted AND classid::bigint = %s AND objid::bigint = %s AND objsubid = 1"
+        " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())",
+        (key >> 32 & 0xFFFFFFFF, key & 0xFFFFFFFF),
+    )
+    found = cursor.fetchone()
+    if found is None:
+        return None
+    name, since = found  # another user's are hidden
+    return f"{name or 'another user'}{f', since {since:%Y-%m-%dT%H:%M:%S%z}' if since else ''}"
 
 
 def driven_elsewhere(subject: str, holder: str) -> StudyLockedError:

@@ -18,9 +18,10 @@ from urllib.parse import unquote, urlsplit
 from sqlalchemy import make_url
 
 from hpo.errors import HpoError, LedgerError, SettingsError, TrackingError
-from hpo.lock import driven_elsewhere, find_holder
+from hpo.lock import driven_elsewhere, find_holder, lock_path
+from hpo.server import read_server
 from hpo.settings import DEFAULT_TRACKING_URI, ServiceSettings, hide_password, sqlite_path
-from hpo.stores import MLFLOW, OPTUNA, Runs, Trials, read_database, read_runs, read_server, read_trials
+from hpo.stores import MLFLOW, OPTUNA, Runs, Trials, read_database, read_holder, read_runs, read_trials
 from hpo.tracking import names
 
 LOW_MEGABYTES = 100
@@ -78,12 +79,16 @@ def check_run(study: str, settings: ServiceSettings) -> list[Finding]:
     storage, tracking = settings.storage, settings.tracking_uri
     trials: Trials | None = None
     runs: Runs | None = None
+    path = sqlite_path(storage)
+    holder = None if path is None else find_holder(lock_path(path, study))
     with noting("settings"):
         _check_two_databases(storage, tracking)
     with noting("storage"):
         _check_place(storage, LedgerError)
     with noting("storage"), read_database(storage, OPTUNA) as connection:
         trials = Trials() if connection is None else read_trials(connection, study)
+        if connection is not None and path is None:
+            holder = read_holder(connection, study)
         later = "is made by the first run; only then can optuna-dashboard open it"
         findings.append(Finding("storage", f"{hide_password(storage)} {later if connection is None else 'can be opened'}"))
     with noting("tracking"):
@@ -102,8 +107,11 @@ def check_run(study: str, settings: ServiceSettings) -> list[Finding]:
     if runs is not None:
         with noting("tracking"):
             _check_experiment(study, runs, is_server=tracking.startswith("http"))
-    with noting("study"):
-        _check_driver(study, storage)
+        with noting("tracking"):
+            _check_parent(study, uid, runs)
+    if holder is not None:
+        findings.append(Finding.of("study", driven_elsewhere(f"study '{study}'", holder)))
+    elif trials is not None:
         findings.extend(_iter_study(study, trials, runs))
     return findings
 
@@ -156,7 +164,7 @@ def _check_experiment(study: str, runs: Runs, *, is_server: bool) -> None:
     if place.scheme not in {"", "file"} or (is_server and runs.experiment_id is None):
         return
     path = Path(unquote(place.path) or "mlruns").absolute()
-    if any(status != "RUNNING" for _, status in runs.statuses) and not path.is_dir():
+    if any(run.is_finished for run in runs.active) and not path.is_dir():
         raise TrackingError(
             f"the artifacts of the MLflow experiment '{study}' should be in {path}, which is not there",
             hint="MLflow keeps absolute paths: move the directory back, or start another study with --name",
@@ -168,17 +176,18 @@ def _check_experiment(study: str, runs: Runs, *, is_server: bool) -> None:
         )
 
 
-def _check_driver(study: str, storage: str) -> None:
-    path = sqlite_path(storage)
-    holder = find_holder(path.with_name(f".{path.name}.{study}.lock")) if path is not None else None
-    if holder is not None:
-        raise driven_elsewhere(f"study '{study}'", holder)
+def _check_parent(study: str, uid: str | None, runs: Runs) -> None:
+    """That nobody deleted the parent run; a child run that was deleted stays so, and is no finding."""
+    run_id = runs.deleted_by_hand().get(uid or "")
+    if run_id is not None:
+        raise TrackingError(
+            f"the parent run of study '{study}' was deleted in MLflow",
+            hint=f"mlflow runs restore --run-id {run_id}, or choose another --name",
+        )
 
 
-def _iter_study(study: str, trials: Trials | None, runs: Runs | None) -> Iterator[Finding]:
+def _iter_study(study: str, trials: Trials, runs: Runs | None) -> Iterator[Finding]:
     """What a run that ended early left, of what could be read."""
-    if trials is None:
-        return
     n_finished = sum(state not in NOT_FINISHED for state in trials.states.values())
     problems = list(_iter_left_overs(study, trials, runs))
     for problem in problems:
@@ -194,17 +203,17 @@ def _iter_left_overs(study: str, trials: Trials, runs: Runs | None) -> Iterator[
         yield LedgerError(f"trials of study '{study}' left RUNNING: {n_running}", hint=f"{RUN_AGAIN}: it takes them up")
     if runs is None or trials.uid is None:
         return
-    there = {key for key, status in runs.statuses if status != "RUNNING"}
+    there = {run.key for run in runs.active if run.is_finished}.union(runs.deleted_by_hand())
     finished = [number for number, state in trials.states.items() if state not in NOT_FINISHED]
     n_behind = sum(names.trial_key(trials.uid, number) not in there for number in finished)
     if n_behind:
         message = f"finished trials of study '{study}' that MLflow lacks: {n_behind} of {len(finished)}"
         yield TrackingError(message, hint=f"{RUN_AGAIN}: it writes them")
-    n_second = len(runs.statuses) - len({key for key, _ in runs.statuses})
+    n_second = len(runs.active) - len({run.key for run in runs.active})
     if n_second:
         message = f"second runs of the same trials of study '{study}' in MLflow: {n_second}"
         yield TrackingError(message, hint=f"{RUN_AGAIN}: it deletes them")
-    n_open = sum(status == "RUNNING" for _, status in runs.statuses)
+    n_open = sum(not run.is_finished for run in runs.active)
     if n_open:
         message = f"runs of study '{study}' left RUNNING in MLflow: {n_open}"
         yield TrackingError(message, hint=f"{RUN_AGAIN}: it finishes them")

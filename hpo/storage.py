@@ -7,7 +7,6 @@ again or is not made.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import socket
@@ -25,7 +24,7 @@ from optuna.storages.journal import BaseJournalBackend
 from sqlalchemy.engine import ExceptionContext
 
 from hpo.errors import HpoError, InterruptedBySignal, LedgerError, SettingsError, StudyLockedError
-from hpo.lock import driven_elsewhere, hold_lock
+from hpo.lock import driven_elsewhere, find_session, hold_lock, lock_key, lock_path
 from hpo.settings import hide_password, sqlite_path
 from hpo.sqlite import checkpoint, use_wal
 
@@ -92,7 +91,7 @@ def open_driven(url: str, study_name: str, *, wait: Callable[[StudyLockedError],
     path, subject = sqlite_path(url), f"study '{study_name}'"
     with ExitStack() as stack:
         if path is not None:
-            lock = path.with_name(f".{path.name}.{study_name}.lock")
+            lock = lock_path(path, study_name)
             _patiently(lambda: stack.enter_context(hold_lock(lock, subject=subject)), wait)
         storage = open_storage(url)
         stack.callback(storage.engine.dispose)
@@ -103,7 +102,7 @@ def open_driven(url: str, study_name: str, *, wait: Callable[[StudyLockedError],
             # One connection, which holds the lock.
             storage = _connect(url, skip_table_creation=True, skip_compatibility_check=True, pool_size=1, max_overflow=0)
             stack.callback(storage.engine.dispose)
-            key = int.from_bytes(hashlib.sha256(study_name.encode()).digest()[:8], signed=True)
+            key = lock_key(study_name)
             sqlalchemy.event.listen(storage.engine, "connect", lambda connection, _: _lock_on(connection, key, subject))
             storage.engine.dispose()
             _patiently(lambda: storage.engine.connect().close(), wait)
@@ -243,17 +242,11 @@ def _lock_on(connection: Any, key: int, subject: str) -> None:
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_try_advisory_lock(%s)", (key,))
         is_ours = cursor.fetchone()[0]
-        if not is_ours:
-            cursor.execute(
-                "SELECT application_name, backend_start FROM pg_locks JOIN pg_stat_activity USING (pid)"
-                " WHERE locktype = 'advisory' AND granted AND classid::bigint = %s AND objid::bigint = %s AND objsubid = 1",
-                (key >> 32 & 0xFFFFFFFF, key & 0xFFFFFFFF),
-            )
-            name, since = cursor.fetchone() or ("it has only just started", None)
+        holder = "" if is_ours else find_session(cursor, key) or "it has only just started"
     connection.commit()
     if not is_ours:
         connection.close()
-        raise driven_elsewhere(subject, f"{name}, since {since:%Y-%m-%dT%H:%M:%S%z}" if since else name)
+        raise driven_elsewhere(subject, holder)
 
 
 @contextmanager

@@ -1,29 +1,26 @@
-"""What Optuna's storage and MLflow's store hold of a study, read without making or changing anything.
+"""What Optuna's and MLflow's databases hold of a study, read without making or changing anything.
 
-A database is read as plain tables, since the libraries' own clients make tables, folders and experiments where they are missing.
-It is read only when its schema is the installed library's, so the few columns named here are known. A tracking server is asked
-over its API.
+They are read as plain tables, since the libraries' own clients make tables, folders and experiments where they are missing; and
+only when the schema is the installed library's, so the few columns named here are known.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import re
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
-from urllib.parse import quote, urlsplit
 
 import sqlalchemy
 from sqlalchemy import Connection, text
 
 from hpo.errors import HpoError, LedgerError, SettingsError, TrackingError
+from hpo.lock import find_session, lock_key
 from hpo.settings import hide_password, sqlite_path
 from hpo.sqlite import connect_unchanged
 from hpo.tracking import names
@@ -70,6 +67,30 @@ class Trials:
 
 
 @dataclass(frozen=True)
+class StudyRun:
+    """A run of the study in MLflow, in the trash or not.
+
+    Attributes:
+        run_id: MLflow's.
+        key: What it is the run of.
+        status: MLflow's word.
+        is_deleted: Whether it is in the trash.
+        duplicate_of: The run beside which it was one too many, or None.
+    """
+
+    run_id: str
+    key: str
+    status: str
+    is_deleted: bool
+    duplicate_of: str | None
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether all was written to it."""
+        return self.status != "RUNNING"
+
+
+@dataclass(frozen=True)
 class Runs:
     """A study in MLflow.
 
@@ -77,13 +98,27 @@ class Runs:
         experiment_id: The experiment's, or None where there is none.
         is_deleted: Whether the experiment is in the trash.
         artifacts: Where its artifacts are.
-        statuses: Key and status of each active run of the study.
+        of_study: The runs that carry the study's uid.
     """
 
     experiment_id: str | None = None
     is_deleted: bool = False
     artifacts: str = ""
-    statuses: tuple[tuple[str, str], ...] = ()
+    of_study: tuple[StudyRun, ...] = ()
+
+    @property
+    def active(self) -> list[StudyRun]:
+        """Those that are not in the trash."""
+        return [run for run in self.of_study if not run.is_deleted]
+
+    def deleted_by_hand(self) -> dict[str, str]:
+        """Key to run id of what a person deleted: finished, and nothing else is there for it."""
+        there = {run.key for run in self.active}
+        return {
+            run.key: run.run_id
+            for run in self.of_study
+            if run.is_deleted and run.is_finished and run.duplicate_of is None and run.key not in there
+        }
 
 
 @contextmanager
@@ -135,43 +170,28 @@ def read_runs(connection: Connection, experiment: str, uid: str | None) -> Runs:
         return Runs()
     runs = connection.execute(
         text(
-            "SELECT own_key.value, runs.status FROM runs"
+            "SELECT runs.run_uuid, own_key.value, runs.status, runs.lifecycle_stage = 'deleted', duplicate.value FROM runs"
             " JOIN tags AS own_key ON own_key.run_uuid = runs.run_uuid AND own_key.key = :key"
             " JOIN tags AS study ON study.run_uuid = runs.run_uuid AND study.key = :study_uid AND study.value = :uid"
-            " WHERE runs.experiment_id = :experiment_id AND runs.lifecycle_stage = 'active'"
+            " LEFT JOIN tags AS duplicate ON duplicate.run_uuid = runs.run_uuid AND duplicate.key = :duplicate_of"
+            " WHERE runs.experiment_id = :experiment_id"
         ),
-        {"key": names.KEY, "study_uid": names.STUDY_UID, "uid": uid, "experiment_id": found.experiment_id},
+        {
+            "key": names.KEY,
+            "study_uid": names.STUDY_UID,
+            "uid": uid,
+            "duplicate_of": names.DUPLICATE_OF,
+            "experiment_id": found.experiment_id,
+        },
     )
-    statuses = tuple((key, status) for key, status in runs)
-    return Runs(str(found.experiment_id), found.lifecycle_stage == "deleted", found.artifact_location, statuses)
+    of_study = tuple(StudyRun(run_id, key, status, bool(deleted), duplicate) for run_id, key, status, deleted, duplicate in runs)
+    return Runs(str(found.experiment_id), found.lifecycle_stage == "deleted", found.artifact_location, of_study)
 
 
-def read_server(address: str, experiment: str, uid: str | None) -> Runs:
-    """The same from a tracking server.
-
-    Raises:
-        TrackingError: It is away, lets nobody in, or is of another major version.
-    """
-    _ask(address, "/api/2.0/mlflow/experiments/search?max_results=1")
-    _check_version(address)
-    found = _ask(address, f"/api/2.0/mlflow/experiments/get-by-name?experiment_name={quote(experiment)}").get("experiment")
-    if found is None:
-        return Runs()
-    statuses: list[tuple[str, str]] = []
-    content = {
-        "experiment_ids": [found["experiment_id"]],
-        "filter": f"tags.`{names.STUDY_UID}` = '{uid}'",
-        "max_results": 1000,
-    }
-    while True:
-        page = _ask(address, "/api/2.0/mlflow/runs/search", content)
-        for run in page.get("runs", []):
-            tags = {tag["key"]: tag["value"] for tag in run["data"]["tags"]}
-            if names.KEY in tags:
-                statuses.append((tags[names.KEY], run["info"]["status"]))
-        if not page.get("next_page_token"):
-            return Runs(found["experiment_id"], found["lifecycle_stage"] == "deleted", found["artifact_location"], tuple(statuses))
-        content["page_token"] = page["next_page_token"]
+def read_holder(connection: Connection, study: str) -> str | None:
+    """Who drives a study in a PostgreSQL database, or None where nobody does."""
+    cursor = connection.connection.cursor()
+    return find_session(cursor, lock_key(study))
 
 
 def _make_engine(url: str, path: Path | None) -> sqlalchemy.Engine:
@@ -193,10 +213,15 @@ def _has_tables(connection: Connection, url: str, library: Library) -> bool:
         return False
     schema = connection.scalar(text("SELECT version_num FROM alembic_version")) if "alembic_version" in tables else None
     steps, newest = _read_schemas(library)
+    if schema is None:
+        raise library.error(
+            f"{hide_password(url)} holds only a part of {library.package}'s tables: making them was cut short",
+            hint="run the same command again: it makes the rest",
+        )
     if schema != newest:
         raise library.error(
             f"{hide_password(url)} has schema {schema}, but {library.package} {metadata.version(library.package)} needs {newest}",
-            hint=f"back it up, then {library.upgrade} URL" if schema in {*steps, None} else f"pip install -U {library.package}",
+            hint=f"back it up, then {library.upgrade} URL" if schema in steps else f"pip install -U {library.package}",
         )
     return True
 
@@ -210,46 +235,3 @@ def _read_schemas(library: Library) -> tuple[set[str], str]:
     steps = set(re.findall(r"""^revision\b.*?["'](.+?)["']""", scripts, re.MULTILINE))
     (newest,) = steps.difference(re.findall(r"""^down_revision\b.*?["'](.+?)["']""", scripts, re.MULTILINE))
     return steps, newest
-
-
-def _ask(address: str, endpoint: str, content: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """The server's answer; empty where what is asked for is not there."""
-    status, body = _request(address, endpoint, content)
-    shown = hide_password(address)
-    if status == 401:
-        raise TrackingError(
-            f"{shown} needs credentials that it accepts",
-            hint="set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN",
-        )
-    if status == 403 and "Invalid Host header" in body:
-        host = urlsplit(address).netloc.rpartition("@")[2]
-        raise TrackingError(
-            f"{shown} refuses requests to '{host}'",
-            hint=f"start it with --allowed-hosts {host} (its /health answers all the same)",
-        )
-    if status == 403:
-        raise TrackingError(f"{shown} allows this user too little", hint="ask its administrator for permission to edit")
-    try:
-        answer = json.loads(body)
-    except ValueError:
-        answer = None
-    if not isinstance(answer, dict) or status not in {200, 404} or (status == 404 and "error_code" not in answer):
-        raise TrackingError(f"{shown} answers {status} where MLflow's API should be", hint="check the address and the server's log")
-    return answer if status == 200 else {}
-
-
-def _check_version(address: str) -> None:
-    status, body = _request(address, "/version")
-    client, server = metadata.version("mlflow"), body.strip()
-    if status == 200 and server.partition(".")[0] != client.partition(".")[0]:
-        raise TrackingError(
-            f"{hide_password(address)} is MLflow {server}, but the client here is {client}",
-            hint="bring both to one major version",
-        )
-
-
-def _request(address: str, endpoint: str, content: Mapping[str, Any] | None = None) -> tuple[int, str]:
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-    from hpo.tracking.writer import ask_server  # noqa: PLC0415 - it loads MLflow, and a database needs none of it
-
-    return ask_server(address, endpoint, content)

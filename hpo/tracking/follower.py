@@ -16,12 +16,16 @@ from optuna.trial import FrozenTrial
 from hpo.errors import HpoError, LedgerError
 from hpo.storage import export_journal, open_for_reading
 from hpo.tracking import names
-from hpo.tracking.projection import Projection
+from hpo.tracking.projection import Projection, end_time_ms
 from hpo.tracking.records import ModelRecord, RunStatus, StudyRecord, TrackingState
 from hpo.tracking.writer import MlflowWriter
 
 FIRST_PAUSE_SECONDS = 0.25
 LONGEST_PAUSE_SECONDS = 8.0
+"""Between attempts while MLflow does not answer at all."""
+
+LONGEST_PAUSE_WHILE_THERE_SECONDS = 1.0
+"""Between attempts where it does, but not all gets through."""
 
 
 class Follower:
@@ -49,6 +53,7 @@ class Follower:
         self._has_warned = False
         self._has_recovered = False
         self._is_open = False
+        self._is_there = False
         self._problem: str | None = None
         self._pause_seconds = FIRST_PAUSE_SECONDS
         self._next_attempt = 0.0
@@ -78,12 +83,12 @@ class Follower:
                 self._writer.write_text(names.JOURNAL_FILE, export_journal(self._study()))
             if model is not None:
                 model_uri = self._writer.write_model(model)
-            self._writer.close(status, time.time_ns() // 1_000_000)
+            self._writer.close(status, end_time_ms(self._trials()))
 
-        give_up, n_written = time.monotonic() + wait_seconds, len(self._projection.run_ids)
+        give_up, n_steps = time.monotonic() + wait_seconds, self._writer.n_steps
         while not self._attempt(write_rest) and time.monotonic() < give_up:
-            if len(self._projection.run_ids) > n_written:
-                give_up, n_written = time.monotonic() + wait_seconds, len(self._projection.run_ids)
+            if self._writer.n_steps > n_steps:
+                give_up, n_steps = time.monotonic() + wait_seconds, self._writer.n_steps
             time.sleep(min(self._pause_seconds, max(0.0, give_up - time.monotonic())))
         return TrackingState(
             experiment_id=self._writer.experiment_id or None,
@@ -112,7 +117,9 @@ class Follower:
         trials = self._trials()
         if self._is_open and not self._projection.has_work(trials):
             return
+        self._is_there = False
         self._writer.check_reachable()
+        self._is_there = True
         if not self._is_open:
             self._projection.reconcile(trials)
             self._is_open = True
@@ -120,13 +127,14 @@ class Follower:
 
     def _attempt(self, action: Callable[[], None]) -> bool:
         """Whether an action went through; after one that did not, the pause before the next one doubles."""
-        n_before = len(self._projection.run_ids)
+        n_before = self._writer.n_steps
         try:
             action()
         except HpoError as error:
             self._problem = f"{error}; {error.hint}" if error.hint else str(error)
-            got_through = len(self._projection.run_ids) > n_before
-            self._pause_seconds = FIRST_PAUSE_SECONDS if got_through else min(2 * self._pause_seconds, LONGEST_PAUSE_SECONDS)
+            got_through = self._writer.n_steps > n_before
+            longest = LONGEST_PAUSE_WHILE_THERE_SECONDS if self._is_there else LONGEST_PAUSE_SECONDS
+            self._pause_seconds = FIRST_PAUSE_SECONDS if got_through else min(2 * self._pause_seconds, longest)
             self._next_attempt = time.monotonic() + self._pause_seconds
             if not got_through and not self._has_warned:
                 self._has_warned = True

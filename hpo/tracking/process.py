@@ -68,8 +68,9 @@ class TrackingProcess:
         self._process.wait()
 
     def open(self, storage_url: str, tracking_uri: str, study: StudyRecord) -> None:
-        """Begin to follow a study; returns at once."""
-        self._send("open", storage_url, tracking_uri, study)
+        """Begin to follow a study; returns at once. A process that is gone is said by :meth:`finish`."""
+        with suppress(OSError):
+            self._send("open", storage_url, tracking_uri, study)
 
     def read_notes(self) -> list[str]:
         """What the follower has to say since the last call, one line each."""

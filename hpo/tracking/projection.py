@@ -112,6 +112,12 @@ class Projection:
         return points
 
 
+def end_time_ms(trials: Sequence[FrozenTrial]) -> int:
+    """When a study that ends now ended, milliseconds since 1970: not before its trials, though the clock may have gone back."""
+    moments = (moment for trial in trials for moment in (trial.datetime_start, trial.datetime_complete) if moment is not None)
+    return max((time.time_ns() // 1_000_000, *map(_milliseconds, moments)))
+
+
 def make_record(trial: FrozenTrial, study: StudyRecord) -> TrialRecord:
     """A finished trial as a child run says it.
 

@@ -62,11 +62,16 @@ class MlflowWriter:
         tracking_uri: MLflow's.
         study: What the parent run says.
 
+    Attributes:
+        n_steps: Counts what got through: each child run, and each part of the final model; what is counted is not done again.
+
     Raises:
         TrackingError: From every method, where MLflow refuses or is away.
     """
 
     def __init__(self, tracking_uri: str, study: StudyRecord) -> None:
+        self.n_steps = 0
+        self._model_steps: set[tuple[str, str]] = set()
         self._study = study
         self._tracking_uri = tracking_uri
         self.experiment_id = ""
@@ -177,6 +182,7 @@ class MlflowWriter:
             if record.traceback is not None:
                 self._client.log_text(run_id, record.traceback, names.TRACEBACK_FILE)
             self._client.set_terminated(run_id, status=record.status, end_time=record.end_time_ms)
+            self.n_steps += 1
             return run_id
 
     def write_text(self, path: str, text: str) -> None:
@@ -203,13 +209,14 @@ class MlflowWriter:
         with _translated():
             of_study = self._find_models()
             ready = [model for model in of_study if model.status == LoggedModelStatus.READY]
-            for model in of_study:
-                if model.status != LoggedModelStatus.READY and model.tags[names.KEY] == record.key:
-                    self._client.delete_logged_model(model.model_id)
             current = next((model for model in ready if model.tags[names.KEY] == record.key), None)
+            for model in of_study:
+                if model.status != LoggedModelStatus.READY and model.tags[names.KEY] == record.key and not self._is_begun(model):
+                    self._client.delete_logged_model(model.model_id)
             if current is None:
                 self._reopen_parent()
-                current = self._log_model(record)
+                begun = next((model for model in of_study if self._is_begun(model)), None)
+                current = self._log_model(record, begun or self._create_model(record))
             for model in ready:
                 if model.model_id != current.model_id and names.SUPERSEDED_BY not in model.tags:
                     self._client.set_logged_model_tags(model.model_id, {names.SUPERSEDED_BY: current.model_id})
@@ -301,7 +308,7 @@ class MlflowWriter:
             if not token:
                 return models
 
-    def _log_model(self, record: ModelRecord) -> LoggedModel:
+    def _create_model(self, record: ModelRecord) -> LoggedModel:
         model = self._client.create_logged_model(
             self.experiment_id,
             name=names.MODEL_NAME,
@@ -310,15 +317,31 @@ class MlflowWriter:
             params=record.params,
             tags={names.KEY: record.key, names.STUDY_UID: self._study.uid, names.BEST_TRIAL: str(record.trial_number)},
         )
+        self._note_step(model, "begun")
+        return model
+
+    def _is_begun(self, model: LoggedModel) -> bool:
+        """Whether this process began to log a model that is not ready, and can go on with it."""
+        return model.status != LoggedModelStatus.READY and (model.model_id, "begun") in self._model_steps
+
+    def _note_step(self, model: LoggedModel, step: str) -> None:
+        self._model_steps.add((model.model_id, step))
+        self.n_steps += 1
+
+    def _log_model(self, record: ModelRecord, model: LoggedModel) -> LoggedModel:
         with tempfile.TemporaryDirectory(prefix="hpo-") as directory:
             saved, loaded = Path(directory, "saved"), Path(directory, "loaded")
-            _save_model(record, saved, model, self.parent_run_id)
-            self._client.log_model_artifacts(model.model_id, str(saved))
-            loaded.mkdir()
-            copy = mlflow.artifacts.download_artifacts(
-                artifact_uri=model.artifact_location, dst_path=str(loaded), tracking_uri=self._tracking_uri
-            )
-            _check_same_predictions(copy, record)
+            if (model.model_id, "uploaded") not in self._model_steps:
+                _save_model(record, saved, model, self.parent_run_id)
+                self._client.log_model_artifacts(model.model_id, str(saved))
+                self._note_step(model, "uploaded")
+            if (model.model_id, "checked") not in self._model_steps:
+                loaded.mkdir()
+                copy = mlflow.artifacts.download_artifacts(
+                    artifact_uri=model.artifact_location, dst_path=str(loaded), tracking_uri=self._tracking_uri
+                )
+                _check_same_predictions(copy, record)
+                self._note_step(model, "checked")
         self._client.log_outputs(self.parent_run_id, [LoggedModelOutput(model.model_id, step=0)])
         dataset = self._study.dataset
         about = {"dataset_name": dataset.name, "dataset_digest": dataset.digest} if dataset else {}

@@ -4,9 +4,11 @@ import hashlib
 import json
 import os
 import shutil
+import socket
 import sqlite3
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -17,13 +19,16 @@ from typing import Any
 import mlflow
 import optuna
 import pytest
+import sqlalchemy
+from alembic.util.exc import CommandError
 from mlflow import MlflowClient
-from mlflow.exceptions import MlflowException
+from mlflow.store.tracking.dbmodels.initial_models import Base as InitialBase
 
 from hpo.cli import main
 
 from .conftest import FinishedRun
 from .driving import (
+    COMMAND_SECONDS,
     count_told,
     environment,
     free_port,
@@ -36,6 +41,7 @@ from .driving import (
     stores_of,
     wait_until,
 )
+from .postgres import PASSWORD, running_cluster
 
 Check = Callable[..., tuple[int, list[dict[str, Any]]]]
 
@@ -150,7 +156,7 @@ def test_one_postgresql_database_for_both_is_refused_without_its_password(tmp_pa
     code, findings = check(tmp_path, "--storage", storage, "--tracking-uri", tracking)
     assert (code, findings[0]["message"]) == (
         2,
-        "storage and tracking URI should be two databases, but got postgresql://me:***@127.0.0.1:5432/one for both",
+        "storage and tracking URI should be two databases, but got postgresql+psycopg://me:***@127.0.0.1:5432/one for both",
     )
     assert "secret" not in json.dumps(findings)
 
@@ -163,10 +169,11 @@ def test_database_of_the_other_library_is_refused(flag: str, file: str, finished
     assert f"sqlite:///{file} holds the tables of {file.partition('.')[0]}, beside which" in wrong(findings)[0][1]
 
 
-def test_file_that_both_wrote_to_is_refused(finished_copy: Path, check: Check) -> None:
+def test_file_that_both_wrote_to_is_refused(finished_copy: Path, check: Check, capsys: pytest.CaptureFixture[str]) -> None:
     shutil.move(finished_copy / "optuna.db", finished_copy / "both.db")
-    with pytest.raises(MlflowException, match=r"Detected out-of-date database schema|Can't locate revision"):
+    with pytest.raises(CommandError, match="Can't locate revision identified by 'v"):
         MlflowClient(f"sqlite:///{finished_copy}/both.db").search_experiments()
+    capsys.readouterr()
     code, findings = check(finished_copy, "--storage", "sqlite:///both.db")
     assert (code, wrong(findings)[0][0]) == (2, "storage")
     assert "holds the tables of mlflow" in wrong(findings)[0][1]
@@ -279,6 +286,11 @@ def test_runs_that_are_missing_twice_there_or_open_are_counted_and_mended(finish
     runs = children(client)
     for run in runs[:3]:
         client.delete_run(run.info.run_id)
+    forgotten = ",".join(run.info.run_id for run in runs[:3])
+    store = "sqlite:///mlflow.db"
+    flags = ("--backend-store-uri", store, "--tracking-uri", store, "--run-ids", forgotten)
+    collect = run_python(finished_copy, "-m", "mlflow", "gc", *flags)
+    assert collect.returncode == 0, collect.stderr
     for run in runs[3:5]:
         copy = client.create_run(run.info.experiment_id, tags=run.data.tags)
         client.set_terminated(copy.info.run_id)
@@ -294,15 +306,22 @@ def test_runs_that_are_missing_twice_there_or_open_are_counted_and_mended(finish
     assert check(finished_copy)[0] == 0
 
 
+def test_trials_left_running_are_counted(finished_copy: Path, check: Check) -> None:
+    execute(finished_copy / "optuna.db", "UPDATE trials SET state = 'RUNNING' WHERE number > 47")
+    code, findings = check(finished_copy)
+    assert code == 4
+    assert wrong(findings) == [("study", "trials of study 'iris' left RUNNING: 2", "run the same command again: it takes them up")]
+
+
+def assert_next_run_mends(found: tuple[int, list[dict[str, Any]]]) -> None:
+    code, findings = found
+    assert code in {3, 4}
+    assert all(subject == "study" and hint.startswith("run the same command again: ") for subject, _, hint in wrong(findings))
+
+
 def test_killed_driver_leaves_findings_that_the_same_command_mends(tmp_path: Path, check: Check) -> None:
     kill_when_told(tmp_path, 5, "--trials", "1000")
-    code, findings = check(tmp_path)
-    assert code == 4
-    assert wrong(findings)[0] == (
-        "study",
-        "trials of study 'iris' left RUNNING: 1",
-        "run the same command again: it takes them up",
-    )
+    assert_next_run_mends(check(tmp_path))
     run_hpo_well(tmp_path, "--trials", "8")
     assert check(tmp_path)[0] == 0
 
@@ -319,8 +338,26 @@ def test_study_that_is_being_driven(tmp_path: Path, check: Check) -> None:
     assert (text.returncode, subject) == (7, "study")
     assert message.startswith("study 'iris' is being driven by another process (host ")
     assert f", pid {process.pid}, since 2" in message
-    assert hint.startswith("wait for it to end")
+    assert hint == "--wait waits for it to end"
     assert "driven" not in json.dumps(check(tmp_path)[1])
+
+
+def test_child_that_a_person_deleted_is_well_and_a_parent_is_not(finished_copy: Path, check: Check) -> None:
+    client = client_of(finished_copy)
+    child = children(client)[0]
+    client.delete_run(child.info.run_id)
+    assert check(finished_copy)[0] == 0
+    parent_id = child.data.tags["mlflow.parentRunId"]
+    client.delete_run(parent_id)
+    code, findings = check(finished_copy)
+    assert code == 3
+    assert wrong(findings) == [
+        (
+            "tracking",
+            "the parent run of study 'iris' was deleted in MLflow",
+            f"mlflow runs restore --run-id {parent_id}, or choose another --name",
+        )
+    ]
 
 
 def test_experiment_in_the_trash(finished_copy: Path, check: Check) -> None:
@@ -334,6 +371,51 @@ def test_experiment_in_the_trash(finished_copy: Path, check: Check) -> None:
         "the MLflow experiment 'iris' is in the trash",
         f"mlflow experiments restore --experiment-id {experiment_id}, or choose another --name",
     )
+
+
+# PostgreSQL.
+
+
+def test_postgresql_new_half_made_done_driven_and_away(tmp_path: Path, check: Check) -> None:
+    with running_cluster() as cluster:
+        storage, tracking = cluster.make_database("ledger"), cluster.make_database("tracking")
+        flags = ("--storage", storage, "--tracking-uri", tracking)
+        code, findings = check(tmp_path, *flags)
+        assert (code, "is made by the first run; only then" in findings[0]["message"]) == (0, True)
+        ledger, runs = (sqlalchemy.create_engine(url, poolclass=sqlalchemy.NullPool) for url in (storage, tracking))
+        assert (sqlalchemy.inspect(ledger).get_table_names(), sqlalchemy.inspect(runs).get_table_names()) == ([], [])
+        # What a first run leaves that is killed while MLflow makes its tables: all the rest is one transaction.
+        InitialBase.metadata.create_all(runs)
+        code, findings = check(tmp_path, *flags)
+        assert (code, wrong(findings)[0][2]) == (3, "run the same command again: it makes the rest")
+        run_hpo_well(tmp_path, "--trials", "3", *flags)
+        assert check(tmp_path, *flags)[0] == 0
+        process = start_hpo(tmp_path, "--trials", "100000", *flags)
+        wait_until(lambda: count_trials(ledger) >= 5, process)
+        code, findings = check(tmp_path, *flags)
+        process.kill()
+        process.communicate(timeout=COMMAND_SECONDS)
+        [(subject, message, _)] = wrong(findings)
+        assert (code, subject) == (7, "study")
+        assert f"driven by another process (hpo on {socket.gethostname()[:30]}, pid {process.pid}, since 2" in message
+        # The server notices a moment later that a client is gone.
+        deadline = time.monotonic() + COMMAND_SECONDS
+        while check(tmp_path, *flags)[0] == 7:
+            assert time.monotonic() < deadline
+        assert_next_run_mends(check(tmp_path, *flags))
+        run_hpo_well(tmp_path, "--trials", "3", *flags)
+        assert check(tmp_path, *flags)[0] == 0
+        cluster.stop()
+        code, findings = check(tmp_path, *flags)
+        cluster.start()
+    assert (code, len(wrong(findings))) == (4, 2)
+    assert "cannot be read: " in wrong(findings)[0][1]
+    assert PASSWORD not in json.dumps(findings)
+
+
+def count_trials(engine: sqlalchemy.Engine) -> int:
+    with engine.connect() as connection:
+        return int(connection.scalar(sqlalchemy.text("SELECT count(*) FROM trials WHERE state != 'RUNNING'")))
 
 
 # Servers.
@@ -356,7 +438,11 @@ def test_server_with_a_study(tmp_path: Path, check: Check) -> None:
         code, findings = check(directory, "--tracking-uri", address)
         assert (code, findings[-1]["message"]) == (0, "finished trials of study 'iris': 5, all of them in MLflow")
         client = MlflowClient(address)
-        client.delete_run(children(client)[0].info.run_id)
+        run_id = children(client)[0].info.run_id
+        client.delete_run(run_id)
+        assert check(directory, "--tracking-uri", address)[0] == 0
+        client.restore_run(run_id)
+        client.update_run(run_id, status="RUNNING")
         code, findings = check(directory, "--tracking-uri", address)
         assert (code, wrong(findings)[0][1]) == (3, "finished trials of study 'iris' that MLflow lacks: 1 of 5")
         client.delete_experiment(client.get_experiment_by_name("iris").experiment_id)

@@ -1,6 +1,7 @@
 """Runs the services of ``docker-compose.yml`` without an engine: their own commands, environment, order and health checks.
 
-Host names become loopback, ports free ones and volumes directories; PostgreSQL is a private cluster. Nothing else is translated.
+Host names become loopback, ports free ones and volumes directories; PostgreSQL is a private cluster. Nothing else is translated:
+what the image sets is read from the Dockerfile, and every service starts in one empty directory, as the image's is for all of them.
 """
 
 import os
@@ -21,12 +22,28 @@ from tests.integration.driving import START_SECONDS, free_port
 from tests.integration.postgres import PASSWORD, Cluster, running_cluster
 
 ROOT = Path(__file__).parents[2]
-VARIABLES = {"POSTGRES_PASSWORD": PASSWORD}
+DOCKERFILE = (ROOT / "Dockerfile").read_text(encoding="utf-8")
+BASE, LOGINS = "docker-compose.yml", "docker-compose.logins.yml"
+VARIABLES = {"POSTGRES_PASSWORD": PASSWORD, "MLFLOW_ADMIN_PASSWORD": "no-real-secret-either", "MLFLOW_SECRET_KEY": "nor-this-key"}
 HEALTH_SECONDS = 3 * START_SECONDS
 
 
-def read_compose(variables: dict[str, str]) -> dict[str, Any]:
-    """The file with its variables put in, as the compose specification says: ``:-`` is a default, ``:?`` an error."""
+def read_compose(variables: dict[str, str], *files: str) -> dict[str, Any]:
+    """Files, the later over the earlier, with their variables put in: ``:-`` is a default, ``:?`` an error."""
+    merged: dict[str, Any] = {}
+    for file in files or (BASE,):
+        merged = merge(merged, read_file(file, variables))
+    return merged
+
+
+def merge(below: Any, above: Any) -> Any:
+    """As the specification says for the keys that are used here: mappings are united, all else is replaced."""
+    if not (isinstance(below, dict) and isinstance(above, dict)):
+        return above
+    return {**below, **{key: merge(below[key], value) if key in below else value for key, value in above.items()}}
+
+
+def read_file(file: str, variables: dict[str, str]) -> dict[str, Any]:
 
     def value(match: re.Match[str]) -> str:
         name, kind, other = match.groups()
@@ -36,24 +53,32 @@ def read_compose(variables: dict[str, str]) -> dict[str, Any]:
             raise KeyError(other)
         return other or ""
 
-    text = (ROOT / "docker-compose.yml").read_text(encoding="utf-8")
+    text = (ROOT / file).read_text(encoding="utf-8")
     return yaml.safe_load(re.sub(r"\$\{(\w+)(?:(:-|:\?)([^}]*))?\}", value, text))
+
+
+def image_environment() -> dict[str, str]:
+    """What the image sets for every service of ours."""
+    (block,) = re.findall(r"^ENV ((?:.*\\\n)*.*)$", DOCKERFILE, re.MULTILINE)
+    return dict(word.split("=", 1) for word in block.replace("\\\n", " ").split())
 
 
 class Stack:
     """Services that run, by name; a scaled one has several processes."""
 
-    def __init__(self, directory: Path, cluster: Cluster) -> None:
+    def __init__(self, directory: Path, cluster: Cluster, *files: str) -> None:
         self.directory = directory
         self.cluster = cluster
-        self.compose = read_compose(VARIABLES)
+        self.compose = read_compose(VARIABLES, *files)
         self.ports: dict[str, int] = {"5432": cluster.port}
         self.processes: dict[str, list[subprocess.Popen[str]]] = {}
-        (directory / "artifacts").mkdir()
+        self.working_directory = directory / "work"
+        for path in (directory / "artifacts", directory / "tmp", self.working_directory):
+            path.mkdir()
 
     def translate(self, text: str) -> str:
         """A command's word or a variable's value, as it is on this machine."""
-        text = text.replace("=/artifacts", f"={self.directory}/artifacts").replace("=/tmp/", f"={self.directory}/")
+        text = text.replace("=/artifacts", f"={self.directory}/artifacts").replace("=/tmp/", f"={self.directory}/tmp/")
         text = re.sub(
             r"\b(?:postgres|mlflow|scheduler|localhost|127\.0\.0\.1):(\d+)", lambda m: f"127.0.0.1:{self.port(m[1])}", text
         )
@@ -68,15 +93,20 @@ class Stack:
 
     def environment(self, service: str) -> dict[str, str]:
         """The service's own variables and what the image sets, nothing of this shell."""
-        own = self.compose["services"][service].get("environment", {})
-        image = {
-            "HOME": str(self.directory),
-            "OPENBLAS_NUM_THREADS": "1",
-            "OMP_NUM_THREADS": "1",
-            "MLFLOW_DISABLE_TELEMETRY": "true",
-        }
+        content = self.compose["services"][service]
+        own = {name: self.translate(str(value)) for name, value in content.get("environment", {}).items()}
+        mounted = {config["target"]: str(self._mount(config["source"])) for config in content.get("configs", [])}
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-        return {**image, "PATH": path, **{name: self.translate(str(value)) for name, value in own.items()}}
+        # /tmp is the one place that a container may write to beside its volumes.
+        temporary = {"HOME": str(self.directory / "tmp"), "TMPDIR": str(self.directory / "tmp")}
+        return {**image_environment(), **temporary, "PATH": path, **{name: mounted.get(value, value) for name, value in own.items()}}
+
+    def _mount(self, config: str) -> Path:
+        """A config's file, with its addresses translated."""
+        source = ROOT / self.compose["configs"][config]["file"]
+        target = self.directory / source.name
+        target.write_text(self.translate(source.read_text(encoding="utf-8")), encoding="utf-8")
+        return target
 
     def command(self, words: list[str]) -> list[str]:
         program = sys.executable if words[0] == "python" else shutil.which(words[0], path=str(Path(sys.executable).parent))
@@ -91,9 +121,10 @@ class Stack:
             if needs["condition"] == "service_healthy":
                 self.wait_healthy(dependency)
             elif needs["condition"] == "service_completed_successfully":
-                assert self.processes[dependency][0].wait(HEALTH_SECONDS) == 0
+                assert self.processes[dependency][0].wait(HEALTH_SECONDS) == 0, self.log(dependency).read_text()
         if service == "postgres":
-            self._make_databases(content)
+            # What the image's entry point does on an empty volume.
+            self.cluster.make_database(content["environment"]["POSTGRES_DB"])
             self.processes[service] = []
             return None  # type: ignore[return-value]
         words = self.command([*content["entrypoint"], *(arguments or content["command"])])
@@ -103,7 +134,7 @@ class Stack:
             with self.log(service).open("a") as log:
                 process = subprocess.Popen(
                     words,
-                    cwd=self.directory,
+                    cwd=self.working_directory,
                     env=self.environment(service),
                     stdin=subprocess.DEVNULL,
                     stdout=log,
@@ -113,13 +144,6 @@ class Stack:
                 )
             self.processes.setdefault(service, []).append(process)
         return process
-
-    def _make_databases(self, content: dict[str, Any]) -> None:
-        """What the image's entry point does on an empty volume: the named database, then the scripts."""
-        self.cluster.make_database(content["environment"]["POSTGRES_DB"])
-        for config in content["configs"]:
-            (name,) = re.findall(r"CREATE DATABASE (\w+);", self.compose["configs"][config["source"]]["content"])
-            self.cluster.make_database(name)
 
     def wait_healthy(self, service: str) -> None:
         """Run the service's own health check until it succeeds."""
@@ -161,10 +185,10 @@ def end(process: subprocess.Popen[str]) -> None:
 
 
 @contextmanager
-def composed(directory: Path) -> Iterator[Stack]:
+def composed(directory: Path, *files: str) -> Iterator[Stack]:
     """A stack of which nothing runs yet but PostgreSQL's server; all of it ends with the block."""
     with running_cluster() as cluster:
-        stack = Stack(directory, cluster)
+        stack = Stack(directory, cluster, *files)
         try:
             yield stack
         finally:

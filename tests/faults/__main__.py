@@ -1,0 +1,39 @@
+"""The soak: ``python -m tests.faults --kills 100 [--server]`` and ``python -m tests.faults --races 20``.
+
+Runs are killed with SIGKILL at random times, half of them the driver alone and half its whole process group, and each study is
+resumed until it is done. Everything that is counted must be 0 then: the exit code says so.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from .soak import race_often, soak
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Soak and print; 1 where anything was lost, doubled, left running or different."""
+    parser = argparse.ArgumentParser(prog="python -m tests.faults", description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--kills", type=int, default=0, help="runs to kill (default: 0)")
+    parser.add_argument("--seed", type=int, default=0, help="decides when (default: 0)")
+    parser.add_argument("--server", action="store_true", help="MLflow is a server that loses a tenth of its answers")
+    parser.add_argument("--trials", type=int, default=60, help="of each study (default: 60)")
+    parser.add_argument("--races", type=int, default=0, help="rounds of two drivers at once (default: 0)")
+    options = parser.parse_args(argv)
+    reports = []
+    if options.kills:
+        reports.append(soak(options.kills, seed=options.seed, server=options.server, n_trials=options.trials, note=note))
+        print(reports[-1].to_text())
+    if options.races:
+        reports.append(race_often(options.races, note=note))
+        print(f"{options.races} races of two drivers\n{reports[-1].to_text()}")
+    return 0 if reports and all(report.is_good for report in reports) else 1
+
+
+def note(text: str) -> None:
+    """Progress, on standard error."""
+    print(text, file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,137 @@
+"""One undisturbed run of each command a session, one MLflow server, and a proxy in front of it for each test."""
+
+import os
+import shutil
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+from mlflow import MlflowClient
+
+from tests.integration.conftest import _end_servers_when_terminated  # noqa: F401 - fixtures are found by their name
+from tests.integration.driving import free_port, serving_tracking
+from tests.tables.conftest import empty_databases, make_directory, pytest_configure  # noqa: F401
+from tests.tables.test_workers import processes
+
+from .converging import Place, Reference, make_reference, place_in
+from .proxy import Proxy
+
+MakeReference = Callable[..., Reference]
+
+
+@pytest.fixture(scope="session")
+def undisturbed(make_directory: Callable[[str], Path]) -> MakeReference:  # noqa: F811
+    """What a command leaves where nobody disturbs it; run once a session."""
+    known: dict[tuple[str, ...], Reference] = {}
+
+    def get(*flags: str, study: str = "iris", exit_code: int = 0) -> Reference:
+        if flags not in known:
+            known[flags] = make_reference(make_directory("undisturbed"), flags, study, exit_code)
+        return known[flags]
+
+    return get
+
+
+@pytest.fixture(scope="session")
+def reference(undisturbed: MakeReference) -> Reference:
+    """Twelve trials of Iris: the last two are asked by what the others gave."""
+    return undisturbed("--trials", "12")
+
+
+@pytest.fixture(scope="session")
+def long_reference(undisturbed: MakeReference) -> Reference:
+    """Forty, where something is to happen in the middle."""
+    return undisturbed("--trials", "40")
+
+
+@pytest.fixture
+def place(make_directory: Callable[[str], Path]) -> Place:  # noqa: F811
+    """Both stores in a directory, their tables made."""
+    return place_in(make_directory("disturbed"))
+
+
+class Server:
+    """A real ``mlflow server`` that can be stopped, frozen and started again on its port."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.port = free_port()
+        self._running = ExitStack()
+        self.is_running = False
+
+    @property
+    def address(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        if not self.is_running:
+            self._running.enter_context(serving_tracking(self.directory, self.port))
+            self.is_running = True
+
+    def stop(self) -> None:
+        """As a crash would: SIGKILL."""
+        self._running.close()
+        self.is_running = False
+
+    def freeze(self) -> None:
+        self._send(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        self._send(signal.SIGCONT)
+
+    def _send(self, number: signal.Signals) -> None:
+        mark = f"\0--port\0{self.port}\0".encode()
+        pids = [pid for pid, _, _ in processes() if mark in Path(f"/proc/{pid}/cmdline").read_bytes()]
+        assert pids
+        os.killpg(os.getpgid(pids[0]), number)
+
+
+@pytest.fixture(scope="session")
+def _server(empty_databases: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:  # noqa: F811
+    directory = tmp_path_factory.mktemp("server")
+    shutil.copy(empty_databases / "mlflow.db", directory / "server.db")
+    server = Server(directory)
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def server(_server: Server) -> Iterator[Server]:
+    """The session's server, running and thawed before and after each test."""
+    _server.start()
+    yield _server
+    if _server.is_running:
+        _server.thaw()
+
+
+@pytest.fixture
+def proxy(server: Server) -> Iterator[Proxy]:
+    with Proxy(server.port) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+def study(request: pytest.FixtureRequest, _server: Server) -> Iterator[str]:
+    """A name of the test's own on the shared server; what the study left there is in nobody's way."""
+    name = "".join(mark if mark.isalnum() else "-" for mark in request.node.name)
+    yield name
+    _server.start()
+    _server.thaw()
+    client = MlflowClient(_server.address)
+    experiment = client.get_experiment_by_name(name)
+    if experiment is not None:
+        client.delete_experiment(experiment.experiment_id)
+
+
+@pytest.fixture
+def served(make_directory: Callable[[str], Path], server: Server) -> Place:  # noqa: F811
+    """The ledger in a directory, MLflow a server."""
+    return Place(make_directory("disturbed"), server.directory / "server.db", server.address)
+
+
+@pytest.fixture
+def proxied(served: Place, proxy: Proxy) -> Place:
+    """The same, and the command reaches the server through a proxy."""
+    return Place(served.directory, served.database, served.address, proxy.address)

@@ -1,0 +1,156 @@
+"""Runs of the command that something happens to: faults at named points, files that another process has locked."""
+
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.integration.driving import COMMAND_SECONDS, start_hpo, wait_until
+from tests.tables.test_workers import LONG_FIT, n_running, processor_seconds, workers_of, write_table
+
+INJECTION = Path(__file__).with_name("injection")
+
+HOLDER = """
+import sqlite3, sys
+connection = sqlite3.connect(sys.argv[1], timeout=60)
+connection.execute("BEGIN EXCLUSIVE")
+print("held", flush=True)
+sys.stdin.read()
+"""
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a run of the command ended."""
+
+    pid: int
+    returncode: int
+    stdout: str
+    stderr: str
+    seconds: float
+
+    @property
+    def last_line(self) -> str:
+        return self.stderr.splitlines()[-1]
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One strike at a named point of the command; see ``injection/sitecustomize.py``."""
+
+    point: str
+    mark: Path
+
+    @property
+    def has_struck(self) -> bool:
+        return self.mark.exists()
+
+    @property
+    def variables(self) -> dict[str, str]:
+        return {"PYTHONPATH": str(INJECTION), "HPO_FAULT": self.point, "HPO_FAULT_MARK": str(self.mark)}
+
+
+def end(process: subprocess.Popen[str], started: float, timeout: float = COMMAND_SECONDS) -> Ended:
+    """Wait for a run; whatever is left of it afterwards, or at the deadline, is killed."""
+    try:
+        stdout, stderr = process.communicate(timeout=timeout)
+    finally:
+        kill_group(process)
+    return Ended(process.pid, process.returncode, stdout, stderr, time.monotonic() - started)
+
+
+def kill_group(process: subprocess.Popen[str]) -> None:
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.communicate(timeout=COMMAND_SECONDS)
+
+
+def run_disturbed(directory: Path, point: str, *flags: str, **variables: str) -> Ended:
+    """A run that is struck at a point, which it must have reached."""
+    fault = Fault(point, directory / "struck")
+    started = time.monotonic()
+    ended = end(start_hpo(directory, *flags, **variables, **fault.variables), started)
+    assert fault.has_struck, f"{point} was not reached: {ended}"
+    fault.mark.unlink()
+    return ended
+
+
+@contextmanager
+def running(directory: Path, *flags: str, **variables: str) -> Iterator[subprocess.Popen[str]]:
+    """The command, which does not outlive the block."""
+    process = start_hpo(directory, *flags, **variables)
+    try:
+        yield process
+    finally:
+        kill_group(process)
+
+
+@contextmanager
+def running_long_fits(directory: Path, *flags: str, **variables: str) -> Iterator[subprocess.Popen[str]]:
+    """The command in the middle of fits that take a minute each, on two workers."""
+    write_table(directory)
+    (directory / "study.toml").write_text(LONG_FIT, encoding="utf-8")
+    with running(directory, "--study", "study.toml", "--workers", "2", *flags, **variables) as process:
+        wait_until(lambda: n_running(directory) >= 1 and len(workers_of(process.pid)) == 2, process)
+        wait_until(lambda: max(map(processor_seconds, workers_of(process.pid)), default=0.0) > 5.0, process)
+        yield process
+
+
+@contextmanager
+def later(seconds: float, action: Callable[..., object], *arguments: object) -> Iterator[None]:
+    """Something is done in so many seconds; the block ends no earlier."""
+    timer = threading.Timer(seconds, action, arguments)
+    timer.start()
+    yield
+    timer.join()
+
+
+@contextmanager
+def holding(database: Path) -> Iterator[None]:
+    """Another process has a lock on an SQLite file, for the length of the block."""
+    command = [sys.executable, "-c", HOLDER, str(database)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout.readline() == "held\n"
+        yield
+        process.stdin.close()
+        process.wait(timeout=30)
+
+
+def hold_for(database: Path, seconds: float) -> None:
+    with holding(database):
+        time.sleep(seconds)
+
+
+def ask(database: Path, query: str) -> list[tuple]:
+    """Rows of a database that may not be there yet, or have no tables."""
+    if not database.exists():
+        return []
+    with closing(sqlite3.connect(database, timeout=10)) as connection:
+        try:
+            return connection.execute(query).fetchall()
+        except sqlite3.OperationalError as error:
+            if "no such table" not in str(error):
+                raise
+            return []
+
+
+def count_finished_runs(database: Path) -> int:
+    """Child runs that MLflow has and that are terminated, of all studies."""
+    query = (
+        "SELECT count(*) FROM runs JOIN tags ON tags.run_uuid = runs.run_uuid AND tags.key = 'mlflow.parentRunId'"
+        " WHERE runs.status != 'RUNNING' AND runs.lifecycle_stage = 'active'"
+    )
+    rows = ask(database, query)
+    return rows[0][0] if rows else 0
+
+
+def file_bytes(directory: Path) -> dict[str, bytes]:
+    """The SQLite files of a directory, each whole; locks and what lies beside them while they are open hold no study."""
+    return {path.name: path.read_bytes() for path in sorted(directory.glob("[!.]*.db"))}

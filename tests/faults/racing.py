@@ -1,0 +1,21 @@
+"""Two of the same command at the same moment."""
+
+import os
+import re
+
+from tests.integration.driving import start_hpo
+
+from .converging import Place
+from .disturbing import end
+
+
+def race(place: Place, flags: tuple[str, ...]) -> str:
+    """Start two drivers at once; what was wrong with how they ended, or nothing."""
+    processes = [start_hpo(place.directory, *flags) for _ in range(2)]
+    winner, loser = sorted((end(process, 0.0) for process in processes), key=lambda ended: ended.returncode)
+    told = rf"hpo: study 'iris' is being driven by another process \(host {os.uname().nodename}, pid {winner.pid}, since .*\n"
+    if (winner.returncode, loser.returncode) != (0, 7):
+        return f"exit codes {winner.returncode} and {loser.returncode}: {winner.stderr}{loser.stderr}"
+    if winner.stderr or loser.stdout or not re.fullmatch(told, loser.stderr):
+        return f"told {loser.stderr!r}, and the winner said {winner.stderr!r}"
+    return ""

@@ -1,0 +1,97 @@
+"""No room left: on a small tmpfs for all, for the ledger alone, for MLflow alone; then there is room again."""
+
+import resource
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from tests.integration.driving import count_told, wait_until
+from tests.tables.test_workers import processes
+
+from .converging import Place, Reference, assert_converged, place_in
+from .disturbing import Ended, count_finished_runs, end, running
+
+
+@pytest.fixture
+def small_disk(empty_databases: Path, tmp_path: Path) -> Iterator[Path]:
+    """A file system of 20 MB with both databases, their tables made."""
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=20m", "hpo-test", tmp_path], capture_output=True, check=False)
+    if mounted.returncode != 0:
+        pytest.skip(f"no tmpfs can be mounted here: {mounted.stderr.decode()}")
+    for database in ("optuna.db", "mlflow.db"):
+        (tmp_path / database).write_bytes((empty_databases / database).read_bytes())
+    yield tmp_path
+    subprocess.run(["umount", "--lazy", tmp_path], check=True)
+
+
+def fill(directory: Path) -> None:
+    with (directory / "ballast").open("wb", buffering=0) as file, suppress(OSError):
+        while True:
+            file.write(bytes(4096))
+
+
+def run_until_full(place: Place, make_full: Callable[[int], None], reference: Reference) -> Ended:
+    """A run in the middle of which there is no more room; its process id says for whom."""
+    with running(place.directory, *reference.flags, "--tracking-wait", "2") as process:
+        wait_until(
+            lambda: count_told(place.directory) >= 5 and count_finished_runs(place.database) >= 1, process, poll_seconds=0.005
+        )
+        make_full(process.pid)
+        return end(process, 0.0)
+
+
+def limit_files_to(database: Path, pid: int) -> None:
+    """No file of a process may become longer than the write-ahead log of a database is now, or without one the database."""
+    log = database.with_name(f"{database.name}-wal")
+    size = (log if log.exists() else database).stat().st_size
+    resource.prlimit(pid, resource.RLIMIT_FSIZE, (size, size))
+
+
+def assert_ledger_stopped(ended: Ended, place: Place) -> None:
+    assert (ended.returncode, ended.stdout) == (4, "")
+    assert ended.last_line.startswith("hpo: the storage sqlite:///optuna.db failed: ")
+    assert ended.last_line.endswith(" (check that it is there, writable and not full; nothing that was finished is lost)")
+    assert ended.stderr.count("\n") <= 2  # MLflow's line may come before
+    assert "Traceback" not in ended.stderr
+    assert 5 <= count_told(place.directory) < 40
+
+
+def test_full_disk_stops_it_and_with_room_it_goes_on(small_disk: Path, long_reference: Reference) -> None:
+    place = place_in(small_disk)
+    ended = run_until_full(place, lambda _: fill(small_disk), long_reference)
+    assert_ledger_stopped(ended, place)
+    (small_disk / "ballast").unlink()
+    assert_converged(place, long_reference)
+
+
+def test_no_room_for_the_ledger(place: Place, long_reference: Reference) -> None:
+    ended = run_until_full(place, lambda pid: limit_files_to(place.directory / "optuna.db", pid), long_reference)
+    assert_ledger_stopped(ended, place)
+    assert_converged(place, long_reference)
+
+
+def test_no_room_for_mlflow(place: Place, long_reference: Reference) -> None:
+    def limit(driver: int) -> None:
+        (tracking,) = (pid for pid, parent, _ in processes() if parent == driver)
+        limit_files_to(place.database, tracking)
+
+    ended = run_until_full(place, limit, long_reference)
+    assert ended.returncode == 3
+    assert ended.last_line.startswith("hpo: MLflow is behind by ")
+    assert "Traceback" not in ended.stderr
+    assert count_told(place.directory) == 40
+    assert_converged(place, long_reference)
+
+
+def test_disk_full_from_the_start_is_one_line(small_disk: Path, reference: Reference) -> None:
+    fill(small_disk)
+    place = place_in(small_disk)
+    with running(small_disk, *reference.flags) as process:
+        ended = end(process, 0.0)
+    assert (ended.returncode, ended.stdout) == (4, "")
+    assert ended.stderr.count("\n") == 1
+    (small_disk / "ballast").unlink()
+    assert_converged(place, reference)

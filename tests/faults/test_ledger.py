@@ -1,0 +1,215 @@
+"""The storage locked by another process, two drivers at once, what changed before a resume, the machine's clock."""
+
+import json
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+from sklearn.datasets import load_iris
+
+from tests.integration.checker import read_trials
+from tests.integration.driving import COMMAND_SECONDS, copy_directory, count_told, run_hpo, start_hpo, wait_until
+
+from .converging import Place, Reference, assert_converged, place_in
+from .disturbing import Ended, count_finished_runs, end, file_bytes, hold_for, holding, run_disturbed, running
+from .racing import race
+from .test_servers import BEHIND, said_once
+
+TELL = "hpo.study:Ledger.tell"
+
+
+def run_while_locked(place: Place, database: str, seconds: float, *flags: str) -> Ended:
+    """A run in the middle of which another process locks a database; without an end, until the run ends."""
+    started = time.monotonic()
+    with running(place.directory, *flags) as process:
+        wait_until(
+            lambda: count_told(place.directory) >= 3 and count_finished_runs(place.database) >= 1, process, poll_seconds=0.005
+        )
+        if seconds < COMMAND_SECONDS:
+            hold_for(place.directory / database, seconds)
+            return end(process, started)
+        with holding(place.directory / database):
+            return end(process, started)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def patient(make_directory: Callable[[str], Path], long_reference: Reference) -> Iterator[dict[str, tuple[Place, Future[Ended]]]]:
+    """Runs that do little but wait for a lock, begun with the module's first test and looked at in its last ones."""
+    flags = {
+        "mlflow 45": ("mlflow.db", 45.0, "--tracking-wait", "60"),
+        "mlflow for good": ("mlflow.db", COMMAND_SECONDS, "--tracking-wait", "1"),
+        "ledger for good": ("optuna.db", COMMAND_SECONDS),
+    }
+    with ThreadPoolExecutor(len(flags)) as pool:
+        places = {name: place_in(make_directory("locked")) for name in flags}
+        yield {
+            name: (places[name], pool.submit(run_while_locked, places[name], database, seconds, *long_reference.flags, *more))
+            for name, (database, seconds, *more) in flags.items()
+        }
+
+
+def test_ledger_locked_for_ten_seconds_is_waited_for(place: Place, long_reference: Reference) -> None:
+    ended = run_while_locked(place, "optuna.db", 10.0, *long_reference.flags)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert ended.seconds > 10.0
+    assert_converged(place, long_reference)
+
+
+def test_ledger_locked_at_the_start_is_waited_for(place: Place, reference: Reference) -> None:
+    with ExitStack() as lock:
+        lock.enter_context(holding(place.directory / "optuna.db"))
+        with running(place.directory, *reference.flags) as process:
+            time.sleep(8.0)
+            assert process.poll() is None
+            assert count_told(place.directory) == 0
+            lock.close()
+            ended = end(process, 0.0)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert_converged(place, reference)
+
+
+@pytest.mark.parametrize("round_", range(4))
+def test_one_of_two_drivers_wins_and_the_other_is_told(
+    reference: Reference, make_directory: Callable[[str], Path], tmp_path: Path, round_: int
+) -> None:
+    """On new files and on existing ones; the soak does it twenty times."""
+    place = place_in(make_directory("race") if round_ % 2 else tmp_path)
+    assert race(place, reference.flags) == ""
+    assert_converged(place, reference)
+
+
+def test_two_studies_on_the_same_new_files_do_not_collide(reference: Reference, tmp_path: Path) -> None:
+    processes = [start_hpo(tmp_path, *reference.flags, "--name", name) for name in ("one", "two")]
+    assert [(end(process, 0.0).returncode) for process in processes] == [0, 0]
+    for name in ("one", "two"):
+        assert_converged(place_in(tmp_path), reference, study=name)
+
+
+def test_waiting_driver_takes_over_from_a_killed_one(reference: Reference, place: Place) -> None:
+    with running(place.directory, "--trials", "400") as first:
+        wait_until(lambda: count_told(place.directory) >= 3, first, poll_seconds=0.005)
+        os.kill(first.pid, signal.SIGSTOP)  # it stays where it is, with the lock
+        n_told = count_told(place.directory)
+        with running(place.directory, *reference.flags, "--wait") as second:
+            time.sleep(5.0)
+            assert second.poll() is None
+            assert count_told(place.directory) == n_told < 12
+            os.killpg(first.pid, signal.SIGKILL)
+            ended = end(second, 0.0)
+    assert ended.returncode == 0
+    assert ended.stderr.count("\n") <= 1  # it may say for whom it waits
+    assert_converged(place, reference)
+
+
+def test_waiting_driver_starts_when_the_first_ends(reference: Reference, place: Place) -> None:
+    with running(place.directory, "--trials", "11") as first:
+        wait_until((place.directory / ".optuna.db.iris.lock").exists, first)
+        with running(place.directory, *reference.flags, "--wait") as second:
+            assert [end(process, 0.0).returncode for process in (first, second)] == [0, 0]
+    assert_converged(place, reference)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_waiting_driver_can_be_interrupted(place: Place, number: signal.Signals) -> None:
+    with running(place.directory, "--trials", "400") as first:
+        wait_until(lambda: count_told(place.directory) >= 1, first)
+        os.kill(first.pid, signal.SIGSTOP)
+        with running(place.directory, "--trials", "400", "--wait") as second:
+            assert second.stderr is not None
+            assert second.stderr.readline().startswith("hpo: waiting: study 'iris' is being driven by another process (")
+            started = time.monotonic()
+            os.kill(second.pid, number)
+            ended = end(second, started)
+    assert ended.returncode == 128 + number
+    assert ended.seconds < 5.0
+    assert "Traceback" not in ended.stderr
+
+
+@pytest.fixture(scope="module")
+def own_table(make_directory: Callable[[str], Path]) -> Path:
+    """A finished study of a file."""
+    directory = make_directory("own-table")
+    load_iris(as_frame=True).frame.to_csv(directory / "iris.csv", index=False)
+    (directory / "study.toml").write_text('[study]\nname = "iris"\n[data]\nsource = "iris.csv"\ntarget = "target"\n')
+    assert run_hpo(directory, "--study", "study.toml", "--trials", "3").returncode == 0
+    return directory
+
+
+@pytest.mark.parametrize(
+    ("text", "flags", "named"),
+    [
+        ("", ("--seed", "1"), ["study.seed 0 -> 1"]),
+        ("", ("--metric", "f1_macro", "--concurrency", "2"), ["study.metric accuracy -> f1_macro", "study.concurrency 1 -> 2"]),
+        ("[search_space]\nC = { low = 1e-4, high = 1e3, log = true }\n", (), ["search_space.C.high 10000 -> 1000"]),
+        ('[search_space]\npenalty = ["l2", "l1"]\n', (), ["search_space.penalty "]),
+        ("[cv]\nn_splits = 4\n", (), ["cv.n_splits 5 -> 4"]),
+        (None, (), ["data "]),
+    ],
+)
+def test_changed_study_is_refused_and_nothing_is_written(
+    own_table: Path, tmp_path: Path, text: str | None, flags: tuple[str, ...], named: list[str]
+) -> None:
+    directory = copy_directory(own_table, tmp_path / "copy")
+    if text is None:
+        table = (directory / "iris.csv").read_text()
+        (directory / "iris.csv").write_text(table.replace("5.1,", "5.2,", 1))
+    else:
+        with (directory / "study.toml").open("a") as file:
+            file.write(text)
+    before = file_bytes(directory)
+    process = run_hpo(directory, "--study", "study.toml", "--trials", "4", *flags)
+    assert (process.returncode, process.stdout) == (2, "")
+    assert process.stderr.startswith("hpo: study 'iris' was begun with something else: ")
+    assert process.stderr.endswith(" (undo the change, or start another study with --name)\n")
+    assert all(text in process.stderr for text in named), process.stderr
+    assert process.stderr.count(" -> ") == len(named)
+    assert process.stderr.count("\n") == 1
+    assert file_bytes(directory) == before
+
+
+@pytest.mark.parametrize("point", ["hpo.cross_validation:score_fold:call:28", f"{TELL}:return:6"])
+def test_clock_goes_back_an_hour(place: Place, reference: Reference, point: str) -> None:
+    """In the middle of a trial and between two: no crash, and nothing ends before it began, in the report neither."""
+    ended = run_disturbed(place.directory, f"{point}:CLOCK:self", *reference.flags, "--json")
+    assert (ended.returncode, ended.stderr) == (0, "")
+    content = json.loads(ended.stdout)
+    assert 0 < content["seconds"]["search"] < content["seconds"]["total"] < COMMAND_SECONDS
+    starts = [trial.datetime_start for trial in read_trials(place.storage)]
+    assert starts != sorted(starts)  # the clock did go back
+    # The ledger's moments are Optuna's own; the runs are where a person reads how long a trial took.
+    picture = assert_converged(place, reference)
+    assert all(run.info.end_time >= run.info.start_time for run in (picture.parent, *picture.children.values()))
+
+
+def test_locked_mlflow_is_waited_for(patient: dict[str, tuple[Place, Future[Ended]]], long_reference: Reference) -> None:
+    place, future = patient["mlflow 45"]
+    ended = future.result(COMMAND_SECONDS)
+    assert (ended.returncode, said_once(ended)) == (0, True), ended.stderr
+    assert ended.seconds > 45.0
+    assert_converged(place, long_reference)
+
+
+def test_mlflow_locked_for_good_is_said(patient: dict[str, tuple[Place, Future[Ended]]], long_reference: Reference) -> None:
+    place, future = patient["mlflow for good"]
+    ended = future.result(COMMAND_SECONDS)
+    assert ended.returncode == 3
+    assert ended.stderr.startswith(BEHIND)
+    assert ended.last_line.endswith(" (the same command catches up)")
+    assert count_told(place.directory) == 40
+    assert_converged(place, long_reference)
+
+
+def test_ledger_locked_for_good_is_one_line(patient: dict[str, tuple[Place, Future[Ended]]], long_reference: Reference) -> None:
+    place, future = patient["ledger for good"]
+    ended = future.result(COMMAND_SECONDS)
+    assert (ended.returncode, ended.stdout) == (4, "")
+    assert ended.stderr.count("\n") == 1
+    assert "locked" in ended.stderr
+    assert 55.0 < ended.seconds < 90.0
+    assert 3 <= count_told(place.directory) < 40
+    assert_converged(place, long_reference)

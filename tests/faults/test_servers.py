@@ -1,0 +1,177 @@
+"""A real ``mlflow server`` that is away, stopped, frozen, slow, wrong, or whose answers are lost; then the same command again."""
+
+import json
+import os
+import signal
+import time
+
+import pytest
+
+from tests.integration.driving import count_told, wait_until
+from tests.tables.test_workers import n_running
+
+from .conftest import Server
+from .converging import Kept, Place, Reference, assert_converged, read_kept
+from .disturbing import Ended, count_finished_runs, end, later, running, running_long_fits
+from .proxy import Mode, Proxy
+
+BEHIND = "hpo: MLflow does not take what is written ("
+CAUGHT_UP = "hpo: MLflow has caught up"
+OUTAGE_SECONDS = 15.0
+RUNS_CREATE = "runs/create"
+LOGGED_MODELS = "logged-models"
+
+
+def said_once(ended: Ended) -> bool:
+    """One line when MLflow went away and one when it was back, nothing else."""
+    lines = ended.stderr.splitlines()
+    return len(lines) == 2 and lines[0].startswith(BEHIND) and lines[1].startswith(CAUGHT_UP)
+
+
+def run(place: Place, *flags: str) -> Ended:
+    started = time.monotonic()
+    with running(place.directory, *flags, **place.variables) as process:
+        return end(process, started)
+
+
+def assert_behind(ended: Ended, n_behind: int | None = None) -> None:
+    amount = " by " if n_behind is None else f" by {n_behind} trials and "
+    assert ended.returncode == 3, ended.stderr
+    assert ended.last_line.startswith("hpo: MLflow is behind")
+    assert amount in ended.last_line
+    assert " and the final model may be missing: " in ended.last_line
+    assert ended.last_line.endswith(" (the same command catches up)")
+    assert "Traceback" not in ended.stderr
+    assert len([line for line in ended.stderr.splitlines() if line.startswith(BEHIND)]) <= 1
+
+
+def test_server_away_at_the_start_comes_in_time(server: Server, served: Place, study: str, reference: Reference) -> None:
+    server.stop()
+    with later(4.0, server.start):
+        ended = run(served, *reference.flags, "--name", study)
+    assert (ended.returncode, said_once(ended)) == (0, True), ended.stderr
+    assert_converged(served, reference, study=study)
+
+
+def test_server_never_there(server: Server, served: Place, study: str, reference: Reference) -> None:
+    server.stop()
+    ended = run(served, *reference.flags, "--name", study, "--tracking-wait", "1")
+    assert_behind(ended, 12)
+    assert ended.seconds < 20.0
+    server.start()
+    assert_converged(served, reference, study=study)
+
+
+@pytest.mark.parametrize("is_frozen", [False, True])
+def test_server_away_in_the_middle(
+    server: Server, served: Place, study: str, long_reference: Reference, *, is_frozen: bool
+) -> None:
+    """The search does not wait for it. What it was asked before it froze it does when it thaws, whoever still waits."""
+    away, back = (server.freeze, server.thaw) if is_frozen else (server.stop, server.start)
+    n_before, started = count_finished_runs(served.database), time.monotonic()
+    with running(served.directory, *long_reference.flags, "--name", study, "--json", **served.variables) as process:
+        wait_until(lambda: count_finished_runs(served.database) >= n_before + 3, process, poll_seconds=0.005)
+        away()
+        with later(OUTAGE_SECONDS, back):
+            ended = end(process, started)
+    assert (ended.returncode, said_once(ended)) == (0, True), ended.stderr
+    assert json.loads(ended.stdout)["seconds"]["search"] < OUTAGE_SECONDS / 2
+    assert_converged(served, long_reference, study=study)
+
+
+def test_never_back(proxied: Place, proxy: Proxy, study: str, reference: Reference) -> None:
+    """From the first write, in the middle of the runs, and while the model is logged: one study, and each time it gets further."""
+    kept = Kept()
+    for mode, path, nth in (
+        ("500", "experiments/create", 1),
+        ("refuse", RUNS_CREATE, 3),
+        ("hang", RUNS_CREATE, 3),
+        ("cut", RUNS_CREATE, 3),
+        ("503", LOGGED_MODELS, 2),
+        ("cut", LOGGED_MODELS, 2),
+    ):
+        n_before = proxy.n_disturbed
+        proxy.plan(path, nth, mode)
+        ended = run(proxied, *reference.flags, "--name", study, "--tracking-wait", "1")
+        assert (mode, proxy.n_disturbed > n_before) == (mode, True)
+        assert_behind(ended)
+        assert count_told(proxied.directory) == 12
+        kept |= read_kept(proxied, study)
+        proxy.set_mode("pass")
+    assert_converged(proxied, reference, study=study, kept=kept)
+
+
+def test_wrong_for_some_seconds_in_all_ways(proxied: Place, proxy: Proxy, study: str, long_reference: Reference) -> None:
+    """It is over before the run gives up: the run itself writes everything, and says each of two things once."""
+    for mode in ("refuse", "hang", "500", "503", "cut"):
+        proxy.plan(RUNS_CREATE, 5, mode, 2.0)
+    ended = run(proxied, *long_reference.flags, "--name", study)
+    assert proxy.n_disturbed >= 5
+    assert (ended.returncode, said_once(ended)) == (0, True), ended.stderr
+    assert_converged(proxied, long_reference, study=study)
+
+
+def test_slow_server_takes_longer_and_nothing_else(proxied: Place, proxy: Proxy, study: str, reference: Reference) -> None:
+    proxy.set_mode("slow")
+    ended = run(proxied, *reference.flags, "--name", study, "--json")
+    assert proxy.n_disturbed > 12
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert json.loads(ended.stdout)["seconds"]["search"] < 0.1 * proxy.n_disturbed
+    proxy.set_mode("pass")
+    assert_converged(proxied, reference, study=study)
+
+
+@pytest.mark.parametrize("mode", ["cut first", "drop"])
+def test_lost_answers_leave_nothing_twice(proxied: Place, proxy: Proxy, study: str, long_reference: Reference, mode: Mode) -> None:
+    """The first answer of every endpoint, then a tenth of all: the server did the work, and the run finds that out."""
+    proxy.set_mode(mode)
+    ended = run(proxied, *long_reference.flags, "--name", study)
+    assert ended.returncode == 0, ended.stderr
+    assert proxy.n_disturbed >= 8
+    proxy.set_mode("pass")
+    assert_converged(proxied, long_reference, study=study)
+
+
+def test_killed_while_answers_are_lost(proxied: Place, proxy: Proxy, study: str, reference: Reference) -> None:
+    """Runs that the server made and nobody was told of are found by their key."""
+    proxy.plan(RUNS_CREATE, 4, "cut")
+    flags = (*reference.flags, "--name", study)
+    with running(proxied.directory, *flags, **proxied.variables) as process:
+        wait_until(lambda: proxy.n_disturbed >= 2, process)
+        os.killpg(process.pid, signal.SIGKILL)
+    proxy.set_mode("pass")
+    assert_converged(proxied, reference, study=study)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_signal_while_fits_run_in_workers_and_the_server_is_frozen(
+    server: Server, served: Place, study: str, number: signal.Signals
+) -> None:
+    with running_long_fits(served.directory, "--name", study, **served.variables) as process:
+        server.freeze()
+        started = time.monotonic()
+        (os.killpg if number == signal.SIGINT else os.kill)(process.pid, number)
+        ended = end(process, started)
+    assert ended.seconds < 5.0
+    assert ended.returncode == 128 + number
+    assert ended.last_line == f"hpo: stopped by {number.name} with 0 of 50 trials done (run the same command again to go on)"
+    assert n_running(served.directory) >= 1
+
+
+def test_second_interrupt_ends_at_once_and_the_next_run_heals(
+    proxied: Place, proxy: Proxy, study: str, long_reference: Reference
+) -> None:
+    """The first one is held up by a server that does not answer."""
+    proxy.plan(RUNS_CREATE, 4, "hang")
+    with running(proxied.directory, *long_reference.flags, "--name", study, **proxied.variables) as process:
+        wait_until(lambda: proxy.n_disturbed > 0, process)
+        os.killpg(process.pid, signal.SIGINT)
+        time.sleep(0.5)
+        started = time.monotonic()
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGINT)
+        ended = end(process, started)
+    assert ended.returncode == 130
+    assert ended.seconds < 1.5
+    proxy.set_mode("pass")
+    assert_converged(proxied, long_reference, study=study)

@@ -1,0 +1,40 @@
+"""Ten kills of the soak, five of them with a server whose answers are lost; and every part of it can find something."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.integration.driving import run_python
+
+from .converging import Kept, Place, Reference, count_violations
+from .disturbing import running
+
+REPOSITORY = Path(__file__).parents[2]
+
+
+@pytest.mark.parametrize("flags", [("--seed", "1"), ("--seed", "2", "--server")])
+def test_five_kills_at_random_times(flags: tuple[str, ...]) -> None:
+    process = run_python(REPOSITORY, "-m", "tests.faults", "--kills", "5", "--trials", "30", *flags, timeout=300)
+    assert process.returncode == 0, process.stdout + process.stderr
+    first, second, *rest = process.stdout.splitlines()
+    assert first.startswith("5 kills of ")
+    assert second == "lost 0, duplicated 0, running 0, different trials 0, different models 0"
+    assert rest == []
+
+
+def test_what_is_wrong_is_counted(place: Place, reference: Reference, long_reference: Reference) -> None:
+    with running(place.directory, *reference.flags) as process:
+        assert process.wait(timeout=60) == 0
+    assert set(count_violations(place, reference, "iris", Kept()).values()) == {0}
+    missing = count_violations(place, long_reference, "iris", Kept({(99, "COMPLETE", "", "")}, {"f/99": ""}))
+    assert missing["lost"] == 28 + 2
+    assert missing["different models"] == (long_reference.model != reference.model)
+    changed = [(*row[:4], "other", *row[5:]) for row in reference.table]
+    other = Reference(reference.flags, changed[:10], b"")
+    assert count_violations(place, other, "iris", Kept()) == {
+        "lost": 0,
+        "duplicated": 2,
+        "running": 0,
+        "different trials": 12,
+        "different models": 1,
+    }
