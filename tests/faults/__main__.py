@@ -5,6 +5,7 @@ resumed until it is done. Everything that is counted must be 0 then: the exit co
 """
 
 import argparse
+import signal
 import sys
 from collections.abc import Sequence
 
@@ -20,6 +21,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--trials", type=int, default=60, help="of each study (default: 60)")
     parser.add_argument("--races", type=int, default=0, help="rounds of two drivers at once (default: 0)")
     options = parser.parse_args(argv)
+    # Servers are in groups of their own: they end with this process however it is asked to end.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     reports = []
     if options.kills:
         reports.append(soak(options.kills, seed=options.seed, server=options.server, n_trials=options.trials, note=note))

@@ -63,6 +63,11 @@ def test_full_disk_stops_it_and_with_room_it_goes_on(small_disk: Path, long_refe
     place = place_in(small_disk)
     ended = run_until_full(place, lambda _: fill(small_disk), long_reference)
     assert_ledger_stopped(ended, place)
+    n_told = count_told(small_disk)
+    with running(small_disk, *long_reference.flags) as process:
+        again = end(process, 0.0)
+    assert (again.returncode, again.stdout, again.stderr.count("\n")) == (4, "", 1), again.stderr
+    assert count_told(small_disk) == n_told
     (small_disk / "ballast").unlink()
     assert_converged(place, long_reference)
 
@@ -84,14 +89,3 @@ def test_no_room_for_mlflow(place: Place, long_reference: Reference) -> None:
     assert "Traceback" not in ended.stderr
     assert count_told(place.directory) == 40
     assert_converged(place, long_reference)
-
-
-def test_disk_full_from_the_start_is_one_line(small_disk: Path, reference: Reference) -> None:
-    fill(small_disk)
-    place = place_in(small_disk)
-    with running(small_disk, *reference.flags) as process:
-        ended = end(process, 0.0)
-    assert (ended.returncode, ended.stdout) == (4, "")
-    assert ended.stderr.count("\n") == 1
-    (small_disk / "ballast").unlink()
-    assert_converged(place, reference)

@@ -1,22 +1,18 @@
 """Ten kills of the soak, five of them with a server whose answers are lost; and every part of it can find something."""
 
-from pathlib import Path
-
 import pytest
 
-from tests.integration.driving import run_python
-
+from .__main__ import main
 from .converging import Kept, Place, Reference, count_violations
 from .disturbing import running
 
-REPOSITORY = Path(__file__).parents[2]
-
 
 @pytest.mark.parametrize("flags", [("--seed", "1"), ("--seed", "2", "--server")])
-def test_five_kills_at_random_times(flags: tuple[str, ...]) -> None:
-    process = run_python(REPOSITORY, "-m", "tests.faults", "--kills", "5", "--trials", "30", *flags, timeout=300)
-    assert process.returncode == 0, process.stdout + process.stderr
-    first, second, *rest = process.stdout.splitlines()
+def test_five_kills_at_random_times(flags: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
+    exit_code = main(["--kills", "5", "--trials", "30", *flags])
+    printed = capsys.readouterr()
+    assert exit_code == 0, printed
+    first, second, *rest = printed.out.splitlines()
     assert first.startswith("5 kills of ")
     assert second == "lost 0, duplicated 0, running 0, different trials 0, different models 0"
     assert rest == []

@@ -78,7 +78,7 @@ class Stack:
 
     def translate(self, text: str) -> str:
         """A command's word or a variable's value, as it is on this machine."""
-        text = text.replace("=/artifacts", f"={self.directory}/artifacts").replace("=/tmp/", f"={self.directory}/tmp/")
+        text = re.sub(r"=/(artifacts|tmp)\b", lambda m: f"={self.directory}/{m[1]}", text)
         text = re.sub(
             r"\b(?:postgres|mlflow|scheduler|localhost|127\.0\.0\.1):(\d+)", lambda m: f"127.0.0.1:{self.port(m[1])}", text
         )
@@ -99,7 +99,12 @@ class Stack:
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
         # /tmp is the one place that a container may write to beside its volumes.
         temporary = {"HOME": str(self.directory / "tmp"), "TMPDIR": str(self.directory / "tmp")}
-        return {**image_environment(), **temporary, "PATH": path, **{name: mounted.get(value, value) for name, value in own.items()}}
+        return {
+            **image_environment(),
+            **temporary,
+            "PATH": path,
+            **{name: mounted.get(value, value) for name, value in own.items()},
+        }
 
     def _mount(self, config: str) -> Path:
         """A config's file, with its addresses translated."""

@@ -1,12 +1,18 @@
 """``docker-compose.yml``, run natively: the whole job on shared parts, and what may happen to them."""
 
+import base64
 import json
+import os
+import signal
+import subprocess
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
+import psutil
 import psycopg
 import pytest
 
@@ -14,9 +20,10 @@ from tests.integration.checker import check_stores, trial_table
 from tests.integration.driving import COMMAND_SECONDS, run_hpo_well, stores_of
 from tests.integration.postgres import PASSWORD
 
-from .composing import Stack, composed, end
+from .composing import BASE, LOGINS, VARIABLES, Stack, composed, end
 
 IRIS = ["sepal length (cm)", "sepal width (cm)", "petal length (cm)", "petal width (cm)"]
+ROWS = {"dataframe_split": {"columns": IRIS, "data": [[5.1, 3.5, 1.4, 0.2], [6.7, None, 5.6, 2.4]]}}
 
 
 @pytest.fixture(scope="module")
@@ -49,21 +56,40 @@ def wait_for_trials(stack: Stack, job: Any, study: str, n_trials: int) -> None:
     while count_told(stack, study) < n_trials:
         assert job.poll() is None, stack.log("hpo").read_text()
         assert time.monotonic() < deadline
+        check_arguments(stack)
         time.sleep(0.05)
 
 
-def finish(stack: Stack, job: Any) -> str:
-    code = job.wait(COMMAND_SECONDS)
+def finish(stack: Stack, job: Any, *, code: int = 0, seconds: float = COMMAND_SECONDS) -> str:
+    ended = job.wait(seconds)
     text = stack.log("hpo").read_text()
-    assert code == 0, text
+    assert ended == code, text
     stack.processes.pop("hpo")
     return text
 
 
-def read(url: str, content: Any = None) -> Any:
+def check_arguments(stack: Stack) -> None:
+    """No password is where ``ps`` shows it."""
+    for process in stack.everything():
+        try:
+            words = " ".join(process.cmdline())
+        except psutil.NoSuchProcess:
+            continue
+        assert not [value for value in VARIABLES.values() if value in words]
+
+
+def read(url: str, content: Any = None, **headers: str) -> Any:
     data = None if content is None else json.dumps(content).encode()
-    request = urllib.request.Request(url, data, {"Content-Type": "application/json"})
+    request = urllib.request.Request(url, data, {"Content-Type": "application/json", **headers})
     return json.loads(urllib.request.urlopen(request, timeout=30).read())
+
+
+def dump(stack: Stack, database: str) -> str:
+    """All that a database holds: attributes, params, tags and notes too."""
+    command = ["pg_dump", "--no-owner", f"--dbname=postgresql://hpo@127.0.0.1:{stack.cluster.port}/{database}"]
+    return subprocess.run(
+        command, env={**os.environ, "PGPASSWORD": PASSWORD}, capture_output=True, text=True, timeout=60, check=True
+    ).stdout
 
 
 def test_job_on_shared_parts_is_that_of_one_process(stack: Stack, table_of_one_process: list[tuple[str, ...]]) -> None:
@@ -80,8 +106,7 @@ def test_pages_and_the_model_answer(stack: Stack) -> None:
     assert study["study_name"] == "iris"
     stack.up("model")
     stack.wait_healthy("model")
-    rows = {"dataframe_split": {"columns": IRIS, "data": [[5.1, 3.5, 1.4, 0.2], [6.7, None, 5.6, 2.4]]}}
-    assert read(f"{stack.url('8000')}/invocations", rows) == {"predictions": [0, 2]}
+    assert read(f"{stack.url('8000')}/invocations", ROWS) == {"predictions": [0, 2]}
 
 
 def test_every_port_is_on_loopback_and_other_hosts_are_refused(stack: Stack) -> None:
@@ -100,11 +125,37 @@ def test_every_port_is_on_loopback_and_other_hosts_are_refused(stack: Stack) -> 
         urllib.request.urlopen(request, timeout=10)
 
 
-def test_no_password_is_in_a_log_or_in_arguments(stack: Stack) -> None:
-    logs = list(stack.directory.glob("*.log"))
-    assert {log.stem for log in logs} >= {"hpo", "mlflow", "worker", "scheduler", "dashboard", "model"}
+def test_no_password_is_in_logs_arguments_databases_or_artifacts(stack: Stack) -> None:
+    logs = [*stack.directory.glob("*.log"), stack.cluster.directory / "log"]
+    assert {log.stem for log in logs} >= {"databases", "hpo", "mlflow", "worker", "scheduler", "tables", "dashboard", "model"}
     assert [log for log in logs if PASSWORD in log.read_text(errors="replace")] == []
-    assert [process for process in stack.everything() if PASSWORD in " ".join(process.cmdline())] == []
+    check_arguments(stack)
+    for database, what in (("optuna", "COPY public.trials "), ("mlflow", "COPY public.runs ")):
+        content = dump(stack, database)
+        assert what in content
+        assert PASSWORD not in content
+    artifacts = [path for path in (stack.directory / "artifacts").rglob("*") if path.is_file()]
+    assert artifacts
+    assert [path for path in artifacts if PASSWORD.encode() in path.read_bytes()] == []
+
+
+def test_nothing_is_written_where_the_container_is_read_only(stack: Stack) -> None:
+    assert [path.name for path in stack.working_directory.rglob("*")] == []
+
+
+def test_stopped_job_ends_within_its_grace_and_goes_on(stack: Stack, table_of_one_process: list[tuple[str, ...]]) -> None:
+    """With MLflow away, so that all of the flush's patience is used."""
+    grace = float(stack.compose["services"]["hpo"]["stop_grace_period"].removesuffix("s"))
+    flags = ("--trials=50", "--name=stopped")
+    job = stack.up("hpo", *flags)
+    wait_for_trials(stack, job, "stopped", 5)
+    stack.down("mlflow")
+    job.send_signal(signal.SIGTERM)
+    finish(stack, job, code=128 + signal.SIGTERM, seconds=grace / 2)
+    assert count_told(stack, "stopped") < 50
+    finish(stack, stack.up("hpo", *flags))  # which starts mlflow
+    check_stores(storage(stack), stack.url("5000"), n_trials=50, study="stopped")
+    assert trial_table(storage(stack), "stopped") == table_of_one_process
 
 
 def test_worker_database_and_server_are_lost_in_the_middle(stack: Stack, table_of_one_process: list[tuple[str, ...]]) -> None:
@@ -122,3 +173,30 @@ def test_worker_database_and_server_are_lost_in_the_middle(stack: Stack, table_o
     finish(stack, job)
     check_stores(storage(stack), stack.url("5000"), n_trials=50, study="disturbed")
     assert trial_table(storage(stack), "disturbed") == table_of_one_process
+
+
+def test_mlflow_with_logins_lets_in_only_those_who_have_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, table_of_one_process: list[tuple[str, ...]]
+) -> None:
+    password = VARIABLES["MLFLOW_ADMIN_PASSWORD"]
+    with composed(tmp_path, BASE, LOGINS) as stack:
+        report = finish(stack, stack.up("hpo"))
+        assert "iris: 50 trials (50 complete)" in report
+        page = f"{stack.url('5000')}/api/2.0/mlflow/experiments/search?max_results=9"
+        with pytest.raises(urllib.error.HTTPError, match="401"):
+            read(page)
+        wrong, right = (base64.b64encode(f"admin:{word}".encode()).decode() for word in ("password1234", password))
+        with pytest.raises(urllib.error.HTTPError, match="401"):
+            read(page, Authorization=f"Basic {wrong}")
+        assert "iris" in {one["name"] for one in read(page, Authorization=f"Basic {right}")["experiments"]}
+        monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", "admin")
+        monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", password)
+        check_stores(storage(stack), stack.url("5000"), n_trials=50)
+        assert trial_table(storage(stack)) == table_of_one_process
+        stack.up("model")
+        stack.wait_healthy("model")
+        assert read(f"{stack.url('8000')}/invocations", ROWS) == {"predictions": [0, 2]}
+        check_arguments(stack)
+        logs = "".join(log.read_text(errors="replace") for log in tmp_path.glob("*.log"))
+        assert not [value for value in VARIABLES.values() if value in logs]
+        assert [path.name for path in stack.working_directory.rglob("*")] == []

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from hpo.errors import StudyLockedError
-from hpo.lock import hold_lock
+from hpo.lock import find_holder, hold_lock
 
 HOLDER = """
 import subprocess, sys
@@ -81,6 +81,18 @@ def test_waiting_gets_the_lock_when_the_other_lets_go(tmp_path):
                 waiter.wait(timeout=0.3)
             process.stdin.close()
             assert waiter.communicate(timeout=30)[0] == "has it\n"
+
+
+def test_holder_is_found_without_making_or_taking_the_lock(tmp_path):
+    path = tmp_path / "study.lock"
+    assert find_holder(path) is None
+    assert not path.exists()
+    with second_process(path) as (process, _):
+        assert f", pid {process.pid}, since 20" in find_holder(path)
+    content = path.read_bytes()
+    assert find_holder(path) is None
+    assert path.read_bytes() == content
+    assert take(path)
 
 
 def test_lock_is_free_after_an_error(tmp_path):

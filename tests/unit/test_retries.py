@@ -48,9 +48,7 @@ REFUSED_OR_LOST = pytest.mark.parametrize("after", [False, True], ids=["refused"
 class Flaky:
     """Another object, one verb of which fails so many times, before its work or after it, once it went well so many times."""
 
-    def __init__(
-        self, inner: Any, verb: str, n_failures: int, error: Exception, *, after: bool = False, n_well: int = 0
-    ) -> None:
+    def __init__(self, inner: Any, verb: str, n_failures: int, error: Exception, *, after: bool = False, n_well: int = 0) -> None:
         self._inner, self._verb, self._error, self._after = inner, verb, error, after
         self.n_left, self.n_well, self.n_calls = n_failures, n_well, 0
 
@@ -197,7 +195,12 @@ def test_storage_that_never_succeeds_is_one_line_and_the_next_run_goes_on(url, u
     assert caught.value.exit_code == 4
     assert flaky.n_calls > 1
     # Whatever was open is still open: nothing that is half a trial counts.
-    assert read_states(url)[3:] in (["RUNNING", "WAITING"], ["COMPLETE", "WAITING"], ["COMPLETE", "FAIL"], ["COMPLETE", "FAIL", "RUNNING"])
+    assert read_states(url)[3:] in (
+        ["RUNNING", "WAITING"],
+        ["COMPLETE", "WAITING"],
+        ["COMPLETE", "FAIL"],
+        ["COMPLETE", "FAIL", "RUNNING"],
+    )
     with open_study(url) as ledger:
         drive(ledger, N_TRIALS)
     assert read(url) == undisturbed
