@@ -11,6 +11,7 @@ from hpo.columns import Columns
 from hpo.data import Dataset
 from hpo.definition import StudyDefinition, digest_of
 from hpo.final_model import TRUSTED_TYPES, FinalModel
+from hpo.shipped_model import COLUMNS_FILE
 from hpo.tracking import names
 from hpo.tracking.records import DatasetRecord, ModelRecord, StudyRecord
 
@@ -72,6 +73,7 @@ def make_model_record(
         input_types=signature_types(columns),
         trusted_types=TRUSTED_TYPES,
         needs_hpo=bool(columns.datetime),
+        files={COLUMNS_FILE: columns.to_json()},
         requirements=tuple(f"{package}=={version(package)}" for package in SERVING_PACKAGES),
         register=register,
     )

@@ -1,4 +1,4 @@
-"""The only module that talks to MLflow: it writes records, and writing one again adds nothing.
+"""Writes to MLflow, which only this module and the reader talk to: it writes records, and writing one again adds nothing.
 
 A child run is created with its key, gets one batch, then is terminated: a run that is not terminated is not there yet. The final
 model is the same: it counts from the moment its status is READY. The client API is used throughout, since the fluent one keeps
@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import sqlite3
 import tempfile
-import urllib.request
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -46,9 +45,9 @@ from hpo.lock import hold_lock
 from hpo.settings import hide_password, sqlite_path
 from hpo.sqlite import checkpoint, use_wal
 from hpo.tracking import names
+from hpo.tracking.reader import REACH_SECONDS, check_reachable
 from hpo.tracking.records import DatasetRecord, MetricPoint, ModelRecord, StudyRecord, TrialRecord
 
-REACH_SECONDS = 3.0
 _PAGE = 1000
 _RUNS_PAGE = 50_000
 _PARAM_LENGTH = 6000
@@ -74,11 +73,8 @@ class MlflowWriter:
         self.parent_is_open = False
 
     def check_reachable(self) -> None:
-        """Ask a server whether it is there, which takes seconds where it is away; MLflow's own client may take minutes."""
-        if self._tracking_uri.startswith("http"):
-            with _translated():
-                # The scheme is http or https: the settings allow no other.
-                urllib.request.urlopen(self._tracking_uri.rstrip("/") + "/health", timeout=REACH_SECONDS).close()  # noqa: S310
+        """Ask a server whether it is there."""
+        check_reachable(self._tracking_uri)
 
     def open(self, start_time_ms: int) -> None:
         """Find or make the experiment and the parent run; one that was left unfinished is described again.
@@ -406,6 +402,8 @@ def _save_model(record: ModelRecord, path: Path, model: LoggedModel, run_id: str
         input_example=record.input_example,
         pip_requirements=list(record.requirements),
     )
+    for name, text in record.files.items():
+        (path / name).write_text(text, encoding="utf-8")
 
 
 def _signature(record: ModelRecord) -> mlflow.models.ModelSignature:
