@@ -54,7 +54,7 @@ STOP_RULES = frozenset({"study.n_trials", "study.timeout_seconds", "study.patien
 MAX_VALUE = 2**31
 """Of C, max_iter and tol: scikit-learn counts iterations in 32 bits."""
 
-NOT_IDENTITY = STOP_RULES | {"study.name", "data.source"}
+NOT_IDENTITY = STOP_RULES | {"study.name", "data.source", "registry.rule"}
 
 
 class _Section(BaseModel):
@@ -243,6 +243,15 @@ class PrunerSection(_Section):
     n_warmup_steps: int = Field(0, ge=0)
 
 
+class RegistrySection(_Section):
+    """``[registry]``: when a version becomes the champion of the registered model.
+
+    ``not_worse`` than the champion on the same held-out rows, ``better``, or ``never``, where a person decides.
+    """
+
+    rule: Literal["not_worse", "better", "never"] = "not_worse"
+
+
 class StudyDefinition(_Section):
     """What is searched and judged; frozen, complete and validated.
 
@@ -256,6 +265,7 @@ class StudyDefinition(_Section):
     search_space: SearchSpace = SearchSpace()
     sampler: SamplerSection = SamplerSection()
     pruner: PrunerSection = PrunerSection()
+    registry: RegistrySection = RegistrySection()
 
     @model_validator(mode="after")
     def _check_derived_name(self) -> StudyDefinition:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
+from dataclasses import asdict
 
 from threadpoolctl import threadpool_limits
 
@@ -17,7 +18,7 @@ from hpo.errors import HpoError, InterruptedBySignal, StudyLockedError
 from hpo.executor import LocalExecutor, make_executor
 from hpo.final_model import fit_final_model
 from hpo.problem import load_data, prepare_problem
-from hpo.provenance import make_model_record, make_study_record
+from hpo.provenance import make_model_record, make_registration, make_study_record
 from hpo.report import StudyResult
 from hpo.search import Progress, Search, SilentProgress, baseline_value
 from hpo.search_space import replay
@@ -100,7 +101,8 @@ def run_study(
                 raise no_completed_trial(trials)
         params = problem.derive(replay(definition.search_space, best.params))
         model = fit_final_model(params, dataset, definition, problem.metrics)
-        record = make_model_record(ledger.uid, best.number, end_time_ms(best), params, dataset.columns, model, settings.register)
+        registration = make_registration(settings.register, definition, dataset) if settings.register else None
+        record = make_model_record(ledger.uid, best.number, end_time_ms(best), params, dataset.columns, model, registration)
         state = follower.finish(record, "FINISHED", settings.tracking_wait_seconds, notify=progress.note)
         metric = definition.study.metric
         return StudyResult(
@@ -121,6 +123,7 @@ def run_study(
             best_run_id=state.run_ids.get(best.number),
             holdout=model.holdout,
             model_uri=state.model_uri,
+            registry=None if state.registered is None else asdict(state.registered),
             n_behind=state.n_behind,
             tracking_problem=state.problem,
             search_seconds=search_seconds,

@@ -31,6 +31,8 @@ class StudyResult:
         best_run_id: Its child run, or None while tracking is behind.
         holdout: Scorer name to score on the hold-out.
         model_uri: The logged final model, or None while tracking is behind.
+        registry: The registered model's ``name``, the ``version``, the ``decision`` with its ``comparison``, and the ``champion``;
+            None where it is not registered.
         n_behind: Finished trials that MLflow does not have yet, or None where that is not known.
         tracking_problem: Why it is behind, one line, or None.
         search_seconds: Time of the search alone.
@@ -57,6 +59,7 @@ class StudyResult:
     best_run_id: str | None
     holdout: dict[str, float]
     model_uri: str | None
+    registry: dict[str, Any] | None
     n_behind: int | None
     tracking_problem: str | None
     search_seconds: float
@@ -94,6 +97,7 @@ class StudyResult:
             },
             "holdout": self.holdout,
             "model_uri": self.model_uri,
+            "registry": self.registry,
             "tracking": "complete" if self.is_tracking_complete else "behind",
             "seconds": {"search": round(self.search_seconds, 3), "total": round(self.total_seconds, 3)},
         }
@@ -109,6 +113,7 @@ class StudyResult:
             ("gain", self._gain()),
             ("hold-out", ", ".join(f"{name} {score:.4f}" for name, score in self.holdout.items())),
             ("model", self.model_uri or "not logged yet: MLflow is behind, the same command catches up"),
+            *([("registry", self._registry(self.registry))] if self.registry else []),
             ("pages", f"{dashboard_command(self.storage)}  ->  http://127.0.0.1:8080"),
             ("", mlflow_page(self.tracking_uri, self.experiment_id)),
         ]
@@ -122,6 +127,12 @@ class StudyResult:
 
     def _ties(self) -> str:
         return f", shared by {self.n_ties} trials (log loss decides)" if self.n_ties > 1 else ""
+
+    def _registry(self, registry: dict[str, Any]) -> str:
+        decided = "became the champion" if registry["decision"] == "champion" else "is the challenger"
+        now = registry["champion"]
+        others = "" if now == registry["version"] else f"; the champion is {f'version {now}' if now else 'for you to choose'}"
+        return f"{registry['name']} version {registry['version']} {decided}{others}: {registry['comparison']}"
 
     def _gain(self) -> str:
         if self.gain is None:

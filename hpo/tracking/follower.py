@@ -17,7 +17,7 @@ from hpo.errors import HpoError, LedgerError
 from hpo.storage import export_journal, open_for_reading
 from hpo.tracking import names
 from hpo.tracking.projection import Projection
-from hpo.tracking.records import ModelRecord, RunStatus, StudyRecord, TrackingState
+from hpo.tracking.records import ModelRecord, RegistryState, RunStatus, StudyRecord, TrackingState
 from hpo.tracking.writer import MlflowWriter
 
 FIRST_PAUSE_SECONDS = 0.25
@@ -59,7 +59,7 @@ class Follower:
             self._attempt(self._catch_up)
 
     def finish(self, model: ModelRecord | None, status: RunStatus, wait_seconds: float) -> TrackingState:
-        """Write everything, then the final model, then close the parent run.
+        """Write everything, then the final model, then close the parent run; registering comes last.
 
         Args:
             model: The final model, or None where there is none to log.
@@ -67,9 +67,10 @@ class Follower:
             wait_seconds: How long to go on while nothing gets through.
         """
         model_uri: str | None = None
+        registered: RegistryState | None = None
 
         def write_rest() -> None:
-            nonlocal model_uri
+            nonlocal model_uri, registered
             self._catch_up()
             if self._writer.parent_is_open:
                 # What a lost answer left behind: runs that were made twice.
@@ -79,6 +80,8 @@ class Follower:
             if model is not None:
                 model_uri = self._writer.write_model(model)
             self._writer.close(status, time.time_ns() // 1_000_000)
+            if model is not None and model.registration is not None:
+                registered = self._writer.register(model, model.registration)
 
         give_up, n_written = time.monotonic() + wait_seconds, len(self._projection.run_ids)
         while not self._attempt(write_rest) and time.monotonic() < give_up:
@@ -91,6 +94,7 @@ class Follower:
             run_ids=dict(self._projection.run_ids),
             n_behind=self._count_behind(),
             model_uri=model_uri,
+            registered=registered,
             problem=self._problem,
         )
 

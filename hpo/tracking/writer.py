@@ -1,4 +1,4 @@
-"""Writes to MLflow, which only this module and the reader talk to: it writes records, and writing one again adds nothing.
+"""Writes to MLflow, which only this module, its reader and its registry talk to; a record that is written again adds nothing.
 
 A child run is created with its key, gets one batch, then is terminated: a run that is not terminated is not there yet. The final
 model is the same: it counts from the moment its status is READY. The client API is used throughout, since the fluent one keeps
@@ -46,7 +46,15 @@ from hpo.settings import hide_password, sqlite_path
 from hpo.sqlite import checkpoint, use_wal
 from hpo.tracking import names
 from hpo.tracking.reader import REACH_SECONDS, check_reachable
-from hpo.tracking.records import DatasetRecord, MetricPoint, ModelRecord, StudyRecord, TrialRecord
+from hpo.tracking.records import (
+    DatasetRecord,
+    MetricPoint,
+    ModelRecord,
+    Registration,
+    RegistryState,
+    StudyRecord,
+    TrialRecord,
+)
 
 _PAGE = 1000
 _RUNS_PAGE = 50_000
@@ -203,10 +211,19 @@ class MlflowWriter:
             for model in ready:
                 if model.model_id != current.model_id and names.SUPERSEDED_BY not in model.tags:
                     self._client.set_logged_model_tags(model.model_id, {names.SUPERSEDED_BY: current.model_id})
-            uri = f"models:/{current.model_id}"
-            if record.register is not None:
-                self._register(record.register, current, uri)
-            return uri
+            self._model_id = str(current.model_id)
+            return f"models:/{self._model_id}"
+
+    def register(self, record: ModelRecord, registration: Registration) -> RegistryState:
+        """Make the model that was written a version of a registered model; what is done already is left as it is."""
+        from hpo.tracking.registry import Registry  # noqa: PLC0415 - it loads scikit-learn, which most runs need none of here
+
+        # MLflow looks a model's URI up in the process's own store, whatever the client's is.
+        mlflow.set_tracking_uri(self._tracking_uri)
+        with _translated():
+            state = Registry(self._client, self._tracking_uri, record, registration).register(self._model_id, self.parent_run_id)
+            self._checkpoint()
+            return state
 
     def close(self, status: str, end_time_ms: int) -> None:
         """Terminate the parent run, if anything was written to it.
@@ -218,11 +235,13 @@ class MlflowWriter:
         if self.parent_is_open:
             with _translated():
                 self._client.set_terminated(self.parent_run_id, status=status, end_time=end_time_ms)
-            self.parent_is_open = False
-            path = sqlite_path(self._tracking_uri)
-            if path is not None:
-                with _translated():
-                    checkpoint(path)
+                self.parent_is_open = False
+                self._checkpoint()
+
+    def _checkpoint(self) -> None:
+        path = sqlite_path(self._tracking_uri)
+        if path is not None:
+            checkpoint(path)
 
     def _create_child(self, record: TrialRecord) -> str:
         run = self._client.create_run(
@@ -321,18 +340,6 @@ class MlflowWriter:
             tags=_tags({names.BEST_TRIAL: str(record.trial_number), names.MODEL_URI: f"models:/{model.model_id}"}),
         )
         return self._client.finalize_logged_model(model.model_id, LoggedModelStatus.READY)
-
-    def _register(self, name: str, model: LoggedModel, uri: str) -> None:
-        # MLflow looks the model's URI up in the process's own store, whatever the client's is.
-        mlflow.set_tracking_uri(self._tracking_uri)
-        try:
-            self._client.create_registered_model(name)
-        except MlflowException as error:
-            if error.error_code != "RESOURCE_ALREADY_EXISTS":
-                raise
-        versions = self._client.search_model_versions(f"name = '{name}'")
-        if not any(version.source == uri for version in versions):
-            self._client.create_model_version(name, source=uri, run_id=self.parent_run_id, model_id=model.model_id)
 
 
 def ask_server(address: str, endpoint: str, content: Mapping[str, Any] | None = None) -> tuple[int, str]:

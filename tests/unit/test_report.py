@@ -28,6 +28,7 @@ RESULT = StudyResult(
     best_run_id="r" * 32,
     holdout={"accuracy": 1.0, "neg_log_loss": -0.0625},
     model_uri="models:/m-1",
+    registry=None,
     n_behind=0,
     tracking_problem=None,
     search_seconds=1.23456,
