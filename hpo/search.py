@@ -95,6 +95,7 @@ class Search:
         self._stop_signal = stop_signal
         self._read_notes = read_notes
         self._executor = executor
+        self._is_holding = False
         self._may_start_workers = may_start_workers
         self._n_before = ledger.n_told
         timeout = self._study.timeout_seconds
@@ -111,8 +112,6 @@ class Search:
             TooManyFailuresError: More failed than ``max_failed`` allows.
         """
         self._progress.begin(self._n_before, self._study.n_trials, len(self._problem.folds))
-        if self._n_before < self._study.n_trials:
-            self._executor.hold(self._problem.folds, self._problem.metrics)
         open_slots: deque[tuple[Slot, Scoring]] = deque()
         with ExitStack() as stack:
             while self._fill(open_slots):
@@ -134,8 +133,16 @@ class Search:
             slot = self._ledger.next_slot(self._study.n_trials)
             if slot is None:
                 break
-            open_slots.append((slot, self._executor.start(slot.params) if slot.failure is None else FailedScoring(slot.failure)))
+            open_slots.append((slot, self._start(slot)))
         return bool(open_slots) and not self._is_over()
+
+    def _start(self, slot: Slot) -> Scoring:
+        if slot.failure is not None:
+            return FailedScoring(slot.failure)
+        if not self._is_holding:
+            self._executor.hold(self._problem.folds, self._problem.metrics)
+            self._is_holding = True
+        return self._executor.start(slot.params)
 
     def _finish(self, slot: Slot, scoring: Scoring) -> bool:
         """Take a slot's results in the order of its folds and tell them; False where time is over before the last."""

@@ -85,7 +85,7 @@ def read_settings(
         storage=storage or environment.get(STORAGE_VARIABLE) or DEFAULT_STORAGE,
         tracking_uri=tracking_uri or environment.get(TRACKING_VARIABLE) or DEFAULT_TRACKING_URI,
         register=register,
-        workers=_read_workers(workers or environment.get(WORKERS_VARIABLE) or "auto"),
+        workers=_read_workers(workers if workers is not None else environment.get(WORKERS_VARIABLE) or "auto"),
         tracking_wait_seconds=tracking_wait_seconds,
         wait=wait,
     )
