@@ -141,5 +141,5 @@ def _closing_on_error(follower: TrackingProcess) -> Iterator[None]:
         yield
     except HpoError as error:
         status: RunStatus = "KILLED" if isinstance(error, InterruptedBySignal) else "FAILED"
-        follower.finish(None, status, CLOSING_SECONDS, hang_seconds=1.0)
+        follower.finish(None, status, CLOSING_SECONDS, hang_seconds=1.0, is_hurried=True)
         raise

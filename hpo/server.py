@@ -87,4 +87,8 @@ def _request(address: str, endpoint: str, content: Mapping[str, Any] | None = No
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     from hpo.tracking.writer import ask_server  # noqa: PLC0415 - it loads MLflow, and a database needs none of it
 
-    return ask_server(address, endpoint, content)
+    try:
+        return ask_server(address, endpoint, content)
+    except TrackingError as error:
+        error.hint = "start it or mend the address; a run searches on without it, and the same command catches up later"
+        raise

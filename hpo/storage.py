@@ -75,17 +75,21 @@ def repeat(action: Callable[[bool], T], stop_signal: Callable[[], int | None] = 
 
 
 @contextmanager
-def open_driven(url: str, study_name: str, *, wait: Callable[[StudyLockedError], bool]) -> Iterator[RDBStorage]:
+def open_driven(
+    url: str, study_name: str, *, wait: Callable[[StudyLockedError], bool], stop_signal: Callable[[], int | None] = never
+) -> Iterator[RDBStorage]:
     """Open a storage, which may be new, as the one driver of a study; the lock is held for the length of the ``with`` block.
 
     Args:
         url: SQLAlchemy URL.
         study_name: What is locked.
         wait: Asked with the reason while another driver has the study; false gives up.
+        stop_signal: The number of a signal that asked to stop, or None; looked at while the storage is locked.
 
     Raises:
         StudyLockedError: Another driver has the study.
         LedgerError: The storage cannot be opened.
+        InterruptedBySignal: A signal came meanwhile.
         SettingsError: The database's driver is not installed.
     """
     path, subject = sqlite_path(url), f"study '{study_name}'"
@@ -93,7 +97,7 @@ def open_driven(url: str, study_name: str, *, wait: Callable[[StudyLockedError],
         if path is not None:
             lock = lock_path(path, study_name)
             _patiently(lambda: stack.enter_context(hold_lock(lock, subject=subject)), wait)
-        storage = open_storage(url)
+        storage = open_storage(url, stop_signal)
         stack.callback(storage.engine.dispose)
         if path is not None:
             stack.callback(_checkpoint_quietly, url)
@@ -121,11 +125,12 @@ def _patiently(take: Callable[[], object], wait: Callable[[StudyLockedError], bo
             return
 
 
-def open_storage(url: str) -> RDBStorage:
+def open_storage(url: str, stop_signal: Callable[[], int | None] = never) -> RDBStorage:
     """The Optuna storage behind a URL, its tables made; in an SQLite file's WAL mode readers and the writer do not wait.
 
     Raises:
         LedgerError: It cannot be opened.
+        InterruptedBySignal: A signal came while it was locked.
         SettingsError: The database's driver is not installed.
     """
     path = sqlite_path(url)
@@ -133,10 +138,10 @@ def open_storage(url: str) -> RDBStorage:
         # Two starters on new files would both create the tables.
         if path is not None:
             stack.enter_context(hold_lock(path.with_name(f".{path.name}.lock"), wait=True))
-            repeat(lambda _: _use_wal(url))
+            repeat(lambda _: _use_wal(url), stop_signal)
         else:
             stack.enter_context(_postgresql_schema_lock(url))
-        storage = repeat(lambda _: _connect(url))
+        storage = repeat(lambda _: _connect(url), stop_signal)
         if path is not None:
             sqlalchemy.event.listen(storage.engine, "connect", _relax_synchronous)
             storage.engine.dispose()
@@ -149,8 +154,17 @@ def open_for_reading(url: str, study_name: str) -> optuna.Study:
     Raises:
         LedgerError: The storage is away, or has no such study.
     """
+    path = sqlite_path(url)
+    if path is not None and not path.exists():
+        raise LedgerError(f"the storage {url} has no file", hint="check --storage")
     with translated(url):
-        return optuna.load_study(study_name=study_name, storage=_connect(url, skip_table_creation=True))
+        storage = _connect(url, skip_table_creation=True)
+        try:
+            return optuna.load_study(study_name=study_name, storage=storage)
+        except KeyError as error:
+            raise LedgerError(
+                f"the storage {hide_password(url)} has no study '{study_name}'", hint="check --storage and --name"
+            ) from error
 
 
 def export_journal(study: optuna.Study) -> str:
@@ -259,7 +273,7 @@ def translated(url: str) -> Iterator[None]:
 
 
 def _make_error(url: str, error: BaseException) -> HpoError:
-    cause = error.__cause__ or error
+    cause = error.__cause__ if isinstance(error, StorageInternalError) and error.__cause__ else error
     lines = str(getattr(cause, "orig", None) or cause).strip().splitlines()
     return LedgerError(
         f"the storage {hide_password(url)} failed: {lines[0] if lines else type(error).__name__}",

@@ -239,7 +239,9 @@ class Ledger:
 
         def create(is_repeated: bool) -> tuple[int, int]:
             if is_repeated and self._storage.get_n_trials(self._study_id) > number:
-                return self._find(number), number
+                found = self._find_made(number, template)
+                if found is not None:
+                    return found
             trial_id = self._storage.create_new_trial(self._study_id, template)
             # Ids count up in a database: the next one is the next number, unless somebody else writes there too.
             is_next = self._last_trial_id is not None and trial_id == self._last_trial_id + 1
@@ -252,6 +254,13 @@ class Ledger:
                 hint="run the same command again: it takes up what was added",
             )
         return self._last_trial_id
+
+    def _find_made(self, number: int, template: FrozenTrial) -> tuple[int, int] | None:
+        """The trial of an attempt whose answer was lost, and its number; others may have added theirs meanwhile."""
+        for trial in self._storage.get_all_trials(self._study_id, deepcopy=False)[number:]:
+            if (trial.state, trial.params, trial.user_attrs) == (template.state, template.params, template.user_attrs):
+                return self._find(trial.number), trial.number
+        return None
 
     def _find(self, number: int) -> int:
         return self._repeat(lambda _: self._storage.get_trial_id_from_study_id_trial_number(self._study_id, number))
@@ -309,7 +318,7 @@ def open_ledger(
         IdentityError: The study was begun with another definition or other data.
         LedgerError: The storage cannot be opened.
     """
-    with quiet_optuna(), open_driven(storage_url, definition.name, wait=wait) as storage:
+    with quiet_optuna(), open_driven(storage_url, definition.name, wait=wait, stop_signal=stop_signal) as storage:
         identity = repeat(lambda _: _open_study(storage, definition, data_digest, versions), stop_signal)
         yield Ledger(storage, identity, definition, derive, stop_signal)
 

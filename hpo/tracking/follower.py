@@ -63,14 +63,18 @@ class Follower:
         if time.monotonic() >= self._next_attempt:
             self._attempt(self._catch_up)
 
-    def finish(self, model: ModelRecord | None, status: RunStatus, wait_seconds: float) -> TrackingState:
+    def finish(
+        self, model: ModelRecord | None, status: RunStatus, wait_seconds: float, on_step: Callable[[], None] = lambda: None
+    ) -> TrackingState:
         """Write everything, then the final model, then close the parent run.
 
         Args:
             model: The final model, or None where there is none to log.
             status: How the parent run ends.
             wait_seconds: How long to go on while nothing gets through.
+            on_step: Called where something got through, so that waiting is worth it.
         """
+        self._writer.on_step = on_step
         model_uri: str | None = None
 
         def write_rest() -> None:
@@ -86,9 +90,11 @@ class Follower:
             self._writer.close(status, end_time_ms(self._trials()))
 
         give_up, n_steps = time.monotonic() + wait_seconds, self._writer.n_steps
-        while not self._attempt(write_rest) and time.monotonic() < give_up:
+        while not self._attempt(write_rest):
             if self._writer.n_steps > n_steps:
                 give_up, n_steps = time.monotonic() + wait_seconds, self._writer.n_steps
+            if time.monotonic() >= give_up:
+                break
             time.sleep(min(self._pause_seconds, max(0.0, give_up - time.monotonic())))
         return TrackingState(
             experiment_id=self._writer.experiment_id or None,

@@ -13,6 +13,7 @@ import os
 import pickle
 import subprocess
 import sys
+import time
 import warnings
 from collections.abc import Callable
 from contextlib import suppress
@@ -88,6 +89,7 @@ class TrackingProcess:
         *,
         notify: Callable[[str], None] = lambda _: None,
         hang_seconds: float = HANG_SECONDS,
+        is_hurried: bool = False,
     ) -> TrackingState:
         """Wait until everything is written, or nothing got through for so many seconds.
 
@@ -97,14 +99,19 @@ class TrackingProcess:
             wait_seconds: How long the follower goes on while nothing gets through.
             notify: Takes what the follower has to say meanwhile.
             hang_seconds: How much longer than that an answer may take.
+            is_hurried: Whether the wait ends then though much gets through: the rest is left to the next run.
         """
+        give_up = time.monotonic() + wait_seconds + hang_seconds
         try:
             self._send("finish", model, status, wait_seconds)
-            while self._connection.poll(wait_seconds + hang_seconds):
+            while self._connection.poll(max(0.0, give_up - time.monotonic())):
                 reply = pickle.loads(self._connection.recv_bytes())
                 if isinstance(reply, TrackingState):
                     return reply
-                notify(reply)
+                if reply is not None:
+                    notify(reply)
+                if not is_hurried:
+                    give_up = time.monotonic() + wait_seconds + hang_seconds
         except (EOFError, OSError):
             return TrackingState(problem=f"the tracking process ended with exit code {self._process.wait()}")
         return TrackingState(problem="the tracking process does not answer")
@@ -129,6 +136,10 @@ def _serve(connection: Connection) -> None:
     gc.disable()
     from hpo.tracking.follower import follow_ledger, warm_up
 
+    def send(message: TrackingState | str | None) -> None:
+        """The end, or a line for a person, or None where something got through while the driver waits."""
+        connection.send_bytes(pickle.dumps(message))
+
     warm_up()
     follower: Follower | None = None
     while True:
@@ -138,13 +149,14 @@ def _serve(connection: Connection) -> None:
         method, *arguments = pickle.loads(connection.recv_bytes())
         if method == "open":
             storage_url, tracking_uri, study = arguments
-            follower = follow_ledger(storage_url, tracking_uri, study, lambda note: connection.send_bytes(pickle.dumps(note)))
+            follower = follow_ledger(storage_url, tracking_uri, study, send)
             follower.follow()
             gc.freeze()
             gc.enable()
         else:
             assert follower is not None
-            connection.send_bytes(pickle.dumps(follower.finish(*arguments)))
+            model, status, wait_seconds = arguments
+            send(follower.finish(model, status, wait_seconds, on_step=lambda: send(None)))
 
 
 if __name__ == "__main__":

@@ -10,8 +10,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import tempfile
-import urllib.request
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -64,6 +63,7 @@ class MlflowWriter:
 
     Attributes:
         n_steps: Counts what got through: each child run, and each part of the final model; what is counted is not done again.
+        on_step: Called whenever it is counted up.
 
     Raises:
         TrackingError: From every method, where MLflow refuses or is away.
@@ -71,6 +71,7 @@ class MlflowWriter:
 
     def __init__(self, tracking_uri: str, study: StudyRecord) -> None:
         self.n_steps = 0
+        self.on_step: Callable[[], None] = lambda: None
         self._model_steps: set[tuple[str, str]] = set()
         self._study = study
         self._tracking_uri = tracking_uri
@@ -80,16 +81,8 @@ class MlflowWriter:
 
     def check_reachable(self) -> None:
         """Ask a server whether it is there, which takes seconds where it is away; MLflow's own client may take minutes."""
-        if not self._tracking_uri.startswith("http"):
-            return
-        try:
-            # The scheme is http or https: the settings allow no other.
-            urllib.request.urlopen(self._tracking_uri.rstrip("/") + "/health", timeout=REACH_SECONDS).close()  # noqa: S310
-        except OSError as error:
-            reason = getattr(error, "reason", error)
-            raise TrackingError(
-                f"{hide_password(self._tracking_uri)} does not answer: {getattr(reason, 'strerror', None) or reason}"
-            ) from error
+        if self._tracking_uri.startswith("http"):
+            ask_server(self._tracking_uri, "/health")
 
     def open(self, start_time_ms: int) -> None:
         """Find or make the experiment and the parent run; one that was left unfinished is described again.
@@ -125,8 +118,10 @@ class MlflowWriter:
         with _translated():
             found: dict[str, list[Run]] = {}
             for run in self._search(names.STUDY_UID, self._study.uid):
-                if run.data.tags[names.KEY] != self._study.uid:
-                    found.setdefault(run.data.tags[names.KEY], []).append(run)
+                # A person may have taken the key off a run: it is then no longer ours.
+                key = run.data.tags.get(names.KEY, "")
+                if key.startswith(f"{self._study.uid}/"):
+                    found.setdefault(key, []).append(run)
             finished: dict[int, str] = {}
             unfinished: dict[int, str] = {}
             for key, runs in found.items():
@@ -182,7 +177,7 @@ class MlflowWriter:
             if record.traceback is not None:
                 self._client.log_text(run_id, record.traceback, names.TRACEBACK_FILE)
             self._client.set_terminated(run_id, status=record.status, end_time=record.end_time_ms)
-            self.n_steps += 1
+            self._count_step()
             return run_id
 
     def write_text(self, path: str, text: str) -> None:
@@ -209,9 +204,10 @@ class MlflowWriter:
         with _translated():
             of_study = self._find_models()
             ready = [model for model in of_study if model.status == LoggedModelStatus.READY]
-            current = next((model for model in ready if model.tags[names.KEY] == record.key), None)
+            current = next((model for model in ready if model.tags.get(names.KEY) == record.key), None)
             for model in of_study:
-                if model.status != LoggedModelStatus.READY and model.tags[names.KEY] == record.key and not self._is_begun(model):
+                # Of an earlier best trial too: after a top-up nobody would go on with it.
+                if model.status != LoggedModelStatus.READY and not self._is_begun(model):
                     self._client.delete_logged_model(model.model_id)
             if current is None:
                 self._reopen_parent()
@@ -326,7 +322,11 @@ class MlflowWriter:
 
     def _note_step(self, model: LoggedModel, step: str) -> None:
         self._model_steps.add((model.model_id, step))
+        self._count_step()
+
+    def _count_step(self) -> None:
         self.n_steps += 1
+        self.on_step()
 
     def _log_model(self, record: ModelRecord, model: LoggedModel) -> LoggedModel:
         with tempfile.TemporaryDirectory(prefix="hpo-") as directory:
@@ -342,7 +342,10 @@ class MlflowWriter:
                 )
                 _check_same_predictions(copy, record)
                 self._note_step(model, "checked")
-        self._client.log_outputs(self.parent_run_id, [LoggedModelOutput(model.model_id, step=0)])
+        outputs = self._client.get_run(self.parent_run_id).outputs
+        if all(output.model_id != model.model_id for output in (outputs.model_outputs if outputs else ())):
+            # Not to be done twice: MLflow refuses the second.
+            self._client.log_outputs(self.parent_run_id, [LoggedModelOutput(model.model_id, step=0)])
         dataset = self._study.dataset
         about = {"dataset_name": dataset.name, "dataset_digest": dataset.digest} if dataset else {}
         self._client.log_batch(
@@ -398,8 +401,7 @@ def ask_server(address: str, endpoint: str, content: Mapping[str, Any] | None = 
         while (deeper := reason.__cause__ or reason.__context__) is not None:
             reason = deeper
         raise TrackingError(
-            f"{hide_password(address)} does not answer: {getattr(reason, 'strerror', None) or type(reason).__name__}",
-            hint="start it or mend the address; a run searches on without it, and the same command catches up later",
+            f"{hide_password(address)} does not answer: {getattr(reason, 'strerror', None) or type(reason).__name__}"
         ) from error
     return int(answer.status_code), str(answer.text)
 

@@ -11,11 +11,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import loky
 import pytest
 
 from hpo.cross_validation import FoldResult
 from hpo.errors import HpoError
-from hpo.executor import MAX_BROKEN_POOLS, FoldExecutor, LocalExecutor, PoolExecutor, Scoring
+from hpo.executor import LARGE_CELLS, MAX_BROKEN_POOLS, FoldExecutor, LocalExecutor, PoolExecutor, Scoring, make_executor
 from hpo.problem import Problem, prepare_problem
 from tests.unit.driving import define, holding
 from tests.unit.lethal import Lethal
@@ -66,6 +67,29 @@ def score_all(executor: FoldExecutor, problem: Problem) -> list[tuple[Any, ...]]
 def worker_pids(executor: PoolExecutor) -> list[int]:
     """The processes of loky's pool, which it keeps by id once they are started."""
     return list(executor._pool._processes)
+
+
+@pytest.mark.parametrize(
+    ("workers", "n_cells", "n_workers"),
+    [
+        ("auto", LARGE_CELLS, 1),
+        ("auto", LARGE_CELLS + 1, loky.cpu_count()),
+        (1, LARGE_CELLS + 1, 1),
+        (3, 0, 3),
+    ],
+)
+def test_executor_has_as_many_workers_as_it_is_asked_for(workers, n_cells, n_workers):
+    executor = make_executor(workers, n_cells)
+    pids = worker_pids(executor) if isinstance(executor, PoolExecutor) else [os.getpid()]
+    executor.close()
+    assert len(pids) == n_workers
+    assert isinstance(executor, LocalExecutor) == (n_workers == 1)
+
+
+def test_pool_is_busy_with_one_trial_more_than_its_workers_can_score(problem, pool):
+    n_useful = [holding(pool, problem.folds[:n_folds], METRICS).n_useful_trials for n_folds in (1, 2, 3)]
+    assert n_useful == [3, 2, 2]
+    assert holding(LocalExecutor(), problem.folds, METRICS).n_useful_trials == 1
 
 
 def test_pool_gives_the_same_results_as_this_process(problem, pool):

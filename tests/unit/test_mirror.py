@@ -104,6 +104,20 @@ def test_top_up_continues_the_same_sequence(concurrency):
     assert first + rest == run_whole(concurrency)[0]
 
 
+@pytest.mark.parametrize(("kind", "n_startup_trials", "n_drawn"), [("random", 4, N_SLOTS), ("tpe", 4, 4), ("tpe", 0, 0)])
+@pytest.mark.parametrize("concurrency", [1, 4])
+def test_slots_that_are_drawn_are_asked_the_same_before_any_result_is_there(kind, n_startup_trials, n_drawn, concurrency):
+    section = SamplerSection(kind=kind, n_startup_trials=n_startup_trials)
+    mirror = Mirror(section, PrunerSection(), seed=3, concurrency=concurrency)
+    assert [mirror.draws_at_random(number) for number in range(N_SLOTS)] == [number < n_drawn for number in range(N_SLOTS)]
+    asked: list[dict] = []
+    ahead, _ = run(mirror, first=0, n_told=n_drawn, concurrency=concurrency, asked=asked, end=n_drawn)
+    for number in range(n_drawn):
+        mirror.tell(result(number, asked[number]))
+    rest, _ = run(mirror, first=n_drawn, n_told=n_drawn, concurrency=concurrency, asked=asked)
+    assert ahead + rest == run_whole(concurrency, section)[0]
+
+
 # Pruning.
 
 N_STEPS = 5

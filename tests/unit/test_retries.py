@@ -17,6 +17,7 @@ from typing import Any
 
 import optuna
 import pytest
+from optuna.trial import TrialState, create_trial
 
 import hpo.storage
 from hpo.errors import InterruptedBySignal, LedgerError
@@ -261,3 +262,37 @@ def test_signal_ends_the_patience(url, undisturbed, verb, monkeypatch):
     with open_study(url) as ledger:
         drive(ledger, N_TRIALS)
     assert read(url) == undisturbed
+
+
+class Joined(Flaky):
+    """Somebody adds a trial while the verb fails."""
+
+    def __init__(self, inner: Any, verb: str, add: Callable[[], object]) -> None:
+        super().__init__(inner, verb, 1, gone())
+        self._add = add
+
+    def _failing(self, method: Callable[..., Any]) -> Callable[..., Any]:
+        call = super()._failing(method)
+
+        def call_joined(*arguments: Any, **keywords: Any) -> Any:
+            if self.n_left:
+                self._add()
+            return call(*arguments, **keywords)
+
+        return call_joined
+
+
+@pytest.mark.parametrize("queued", [True, False], ids=["queued", "finished"])
+def test_trial_that_somebody_adds_while_the_storage_is_away_is_not_taken_for_ours(storage_url, queued):
+    with open_study(storage_url) as ledger:
+        drive(ledger, 2)
+    study = optuna.load_study(study_name="iris", storage=storage_url)
+    trial = create_trial(state=TrialState.WAITING, system_attrs={"fixed_params": {"C": 0.5}}) if queued else create_trial(value=1.0)
+    line = r"^trial 2 was stored as number 3: trials were added to this study meanwhile$"
+    with (
+        pytest.raises(LedgerError, match=line),
+        driven_by(storage_url, lambda storage: Joined(storage, "create_new_trial", lambda: study.add_trial(trial))),
+    ):
+        pass
+    assert read_states(storage_url)[2:] == ["WAITING" if queued else "COMPLETE", "RUNNING"]
+    assert study.get_trials()[2].user_attrs == {}

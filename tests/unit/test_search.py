@@ -158,6 +158,69 @@ def test_workers_and_their_death_change_no_trial(storage_url, tmp_path, concurre
     assert facts(read_trials(pool_url)) == local
 
 
+class Looking(SilentProgress):
+    """Keeps, at the first fold of each trial, the states of all trials; stops after a fold of its choice."""
+
+    def __init__(self, storage_url: str, stop_at: int = -1) -> None:
+        self.seen: list[list[str]] = []
+        self._storage_url, self._stop_at = storage_url, stop_at
+        self.signal: int | None = None
+
+    def fold_scored(self, number: int, n_scored: int) -> None:
+        if n_scored == 1:
+            self.seen.append(states(self._storage_url))
+        if number == self._stop_at:
+            self.signal = signal.SIGTERM
+
+
+def run_looking(storage_url: str, definition: StudyDefinition, *, workers: int = 2, stop_at: int = -1) -> list[list[str]]:
+    progress = Looking(storage_url, stop_at)
+    run(storage_url, definition, progress, workers=workers, stop_signal=lambda: progress.signal)
+    return progress.seen
+
+
+@pytest.mark.parametrize(
+    ("overrides", "n_running"),
+    [
+        ({}, [2] * 9 + [1] * 3),
+        ({"sampler__n_startup_trials": 5}, [2] * 4 + [1] * 8),
+        ({"study__patience": 20}, [1] * 12),
+    ],
+    ids=str,
+)
+def test_workers_are_fed_ahead_and_the_trials_are_the_same(storage_url, tmp_path, overrides, n_running):
+    definition = narrow(study__n_trials=12, pruner__kind="median", pruner__n_startup_trials=2, **overrides)
+    seen = run_looking(storage_url, definition)
+    assert [of_trials.count("RUNNING") for of_trials in seen] == n_running
+    alone_url = f"sqlite:///{tmp_path}/alone.db"
+    assert {of_trials.count("RUNNING") for of_trials in run_looking(alone_url, definition, workers=1)} == {1}
+    assert facts(read_trials(storage_url)) == facts(read_trials(alone_url))
+
+
+def test_workers_are_not_fed_ahead_while_trials_are_queued(storage_url):
+    run(storage_url, narrow(study__n_trials=1))
+    for C in (2.0, 3.0):
+        optuna.load_study(study_name="iris", storage=storage_url).enqueue_trial({"C": C})
+    assert run_looking(storage_url, narrow(study__n_trials=5)) == [
+        ["COMPLETE", "RUNNING", "WAITING"],
+        ["COMPLETE", "COMPLETE", "RUNNING", "RUNNING"],
+        ["COMPLETE", "COMPLETE", "COMPLETE", "RUNNING", "RUNNING"],
+        ["COMPLETE", "COMPLETE", "COMPLETE", "COMPLETE", "RUNNING"],
+    ]
+
+
+def test_slots_looked_ahead_to_when_the_signal_comes_are_adopted(storage_url, tmp_path):
+    definition = narrow(study__n_trials=11)
+    for stop_at in (1, 6):
+        with pytest.raises(InterruptedBySignal, match=f"with {stop_at} of 11 trials done"):
+            run_looking(storage_url, definition, stop_at=stop_at)
+        assert states(storage_url) == ["COMPLETE"] * stop_at + ["RUNNING"] * 2
+    run(storage_url, definition)
+    whole_url = f"sqlite:///{tmp_path}/whole.db"
+    run(whole_url, definition)
+    assert facts(read_trials(storage_url)) == facts(read_trials(whole_url))
+
+
 def test_baseline_is_trial_0_where_the_space_holds_it(storage_url, problem):
     run(storage_url, narrow(study__n_trials=1))
     trials = read_trials(storage_url)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sqlite3
 import threading
 from contextlib import closing
@@ -12,12 +13,13 @@ import pytest
 from optuna.distributions import FloatDistribution
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
+import hpo.storage
 from hpo.cross_validation import FoldResult
-from hpo.errors import IdentityError, LedgerError, SettingsError, StudyLockedError, TooManyFailuresError
+from hpo.errors import IdentityError, InterruptedBySignal, LedgerError, SettingsError, StudyLockedError, TooManyFailuresError
 from hpo.selection import CONVERGED, DERIVED, FAILURE, SCORES, TRACEBACK
 from hpo.settings import sqlite_path
 from hpo.storage import open_storage
-from hpo.study import no_completed_trial
+from hpo.study import no_completed_trial, open_ledger
 from tests.unit.driving import DATA_DIGEST, define, derive, drive, facts, failure, open_study, results_of, score
 
 
@@ -138,6 +140,33 @@ def test_lock_file_that_cannot_be_made_is_one_line(tmp_path):
         begin(f"sqlite:///{tmp_path}/{'a' * 150}.db", study__name="b" * 120)
 
 
+def notes_of(storage_url: str, versions: dict[str, str]) -> tuple[str, ...]:
+    with open_ledger(storage_url, define(), DATA_DIGEST, versions, derive) as ledger:
+        return ledger.notes
+
+
+def test_other_versions_are_noted_and_the_first_ones_kept(storage_url):
+    first = {"optuna": "5.0.0", "numpy": "2.0.0", "blas": "OpenBLAS Haswell"}
+    assert notes_of(storage_url, first) == ()
+    assert notes_of(storage_url, first) == ()
+    changes = "blas OpenBLAS Haswell -> absent, optuna 5.0.0 -> 5.1.0, python absent -> 3.11.7"
+    for _ in range(2):
+        (note,) = notes_of(storage_url, {"optuna": "5.1.0", "numpy": "2.0.0", "python": "3.11.7"})
+        assert note == f"begun with other versions ({changes}): new trials may differ from those of one run"
+    assert notes_of(storage_url, first) == ()
+
+
+@pytest.mark.parametrize("mode", ["wal", "delete"])
+def test_signal_ends_the_wait_for_a_storage_that_is_locked_from_the_start(storage_url, monkeypatch, mode):
+    monkeypatch.setattr(hpo.storage, "BUSY_SECONDS", 0.05)
+    monkeypatch.setattr(hpo.storage, "RETRY_SECONDS", 3.0)
+    with closing(sqlite3.connect(sqlite_path(storage_url), isolation_level=None)) as connection:
+        connection.execute(f"PRAGMA journal_mode = {mode}")
+        connection.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(InterruptedBySignal, match=r"^stopped while the storage sqlite:///\S+ failed: database is locked$"):
+            open_ledger(storage_url, define(), DATA_DIGEST, {}, derive, stop_signal=lambda: signal.SIGINT).__enter__()
+
+
 def test_optuna_is_as_loud_afterwards_as_before(storage_url):
     before = optuna.logging.get_verbosity()
     with open_study(storage_url):
@@ -207,6 +236,59 @@ def test_another_program_that_adds_trials_is_noticed(storage_url):
         study.add_trial(create_trial(value=1.0))
         with pytest.raises(LedgerError, match=r"trial 1 was stored as number 2: trials were added to this study meanwhile"):
             ledger.next_slot(5)
+
+
+# Looking ahead.
+
+
+def count_ahead(ledger: Any, n_trials: int = 50) -> int:
+    """Ask for slots as long as they may be asked for before any result is told."""
+    n_asked = 0
+    while ledger.can_look_ahead() and ledger.next_slot(n_trials) is not None:
+        n_asked += 1
+    return n_asked
+
+
+@pytest.mark.parametrize(
+    ("overrides", "n_ahead"),
+    [
+        ({}, 10),
+        ({"sampler__n_startup_trials": 4}, 4),
+        ({"sampler__n_startup_trials": 30}, 10),
+        ({"sampler__kind": "random", "sampler__n_startup_trials": 0}, 10),
+        ({"study__concurrency": 4}, 10),
+        ({"study__patience": 30}, 0),
+    ],
+    ids=str,
+)
+def test_slots_are_looked_ahead_to_until_they_are_modelled_or_failures_are_judged(storage_url, overrides, n_ahead):
+    with open_study(storage_url, define(**overrides)) as ledger:
+        assert count_ahead(ledger) == n_ahead
+
+
+def test_nothing_is_looked_ahead_to_while_there_are_trials_to_adopt(storage_url):
+    with open_study(storage_url) as ledger:
+        drive(ledger, 1)
+        assert count_ahead(ledger, 4) == 3
+    read_study(storage_url).enqueue_trial({"C": 0.5})
+    with open_study(storage_url) as ledger:
+        for number in range(1, 5):
+            assert not ledger.can_look_ahead()
+            assert ledger.next_slot(50).number == number
+        assert ledger.can_look_ahead()
+
+
+@pytest.mark.parametrize("n_told", [0, 2, 9])
+def test_slots_that_were_looked_ahead_to_change_no_trial(storage_url, tmp_path, n_told):
+    whole_url = f"sqlite:///{tmp_path}/whole.db"
+    with open_study(whole_url) as ledger:
+        drive(ledger, 14)
+    with open_study(storage_url) as ledger:
+        drive(ledger, 14, stop_after=n_told)
+        assert count_ahead(ledger) == 9 - n_told
+    with open_study(storage_url) as ledger:
+        drive(ledger, 14)
+    assert facts(read_trials(storage_url)) == facts(read_trials(whole_url))
 
 
 # Resuming.
