@@ -134,7 +134,12 @@ def serving(directory: Path, port: int, *arguments: str, health: str = "/health"
             [sys.executable, "-m", "mlflow", *arguments, "--host", "127.0.0.1", "--port", str(port)],
             cwd=directory,
             # Models are served by a shell that looks for python and uvicorn by name.
-            env=environment(PATH=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}", **variables),
+            env=environment(
+                PATH=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+                # Seven processes that nothing here needs; their imports took longer than most tests.
+                MLFLOW_SERVER_ENABLE_JOB_EXECUTION="false",
+                **variables,
+            ),
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
