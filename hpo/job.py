@@ -13,7 +13,7 @@ from contextlib import ExitStack, closing, contextmanager
 from threadpoolctl import threadpool_limits
 
 from hpo.definition import StudyDefinition
-from hpo.errors import HpoError, InterruptedBySignal, StudyLockedError
+from hpo.errors import HpoError, InterruptedBySignal, LedgerError, StudyLockedError
 from hpo.executor import LocalExecutor, make_executor
 from hpo.final_model import fit_final_model
 from hpo.problem import load_data, prepare_problem
@@ -30,7 +30,7 @@ from hpo.tracking.records import RunStatus
 from hpo.versions import recorded_versions
 
 CLOSING_SECONDS = 3.0
-"""How long a run that ends in an error or a signal waits for tracking; what hangs then is left to the next run."""
+"""How long a run that is stopped, or whose ledger is gone, waits for tracking; what hangs then is left to the next run."""
 
 
 def run_study(
@@ -85,7 +85,7 @@ def run_study(
         )
         follower.open(settings.storage, settings.tracking_uri, make_study_record(definition, dataset, ledger.uid, versions))
         n_before, search_started = ledger.n_told, time.perf_counter()
-        with _closing_on_error(follower):
+        with _closing_on_error(follower, settings.tracking_wait_seconds):
             Search(
                 problem,
                 ledger,
@@ -135,11 +135,14 @@ def run_study(
 
 
 @contextmanager
-def _closing_on_error(follower: TrackingProcess) -> Iterator[None]:
+def _closing_on_error(follower: TrackingProcess, wait_seconds: float) -> Iterator[None]:
     """Write what is finished and close the parent run before an error leaves."""
     try:
         yield
     except HpoError as error:
         status: RunStatus = "KILLED" if isinstance(error, InterruptedBySignal) else "FAILED"
-        follower.finish(None, status, CLOSING_SECONDS, hang_seconds=1.0, is_hurried=True)
+        if isinstance(error, InterruptedBySignal | LedgerError):
+            follower.finish(None, status, CLOSING_SECONDS, hang_seconds=1.0, is_hurried=True)
+        else:
+            follower.finish(None, status, wait_seconds)
         raise

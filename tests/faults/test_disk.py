@@ -28,7 +28,7 @@ def small_disk(empty_databases: Path, tmp_path: Path) -> Iterator[Path]:
 
 
 def fill(directory: Path) -> None:
-    with (directory / "ballast").open("wb", buffering=0) as file, suppress(OSError):
+    with (directory / "ballast").open("ab", buffering=0) as file, suppress(OSError):
         while True:
             file.write(bytes(4096))
 
@@ -64,6 +64,7 @@ def test_full_disk_stops_it_and_with_room_it_goes_on(small_disk: Path, long_refe
     ended = run_until_full(place, lambda _: fill(small_disk), long_reference)
     assert_ledger_stopped(ended, place)
     n_told = count_told(small_disk)
+    fill(small_disk)  # what the first run gave back when it closed its files
     with running(small_disk, *long_reference.flags) as process:
         again = end(process, 0.0)
     assert (again.returncode, again.stdout, again.stderr.count("\n")) == (4, "", 1), again.stderr
