@@ -9,7 +9,7 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 
@@ -123,23 +123,13 @@ def free_port() -> int:
 
 
 @contextmanager
-def serving(directory: Path, port: int, *arguments: str, health: str = "/health", **variables: str) -> Iterator[str]:
-    """An ``mlflow`` command that serves HTTP, from the moment it is healthy; gives its address.
-
-    Its whole process group ends with the block.
-    """
-    log_path, address = directory / f"serving-{port}.log", f"http://127.0.0.1:{port}"
+def in_background(command: Sequence[str], log_path: Path, **variables: str) -> Iterator[subprocess.Popen[str]]:
+    """A server in the directory of its log; its whole process group ends with the block."""
     with log_path.open("w") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "mlflow", *arguments, "--host", "127.0.0.1", "--port", str(port)],
-            cwd=directory,
-            # Models are served by a shell that looks for python and uvicorn by name.
-            env=environment(
-                PATH=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-                # Seven processes that nothing here needs; their imports took longer than most tests.
-                MLFLOW_SERVER_ENABLE_JOB_EXECUTION="false",
-                **variables,
-            ),
+            command,
+            cwd=log_path.parent,
+            env=environment(**variables),
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
@@ -147,15 +137,28 @@ def serving(directory: Path, port: int, *arguments: str, health: str = "/health"
             start_new_session=True,
         )
     try:
+        yield process
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait(timeout=10)
+
+
+@contextmanager
+def serving(directory: Path, port: int, *arguments: str, health: str = "/health", **variables: str) -> Iterator[str]:
+    """An ``mlflow`` command that serves HTTP, from the moment it is healthy; gives its address."""
+    log_path, address = directory / f"serving-{port}.log", f"http://127.0.0.1:{port}"
+    command = [sys.executable, "-m", "mlflow", *arguments, "--host", "127.0.0.1", "--port", str(port)]
+    # Models are served by a shell that looks for python and uvicorn by name.
+    variables["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    # Seven processes that nothing here needs; their imports took longer than most tests.
+    variables["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] = "false"
+    with in_background(command, log_path, **variables) as process:
         try:
             wait_until(lambda: _is_healthy(address + health), process)
         except AssertionError as error:
             raise AssertionError(f"{error}\n{log_path.read_text()}") from None
         yield address
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait(timeout=10)
 
 
 def _is_healthy(url: str) -> bool:

@@ -1,6 +1,5 @@
 """Folds on a real Dask cluster of processes: the same trials, whatever happens to its workers."""
 
-import os
 import shutil
 import signal
 import subprocess
@@ -13,7 +12,7 @@ import pytest
 
 from .checker import check_stores, trial_table
 from .conftest import FinishedRun
-from .driving import COMMAND_SECONDS, count_told, environment, free_port, run_hpo, run_hpo_well, start_hpo, stores_of, wait_until
+from .driving import COMMAND_SECONDS, count_told, free_port, in_background, run_hpo, run_hpo_well, start_hpo, stores_of, wait_until
 
 FLAGS = ("--trials", "50")
 
@@ -22,24 +21,9 @@ FLAGS = ("--trials", "50")
 def dask(directory: Path, *arguments: str, ready: str, **variables: str) -> Iterator[subprocess.Popen[str]]:
     """A part of a cluster, from the moment that its log says it is ready; ended with its children."""
     log = directory / f"dask-{arguments[0]}-{free_port()}.log"
-    with log.open("w") as output:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "dask", *arguments, "--no-dashboard"],
-            cwd=directory,
-            env=environment(**variables),
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            text=True,
-            start_new_session=True,
-        )
-    try:
+    with in_background([sys.executable, "-m", "dask", *arguments, "--no-dashboard"], log, **variables) as process:
         wait_until(lambda: ready in log.read_text(), process)
         yield process
-    finally:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
 
 
 @contextmanager

@@ -31,10 +31,9 @@ class AwayRun:
 def away(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AwayRun]:
     """A run whose server is not there: it waits 30 s for it at its end, meanwhile other tests go on."""
     directory, port = tmp_path_factory.mktemp("away"), free_port()
-    process = start_hpo(directory, "--trials", "50", MLFLOW_TRACKING_URI=f"http://127.0.0.1:{port}")
-    yield AwayRun(directory, port, process)
-    process.kill()
-    process.wait()
+    with start_hpo(directory, "--trials", "50", MLFLOW_TRACKING_URI=f"http://127.0.0.1:{port}") as process:
+        yield AwayRun(directory, port, process)
+        process.kill()
 
 
 @pytest.fixture(scope="module")
