@@ -229,14 +229,11 @@ def score_model(model: ClassifierMixin, X: Any, y: np.ndarray, metrics: Sequence
     Returns:
         Scorer name to score, in the order of ``metrics``.
     """
-    predicted = _Predicted(model, X)
-    return {
-        name: float(_OWN_SCORERS[name](predicted, y) if name in _OWN_SCORERS else get_scorer(name)(predicted, X, y))
-        for name in metrics
-    }
+    predicted = Predicted(model, X)
+    return {name: predicted.score(name, y) for name in metrics}
 
 
-class _Predicted(ClassifierMixin, BaseEstimator):
+class Predicted(ClassifierMixin, BaseEstimator):
     """A fitted classifier and the rows it is asked about: each kind of prediction is made once, whoever asks."""
 
     def __init__(self, model: ClassifierMixin, X: Any) -> None:
@@ -244,27 +241,43 @@ class _Predicted(ClassifierMixin, BaseEstimator):
         self.X = X
         self.classes_ = model.classes_
         self._responses: dict[str, np.ndarray] = {}
+        self._rows: np.ndarray | None = None
+
+    def score(self, metric: str, y: np.ndarray) -> float:
+        """One score, given the rows' labels."""
+        own = _OWN_SCORERS.get(metric)
+        return float(get_scorer(metric)(self, self.X, y) if own is None else own(self, y))
+
+    def take(self, rows: np.ndarray) -> Predicted:
+        """The same of some of the rows, by position."""
+        part = Predicted(self, None)
+        part._rows = rows
+        return part
 
     def _response(self, method: str) -> np.ndarray:
         if method not in self._responses:
-            self._responses[method] = getattr(self.model, method)(self.X)
+            response = getattr(self.model, method)(self.X)
+            self._responses[method] = response if self._rows is None else response[self._rows]
         return self._responses[method]
 
     def predict(self, X: Any = None) -> np.ndarray:  # noqa: ARG002
+        """Labels, array of shape (n_samples,)."""
         return self._response("predict")
 
     def predict_proba(self, X: Any = None) -> np.ndarray:  # noqa: ARG002
+        """Array of shape (n_samples, n_classes)."""
         return self._response("predict_proba")
 
     def decision_function(self, X: Any = None) -> np.ndarray:  # noqa: ARG002
+        """Array of shape (n_samples,), or with a column a class where there are more than two."""
         return self._response("decision_function")
 
 
-def _accuracy(predicted: _Predicted, y: np.ndarray) -> float:
+def _accuracy(predicted: Predicted, y: np.ndarray) -> float:
     return float(np.mean(predicted.predict() == y))
 
 
-def _neg_log_loss(predicted: _Predicted, y: np.ndarray) -> float:
+def _neg_log_loss(predicted: Predicted, y: np.ndarray) -> float:
     """``sklearn.metrics.log_loss`` for labels that the model knows: clipped by the dtype's epsilon, then averaged."""
     probabilities = predicted.predict_proba()
     epsilon = np.finfo(probabilities.dtype).eps

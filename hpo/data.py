@@ -48,6 +48,7 @@ class Dataset:
         groups: Group of each training row, array of shape (n_train,), or None.
         digest: 32 hexadecimal digits of the whole table: values, column names and dtypes.
         notes: What was done to the table that a person should know, one line each.
+        groups_test: Group of each held-out row, array of shape (n_test,), or None.
     """
 
     name: str
@@ -60,6 +61,7 @@ class Dataset:
     groups: np.ndarray | None
     digest: str
     notes: tuple[str, ...] = ()
+    groups_test: np.ndarray | None = None
 
     @property
     def classes(self) -> np.ndarray:
@@ -101,6 +103,7 @@ def load_dataset(section: DataSection, *, seed: int, n_splits: int) -> Dataset:
         groups=None if groups is None else groups[train],
         digest=_digest(X, labels, groups),
         notes=(*notes, *columns.notes),
+        groups_test=None if groups is None else groups[test],
     )
 
 

@@ -4,8 +4,8 @@ A definition is a TOML file (``studies/*.toml``) with flags on top; every key ha
 study. It takes text and gives frozen values, or one line that names the file, the key, what is allowed and what was given.
 What it does not know is scikit-learn: metric names are checked where they are used, in ``cross_validation``.
 
-Identity is what two runs must share to be the same study: everything here but the study's name, its stop rules and the
-place where the data lies (the data's own digest stands for that).
+Identity is what two runs must share to be the same study: everything here but the study's name, its stop rules, the place where
+the data lies (the data's own digest stands for that) and the rule that chooses among the trials, which changes none of them.
 """
 
 from __future__ import annotations
@@ -40,6 +40,7 @@ STUDY_NAME_RULE = "1 to 128 letters, digits, '.', '_' or '-', the first a letter
 
 Penalty = Literal["none", "l2", "l1", "elasticnet"]
 ClassWeight = Literal["none", "balanced"]
+Rule = Literal["best", "one_standard_error"]
 Solver = Literal["lbfgs", "liblinear", "newton-cg", "newton-cholesky", "sag", "saga"]
 
 SOLVERS_FOR: Mapping[str, frozenset[str]] = {
@@ -54,7 +55,7 @@ STOP_RULES = frozenset({"study.n_trials", "study.timeout_seconds", "study.patien
 MAX_VALUE = 2**31
 """Of C, max_iter and tol: scikit-learn counts iterations in 32 bits."""
 
-NOT_IDENTITY = STOP_RULES | {"study.name", "data.source"}
+NOT_IDENTITY = STOP_RULES | {"study.name", "data.source", "selection.rule"}
 
 
 class _Section(BaseModel):
@@ -243,6 +244,16 @@ class PrunerSection(_Section):
     n_warmup_steps: int = Field(0, ge=0)
 
 
+class SelectionSection(_Section):
+    """``[selection]``: the highest trial, or the simplest one within one standard error of it (``hpo.selection``).
+
+    No part of the identity: the trials are the same under either rule, so a study may be resumed with the other one, and then
+    has another model.
+    """
+
+    rule: Rule = "best"
+
+
 class StudyDefinition(_Section):
     """What is searched and judged; frozen, complete and validated.
 
@@ -256,6 +267,7 @@ class StudyDefinition(_Section):
     search_space: SearchSpace = SearchSpace()
     sampler: SamplerSection = SamplerSection()
     pruner: PrunerSection = PrunerSection()
+    selection: SelectionSection = SelectionSection()
 
     @model_validator(mode="after")
     def _check_derived_name(self) -> StudyDefinition:

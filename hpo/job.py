@@ -7,19 +7,23 @@ becomes the final model. Running it again does what is missing and nothing else.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 from threadpoolctl import threadpool_limits
 
 from hpo.definition import StudyDefinition
 from hpo.errors import HpoError, InterruptedBySignal, StudyLockedError
 from hpo.executor import LocalExecutor, make_executor
-from hpo.final_model import fit_final_model
-from hpo.problem import load_data, prepare_problem
-from hpo.provenance import make_model_record, make_study_record
+from hpo.final_model import FinalModel, fit_final_model
+from hpo.holdout import judge_holdout
+from hpo.intervals import Estimate
+from hpo.problem import Problem, load_data, prepare_problem
+from hpo.provenance import make_conclusion, make_model_record, make_study_record
 from hpo.report import StudyResult
-from hpo.search import Progress, Search, SilentProgress, baseline_value
+from hpo.search import Progress, Search, SilentProgress, baseline_value, default_params
 from hpo.search_space import replay
 from hpo.selection import count_states, count_ties, end_time_ms, fold_scores, mean_and_std, mean_score, select_best
 from hpo.settings import ServiceSettings, hide_password
@@ -28,6 +32,9 @@ from hpo.study import no_completed_trial, open_ledger
 from hpo.tracking.process import TrackingProcess
 from hpo.tracking.records import RunStatus
 from hpo.versions import recorded_versions
+
+if TYPE_CHECKING:
+    from optuna.trial import FrozenTrial
 
 CLOSING_SECONDS = 3.0
 """How long a run that ends in an error or a signal waits for tracking; what hangs then is left to the next run."""
@@ -98,40 +105,60 @@ def run_study(
             executor.close()
             search_seconds = time.perf_counter() - search_started
             trials = ledger.trials()
-            best = select_best(trials)
+            best = select_best(trials, definition.selection.rule, n_splits=definition.cv.n_splits)
             if best is None:
                 raise no_completed_trial(trials)
         params = problem.derive(replay(definition.search_space, best.params))
-        model = fit_final_model(params, dataset, definition, problem.metrics)
-        record = make_model_record(ledger.uid, best.number, end_time_ms(best), params, dataset.columns, model, settings.register)
-        state = follower.finish(record, "FINISHED", settings.tracking_wait_seconds, notify=progress.note)
-        metric = definition.study.metric
-        return StudyResult(
+        final = fit_final_model(params, dataset, definition, problem.metrics)
+        result = StudyResult(
             study=definition.name,
-            metric=metric,
             storage=hide_password(settings.storage),
             tracking_uri=hide_password(settings.tracking_uri),
+            n_new_trials=ledger.n_told - n_before,
+            search_seconds=search_seconds,
+            notes=(*problem.notes, *ledger.notes),
+            **_judge(problem, trials, best, params, final),
+        )
+        record = make_model_record(
+            ledger.uid, best.number, end_time_ms(best), params, dataset.columns, final, make_conclusion(result), settings.register
+        )
+        state = follower.finish(record, "FINISHED", settings.tracking_wait_seconds, notify=progress.note)
+        return replace(
+            result,
             experiment_id=state.experiment_id,
             parent_run_id=state.parent_run_id,
-            n_trials=count_states(trials),
-            n_new_trials=ledger.n_told - n_before,
-            n_ties=count_ties(trials, best),
-            baseline_value=baseline_value(problem, trials),
-            best_number=best.number,
-            best_value=mean_score(best, metric),
-            best_std=mean_and_std(fold_scores(best)[metric])[1],
-            best_params=params,
             best_run_id=state.run_ids.get(best.number),
-            holdout=model.holdout,
             model_uri=state.model_uri,
             n_behind=state.n_behind,
             tracking_problem=state.problem,
-            search_seconds=search_seconds,
             total_seconds=time.perf_counter() - started,
-            columns=dataset.columns.kinds(),
-            notes=(*problem.notes, *ledger.notes),
-            model=model.pipeline,
         )
+
+
+def _judge(
+    problem: Problem, trials: Sequence[FrozenTrial], best: FrozenTrial, params: dict[str, Any], final: FinalModel
+) -> dict[str, Any]:
+    """The fields of the result that say which trial was chosen, how good it is and how sure that is."""
+    study, dataset = problem.definition.study, problem.dataset
+    baseline, defaults = baseline_value(problem, trials), default_params(problem)
+    judged = judge_holdout(final.pipeline, defaults if baseline is not None else None, dataset, study.metric, seed=study.seed)
+    return {
+        "metric": study.metric,
+        "n_trials": count_states(trials),
+        "n_ties": count_ties(trials, n_splits=problem.definition.cv.n_splits),
+        "baseline_value": baseline,
+        "rule": problem.definition.selection.rule,
+        "best_number": best.number,
+        "best_value": mean_score(best, study.metric),
+        "best_std": mean_and_std(fold_scores(best)[study.metric])[1],
+        "best_params": params,
+        "holdout": final.holdout,
+        "n_holdout_rows": judged.n_rows,
+        "holdout_score": judged.score,
+        "gain": Estimate(0.0, 0.0, 0.0) if params == defaults else judged.gain,
+        "columns": dataset.columns.kinds(),
+        "model": final.pipeline,
+    }
 
 
 @contextmanager

@@ -11,8 +11,9 @@ from hpo.columns import Columns
 from hpo.data import Dataset
 from hpo.definition import StudyDefinition, digest_of
 from hpo.final_model import TRUSTED_TYPES, FinalModel
+from hpo.report import StudyResult, describe_gain, describe_ties
 from hpo.tracking import names
-from hpo.tracking.records import DatasetRecord, ModelRecord, StudyRecord
+from hpo.tracking.records import Conclusion, DatasetRecord, ModelRecord, StudyRecord
 
 SERVING_PACKAGES = ("mlflow", "scikit-learn", "skops", "numpy", "scipy", "pandas")
 
@@ -46,8 +47,38 @@ def make_study_record(definition: StudyDefinition, dataset: Dataset, uid: str, v
     )
 
 
+def make_conclusion(result: StudyResult) -> Conclusion:
+    """What the parent run says of a study's outcome."""
+    metric = result.metric
+    test, gain, optimism = names.holdout_metric(metric), names.gain_metric(metric), names.optimism_metric(metric)
+    metrics = {
+        names.N_TIED: float(result.n_ties),
+        **names.interval_metrics(test, result.holdout_score.low, result.holdout_score.high),
+        optimism: result.optimism.value,
+        **names.interval_metrics(optimism, result.optimism.low, result.optimism.high),
+    }
+    if result.gain is not None:
+        metrics |= {gain: result.gain.value, **names.interval_metrics(gain, result.gain.low, result.gain.high)}
+    return Conclusion(
+        n_finished=sum(result.n_trials.values()),
+        metrics=metrics,
+        tags={
+            names.SELECTION_RULE: result.rule,
+            names.TIES: describe_ties(result.n_ties, result.n_trials["complete"]),
+            names.GAIN: describe_gain(result.gain, result.n_holdout_rows),
+        },
+    )
+
+
 def make_model_record(
-    uid: str, number: int, time_ms: int, params: Mapping[str, Any], columns: Columns, model: FinalModel, register: str | None
+    uid: str,
+    number: int,
+    time_ms: int,
+    params: Mapping[str, Any],
+    columns: Columns,
+    model: FinalModel,
+    conclusion: Conclusion,
+    register: str | None,
 ) -> ModelRecord:
     """What is logged with the final model.
 
@@ -58,6 +89,7 @@ def make_model_record(
         params: Its complete params.
         columns: The features by kind.
         model: The refitted model.
+        conclusion: What the parent run says beside it.
         register: Name of the registered model that gets a version, or None.
     """
     return ModelRecord(
@@ -70,6 +102,7 @@ def make_model_record(
         params={name: str(value) for name, value in params.items()},
         time_ms=time_ms,
         input_types=signature_types(columns),
+        conclusion=conclusion,
         trusted_types=TRUSTED_TYPES,
         needs_hpo=bool(columns.datetime),
         requirements=tuple(f"{package}=={version(package)}" for package in SERVING_PACKAGES),

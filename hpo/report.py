@@ -6,10 +6,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from hpo.errors import HpoError
+from hpo.intervals import Estimate
 from hpo.settings import DEFAULT_TRACKING_URI, hide_password
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class StudyResult:
     """The values of a run's report, and the fitted model.
 
@@ -22,14 +23,18 @@ class StudyResult:
         parent_run_id: MLflow's, or None where it is not known.
         n_trials: Counts: ``complete``, ``pruned``, ``failed``.
         n_new_trials: How many of them this run added.
-        n_ties: Completed trials that share the best value, the best one included.
+        n_ties: Completed trials that the folds cannot tell from the highest one, that one included.
         baseline_value: Mean CV score of scikit-learn's defaults, or None where they failed.
-        best_number: The best trial's number.
+        rule: How the best trial was chosen: ``best`` or ``one_standard_error``.
+        best_number: Its number.
         best_value: Its mean CV score.
         best_std: Its standard deviation over the folds.
         best_params: Its complete params.
         best_run_id: Its child run, or None while tracking is behind.
         holdout: Scorer name to score on the hold-out.
+        n_holdout_rows: How many rows were held out.
+        holdout_score: By the judged metric, with its 95 % interval.
+        gain: That score minus the defaults' on the same rows, with its interval; None where the defaults failed.
         model_uri: The logged final model, or None while tracking is behind.
         n_behind: Finished trials that MLflow does not have yet, or None where that is not known.
         tracking_problem: Why it is behind, one line, or None.
@@ -44,23 +49,27 @@ class StudyResult:
     metric: str
     storage: str
     tracking_uri: str
-    experiment_id: str | None
-    parent_run_id: str | None
+    experiment_id: str | None = None
+    parent_run_id: str | None = None
     n_trials: dict[str, int]
     n_new_trials: int
     n_ties: int
     baseline_value: float | None
+    rule: str
     best_number: int
     best_value: float
     best_std: float
     best_params: dict[str, Any]
-    best_run_id: str | None
+    best_run_id: str | None = None
     holdout: dict[str, float]
-    model_uri: str | None
-    n_behind: int | None
-    tracking_problem: str | None
+    n_holdout_rows: int
+    holdout_score: Estimate
+    gain: Estimate | None
+    model_uri: str | None = None
+    n_behind: int | None = None
+    tracking_problem: str | None = None
     search_seconds: float
-    total_seconds: float
+    total_seconds: float = 0.0
     columns: dict[str, list[str]]
     notes: tuple[str, ...]
     model: Any = field(repr=False, compare=False)
@@ -71,9 +80,9 @@ class StudyResult:
         return self.tracking_problem is None
 
     @property
-    def gain(self) -> float | None:
-        """Best mean CV score minus that of the defaults; None where the defaults failed."""
-        return None if self.baseline_value is None else self.best_value - self.baseline_value
+    def optimism(self) -> Estimate:
+        """How much the best trial's mean CV score promises more than the final model keeps on the hold-out."""
+        return self.holdout_score.subtracted_from(self.best_value)
 
     def to_json(self) -> dict[str, Any]:
         """The object that ``--json`` prints; what is not known is None."""
@@ -91,8 +100,13 @@ class StudyResult:
                 "std": self.best_std,
                 "params": self.best_params,
                 "run_id": self.best_run_id,
+                "rule": self.rule,
             },
+            "ties": {"n_tied": self.n_ties, "n_complete": self.n_trials["complete"]},
             "holdout": self.holdout,
+            "holdout_score": self.holdout_score.to_json(),
+            "gain": None if self.gain is None else self.gain.to_json(),
+            "optimism": self.optimism.to_json(),
             "model_uri": self.model_uri,
             "tracking": "complete" if self.is_tracking_complete else "behind",
             "seconds": {"search": round(self.search_seconds, 3), "total": round(self.total_seconds, 3)},
@@ -104,10 +118,11 @@ class StudyResult:
             ("study", f"{self.study}: {self._counts()}"),
             ("columns", ", ".join(f"{len(names)} {kind}" for kind, names in self.columns.items())),
             *(("note", note) for note in self.notes),
-            ("best", f"trial {self.best_number}: {_format_params(self.best_params)}"),
-            ("cv", f"{self.metric} {self.best_value:.4f} ± {self.best_std:.4f}{self._ties()}"),
-            ("gain", self._gain()),
-            ("hold-out", ", ".join(f"{name} {score:.4f}" for name, score in self.holdout.items())),
+            ("best", f"trial {self.best_number}{_RULES[self.rule]}: {_format_params(self.best_params)}"),
+            ("cv", self._cv()),
+            ("hold-out", self._holdout()),
+            ("gain", describe_gain(self.gain, self.n_holdout_rows)),
+            ("optimism", describe_optimism(self.optimism)),
             ("model", self.model_uri or "not logged yet: MLflow is behind, the same command catches up"),
             ("pages", f"{dashboard_command(self.storage)}  ->  http://127.0.0.1:8080"),
             ("", mlflow_page(self.tracking_uri, self.experiment_id)),
@@ -120,15 +135,51 @@ class StudyResult:
         text = f"{finished} trials ({', '.join(parts)})"
         return text if self.n_new_trials else f"{text}; all done before, nothing was changed"
 
-    def _ties(self) -> str:
-        return f", shared by {self.n_ties} trials (log loss decides)" if self.n_ties > 1 else ""
+    def _cv(self) -> str:
+        defaults = "" if self.baseline_value is None else f" (scikit-learn's defaults {self.baseline_value:.4f})"
+        ties = describe_ties(self.n_ties, self.n_trials["complete"])
+        return f"{self.metric} {self.best_value:.4f} ± {self.best_std:.4f}{defaults}; {ties}"
 
-    def _gain(self) -> str:
-        if self.gain is None:
-            return "unknown: scikit-learn's defaults failed"
-        if self.gain <= 0:
-            return f"none over scikit-learn's defaults ({self.baseline_value:.4f})"
-        return f"{self.gain:+.4f} over scikit-learn's defaults ({self.baseline_value:.4f})"
+    def _holdout(self) -> str:
+        judged, others = self.holdout_score, (f"{name} {score:.4f}" for name, score in self.holdout.items() if name != self.metric)
+        interval = f"95 % interval {judged.low:.4f} to {judged.high:.4f}, {self.n_holdout_rows} rows"
+        return ", ".join((f"{self.metric} {judged.value:.4f} ({interval})", *others))
+
+
+_RULES = {"best": "", "one_standard_error": " (the simplest within one standard error of the highest)"}
+
+
+def describe_ties(n_ties: int, n_complete: int) -> str:
+    """How many trials cannot be told from the highest one."""
+    return (
+        f"{n_ties} of {n_complete} trials tie within noise" if n_ties > 1 else f"no other of {n_complete} trials ties within noise"
+    )
+
+
+def describe_gain(gain: Estimate | None, n_rows: int) -> str:
+    """Whether the search was worth it, in words; ``gain`` is that on the hold-out."""
+    if gain is None:
+        return "unknown: scikit-learn's defaults failed"
+    if gain.low == gain.high:
+        return "the search gained nothing over the defaults: they are what was chosen"
+    measured = f"{_format_signed(gain)} on {n_rows} held-out rows"
+    if gain.low > 0:
+        return f"{measured}, over scikit-learn's defaults"
+    if gain.high < 0:
+        return f"the search lost to the defaults: {measured}"
+    return f"the search gained nothing over the defaults that is more than chance: {measured}"
+
+
+def describe_optimism(optimism: Estimate) -> str:
+    """How far the CV score can be believed, in words."""
+    verdict = (
+        "no more than chance" if optimism.holds(0) else "cv promises too much" if optimism.low > 0 else "cv promises too little"
+    )
+    return f"cv minus hold-out {_format_signed(optimism)}: {verdict}"
+
+
+def _format_signed(estimate: Estimate) -> str:
+    return f"{estimate.value:+.4f} ({estimate.low:+.4f} to {estimate.high:+.4f})"
 
 
 def error_to_json(error: HpoError) -> dict[str, Any]:

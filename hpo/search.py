@@ -7,7 +7,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import loky
 
@@ -15,7 +15,7 @@ from hpo.cross_validation import FoldResult
 from hpo.errors import InterruptedBySignal
 from hpo.executor import FailedScoring, FoldExecutor, LocalExecutor, PoolExecutor, Scoring
 from hpo.problem import Problem
-from hpo.search_space import DEFAULT_PARAMS, baseline
+from hpo.search_space import DEFAULT_PARAMS, baseline, replay
 from hpo.selection import mean_and_std
 from hpo.study import Ledger, Slot
 
@@ -182,6 +182,13 @@ class Search:
         return loky.cpu_count() > 1 and trial_seconds > CHEAP_SECONDS and n_left * trial_seconds > WORTH_SECONDS
 
 
+def default_params(problem: Problem) -> dict[str, Any]:
+    """Complete params of scikit-learn's defaults, as trial 0 has them where the space holds them."""
+    space = problem.definition.search_space
+    defaults = baseline(space)
+    return problem.derive(DEFAULT_PARAMS if defaults is None else replay(space, defaults))
+
+
 def baseline_value(problem: Problem, trials: Sequence[FrozenTrial]) -> float | None:
     """The mean CV score of scikit-learn's defaults: trial 0's, or scored beside the study where the space does not hold them."""
     defaults = baseline(problem.definition.search_space)
@@ -189,7 +196,7 @@ def baseline_value(problem: Problem, trials: Sequence[FrozenTrial]) -> float | N
         return trials[0].value
     executor = LocalExecutor()
     executor.hold(problem.folds, problem.metrics)
-    scoring = executor.start(problem.derive(DEFAULT_PARAMS))
+    scoring = executor.start(default_params(problem))
     results = [scoring.result(index, POLL_SECONDS) for index in range(len(problem.folds))]
     if any(result is None or result.failure is not None for result in results):
         return None

@@ -13,6 +13,9 @@ FAILURE = "hpo.failure"
 CONVERGED = "hpo.converged"
 BEST_TRIAL = "hpo.best_trial"
 MODEL_URI = "hpo.model_uri"
+SELECTION_RULE = "hpo.selection_rule"
+TIES = "hpo.ties"
+GAIN = "hpo.gain"
 SUPERSEDED_BY = "hpo.superseded_by"
 DUPLICATE_OF = "hpo.duplicate_of"
 TRIAL_STATE = "optuna.state"
@@ -30,6 +33,7 @@ CHAMPION = "champion"
 
 # Metrics that are no scores.
 TRIAL_NUMBER = "trial_number"
+N_TIED = "n_trials_tied"
 
 # Artifacts.
 TRACEBACK_FILE = "failure/traceback.txt"
@@ -68,6 +72,21 @@ def best_so_far(value_name: str) -> str:
 def holdout_metric(scorer: str) -> str:
     """A score on the hold-out."""
     return f"test_{scorer}"
+
+
+def gain_metric(scorer: str) -> str:
+    """What the search gained over the defaults on the hold-out."""
+    return f"gain_{scorer}"
+
+
+def optimism_metric(scorer: str) -> str:
+    """The best trial's mean over the folds minus the final model's score on the hold-out."""
+    return f"optimism_{scorer}"
+
+
+def interval_metrics(name: str, low: float, high: float) -> dict[str, float]:
+    """The two ends of a metric's 95 % interval."""
+    return {f"{name}_low": low, f"{name}_high": high}
 
 
 def version_tag(package: str) -> str:

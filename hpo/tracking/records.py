@@ -104,6 +104,21 @@ class StudyRecord:
 
 
 @dataclass(frozen=True)
+class Conclusion:
+    """What the parent run says of a study as it stands, beside its final model; it changes as the study grows.
+
+    Attributes:
+        n_finished: Finished trials: the step of the metrics, so that the newest conclusion is the one that is shown.
+        metrics: Name to value.
+        tags: Name to text.
+    """
+
+    n_finished: int
+    metrics: dict[str, float] = field(default_factory=dict)
+    tags: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class ModelRecord:
     """The final model and what is known of it.
 
@@ -114,6 +129,7 @@ class ModelRecord:
         input_example: DataFrame, a few training rows.
         expected: What the model predicts for them: the loaded model must say the same.
         metrics: Hold-out scores.
+        conclusion: What the parent run says beside it.
         params: As text.
         time_ms: When its trial ended, milliseconds since 1970, UTC.
         requirements: Pinned packages that serving needs.
@@ -133,6 +149,7 @@ class ModelRecord:
     time_ms: int
     requirements: tuple[str, ...]
     input_types: dict[str, str]
+    conclusion: Conclusion
     trusted_types: tuple[str, ...] = ()
     needs_hpo: bool = False
     register: str | None = None

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import tempfile
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -216,7 +217,11 @@ class MlflowWriter:
             for model in ready:
                 if model.model_id != current.model_id and names.SUPERSEDED_BY not in model.tags:
                     self._client.set_logged_model_tags(model.model_id, {names.SUPERSEDED_BY: current.model_id})
+            if names.SUPERSEDED_BY in current.tags:
+                # The rule that chooses was changed and changed back.
+                self._client.delete_logged_model_tag(current.model_id, names.SUPERSEDED_BY)
             uri = f"models:/{current.model_id}"
+            self._conclude(record, uri)
             if record.register is not None:
                 self._register(record.register, current, uri)
             return uri
@@ -351,12 +356,23 @@ class MlflowWriter:
         self._client.log_batch(
             self.parent_run_id,
             metrics=[
-                Metric(name, value, record.time_ms, record.trial_number, model_id=model.model_id, **about)
+                Metric(name, value, record.time_ms, record.conclusion.n_finished, model_id=model.model_id, **about)
                 for name, value in record.metrics.items()
             ],
-            tags=_tags({names.BEST_TRIAL: str(record.trial_number), names.MODEL_URI: f"models:/{model.model_id}"}),
         )
         return self._client.finalize_logged_model(model.model_id, LoggedModelStatus.READY)
+
+    def _conclude(self, record: ModelRecord, uri: str) -> None:
+        """Say on the parent run what is known of the study now, where it does not say so already."""
+        conclusion, run = record.conclusion, self._client.get_run(self.parent_run_id)
+        metrics = {**record.metrics, **conclusion.metrics}
+        tags = {names.BEST_TRIAL: str(record.trial_number), names.MODEL_URI: uri, **conclusion.tags}
+        if metrics.items() <= run.data.metrics.items() and tags.items() <= run.data.tags.items():
+            return
+        self._reopen_parent()
+        now, step = time.time_ns() // 1_000_000, conclusion.n_finished
+        changed = [Metric(name, value, now, step) for name, value in metrics.items() if run.data.metrics.get(name) != value]
+        self._client.log_batch(self.parent_run_id, metrics=changed, tags=_tags(tags))
 
     def _register(self, name: str, model: LoggedModel, uri: str) -> None:
         # MLflow looks the model's URI up in the process's own store, whatever the client's is.

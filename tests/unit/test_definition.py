@@ -95,7 +95,11 @@ def test_wrong_value_names_file_key_rule_and_value(tmp_path, text, line):
         ("[serach_space]\nC = 1", r"serach_space: unknown key; allowed here: study, data", "did you mean 'search_space'?"),
         ("[search_space]\nC = {low = 1, hihg = 2, high = 3}", r"search_space\.C\.hihg: unknown key; allowed here: low, high, log$",
          "did you mean 'high'?"),
-        ("zzz = 1", r"zzz: unknown key; allowed here: study, data, preprocessing, cv, search_space, sampler, pruner$", None),
+        (
+            "zzz = 1",
+            r"zzz: unknown key; allowed here: study, data, preprocessing, cv, search_space, sampler, pruner, selection$",
+            None,
+        ),
     ],
 )  # fmt: skip
 def test_unknown_key_is_refused_with_the_nearest_one(tmp_path, text, line, hint):
