@@ -114,6 +114,9 @@ def _add_run_flags(run: argparse.ArgumentParser) -> None:
     what.add_argument("--metric", metavar="SCORER", help="a scikit-learn scorer (default: accuracy)")
     what.add_argument("--seed", metavar="S", type=int, help="same seed, same trials (default: 0)")
     what.add_argument("--concurrency", metavar="B", type=int, help="trials open at once; changes the search (default: 1)")
+    what.add_argument(
+        "--nested", metavar="K", type=int, help="repeat the search on K outer folds: the unbiased score of search and refit"
+    )
     how = run.add_argument_group("how fast")
     how.add_argument(
         "--workers",
@@ -147,6 +150,7 @@ _OVERRIDES = {
     "metric": "study.metric",
     "seed": "study.seed",
     "concurrency": "study.concurrency",
+    "nested": "study.nested",
 }
 
 
@@ -260,6 +264,7 @@ class _BarProgress:
 
     def begin(self, n_told: int, n_trials: int, n_folds: int) -> None:
         self._n_folds = n_folds
+        self._best, self._n_failed = None, 0
         self._bar.update(self._task, total=n_trials, completed=n_told)
 
     def fold_scored(self, number: int, n_scored: int) -> None:

@@ -5,7 +5,8 @@ study. It takes text and gives frozen values, or one line that names the file, t
 What it does not know is scikit-learn: metric names are checked where they are used, in ``cross_validation``.
 
 Identity is what two runs must share to be the same study: everything here but the study's name, its stop rules, the place where
-the data lies (the data's own digest stands for that) and the rule that chooses among the trials, which changes none of them.
+the data lies (the data's own digest stands for that) and what is done with the trials without changing one: the rule that chooses
+among them, and nested searches.
 """
 
 from __future__ import annotations
@@ -55,7 +56,7 @@ STOP_RULES = frozenset({"study.n_trials", "study.timeout_seconds", "study.patien
 MAX_VALUE = 2**31
 """Of C, max_iter and tol: scikit-learn counts iterations in 32 bits."""
 
-NOT_IDENTITY = STOP_RULES | {"study.name", "data.source", "selection.rule"}
+NOT_IDENTITY = STOP_RULES | {"study.name", "study.nested", "data.source", "selection.rule"}
 
 
 class _Section(BaseModel):
@@ -174,7 +175,10 @@ Names = Annotated[tuple[str, ...], BeforeValidator(_as_tuple)]
 
 
 class StudySection(_Section):
-    """``[study]``: the study's name, what is judged, and when to stop."""
+    """``[study]``: the study's name, what is judged, and when to stop.
+
+    ``nested`` repeats the search on so many outer folds, in studies of their own: it changes no trial of this one.
+    """
 
     name: str | None = None
     metric: str = "accuracy"
@@ -185,6 +189,7 @@ class StudySection(_Section):
     seed: int = Field(0, ge=0, lt=2**32)
     concurrency: int = Field(1, ge=1, le=1024)
     max_failed: float = Field(0.5, ge=0, le=1)
+    nested: int | None = Field(None, ge=2, le=100)
 
     @field_validator("name")
     @classmethod
@@ -396,6 +401,7 @@ _FLAGS = {
     "study.timeout_seconds": "--timeout",
     "study.seed": "--seed",
     "study.concurrency": "--concurrency",
+    "study.nested": "--nested",
     "data.source": "--data",
     "data.target": "--target",
 }

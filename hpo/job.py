@@ -6,6 +6,7 @@ becomes the final model. Running it again does what is missing and nothing else.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
@@ -15,20 +16,22 @@ from typing import TYPE_CHECKING, Any
 from threadpoolctl import threadpool_limits
 
 from hpo.definition import StudyDefinition
-from hpo.errors import HpoError, InterruptedBySignal, StudyLockedError
+from hpo.driver import Driver
+from hpo.errors import HpoError, InterruptedBySignal
 from hpo.executor import LocalExecutor, make_executor
 from hpo.final_model import FinalModel, fit_final_model
 from hpo.holdout import judge_holdout
 from hpo.intervals import Estimate
+from hpo.nested import check_nested, score_nested
 from hpo.problem import Problem, load_data, prepare_problem
 from hpo.provenance import make_conclusion, make_model_record, make_study_record
 from hpo.report import StudyResult
-from hpo.search import Progress, Search, SilentProgress, baseline_value, default_params
+from hpo.search import Progress, SilentProgress, baseline_value, default_params
 from hpo.search_space import replay
 from hpo.selection import count_states, count_ties, end_time_ms, fold_scores, mean_and_std, mean_score, select_best
 from hpo.settings import ServiceSettings, hide_password
 from hpo.storage import never
-from hpo.study import no_completed_trial, open_ledger
+from hpo.study import no_completed_trial
 from hpo.tracking.process import TrackingProcess
 from hpo.tracking.records import RunStatus
 from hpo.versions import recorded_versions
@@ -71,50 +74,48 @@ def run_study(
         stack.enter_context(threadpool_limits(1))
         follower = stack.enter_context(tracking or TrackingProcess())
         dataset = load_data(definition)
+        check_nested(dataset, definition)
         executor = stack.enter_context(closing(make_executor(settings.workers, dataset.X_train.size)))
         problem = prepare_problem(definition, dataset)
         definition = problem.definition
         versions = recorded_versions()
 
-        said: set[str] = set()
-
-        def wait(error: StudyLockedError) -> bool:
-            if settings.wait and str(error) not in said:
-                said.add(str(error))
-                progress.note(f"waiting: {error}")
-            number = stop_signal()
-            if number is not None:
-                raise InterruptedBySignal(number, "stopped before the search began", hint="run the same command again to go on")
-            return settings.wait
-
-        ledger = stack.enter_context(
-            open_ledger(settings.storage, definition, dataset.digest, versions, problem.derive, stop_signal=stop_signal, wait=wait)
+        driver = Driver(
+            settings.storage,
+            versions,
+            executor,
+            progress=progress,
+            stop_signal=stop_signal,
+            read_notes=follower.read_notes,
+            waits=settings.wait,
+            may_start_workers=settings.workers == "auto" and isinstance(executor, LocalExecutor),
         )
+        ledger = stack.enter_context(driver.open(problem))
         follower.open(settings.storage, settings.tracking_uri, make_study_record(definition, dataset, ledger.uid, versions))
-        n_before, search_started = ledger.n_told, time.perf_counter()
+        n_before, search_started = ledger.n_told, time.monotonic()
         with _closing_on_error(follower):
-            Search(
-                problem,
-                ledger,
-                progress=progress,
-                stop_signal=stop_signal,
-                read_notes=follower.read_notes,
-                executor=executor,
-                may_start_workers=settings.workers == "auto" and isinstance(executor, LocalExecutor),
-            ).run()
-            executor.close()
-            search_seconds = time.perf_counter() - search_started
+            driver.search(problem, ledger)
+            search_seconds = time.monotonic() - search_started
             trials = ledger.trials()
             best = select_best(trials, definition.selection.rule, n_splits=definition.cv.n_splits)
             if best is None:
                 raise no_completed_trial(trials)
+            nested, n_new = None, ledger.n_told - n_before
+            if definition.study.nested is not None:
+                deadline = search_started + (definition.study.timeout_seconds or math.inf)
+                nested, n_new_nested = score_nested(
+                    problem, driver, n_trials=max(definition.study.n_trials, ledger.n_told), deadline=deadline
+                )
+                n_new += n_new_nested
+            executor.close()
         params = problem.derive(replay(definition.search_space, best.params))
         final = fit_final_model(params, dataset, definition, problem.metrics)
         result = StudyResult(
             study=definition.name,
             storage=hide_password(settings.storage),
             tracking_uri=hide_password(settings.tracking_uri),
-            n_new_trials=ledger.n_told - n_before,
+            n_new_trials=n_new,
+            nested=nested,
             search_seconds=search_seconds,
             notes=(*problem.notes, *ledger.notes),
             **_judge(problem, trials, best, params, final),

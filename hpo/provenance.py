@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from importlib.metadata import version
 from typing import Any
 
+import numpy as np
+
 from hpo.columns import Columns
 from hpo.data import Dataset
 from hpo.definition import StudyDefinition, digest_of
@@ -59,9 +61,16 @@ def make_conclusion(result: StudyResult) -> Conclusion:
     }
     if result.gain is not None:
         metrics |= {gain: result.gain.value, **names.interval_metrics(gain, result.gain.low, result.gain.high)}
+    steps: dict[str, dict[int, float]] = {}
+    if result.nested is not None and result.nested.estimate is not None:
+        nested, score = names.nested_metric(metric), result.nested.estimate
+        metrics |= {f"{nested}_mean": score.value, f"{nested}_std": float(np.std(result.nested.scores))}
+        metrics |= names.interval_metrics(nested, score.low, score.high)
+        steps[nested] = dict(enumerate(result.nested.scores))
     return Conclusion(
         n_finished=sum(result.n_trials.values()),
         metrics=metrics,
+        steps=steps,
         tags={
             names.SELECTION_RULE: result.rule,
             names.TIES: describe_ties(result.n_ties, result.n_trials["complete"]),

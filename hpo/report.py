@@ -5,9 +5,37 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from hpo.errors import HpoError
-from hpo.intervals import Estimate
+from hpo.intervals import Estimate, half_width_over_folds
 from hpo.settings import DEFAULT_TRACKING_URI, hide_password
+
+
+@dataclass(frozen=True)
+class NestedScore:
+    """The judged metric on the test rows of outer folds, each after a search and a refit of its own.
+
+    Attributes:
+        scores: Of the folds that are done.
+        n_folds: How many there are to be.
+    """
+
+    scores: tuple[float, ...]
+    n_folds: int
+
+    @property
+    def estimate(self) -> Estimate | None:
+        """Their mean with its 95 % interval; None until all are done."""
+        if len(self.scores) < self.n_folds:
+            return None
+        mean, half = float(np.mean(self.scores)), float(half_width_over_folds(np.array(self.scores), self.n_folds))
+        return Estimate(mean, mean - half, min(mean + half, 1.0))
+
+    def to_json(self) -> dict[str, Any]:
+        """The scores, and the estimate where there is one."""
+        estimate = self.estimate
+        return {"n_folds": self.n_folds, "scores": list(self.scores), **({} if estimate is None else estimate.to_json())}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +63,7 @@ class StudyResult:
         n_holdout_rows: How many rows were held out.
         holdout_score: By the judged metric, with its 95 % interval.
         gain: That score minus the defaults' on the same rows, with its interval; None where the defaults failed.
+        nested: The score of search and refit, or None where it was not asked for.
         model_uri: The logged final model, or None while tracking is behind.
         n_behind: Finished trials that MLflow does not have yet, or None where that is not known.
         tracking_problem: Why it is behind, one line, or None.
@@ -65,6 +94,7 @@ class StudyResult:
     n_holdout_rows: int
     holdout_score: Estimate
     gain: Estimate | None
+    nested: NestedScore | None = None
     model_uri: str | None = None
     n_behind: int | None = None
     tracking_problem: str | None = None
@@ -107,6 +137,7 @@ class StudyResult:
             "holdout_score": self.holdout_score.to_json(),
             "gain": None if self.gain is None else self.gain.to_json(),
             "optimism": self.optimism.to_json(),
+            "nested": None if self.nested is None else self.nested.to_json(),
             "model_uri": self.model_uri,
             "tracking": "complete" if self.is_tracking_complete else "behind",
             "seconds": {"search": round(self.search_seconds, 3), "total": round(self.total_seconds, 3)},
@@ -123,6 +154,7 @@ class StudyResult:
             ("hold-out", self._holdout()),
             ("gain", describe_gain(self.gain, self.n_holdout_rows)),
             ("optimism", describe_optimism(self.optimism)),
+            *(("nested", line) for line in self._nested()),
             ("model", self.model_uri or "not logged yet: MLflow is behind, the same command catches up"),
             ("pages", f"{dashboard_command(self.storage)}  ->  http://127.0.0.1:8080"),
             ("", mlflow_page(self.tracking_uri, self.experiment_id)),
@@ -144,6 +176,16 @@ class StudyResult:
         judged, others = self.holdout_score, (f"{name} {score:.4f}" for name, score in self.holdout.items() if name != self.metric)
         interval = f"95 % interval {judged.low:.4f} to {judged.high:.4f}, {self.n_holdout_rows} rows"
         return ", ".join((f"{self.metric} {judged.value:.4f} ({interval})", *others))
+
+    def _nested(self) -> list[str]:
+        if self.nested is None:
+            return []
+        done, n_folds, estimate = len(self.nested.scores), self.nested.n_folds, self.nested.estimate
+        if estimate is None:
+            return [f"{done} of {n_folds} outer folds done: the same command goes on"]
+        interval = f"95 % interval {estimate.low:.4f} to {estimate.high:.4f}"
+        above = f"the best trial's cv score is {self.best_value - estimate.value:+.4f} against it"
+        return [f"{self.metric} {estimate.value:.4f} ({interval}) of search and refit on {n_folds} outer folds; {above}"]
 
 
 _RULES = {"best": "", "one_standard_error": " (the simplest within one standard error of the highest)"}

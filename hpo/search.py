@@ -101,8 +101,8 @@ class Search:
         timeout = self._study.timeout_seconds
         self._deadline = float("inf") if timeout is None else time.monotonic() + timeout
 
-    def run(self) -> None:
-        """Fill the study up to its total, unless a stop rule, the timeout or a signal ends it.
+    def run(self) -> bool:
+        """Fill the study up to its total, unless a stop rule, the timeout or a signal ends it; false where it was the timeout.
 
         The timeout ends between fits too, but not before one trial is finished: else a study whose trials are longer than the
         timeout would never get on. What is open then stays RUNNING in the ledger, and the next run takes it up.
@@ -118,11 +118,12 @@ class Search:
                 slot, scoring = open_slots.popleft()
                 started = time.perf_counter()
                 if not self._finish(slot, scoring):
-                    return
+                    return False
                 if self._may_start_workers and not open_slots and self._is_long(time.perf_counter() - started):
                     self._may_start_workers = False
                     self._executor = stack.enter_context(closing(PoolExecutor(loky.cpu_count())))
                     self._executor.hold(self._problem.folds, self._problem.metrics)
+        return self._ledger.n_told >= self._study.n_trials or time.monotonic() < self._deadline
 
     def _fill(self, open_slots: deque[tuple[Slot, Scoring]]) -> bool:
         """Open slots up to the concurrency, and beyond where that feeds the executor and changes nothing; whether one is open."""

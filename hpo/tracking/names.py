@@ -84,6 +84,11 @@ def optimism_metric(scorer: str) -> str:
     return f"optimism_{scorer}"
 
 
+def nested_metric(scorer: str) -> str:
+    """Scores of search and refit on the outer folds: one value a fold, the fold being the step."""
+    return f"nested_{scorer}"
+
+
 def interval_metrics(name: str, low: float, high: float) -> dict[str, float]:
     """The two ends of a metric's 95 % interval."""
     return {f"{name}_low": low, f"{name}_high": high}

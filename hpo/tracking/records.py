@@ -110,11 +110,13 @@ class Conclusion:
     Attributes:
         n_finished: Finished trials: the step of the metrics, so that the newest conclusion is the one that is shown.
         metrics: Name to value.
+        steps: Name to one value a step, from step 0.
         tags: Name to text.
     """
 
     n_finished: int
     metrics: dict[str, float] = field(default_factory=dict)
+    steps: dict[str, dict[int, float]] = field(default_factory=dict)
     tags: dict[str, str] = field(default_factory=dict)
 
 

@@ -372,6 +372,9 @@ class MlflowWriter:
         self._reopen_parent()
         now, step = time.time_ns() // 1_000_000, conclusion.n_finished
         changed = [Metric(name, value, now, step) for name, value in metrics.items() if run.data.metrics.get(name) != value]
+        for name, values in conclusion.steps.items():
+            known = {(metric.step, metric.value) for metric in self._client.get_metric_history(self.parent_run_id, name)}
+            changed.extend(Metric(name, value, now, at) for at, value in values.items() if (at, value) not in known)
         self._client.log_batch(self.parent_run_id, metrics=changed, tags=_tags(tags))
 
     def _register(self, name: str, model: LoggedModel, uri: str) -> None:
