@@ -118,7 +118,7 @@ def run_study(
             nested=nested,
             search_seconds=search_seconds,
             notes=(*problem.notes, *ledger.notes),
-            **_judge(problem, trials, best, params, final),
+            **judge_study(problem, trials, best, params, final),
         )
         record = make_model_record(
             ledger.uid, best.number, end_time_ms(best), params, dataset.columns, final, make_conclusion(result), settings.register
@@ -136,7 +136,7 @@ def run_study(
         )
 
 
-def _judge(
+def judge_study(
     problem: Problem, trials: Sequence[FrozenTrial], best: FrozenTrial, params: dict[str, Any], final: FinalModel
 ) -> dict[str, Any]:
     """The fields of the result that say which trial was chosen, how good it is and how sure that is."""
