@@ -9,6 +9,7 @@ import argparse
 import atexit
 import gc
 import json
+import logging
 import os
 import signal
 import sys
@@ -21,7 +22,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 import hpo
 from hpo.errors import HpoError, InputError, InterruptedBySignal, TrackingError
-from hpo.settings import STORAGE_VARIABLE, TRACKING_VARIABLE, WORKERS_VARIABLE, ServiceSettings, read_settings
+from hpo.settings import DEFAULT_STORAGE, STORAGE_VARIABLE, TRACKING_VARIABLE, WORKERS_VARIABLE, ServiceSettings, read_settings
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar
@@ -99,7 +100,25 @@ def _make_parser() -> argparse.ArgumentParser:
     )
     _add_run_flags(check)
     check.set_defaults(command=_check)
+    predict = commands.add_parser(
+        "predict",
+        help="score the rows of a table with a logged model",
+        description="Score the rows of a table with a logged model: the class, and a probability for each class.",
+    )
+    _add_predict_flags(predict)
     return parser
+
+
+def _add_predict_flags(predict: argparse.ArgumentParser) -> None:
+    predict.set_defaults(command=_predict)
+    predict.add_argument("model_uri", metavar="MODEL_URI", help="models:/NAME@champion, models:/m-..., runs:/... or a directory")
+    predict.add_argument("file", metavar="FILE", type=Path, help="a CSV, Parquet or Feather file with the model's columns")
+    predict.add_argument("--output", metavar="FILE", type=Path, help="where to write, as its ending says (default: CSV to stdout)")
+    predict.add_argument(
+        "--tracking-uri", metavar="URI", help=f"MLflow's store (default: ${TRACKING_VARIABLE} or sqlite:///mlflow.db)"
+    )
+    predict.add_argument("--debug", action="store_true", help="the traceback of an error")
+    predict.add_argument("--version", action="version", version=f"hpo {hpo.__version__}")
 
 
 def _add_run_flags(run: argparse.ArgumentParser) -> None:
@@ -208,6 +227,30 @@ def _check(options: argparse.Namespace) -> int:
     else:
         print(*(finding.to_text() for finding in findings), sep="\n")
     return next((finding.exit_code for finding in findings if finding.exit_code), 0)
+
+
+def _predict(options: argparse.Namespace) -> int:
+    settings = read_settings(DEFAULT_STORAGE, options.tracking_uri)
+    from hpo.tracking.process import ENVIRONMENT
+
+    for name, value in ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    logging.disable(logging.WARNING)
+    from hpo.scoring import predict_table
+    from hpo.tables import check_output, write_table
+
+    if options.output is not None:
+        check_output(options.output)
+    table, notes = predict_table(options.model_uri, options.file, settings.tracking_uri)
+    for note in notes:
+        print(f"hpo: {note}", file=sys.stderr)
+    try:
+        write_table(table, sys.stdout if options.output is None else options.output)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # The reader has had enough (head); what the interpreter flushes at its end goes nowhere.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0
 
 
 class _SignalFlag:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from pandas.api import types
+from pydantic import TypeAdapter
 
 from hpo.errors import DataError
 
@@ -41,6 +42,7 @@ class Columns:
         notes: What was done that a person should know, one line each.
         thousands: Numeric columns whose text has a comma between thousands.
         decimal_comma: Numeric columns whose text has a comma before the fraction.
+        text: Categorical columns whose values are text, "007" and all.
     """
 
     numeric: tuple[str, ...] = ()
@@ -50,6 +52,21 @@ class Columns:
     notes: tuple[str, ...] = ()
     thousands: frozenset[str] = frozenset()
     decimal_comma: frozenset[str] = frozenset()
+    text: frozenset[str] = frozenset()
+
+    @property
+    def read_as_text(self) -> frozenset[str]:
+        """What a CSV reader must not guess from other rows: "007" is no 7, and with a decimal comma "1.234" is a thousand."""
+        return self.text | self.thousands | self.decimal_comma | frozenset(self.datetime)
+
+    def to_json(self) -> str:
+        """What travels with a model, so that later rows are converted as the training rows were."""
+        return TypeAdapter(Columns).dump_json(self).decode()
+
+    @staticmethod
+    def from_json(text: str) -> Columns:
+        """The inverse of :meth:`to_json`; a ``ValueError`` (Pydantic's) where the text is something else."""
+        return TypeAdapter(Columns).validate_json(text)
 
     @property
     def features(self) -> tuple[str, ...]:
@@ -88,7 +105,8 @@ class Columns:
         if not types.is_numeric_dtype(column):
             text = _to_text(column)
             if column.name in self.thousands:
-                text = text.where(text.str.fullmatch(_THOUSANDS.pattern)).str.replace(",", "", regex=False)
+                is_plain = ~text.str.contains(",", regex=False, na=True)
+                text = text.where(is_plain | text.str.fullmatch(_THOUSANDS.pattern)).str.replace(",", "", regex=False)
             if column.name in self.decimal_comma:
                 text = text.where(text.str.fullmatch(_DECIMAL_COMMA.pattern))
                 text = text.str.replace(".", "", regex=False).str.replace(",", ".", regex=False)
@@ -129,7 +147,7 @@ def decide_columns(train: pd.DataFrame, *, numeric: Sequence[str] = (), categori
             decider.keep("numeric", name)
             decider.note_separators(column)
         elif name in categorical:
-            decider.keep("categorical", name)
+            decider.keep_categories(column)
         else:
             decider.decide(column)
     columns = decider.columns()
@@ -148,9 +166,15 @@ class _Decider:
         self._notes: list[str] = []
         self._thousands: set[str] = set()
         self._decimal_comma: set[str] = set()
+        self._text: set[str] = set()
 
     def keep(self, kind: str, name: str) -> None:
         self._kinds[kind].append(name)
+
+    def keep_categories(self, column: pd.Series) -> None:
+        self.keep("categorical", str(column.name))
+        if not (types.is_numeric_dtype(column) or types.is_datetime64_any_dtype(column)):
+            self._text.add(str(column.name))
 
     def columns(self) -> Columns:
         return Columns(
@@ -158,6 +182,7 @@ class _Decider:
             notes=tuple(self._notes),
             thousands=frozenset(self._thousands),
             decimal_comma=frozenset(self._decimal_comma),
+            text=frozenset(self._text),
         )
 
     def decide(self, column: pd.Series) -> None:
@@ -177,7 +202,7 @@ class _Decider:
         elif types.is_numeric_dtype(present):
             self._decide_numbers(name, present)
         else:
-            self._decide_text(name, present)
+            self._decide_text(column, present)
 
     def _decide_numbers(self, name: str, present: pd.Series) -> None:
         if types.is_integer_dtype(present) and self._is_row_number(present):
@@ -189,7 +214,8 @@ class _Decider:
         n_distinct = present.nunique()
         return self._n_rows > 20 and n_distinct == self._n_rows and int(present.max()) - int(present.min()) < 2 * self._n_rows
 
-    def _decide_text(self, name: str, present: pd.Series) -> None:
+    def _decide_text(self, column: pd.Series, present: pd.Series) -> None:
+        name = str(column.name)
         distinct = pd.Series(present.unique())
         if all(value.lower() in _BOOLEANS for value in distinct):
             self.keep("boolean", name)
@@ -205,7 +231,7 @@ class _Decider:
         elif len(distinct) == self._n_rows and self._n_rows > 20:
             self._notes.append(f"'{name}' dropped: it has another value in every row")
         else:
-            self.keep("categorical", name)
+            self.keep_categories(column)
             words = distinct[pd.to_numeric(distinct, errors="coerce").isna()]
             if len(words) < len(distinct) / 2:
                 self._notes.append(f"'{name}' taken as categories: '{min(words)}' is no number")

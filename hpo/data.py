@@ -81,7 +81,7 @@ def load_dataset(section: DataSection, *, seed: int, n_splits: int) -> Dataset:
         DataError: The table, its target or a column cannot be used, with what to do about it.
     """
     table, target, notes = _load_table(section)
-    with _naming(section.source):
+    with naming(section.source):
         labels = _labels(table[target], notes)
         table = table[table[target].notna()]
         groups = None if section.group is None else _groups(table[section.group])
@@ -108,7 +108,7 @@ def load_dataset(section: DataSection, *, seed: int, n_splits: int) -> Dataset:
 
 
 @contextmanager
-def _naming(source: str) -> Iterator[None]:
+def naming(source: str) -> Iterator[None]:
     """Say in an error which table it is about."""
     try:
         yield

@@ -7,6 +7,7 @@
     │   ├── DefinitionError           the study file or one of its flags
     │   ├── SettingsError             where ledger and tracking are
     │   ├── DataError                 the table
+    │   ├── ModelError                the logged model that is to be used
     │   └── IdentityError             the study exists and is another one
     ├── TrackingError              3  MLflow did not take what it was given
     ├── LedgerError                4  the Optuna storage failed
@@ -59,6 +60,10 @@ class SettingsError(InputError):
 
 class DataError(InputError):
     """The table cannot be searched on."""
+
+
+class ModelError(InputError):
+    """A logged model is not there, or is none that is safe to load."""
 
 
 class IdentityError(InputError):

@@ -14,6 +14,7 @@ from hpo.data import Dataset
 from hpo.definition import StudyDefinition, digest_of
 from hpo.final_model import TRUSTED_TYPES, FinalModel
 from hpo.report import StudyResult, describe_gain, describe_ties
+from hpo.shipped_model import COLUMNS_FILE
 from hpo.tracking import names
 from hpo.tracking.records import Conclusion, DatasetRecord, ModelRecord, StudyRecord
 
@@ -114,6 +115,7 @@ def make_model_record(
         conclusion=conclusion,
         trusted_types=TRUSTED_TYPES,
         needs_hpo=bool(columns.datetime),
+        files={COLUMNS_FILE: columns.to_json()},
         requirements=tuple(f"{package}=={version(package)}" for package in SERVING_PACKAGES),
         register=register,
     )

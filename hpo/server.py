@@ -85,7 +85,7 @@ def _check_version(address: str) -> None:
 
 def _request(address: str, endpoint: str, content: Mapping[str, Any] | None = None) -> tuple[int, str]:
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-    from hpo.tracking.writer import ask_server  # noqa: PLC0415 - it loads MLflow, and a database needs none of it
+    from hpo.tracking.reader import ask_server  # noqa: PLC0415 - it loads MLflow, and a database needs none of it
 
     try:
         return ask_server(address, endpoint, content)

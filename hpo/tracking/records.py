@@ -138,6 +138,7 @@ class ModelRecord:
         input_types: Column name to MLflow's type name, in the order of the input example.
         trusted_types: What the saved model may hold beside what skops trusts itself.
         needs_hpo: Whether the model holds a class of ours, whose code is then shipped with it.
+        files: Name to content of texts that lie beside the model.
         register: Name of the registered model that gets a version, or None.
     """
 
@@ -154,6 +155,7 @@ class ModelRecord:
     conclusion: Conclusion
     trusted_types: tuple[str, ...] = ()
     needs_hpo: bool = False
+    files: dict[str, str] = field(default_factory=dict)
     register: str | None = None
 
 

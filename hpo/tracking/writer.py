@@ -1,4 +1,4 @@
-"""The only module that talks to MLflow: it writes records, and writing one again adds nothing.
+"""Writes to MLflow, which only this module and the reader talk to: it writes records, and writing one again adds nothing.
 
 A child run is created with its key, gets one batch, then is terminated: a run that is not terminated is not there yet. The final
 model is the same: it counts from the moment its status is READY. The client API is used throughout, since the fluent one keeps
@@ -36,8 +36,6 @@ from mlflow.entities import (
 from mlflow.exceptions import MlflowException
 from mlflow.store.tracking import DEFAULT_LOCAL_FILE_AND_ARTIFACT_PATH
 from mlflow.types.schema import ColSpec, DataType, Schema
-from mlflow.utils.credentials import get_default_host_creds
-from mlflow.utils.rest_utils import http_request
 from sqlalchemy.exc import SQLAlchemyError
 
 import hpo
@@ -46,9 +44,9 @@ from hpo.lock import hold_lock
 from hpo.settings import hide_password, sqlite_path
 from hpo.sqlite import checkpoint, use_wal
 from hpo.tracking import names
+from hpo.tracking.reader import check_reachable
 from hpo.tracking.records import DatasetRecord, MetricPoint, ModelRecord, StudyRecord, TrialRecord
 
-REACH_SECONDS = 3.0
 _PAGE = 1000
 _RUNS_PAGE = 50_000
 _PARAM_LENGTH = 6000
@@ -81,9 +79,8 @@ class MlflowWriter:
         self.parent_is_open = False
 
     def check_reachable(self) -> None:
-        """Ask a server whether it is there, which takes seconds where it is away; MLflow's own client may take minutes."""
-        if self._tracking_uri.startswith("http"):
-            ask_server(self._tracking_uri, "/health")
+        """Ask a server whether it is there."""
+        check_reachable(self._tracking_uri)
 
     def open(self, start_time_ms: int) -> None:
         """Find or make the experiment and the parent run; one that was left unfinished is described again.
@@ -394,37 +391,6 @@ class MlflowWriter:
             self._client.set_registered_model_alias(name, names.CHAMPION, version.version)
 
 
-def ask_server(address: str, endpoint: str, content: Mapping[str, Any] | None = None) -> tuple[int, str]:
-    """One request as MLflow's client makes it, with its credentials and certificates, but not repeated for minutes.
-
-    Returns:
-        The status and the text of the answer.
-
-    Raises:
-        TrackingError: There is none.
-    """
-    method = "GET" if content is None else "POST"
-    try:
-        answer = http_request(
-            get_default_host_creds(address),
-            endpoint,
-            method,
-            max_retries=0,
-            timeout=REACH_SECONDS,
-            raise_on_status=False,
-            json=content,
-        )
-    except MlflowException as error:
-        # What it says itself names objects and addresses with their passwords; what the operating system said is at the bottom.
-        reason: BaseException = error
-        while (deeper := reason.__cause__ or reason.__context__) is not None:
-            reason = deeper
-        raise TrackingError(
-            f"{hide_password(address)} does not answer: {getattr(reason, 'strerror', None) or type(reason).__name__}"
-        ) from error
-    return int(answer.status_code), str(answer.text)
-
-
 def _connect(tracking_uri: str) -> MlflowClient:
     """A client; for an SQLite file, one whose tables exist.
 
@@ -460,6 +426,8 @@ def _save_model(record: ModelRecord, path: Path, model: LoggedModel, run_id: str
         input_example=record.input_example,
         pip_requirements=list(record.requirements),
     )
+    for name, text in record.files.items():
+        (path / name).write_text(text, encoding="utf-8")
 
 
 def _signature(record: ModelRecord) -> mlflow.models.ModelSignature:
