@@ -208,6 +208,8 @@ def _run(options: argparse.Namespace) -> int:
         return 0
     amount = "" if result.n_behind is None else f" by {result.n_behind} trials"
     behind = f"MLflow is behind{amount} and the final model may be missing: {result.tracking_problem}"
+    if result.model_uri is not None and result.n_behind == 0:
+        behind = f"the final model is logged, but not all that follows is done: {result.tracking_problem}"
     error = TrackingError(behind, hint="the same command catches up")
     return _print_error(error, as_json=False)
 

@@ -78,6 +78,11 @@ class Columns:
         every = {"numeric": self.numeric, "boolean": self.boolean, "categorical": self.categorical, "datetime": self.datetime}
         return {kind: list(names) for kind, names in every.items() if names}
 
+    def signature(self) -> dict[str, str]:
+        """Column name to the type that MLflow's signature has for it."""
+        numbers = dict.fromkeys((*self.numeric, *self.boolean), "double")
+        return {**numbers, **dict.fromkeys(self.categorical, "string"), **dict.fromkeys(self.datetime, "datetime")}
+
     def convert(self, raw: pd.DataFrame) -> pd.DataFrame:
         """Raw rows as the model takes them.
 

@@ -56,7 +56,7 @@ STOP_RULES = frozenset({"study.n_trials", "study.timeout_seconds", "study.patien
 MAX_VALUE = 2**31
 """Of C, max_iter and tol: scikit-learn counts iterations in 32 bits."""
 
-NOT_IDENTITY = STOP_RULES | {"study.name", "study.nested", "data.source", "selection.rule"}
+NOT_IDENTITY = STOP_RULES | {"study.name", "study.nested", "data.source", "selection.rule", "registry.rule"}
 
 
 class _Section(BaseModel):
@@ -259,6 +259,15 @@ class SelectionSection(_Section):
     rule: Rule = "best"
 
 
+class RegistrySection(_Section):
+    """``[registry]``: when a version becomes the champion of the registered model.
+
+    ``not_worse`` than the champion on the same held-out rows, ``better``, or ``never``, where a person decides.
+    """
+
+    rule: Literal["not_worse", "better", "never"] = "not_worse"
+
+
 class StudyDefinition(_Section):
     """What is searched and judged; frozen, complete and validated.
 
@@ -273,6 +282,7 @@ class StudyDefinition(_Section):
     sampler: SamplerSection = SamplerSection()
     pruner: PrunerSection = PrunerSection()
     selection: SelectionSection = SelectionSection()
+    registry: RegistrySection = RegistrySection()
 
     @model_validator(mode="after")
     def _check_derived_name(self) -> StudyDefinition:

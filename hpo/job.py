@@ -10,7 +10,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 from threadpoolctl import threadpool_limits
@@ -24,7 +24,7 @@ from hpo.holdout import judge_holdout
 from hpo.intervals import Estimate
 from hpo.nested import check_nested, score_nested
 from hpo.problem import Problem, load_data, prepare_problem
-from hpo.provenance import make_conclusion, make_model_record, make_study_record
+from hpo.provenance import make_conclusion, make_model_record, make_registration, make_study_record
 from hpo.report import StudyResult
 from hpo.search import Progress, SilentProgress, baseline_value, default_params
 from hpo.search_space import replay
@@ -120,8 +120,9 @@ def run_study(
             notes=(*problem.notes, *ledger.notes),
             **judge_study(problem, trials, best, params, final),
         )
+        registration = make_registration(settings.register, definition, dataset) if settings.register else None
         record = make_model_record(
-            ledger.uid, best.number, end_time_ms(best), params, dataset.columns, final, make_conclusion(result), settings.register
+            ledger.uid, best.number, end_time_ms(best), params, dataset.columns, final, make_conclusion(result), registration
         )
         state = follower.finish(record, "FINISHED", settings.tracking_wait_seconds, notify=progress.note)
         return replace(
@@ -130,6 +131,7 @@ def run_study(
             parent_run_id=state.parent_run_id,
             best_run_id=state.run_ids.get(best.number),
             model_uri=state.model_uri,
+            registry=None if state.registered is None else asdict(state.registered),
             n_behind=state.n_behind,
             tracking_problem=state.problem,
             total_seconds=time.perf_counter() - started,

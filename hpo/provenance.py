@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from importlib.metadata import version
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from hpo.columns import Columns
 from hpo.data import Dataset
@@ -16,9 +18,12 @@ from hpo.final_model import TRUSTED_TYPES, FinalModel
 from hpo.report import StudyResult, describe_gain, describe_ties
 from hpo.shipped_model import COLUMNS_FILE
 from hpo.tracking import names
-from hpo.tracking.records import Conclusion, DatasetRecord, ModelRecord, StudyRecord
+from hpo.tracking.records import Conclusion, DatasetRecord, ModelRecord, Registration, StudyRecord
 
 SERVING_PACKAGES = ("mlflow", "scikit-learn", "skops", "numpy", "scipy", "pandas")
+
+MAX_COMPARED_ROWS = 20_000
+"""Of a larger hold-out, so many rows drawn with the study's seed are handed over to compare two models on."""
 
 
 def make_study_record(definition: StudyDefinition, dataset: Dataset, uid: str, versions: Mapping[str, str]) -> StudyRecord:
@@ -44,7 +49,7 @@ def make_study_record(definition: StudyDefinition, dataset: Dataset, uid: str, v
             name=dataset.name,
             digest=dataset.digest,
             source=definition.data.source,
-            columns=signature_types(dataset.columns),
+            columns=dataset.columns.signature(),
             n_rows=len(dataset.X_train),
         ),
     )
@@ -88,7 +93,7 @@ def make_model_record(
     columns: Columns,
     model: FinalModel,
     conclusion: Conclusion,
-    register: str | None,
+    registration: Registration | None,
 ) -> ModelRecord:
     """What is logged with the final model.
 
@@ -100,7 +105,7 @@ def make_model_record(
         columns: The features by kind.
         model: The refitted model.
         conclusion: What the parent run says beside it.
-        register: Name of the registered model that gets a version, or None.
+        registration: The registered model that gets a version, or None.
     """
     return ModelRecord(
         key=names.trial_key(uid, number),
@@ -111,17 +116,21 @@ def make_model_record(
         metrics={names.holdout_metric(name): score for name, score in model.holdout.items()},
         params={name: str(value) for name, value in params.items()},
         time_ms=time_ms,
-        input_types=signature_types(columns),
+        input_types=columns.signature(),
         conclusion=conclusion,
         trusted_types=TRUSTED_TYPES,
         needs_hpo=bool(columns.datetime),
         files={COLUMNS_FILE: columns.to_json()},
         requirements=tuple(f"{package}=={version(package)}" for package in SERVING_PACKAGES),
-        register=register,
+        registration=registration,
     )
 
 
-def signature_types(columns: Columns) -> dict[str, str]:
-    """Column name to the type that MLflow's signature has for it."""
-    numbers = dict.fromkeys((*columns.numeric, *columns.boolean), "double")
-    return {**numbers, **dict.fromkeys(columns.categorical, "string"), **dict.fromkeys(columns.datetime, "datetime")}
+def make_registration(name: str, definition: StudyDefinition, dataset: Dataset) -> Registration:
+    """Under which name the final model is registered, and what it is compared with the champion by."""
+    X, y = dataset.X_test, dataset.y_test
+    digest = hashlib.sha256(pd.util.hash_pandas_object(X).to_numpy().tobytes()).hexdigest()[:32]
+    if len(y) > MAX_COMPARED_ROWS:
+        rows = np.random.default_rng(definition.study.seed).choice(len(y), MAX_COMPARED_ROWS, replace=False)
+        X, y = X.iloc[rows], y[rows]
+    return Registration(name, definition.registry.rule, definition.study.metric, X, y, digest)

@@ -65,6 +65,8 @@ class StudyResult:
         gain: That score minus the defaults' on the same rows, with its interval; None where the defaults failed.
         nested: The score of search and refit, or None where it was not asked for.
         model_uri: The logged final model, or None while tracking is behind.
+        registry: The registered model's ``name``, the ``version``, the ``decision`` with its ``comparison``, and the ``champion``;
+            None where it is not registered.
         n_behind: Finished trials that MLflow does not have yet, or None where that is not known.
         tracking_problem: Why it is behind, one line, or None.
         search_seconds: Time of the search alone.
@@ -96,6 +98,7 @@ class StudyResult:
     gain: Estimate | None
     nested: NestedScore | None = None
     model_uri: str | None = None
+    registry: dict[str, Any] | None = None
     n_behind: int | None = None
     tracking_problem: str | None = None
     search_seconds: float
@@ -139,6 +142,7 @@ class StudyResult:
             "optimism": self.optimism.to_json(),
             "nested": None if self.nested is None else self.nested.to_json(),
             "model_uri": self.model_uri,
+            "registry": self.registry,
             "tracking": "complete" if self.is_tracking_complete else "behind",
             "seconds": {"search": round(self.search_seconds, 3), "total": round(self.total_seconds, 3)},
         }
@@ -156,6 +160,7 @@ class StudyResult:
             ("optimism", describe_optimism(self.optimism)),
             *(("nested", line) for line in self._nested()),
             ("model", self.model_uri or "not logged yet: MLflow is behind, the same command catches up"),
+            *([("registry", self._registry(self.registry))] if self.registry else []),
             ("pages", f"{dashboard_command(self.storage)}  ->  http://127.0.0.1:8080"),
             ("", mlflow_page(self.tracking_uri, self.experiment_id)),
         ]
@@ -186,6 +191,12 @@ class StudyResult:
         interval = f"95 % interval {estimate.low:.4f} to {estimate.high:.4f}"
         above = f"the best trial's cv score is {self.best_value - estimate.value:+.4f} against it"
         return [f"{self.metric} {estimate.value:.4f} ({interval}) of search and refit on {n_folds} outer folds; {above}"]
+
+    def _registry(self, registry: dict[str, Any]) -> str:
+        decided = "became the champion" if registry["decision"] == "champion" else "is the challenger"
+        now = registry["champion"]
+        others = "" if now == registry["version"] else f"; the champion is {f'version {now}' if now else 'for you to choose'}"
+        return f"{registry['name']} version {registry['version']} {decided}{others}: {registry['comparison']}"
 
 
 _RULES = {"best": "", "one_standard_error": " (the simplest within one standard error of the highest)"}

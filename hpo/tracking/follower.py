@@ -17,7 +17,7 @@ from hpo.errors import HpoError, LedgerError
 from hpo.storage import export_journal, open_for_reading
 from hpo.tracking import names
 from hpo.tracking.projection import Projection, end_time_ms
-from hpo.tracking.records import ModelRecord, RunStatus, StudyRecord, TrackingState
+from hpo.tracking.records import ModelRecord, RegistryState, RunStatus, StudyRecord, TrackingState
 from hpo.tracking.writer import MlflowWriter
 
 FIRST_PAUSE_SECONDS = 0.25
@@ -66,7 +66,7 @@ class Follower:
     def finish(
         self, model: ModelRecord | None, status: RunStatus, wait_seconds: float, on_step: Callable[[], None] = lambda: None
     ) -> TrackingState:
-        """Write everything, then the final model, then close the parent run.
+        """Write everything, then the final model, then close the parent run; registering comes last.
 
         Args:
             model: The final model, or None where there is none to log.
@@ -76,9 +76,10 @@ class Follower:
         """
         self._writer.on_step = on_step
         model_uri: str | None = None
+        registered: RegistryState | None = None
 
         def write_rest() -> None:
-            nonlocal model_uri
+            nonlocal model_uri, registered
             self._catch_up()
             if self._writer.parent_is_open:
                 # What a lost answer left behind: runs that were made twice.
@@ -88,6 +89,8 @@ class Follower:
             if model is not None:
                 model_uri = self._writer.write_model(model)
             self._writer.close(status, end_time_ms(self._trials()))
+            if model is not None and model.registration is not None:
+                registered = self._writer.register(model, model.registration)
 
         give_up, n_steps = time.monotonic() + wait_seconds, self._writer.n_steps
         while not self._attempt(write_rest):
@@ -102,6 +105,7 @@ class Follower:
             run_ids=dict(self._projection.run_ids),
             n_behind=self._count_behind(),
             model_uri=model_uri,
+            registered=registered,
             problem=self._problem,
         )
 

@@ -18,6 +18,10 @@ TIES = "hpo.ties"
 GAIN = "hpo.gain"
 SUPERSEDED_BY = "hpo.superseded_by"
 DUPLICATE_OF = "hpo.duplicate_of"
+DECISION = "hpo.decision"
+COMPARED_WITH = "hpo.compared_with"
+COMPARISON = "hpo.comparison"
+HOLDOUT_DIGEST = "hpo.holdout_digest"
 TRIAL_STATE = "optuna.state"
 STUDY_NAME = "optuna.study_name"
 DIRECTION = "optuna.direction"
@@ -27,9 +31,12 @@ DATASET_CONTEXT = "mlflow.data.context"
 EXPERIMENT_KIND = "mlflow.experimentKind"
 MODEL_TRAINING = "custom_model_development"
 
-# Aliases of a registered model.
-CHALLENGER = "challenger"
+# Of a registered model: its aliases, and what was decided of a version.
 CHAMPION = "champion"
+CHALLENGER = "challenger"
+PENDING = "pending"
+MOVED = "champion"
+KEPT = "kept"
 
 # Metrics that are no scores.
 TRIAL_NUMBER = "trial_number"

@@ -121,6 +121,46 @@ class Conclusion:
 
 
 @dataclass(frozen=True)
+class Registration:
+    """The registered model that the final model becomes a version of.
+
+    Attributes:
+        name: The registered model's.
+        rule: When the version becomes the champion: ``not_worse``, ``better`` or ``never``.
+        metric: The judged scorer.
+        X: Held-out rows that it is compared with the champion on, DataFrame of shape (n_samples, n_features).
+        y: Their labels, array of shape (n_samples,).
+        holdout_digest: Of all held-out rows: whether two versions had the same.
+    """
+
+    name: str
+    rule: str
+    metric: str
+    X: Any
+    y: Any
+    holdout_digest: str
+
+
+@dataclass(frozen=True)
+class RegistryState:
+    """What the registry holds of the final model.
+
+    Attributes:
+        name: The registered model's.
+        version: The final model's.
+        decision: ``champion`` or ``kept``, as it was decided once.
+        comparison: Why, one line.
+        champion: The version that is the champion now, or None.
+    """
+
+    name: str
+    version: int
+    decision: str
+    comparison: str
+    champion: int | None
+
+
+@dataclass(frozen=True)
 class ModelRecord:
     """The final model and what is known of it.
 
@@ -139,7 +179,7 @@ class ModelRecord:
         trusted_types: What the saved model may hold beside what skops trusts itself.
         needs_hpo: Whether the model holds a class of ours, whose code is then shipped with it.
         files: Name to content of texts that lie beside the model.
-        register: Name of the registered model that gets a version, or None.
+        registration: The registered model that gets a version, or None.
     """
 
     key: str
@@ -156,7 +196,7 @@ class ModelRecord:
     trusted_types: tuple[str, ...] = ()
     needs_hpo: bool = False
     files: dict[str, str] = field(default_factory=dict)
-    register: str | None = None
+    registration: Registration | None = None
 
 
 @dataclass(frozen=True)
@@ -169,6 +209,7 @@ class TrackingState:
         run_ids: Trial number to child run.
         n_behind: Finished trials that have no finished run yet, or None while unknown.
         model_uri: ``models:/...`` of the current final model, or None.
+        registered: What the registry holds of it, or None.
         problem: Why the store is behind, one line, or None.
     """
 
@@ -177,4 +218,5 @@ class TrackingState:
     run_ids: dict[int, str] = field(default_factory=dict)
     n_behind: int | None = None
     model_uri: str | None = None
+    registered: RegistryState | None = None
     problem: str | None = None

@@ -1,4 +1,4 @@
-"""Writes to MLflow, which only this module and the reader talk to: it writes records, and writing one again adds nothing.
+"""Writes to MLflow, which only this module, its reader and its registry talk to; a record that is written again adds nothing.
 
 A child run is created with its key, gets one batch, then is terminated: a run that is not terminated is not there yet. The final
 model is the same: it counts from the moment its status is READY. The client API is used throughout, since the fluent one keeps
@@ -14,7 +14,6 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import mlflow
 import numpy as np
@@ -41,11 +40,19 @@ from sqlalchemy.exc import SQLAlchemyError
 import hpo
 from hpo.errors import TrackingError
 from hpo.lock import hold_lock
-from hpo.settings import hide_password, sqlite_path
+from hpo.settings import sqlite_path
 from hpo.sqlite import checkpoint, use_wal
 from hpo.tracking import names
 from hpo.tracking.reader import check_reachable
-from hpo.tracking.records import DatasetRecord, MetricPoint, ModelRecord, StudyRecord, TrialRecord
+from hpo.tracking.records import (
+    DatasetRecord,
+    MetricPoint,
+    ModelRecord,
+    Registration,
+    RegistryState,
+    StudyRecord,
+    TrialRecord,
+)
 
 _PAGE = 1000
 _RUNS_PAGE = 50_000
@@ -217,11 +224,21 @@ class MlflowWriter:
             if names.SUPERSEDED_BY in current.tags:
                 # The rule that chooses was changed and changed back.
                 self._client.delete_logged_model_tag(current.model_id, names.SUPERSEDED_BY)
-            uri = f"models:/{current.model_id}"
+            self._model_id = str(current.model_id)
+            uri = f"models:/{self._model_id}"
             self._conclude(record, uri)
-            if record.register is not None:
-                self._register(record.register, current, uri)
             return uri
+
+    def register(self, record: ModelRecord, registration: Registration) -> RegistryState:
+        """Make the model that was written a version of a registered model; what is done already is left as it is."""
+        from hpo.tracking.registry import Registry  # noqa: PLC0415 - it loads scikit-learn, which most runs need none of here
+
+        # MLflow looks a model's URI up in the process's own store, whatever the client's is.
+        mlflow.set_tracking_uri(self._tracking_uri)
+        with _translated():
+            state = Registry(self._client, self._tracking_uri, record, registration).register(self._model_id, self.parent_run_id)
+            self._checkpoint()
+            return state
 
     def close(self, status: str, end_time_ms: int) -> None:
         """Terminate the parent run, if anything was written to it.
@@ -233,11 +250,13 @@ class MlflowWriter:
         if self.parent_is_open:
             with _translated():
                 self._client.set_terminated(self.parent_run_id, status=status, end_time=end_time_ms)
-            self.parent_is_open = False
-            path = sqlite_path(self._tracking_uri)
-            if path is not None:
-                with _translated():
-                    checkpoint(path)
+                self.parent_is_open = False
+                self._checkpoint()
+
+    def _checkpoint(self) -> None:
+        path = sqlite_path(self._tracking_uri)
+        if path is not None:
+            checkpoint(path)
 
     def _create_child(self, record: TrialRecord) -> str:
         run = self._client.create_run(
@@ -373,22 +392,6 @@ class MlflowWriter:
             known = {(metric.step, metric.value) for metric in self._client.get_metric_history(self.parent_run_id, name)}
             changed.extend(Metric(name, value, now, at) for at, value in values.items() if (at, value) not in known)
         self._client.log_batch(self.parent_run_id, metrics=changed, tags=_tags(tags))
-
-    def _register(self, name: str, model: LoggedModel, uri: str) -> None:
-        # MLflow looks the model's URI up in the process's own store, whatever the client's is.
-        mlflow.set_tracking_uri(self._tracking_uri)
-        try:
-            self._client.create_registered_model(name)
-        except MlflowException as error:
-            if error.error_code != "RESOURCE_ALREADY_EXISTS":
-                raise
-        versions = self._client.search_model_versions(f"name = '{name}'")
-        version = next((version for version in versions if version.source == uri), None)
-        if version is None:
-            version = self._client.create_model_version(name, source=uri, run_id=self.parent_run_id, model_id=model.model_id)
-        self._client.set_registered_model_alias(name, names.CHALLENGER, version.version)
-        if names.CHAMPION not in self._client.get_registered_model(name).aliases:
-            self._client.set_registered_model_alias(name, names.CHAMPION, version.version)
 
 
 def _connect(tracking_uri: str) -> MlflowClient:

@@ -97,7 +97,7 @@ def test_wrong_value_names_file_key_rule_and_value(tmp_path, text, line):
          "did you mean 'high'?"),
         (
             "zzz = 1",
-            r"zzz: unknown key; allowed here: study, data, preprocessing, cv, search_space, sampler, pruner, selection$",
+            r"zzz: unknown key; allowed here: study, data, preprocessing, cv, search_space, sampler, pruner, selection, registry$",
             None,
         ),
     ],

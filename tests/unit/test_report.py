@@ -33,6 +33,7 @@ RESULT = StudyResult(
     holdout_score=Estimate(1.0, 0.875, 1.0),
     gain=Estimate(0.0625, 0.03125, 0.125),
     model_uri="models:/m-1",
+    registry=None,
     n_behind=0,
     tracking_problem=None,
     search_seconds=1.23456,
