@@ -152,6 +152,7 @@ def _add_run_flags(run: argparse.ArgumentParser) -> None:
     where.add_argument(
         "--tracking-wait", metavar="SECONDS", type=float, default=30.0, help="wait so long at the end for an MLflow that is away"
     )
+    where.add_argument("--no-plots", action="store_true", help="draw no figures of study and model")
     where.add_argument("--wait", action="store_true", help="wait while another process drives the study")
     output = run.add_argument_group("what is printed")
     output.add_argument("--json", action="store_true", help="the result as one JSON object")
@@ -175,7 +176,13 @@ _OVERRIDES = {
 
 def _read_settings(options: argparse.Namespace) -> ServiceSettings:
     return read_settings(
-        options.storage, options.tracking_uri, options.register, options.workers, options.tracking_wait, wait=options.wait
+        options.storage,
+        options.tracking_uri,
+        options.register,
+        options.workers,
+        options.tracking_wait,
+        wait=options.wait,
+        plots=not options.no_plots,
     )
 
 

@@ -42,6 +42,7 @@ STUDY_NAME_RULE = "1 to 128 letters, digits, '.', '_' or '-', the first a letter
 Penalty = Literal["none", "l2", "l1", "elasticnet"]
 ClassWeight = Literal["none", "balanced"]
 Rule = Literal["best", "one_standard_error"]
+Refit = Literal["train", "all"]
 Solver = Literal["lbfgs", "liblinear", "newton-cg", "newton-cholesky", "sag", "saga"]
 
 SOLVERS_FOR: Mapping[str, frozenset[str]] = {
@@ -56,7 +57,7 @@ STOP_RULES = frozenset({"study.n_trials", "study.timeout_seconds", "study.patien
 MAX_VALUE = 2**31
 """Of C, max_iter and tol: scikit-learn counts iterations in 32 bits."""
 
-NOT_IDENTITY = STOP_RULES | {"study.name", "study.nested", "data.source", "selection.rule", "registry.rule"}
+NOT_IDENTITY = STOP_RULES | {"study.name", "study.nested", "data.source", "selection.rule", "selection.refit", "registry.rule"}
 
 
 class _Section(BaseModel):
@@ -252,11 +253,12 @@ class PrunerSection(_Section):
 class SelectionSection(_Section):
     """``[selection]``: the highest trial, or the simplest one within one standard error of it (``hpo.selection``).
 
-    No part of the identity: the trials are the same under either rule, so a study may be resumed with the other one, and then
-    has another model.
+    ``refit`` is on which rows the model that ships is fitted: the training rows, or ``all``, after the hold-out was scored without
+    it. No part of the identity: the trials are the same, so a study may be resumed with another rule, and then has another model.
     """
 
     rule: Rule = "best"
+    refit: Refit = "train"
 
 
 class RegistrySection(_Section):

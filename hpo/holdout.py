@@ -1,14 +1,13 @@
-"""What the held-out rows say: how sure the final model's score is, and what the search gained over the defaults.
+"""What the held-out rows say: how sure a model's score is, and what it gains over another one: the defaults, or a champion.
 
-The defaults are refitted on the same training rows and both models predict the same held-out rows, so the gain is a paired
-difference, which is far surer than two scores side by side. The hold-out had no part in choosing, so neither number is inflated
-by the search.
+Both models predict the same held-out rows, so the gain is a paired difference, which is far surer than two scores side by side. The
+hold-out had no part in choosing, so neither number is inflated by the search.
 """
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,12 +17,18 @@ from sklearn.pipeline import Pipeline
 from hpo.cross_validation import Predicted
 from hpo.data import Dataset
 from hpo.estimator import build_classifier
-from hpo.intervals import Estimate, estimate_from_resamples, estimate_paired_proportions, estimate_proportion
+from hpo.intervals import Estimate, estimate_from_resamples, estimate_paired_proportions, estimate_proportion, standard_error
 
 N_RESAMPLES = 500
 MIN_RESAMPLES = 200
 RESAMPLED_ROWS = 2_000_000
 """So many rows are scored in all: on large tables fewer resamples serve, down to ``MIN_RESAMPLES``."""
+
+WORSE_ERRORS = 1.0
+"""So many standard errors below zero a gain is a loss. A wrong "worse" only keeps a good champion."""
+
+BETTER_ERRORS = 1.645
+"""So many above zero it is one: 5 % one-sided."""
 
 
 @dataclass(frozen=True)
@@ -32,8 +37,8 @@ class HoldoutJudgement:
 
     Attributes:
         n_rows: How many there are.
-        score: Of the final model, by the judged metric.
-        gain: Over the defaults; None where the defaults failed, or are what was chosen.
+        score: Of the model, by the judged metric.
+        gain: Over the other model; None where there is none.
     """
 
     n_rows: int
@@ -53,30 +58,50 @@ def judge_holdout(
         metric: The judged scorer.
         seed: Of the bootstrap.
     """
-    y, n_rows = dataset.y_test, len(dataset.y_test)
     with warnings.catch_warnings():
-        # A fit that does not converge, or a metric that is not defined for a resample.
+        # A fit that does not converge.
         warnings.simplefilter("ignore")
         models = [Predicted(pipeline, dataset.X_test)]
         if defaults is not None:
             preprocessing = pipeline[:-1]
             fitted = build_classifier(defaults).fit(preprocessing.transform(dataset.X_train), dataset.y_train)
             models.append(Predicted(fitted, preprocessing.transform(dataset.X_test)))
-        if metric == "accuracy" and dataset.groups_test is None:
-            is_right = [model.predict() == y for model in models]
-            score = estimate_proportion(int(is_right[0].sum()), n_rows)
-            gain = None
-            if defaults is not None:
-                ours, theirs = is_right
-                gain = estimate_paired_proportions(int((ours & ~theirs).sum()), int((~ours & theirs).sum()), n_rows)
-            return HoldoutJudgement(n_rows, score, gain)
-        return HoldoutJudgement(n_rows, *_bootstrap(models, dataset, metric, seed))
+    return judge_models(models, dataset.y_test, dataset.groups_test, metric, seed=seed)
 
 
-def _bootstrap(models: list[Predicted], dataset: Dataset, metric: str, seed: int) -> tuple[Estimate, Estimate | None]:
+def judge_models(
+    models: Sequence[Predicted], y: np.ndarray, groups: np.ndarray | None, metric: str, *, seed: int
+) -> HoldoutJudgement:
+    """Score the first model on rows that it was not fitted on, alone and against the second, where there is one.
+
+    Args:
+        models: With the rows.
+        y: True labels, array of shape (n_samples,).
+        groups: Names of shape (n_samples,), or None.
+        metric: The judged scorer.
+        seed: Of the bootstrap.
+    """
+    if metric != "accuracy" or groups is not None:
+        with warnings.catch_warnings():
+            # A metric that is not defined for a resample.
+            warnings.simplefilter("ignore")
+            return HoldoutJudgement(len(y), *_bootstrap(models, y, groups, metric, seed))
+    ours, *others = [model.predict() == y for model in models]
+    gains = [estimate_paired_proportions(int((ours & ~other).sum()), int((~ours & other).sum()), len(y)) for other in others]
+    return HoldoutJudgement(len(y), estimate_proportion(int(ours.sum()), len(y)), gains[0] if gains else None)
+
+
+def may_take_over(gain: Estimate, rule: str) -> bool:
+    """Whether a gain over the champion is enough for a rule: ``not_worse``, ``better`` or ``never``."""
+    middle, error = (gain.low + gain.high) / 2, standard_error(gain)
+    return {"not_worse": middle + WORSE_ERRORS * error >= 0, "better": middle - BETTER_ERRORS * error > 0}.get(rule, False)
+
+
+def _bootstrap(
+    models: Sequence[Predicted], y: np.ndarray, groups: np.ndarray | None, metric: str, seed: int
+) -> tuple[Estimate, Estimate | None]:
     """Both estimates by resampling: all models are scored on the same resampled rows (the paired bootstrap)."""
-    y = dataset.y_test
-    draw, n_units = _make_draw(y, dataset.groups_test, np.random.default_rng(seed))
+    draw, n_units = _make_draw(y, groups, np.random.default_rng(seed))
     n_resamples = int(np.clip(RESAMPLED_ROWS // len(y), MIN_RESAMPLES, N_RESAMPLES))
     resamples = [rows for rows in (draw() for _ in range(n_resamples)) if len(np.unique(y[rows])) == len(np.unique(y))]
     values = [model.score(metric, y) for model in models]

@@ -43,6 +43,11 @@ class Estimate:
         return asdict(self)
 
 
+def standard_error(estimate: Estimate) -> float:
+    """As the width of the interval has it."""
+    return (estimate.high - estimate.low) / (2 * _Z)
+
+
 def estimate_proportion(n_right: int, n: int) -> Estimate:
     """A proportion with Wilson's score interval, which has a width at 0 and 1 too (Wilson 1927, JASA 22, 209-212)."""
     interval = stats.binomtest(n_right, n).proportion_ci(CONFIDENCE, method="wilson")

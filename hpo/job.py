@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import asdict, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from threadpoolctl import threadpool_limits
@@ -19,18 +20,18 @@ from hpo.definition import StudyDefinition
 from hpo.driver import Driver
 from hpo.errors import HpoError, InterruptedBySignal
 from hpo.executor import LocalExecutor, make_executor
-from hpo.final_model import FinalModel, fit_final_model
+from hpo.final_model import FinalModel, fit_final_model, refit_on_all
 from hpo.holdout import judge_holdout
 from hpo.intervals import Estimate
 from hpo.nested import check_nested, score_nested
 from hpo.problem import Problem, load_data, prepare_problem
-from hpo.provenance import make_conclusion, make_model_record, make_registration, make_study_record
+from hpo.provenance import make_model_record, make_study_record
 from hpo.report import StudyResult
 from hpo.search import Progress, SilentProgress, baseline_value, default_params
 from hpo.search_space import replay
 from hpo.selection import count_states, count_ties, end_time_ms, fold_scores, mean_and_std, mean_score, select_best
 from hpo.settings import ServiceSettings, hide_password
-from hpo.storage import never
+from hpo.storage import never, open_for_reading
 from hpo.study import no_completed_trial
 from hpo.tracking.process import TrackingProcess
 from hpo.tracking.records import RunStatus
@@ -118,12 +119,11 @@ def run_study(
             nested=nested,
             search_seconds=search_seconds,
             notes=(*problem.notes, *ledger.notes),
+            open_study=partial(open_for_reading, settings.storage, definition.name),
             **judge_study(problem, trials, best, params, final),
         )
-        registration = make_registration(settings.register, definition, dataset) if settings.register else None
-        record = make_model_record(
-            ledger.uid, best.number, end_time_ms(best), params, dataset.columns, final, make_conclusion(result), registration
-        )
+        shipped = refit_on_all(final, dataset) if result.refit == "all" else final
+        record = make_model_record(ledger.uid, end_time_ms(best), result, problem, final, shipped, settings)
         state = follower.finish(record, "FINISHED", settings.tracking_wait_seconds, notify=progress.note)
         return replace(
             result,
@@ -135,6 +135,7 @@ def run_study(
             n_behind=state.n_behind,
             tracking_problem=state.problem,
             total_seconds=time.perf_counter() - started,
+            model=shipped.pipeline,
         )
 
 
@@ -151,6 +152,7 @@ def judge_study(
         "n_ties": count_ties(trials, n_splits=problem.definition.cv.n_splits),
         "baseline_value": baseline,
         "rule": problem.definition.selection.rule,
+        "refit": problem.definition.selection.refit,
         "best_number": best.number,
         "best_value": mean_score(best, study.metric),
         "best_std": mean_and_std(fold_scores(best)[study.metric])[1],

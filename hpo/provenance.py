@@ -6,24 +6,25 @@ import hashlib
 import json
 from collections.abc import Mapping
 from importlib.metadata import version
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from hpo.columns import Columns
 from hpo.data import Dataset
 from hpo.definition import StudyDefinition, digest_of
 from hpo.final_model import TRUSTED_TYPES, FinalModel
+from hpo.model_card import make_card
+from hpo.problem import Problem
 from hpo.report import StudyResult, describe_gain, describe_ties
+from hpo.settings import ServiceSettings
 from hpo.shipped_model import COLUMNS_FILE
 from hpo.tracking import names
-from hpo.tracking.records import Conclusion, DatasetRecord, ModelRecord, Registration, StudyRecord
+from hpo.tracking.records import Conclusion, DatasetRecord, HeldOut, ModelRecord, Registration, StudyRecord
 
 SERVING_PACKAGES = ("mlflow", "scikit-learn", "skops", "numpy", "scipy", "pandas")
 
-MAX_COMPARED_ROWS = 20_000
-"""Of a larger hold-out, so many rows drawn with the study's seed are handed over to compare two models on."""
+MAX_HELD_OUT_ROWS = 20_000
+"""Of a larger hold-out, so many rows drawn with the study's seed are handed over to compare two models on and to draw."""
 
 
 def make_study_record(definition: StudyDefinition, dataset: Dataset, uid: str, versions: Mapping[str, str]) -> StudyRecord:
@@ -55,7 +56,7 @@ def make_study_record(definition: StudyDefinition, dataset: Dataset, uid: str, v
     )
 
 
-def make_conclusion(result: StudyResult) -> Conclusion:
+def make_conclusion(result: StudyResult, card: str) -> Conclusion:
     """What the parent run says of a study's outcome."""
     metric = result.metric
     test, gain, optimism = names.holdout_metric(metric), names.gain_metric(metric), names.optimism_metric(metric)
@@ -79,58 +80,63 @@ def make_conclusion(result: StudyResult) -> Conclusion:
         steps=steps,
         tags={
             names.SELECTION_RULE: result.rule,
+            names.REFIT: result.refit,
             names.TIES: describe_ties(result.n_ties, result.n_trials["complete"]),
             names.GAIN: describe_gain(result.gain, result.n_holdout_rows),
         },
+        card=card,
     )
 
 
 def make_model_record(
     uid: str,
-    number: int,
     time_ms: int,
-    params: Mapping[str, Any],
-    columns: Columns,
-    model: FinalModel,
-    conclusion: Conclusion,
-    registration: Registration | None,
+    result: StudyResult,
+    problem: Problem,
+    judged: FinalModel,
+    shipped: FinalModel,
+    settings: ServiceSettings,
 ) -> ModelRecord:
     """What is logged with the final model.
 
     Args:
         uid: The study's.
-        number: The best trial's.
-        time_ms: When that trial ended, milliseconds since 1970, UTC.
-        params: Its complete params.
-        columns: The features by kind.
-        model: The refitted model.
-        conclusion: What the parent run says beside it.
-        registration: The registered model that gets a version, or None.
+        time_ms: When the best trial ended, milliseconds since 1970, UTC.
+        result: What is known of study and model.
+        problem: Definition and data.
+        judged: Fitted on the training rows.
+        shipped: The same, or fitted on all rows.
+        settings: Whether it is registered and drawn.
     """
+    definition, columns = problem.definition, problem.dataset.columns
+    is_needed = settings.register is not None or settings.plots
     return ModelRecord(
-        key=names.trial_key(uid, number),
-        trial_number=number,
-        model=model.pipeline,
-        input_example=model.input_example,
-        expected=model.expected,
-        metrics={names.holdout_metric(name): score for name, score in model.holdout.items()},
-        params={name: str(value) for name, value in params.items()},
+        key=names.trial_key(uid, result.best_number) + ("" if result.refit == "train" else f"/{result.refit}"),
+        trial_number=result.best_number,
+        model=shipped.pipeline,
+        input_example=shipped.input_example,
+        expected=shipped.expected,
+        metrics={names.holdout_metric(name): score for name, score in judged.holdout.items()},
+        params={name: str(value) for name, value in result.best_params.items()},
         time_ms=time_ms,
         input_types=columns.signature(),
-        conclusion=conclusion,
+        conclusion=make_conclusion(result, make_card(result, definition, problem.dataset)),
         trusted_types=TRUSTED_TYPES,
         needs_hpo=bool(columns.datetime),
         files={COLUMNS_FILE: columns.to_json()},
         requirements=tuple(f"{package}=={version(package)}" for package in SERVING_PACKAGES),
-        registration=registration,
+        refit=result.refit,
+        held_out=_hold_out(judged, definition, problem.dataset) if is_needed else None,
+        is_drawn=settings.plots,
+        registration=Registration(settings.register, definition.registry.rule) if settings.register else None,
     )
 
 
-def make_registration(name: str, definition: StudyDefinition, dataset: Dataset) -> Registration:
-    """Under which name the final model is registered, and what it is compared with the champion by."""
-    X, y = dataset.X_test, dataset.y_test
+def _hold_out(judged: FinalModel, definition: StudyDefinition, dataset: Dataset) -> HeldOut:
+    """The hold-out as it is handed over; of a large one, some rows."""
+    X, y, groups, seed = dataset.X_test, dataset.y_test, dataset.groups_test, definition.study.seed
     digest = hashlib.sha256(pd.util.hash_pandas_object(X).to_numpy().tobytes()).hexdigest()[:32]
-    if len(y) > MAX_COMPARED_ROWS:
-        rows = np.random.default_rng(definition.study.seed).choice(len(y), MAX_COMPARED_ROWS, replace=False)
-        X, y = X.iloc[rows], y[rows]
-    return Registration(name, definition.registry.rule, definition.study.metric, X, y, digest)
+    if len(y) > MAX_HELD_OUT_ROWS:
+        rows = np.random.default_rng(seed).choice(len(y), MAX_HELD_OUT_ROWS, replace=False)
+        X, y, groups = X.iloc[rows], y[rows], None if groups is None else groups[rows]
+    return HeldOut(judged.pipeline, definition.study.metric, X, y, groups, digest, seed)

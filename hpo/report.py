@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from hpo.errors import HpoError
 from hpo.intervals import Estimate, half_width_over_folds
 from hpo.settings import DEFAULT_TRACKING_URI, hide_password
+
+if TYPE_CHECKING:
+    import optuna
 
 
 @dataclass(frozen=True)
@@ -54,6 +58,7 @@ class StudyResult:
         n_ties: Completed trials that the folds cannot tell from the highest one, that one included.
         baseline_value: Mean CV score of scikit-learn's defaults, or None where they failed.
         rule: How the best trial was chosen: ``best`` or ``one_standard_error``.
+        refit: Which rows the model was fitted on: ``train``, or ``all`` after it was scored without the hold-out.
         best_number: Its number.
         best_value: Its mean CV score.
         best_std: Its standard deviation over the folds.
@@ -74,6 +79,7 @@ class StudyResult:
         columns: Kind to feature names.
         notes: What was done to data and space that a person should know, one line each.
         model: The fitted pipeline.
+        open_study: Gives the Optuna study, for reading.
     """
 
     study: str
@@ -87,6 +93,7 @@ class StudyResult:
     n_ties: int
     baseline_value: float | None
     rule: str
+    refit: str = "train"
     best_number: int
     best_value: float
     best_std: float
@@ -106,6 +113,7 @@ class StudyResult:
     columns: dict[str, list[str]]
     notes: tuple[str, ...]
     model: Any = field(repr=False, compare=False)
+    open_study: Callable[[], optuna.Study] = field(repr=False, compare=False)
 
     @property
     def is_tracking_complete(self) -> bool:
@@ -134,6 +142,7 @@ class StudyResult:
                 "params": self.best_params,
                 "run_id": self.best_run_id,
                 "rule": self.rule,
+                "refit": self.refit,
             },
             "ties": {"n_tied": self.n_ties, "n_complete": self.n_trials["complete"]},
             "holdout": self.holdout,
@@ -147,6 +156,39 @@ class StudyResult:
             "seconds": {"search": round(self.search_seconds, 3), "total": round(self.total_seconds, 3)},
         }
 
+    def plot_history(self) -> Any:
+        """Values by trial, and the best so far: Optuna's interactive figure, as the methods below give it."""
+        return self._plot("optimization_history")
+
+    def plot_importances(self) -> Any:
+        """How much each param matters."""
+        return self._plot("param_importances")
+
+    def plot_slice(self) -> Any:
+        """Values by each param."""
+        return self._plot("slice")
+
+    def plot_parallel_coordinate(self) -> Any:
+        """Each trial as a line through its params."""
+        return self._plot("parallel_coordinate")
+
+    def plot_contour(self) -> Any:
+        """Values by the two params that matter most."""
+        return self._plot("contour")
+
+    def plot_timeline(self) -> Any:
+        """When each trial ran."""
+        return self._plot("timeline")
+
+    def plot_edf(self) -> Any:
+        """How many trials reach which value: the empirical distribution."""
+        return self._plot("edf")
+
+    def _plot(self, kind: str) -> Any:
+        from hpo.plots import plot_study  # noqa: PLC0415 - it loads Optuna, and a report needs none of it
+
+        return plot_study(self.open_study(), kind)
+
     def to_text(self) -> str:
         """The report, one fact a line."""
         rows = [
@@ -159,7 +201,7 @@ class StudyResult:
             ("gain", describe_gain(self.gain, self.n_holdout_rows)),
             ("optimism", describe_optimism(self.optimism)),
             *(("nested", line) for line in self._nested()),
-            ("model", self.model_uri or "not logged yet: MLflow is behind, the same command catches up"),
+            ("model", (self.model_uri or "not logged yet: MLflow is behind, the same command catches up") + _REFITS[self.refit]),
             *([("registry", self._registry(self.registry))] if self.registry else []),
             ("pages", f"{dashboard_command(self.storage)}  ->  http://127.0.0.1:8080"),
             ("", mlflow_page(self.tracking_uri, self.experiment_id)),
@@ -199,6 +241,7 @@ class StudyResult:
         return f"{registry['name']} version {registry['version']} {decided}{others}: {registry['comparison']}"
 
 
+_REFITS = {"train": "", "all": " (fitted on all rows; its scores are those of the fit without the hold-out)"}
 _RULES = {"best": "", "one_standard_error": " (the simplest within one standard error of the highest)"}
 
 

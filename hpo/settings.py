@@ -39,6 +39,7 @@ class ServiceSettings:
             address the Dask cluster there.
         tracking_wait_seconds: How long the end of a run waits for a tracking store that is behind.
         wait: Whether to wait while another driver has the study.
+        plots: Whether figures of study and model are drawn.
     """
 
     storage: str = DEFAULT_STORAGE
@@ -47,6 +48,7 @@ class ServiceSettings:
     workers: int | str = "auto"
     tracking_wait_seconds: float = 30.0
     wait: bool = False
+    plots: bool = True
 
     def __post_init__(self) -> None:
         for name in ("storage", "tracking_uri"):
@@ -74,6 +76,7 @@ def read_settings(
     tracking_wait_seconds: float = 30.0,
     *,
     wait: bool = False,
+    plots: bool = True,
     environment: Mapping[str, str] = os.environ,
 ) -> ServiceSettings:
     """Settings from flags, the environment and the defaults, in this order.
@@ -88,6 +91,7 @@ def read_settings(
         workers=_read_workers(workers if workers is not None else environment.get(WORKERS_VARIABLE) or "auto"),
         tracking_wait_seconds=tracking_wait_seconds,
         wait=wait,
+        plots=plots,
     )
 
 

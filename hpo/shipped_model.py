@@ -64,7 +64,7 @@ class ShippedModel:
         Raises:
             ModelError: The model is not what it seemed.
         """
-        with _refusing("it does not predict"):
+        with refusing("it does not predict"):
             return self.pipeline.predict(X), self.pipeline.predict_proba(X)
 
 
@@ -87,7 +87,7 @@ def load_model(directory: Path, trusted_types: Collection[str]) -> ShippedModel:
         raise ModelError(
             f"model: how its rows are converted is not with it ({COLUMNS_FILE})", hint="log it anew with python -m hpo.run"
         )
-    with _refusing("its files are damaged"), warnings.catch_warnings():
+    with refusing("its files are damaged"), warnings.catch_warnings():
         warnings.simplefilter("ignore", InconsistentVersionWarning)
         columns = Columns.from_json((directory / COLUMNS_FILE).read_text(encoding="utf-8"))
         pipeline = skops.io.load(directory / MODEL_FILE, trusted=list(trusted_types))
@@ -98,7 +98,7 @@ def load_model(directory: Path, trusted_types: Collection[str]) -> ShippedModel:
 
 
 @contextmanager
-def _refusing(what: str) -> Iterator[None]:
+def refusing(what: str) -> Iterator[None]:
     """What reading or using files of any content raises, as one line."""
     try:
         yield

@@ -14,6 +14,8 @@ CONVERGED = "hpo.converged"
 BEST_TRIAL = "hpo.best_trial"
 MODEL_URI = "hpo.model_uri"
 SELECTION_RULE = "hpo.selection_rule"
+REFIT = "hpo.refit"
+DRAWN = "hpo.drawn"
 TIES = "hpo.ties"
 GAIN = "hpo.gain"
 SUPERSEDED_BY = "hpo.superseded_by"
@@ -35,7 +37,6 @@ MODEL_TRAINING = "custom_model_development"
 CHAMPION = "champion"
 CHALLENGER = "challenger"
 PENDING = "pending"
-MOVED = "champion"
 KEPT = "kept"
 
 # Metrics that are no scores.
@@ -49,6 +50,8 @@ COLUMNS_FILE = "data/columns.json"
 SPACE_FILE = "study/search_space.json"
 JOURNAL_FILE = "study/optuna_journal.log"
 MODEL_NAME = "model"
+MODEL_CARD_FILE = "model_card.md"
+MODEL_URI_MARK = "MODEL-URI"
 
 
 def cv_metric(scorer: str) -> str:
@@ -89,6 +92,11 @@ def gain_metric(scorer: str) -> str:
 def optimism_metric(scorer: str) -> str:
     """The best trial's mean over the folds minus the final model's score on the hold-out."""
     return f"optimism_{scorer}"
+
+
+def importance_metric(column: str) -> str:
+    """What the hold-out's score loses when a column is shuffled."""
+    return allowed(f"importance_{column}")
 
 
 def nested_metric(scorer: str) -> str:

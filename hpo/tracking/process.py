@@ -42,6 +42,7 @@ ENVIRONMENT = {
     "MLFLOW_ENABLE_ASYNC_LOGGING": "false",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "OPENBLAS_NUM_THREADS": "1",
+    "MPLBACKEND": "agg",
 }
 """What MLflow is told before it is imported."""
 

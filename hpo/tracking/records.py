@@ -112,12 +112,14 @@ class Conclusion:
         metrics: Name to value.
         steps: Name to one value a step, from step 0.
         tags: Name to text.
+        card: The model card, Markdown, in which ``names.MODEL_URI_MARK`` stands for the model's URI.
     """
 
     n_finished: int
     metrics: dict[str, float] = field(default_factory=dict)
     steps: dict[str, dict[int, float]] = field(default_factory=dict)
     tags: dict[str, str] = field(default_factory=dict)
+    card: str = ""
 
 
 @dataclass(frozen=True)
@@ -127,18 +129,33 @@ class Registration:
     Attributes:
         name: The registered model's.
         rule: When the version becomes the champion: ``not_worse``, ``better`` or ``never``.
-        metric: The judged scorer.
-        X: Held-out rows that it is compared with the champion on, DataFrame of shape (n_samples, n_features).
-        y: Their labels, array of shape (n_samples,).
-        holdout_digest: Of all held-out rows: whether two versions had the same.
     """
 
     name: str
     rule: str
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """Rows that a model was judged on, for what is compared or drawn when it is logged.
+
+    Attributes:
+        model: Fitted on the training rows alone, whatever the one that ships was fitted on.
+        metric: The judged scorer.
+        X: DataFrame of shape (n_samples, n_features).
+        y: Their labels, array of shape (n_samples,).
+        groups: Their groups, array of shape (n_samples,), or None.
+        digest: Of all held-out rows: whether two models had the same.
+        seed: The study's.
+    """
+
+    model: Any
     metric: str
     X: Any
     y: Any
-    holdout_digest: str
+    groups: Any = None
+    digest: str = ""
+    seed: int = 0
 
 
 @dataclass(frozen=True)
@@ -179,6 +196,9 @@ class ModelRecord:
         trusted_types: What the saved model may hold beside what skops trusts itself.
         needs_hpo: Whether the model holds a class of ours, whose code is then shipped with it.
         files: Name to content of texts that lie beside the model.
+        refit: Which rows it was fitted on: ``train`` or ``all``.
+        held_out: What it is compared and drawn on, or None where neither is asked for.
+        is_drawn: Whether figures are wanted.
         registration: The registered model that gets a version, or None.
     """
 
@@ -196,7 +216,25 @@ class ModelRecord:
     trusted_types: tuple[str, ...] = ()
     needs_hpo: bool = False
     files: dict[str, str] = field(default_factory=dict)
+    refit: str = "train"
+    held_out: HeldOut | None = None
+    is_drawn: bool = False
     registration: Registration | None = None
+
+
+@dataclass(frozen=True)
+class Drawings:
+    """Figures and tables, and the metrics that belong to them.
+
+    Attributes:
+        of_model: Artifact path to content: kept with the model, and on the parent run.
+        of_study: The same, on the parent run alone.
+        metrics: Name to value.
+    """
+
+    of_model: dict[str, bytes] = field(default_factory=dict)
+    of_study: dict[str, bytes] = field(default_factory=dict)
+    metrics: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -12,17 +12,17 @@ import tempfile
 import time
 from pathlib import Path
 
-import numpy as np
 from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
-from hpo.comparison import Answers, compare
+from hpo.cross_validation import Predicted
 from hpo.errors import ModelError, TrackingError
-from hpo.shipped_model import ShippedModel, load_model
+from hpo.holdout import judge_models, may_take_over
+from hpo.shipped_model import ShippedModel, load_model, refusing
 from hpo.tracking import names
 from hpo.tracking.reader import fetch_model
-from hpo.tracking.records import ModelRecord, Registration, RegistryState
+from hpo.tracking.records import HeldOut, ModelRecord, Registration, RegistryState
 
 TURN_SECONDS = 10.0
 """How long to wait for the decision on an earlier version."""
@@ -41,13 +41,17 @@ class Registry:
         tracking_uri: The store's; the process's own, since MLflow looks models up there.
         record: The final model.
         registration: Under which name, by which rule.
+        held_out: What it is compared with the champion on.
     """
 
-    def __init__(self, client: MlflowClient, tracking_uri: str, record: ModelRecord, registration: Registration) -> None:
+    def __init__(
+        self, client: MlflowClient, tracking_uri: str, record: ModelRecord, registration: Registration, held_out: HeldOut
+    ) -> None:
         self._client = client
         self._tracking_uri = tracking_uri
         self._record = record
         self._wanted = registration
+        self._held_out = held_out
 
     def register(self, model_id: str, run_id: str) -> RegistryState:
         """Make the version if it is not there, and decide once whether it becomes the champion.
@@ -75,7 +79,11 @@ class Registry:
         existing = [version for version in self._versions() if version.source == uri]
         if existing:
             return min(existing, key=lambda version: int(version.version))
-        tags = {names.DECISION: names.PENDING, names.HOLDOUT_DIGEST: self._wanted.holdout_digest}
+        tags = {
+            names.DECISION: names.PENDING,
+            names.HOLDOUT_DIGEST: self._held_out.digest,
+            names.REFIT: self._record.refit,
+        }
         return self._client.create_model_version(self._wanted.name, source=uri, run_id=run_id, model_id=model_id, tags=tags)
 
     def _versions(self) -> list[ModelVersion]:
@@ -97,7 +105,7 @@ class Registry:
         for _ in range(MAX_ATTEMPTS):
             champion = self._champion()
             if champion == number:
-                return names.MOVED
+                return names.CHAMPION
             is_fit, why = self._judge(champion)
             self._tag(number, names.COMPARISON, why)
             self._tag(number, names.COMPARED_WITH, str(champion or ""))
@@ -107,7 +115,7 @@ class Registry:
                 continue
             self._client.set_registered_model_alias(self._wanted.name, names.CHAMPION, number)
             if self._champion() == number:
-                return names.MOVED
+                return names.CHAMPION
         raise TrackingError(f"the champion of '{self._wanted.name}' is being moved by others", hint="the same command decides")
 
     def _champion(self) -> int | None:
@@ -119,25 +127,35 @@ class Registry:
 
     def _judge(self, champion: int | None) -> tuple[bool, str]:
         """Whether the new version may take over, and why."""
-        wanted, record = self._wanted, self._record
+        wanted, held_out = self._wanted, self._held_out
         if champion is None:
             return wanted.rule != "never", "there was no champion"
         try:
             with tempfile.TemporaryDirectory(prefix="hpo-") as directory:
                 files = fetch_model(f"models:/{wanted.name}/{champion}", self._tracking_uri, Path(directory))
-                shipped = load_model(files, record.trusted_types)
+                shipped = load_model(files, self._record.trusted_types)
             differs = self._difference(shipped)
             if differs:
                 return False, f"not comparable: {differs}"
-            labels, probabilities = shipped.predict(wanted.X[list(shipped.columns.features)])
+            theirs = Predicted(shipped.pipeline, held_out.X[list(shipped.columns.features)])
+            with refusing("it cannot be scored"):
+                judged = judge_models(
+                    [Predicted(held_out.model, held_out.X), theirs],
+                    held_out.y,
+                    held_out.groups,
+                    held_out.metric,
+                    seed=held_out.seed,
+                )
         except ModelError as error:
             return False, f"not comparable: {error}"
-        ours = Answers(record.model.predict(wanted.X), record.model.predict_proba(wanted.X), record.model.classes_)
-        found = compare(wanted.metric, wanted.y, ours, Answers(labels, probabilities, shipped.classes))
+        gain, score = judged.gain, judged.score.value
+        assert gain is not None
         tags = self._client.get_model_version(wanted.name, str(champion)).tags
-        saw_others = tags.get(names.HOLDOUT_DIGEST) != wanted.holdout_digest
-        return found.satisfies(wanted.rule), found.to_text() + (
-            "; the champion had another hold-out and may have been fitted on these rows" if saw_others else ""
+        is_fair = tags.get(names.HOLDOUT_DIGEST) == held_out.digest and tags.get(names.REFIT) != "all"
+        return may_take_over(gain, wanted.rule), (
+            f"{held_out.metric} {score:.4f} against {score - gain.value:.4f} on the same {judged.n_rows} held-out rows"
+            f" (95 % interval of the difference {gain.low:+.4f} to {gain.high:+.4f})"
+            + ("" if is_fair else "; the champion may have been fitted on some of these rows")
         )
 
     def _difference(self, champion: ShippedModel) -> str:
@@ -146,5 +164,5 @@ class Registry:
         other = [name for name, kind in needed.items() if self._record.input_types.get(name) != kind]
         if other:
             return f"the champion needs other columns ({', '.join(other[:5])})"
-        unknown = set(np.unique(self._wanted.y).tolist()) - set(champion.classes.tolist())
-        return f"the champion does not know the classes {sorted(unknown)[:5]}" if unknown else ""
+        unknown = set(self._held_out.model.classes_.tolist()) ^ set(champion.classes.tolist())
+        return f"not both know the classes {sorted(unknown, key=str)[:5]}" if unknown else ""

@@ -46,9 +46,9 @@ from hpo.tracking import names
 from hpo.tracking.reader import check_reachable
 from hpo.tracking.records import (
     DatasetRecord,
+    Drawings,
     MetricPoint,
     ModelRecord,
-    Registration,
     RegistryState,
     StudyRecord,
     TrialRecord,
@@ -229,14 +229,42 @@ class MlflowWriter:
             self._conclude(record, uri)
             return uri
 
-    def register(self, record: ModelRecord, registration: Registration) -> RegistryState:
-        """Make the model that was written a version of a registered model; what is done already is left as it is."""
+    def has_drawn(self, key: str) -> bool:
+        """Whether the parent run has the drawings of this key."""
+        with _translated():
+            return bool(self._client.get_run(self.parent_run_id).data.tags.get(names.DRAWN) == key)
+
+    def write_drawings(self, drawings: Drawings, key: str, step: int) -> None:
+        """Log figures and tables, then the key that says they are there.
+
+        Args:
+            drawings: Of the model that was written, and of its study.
+            key: Names model and trials that they are of.
+            step: Of the metrics.
+        """
+        now = time.time_ns() // 1_000_000
+        with _translated(), tempfile.TemporaryDirectory(prefix="hpo-") as directory:
+            _write_files(Path(directory), drawings.of_model)
+            self._client.log_model_artifacts(self._model_id, directory)
+            _write_files(Path(directory), drawings.of_study)
+            self._client.log_artifacts(self.parent_run_id, directory)
+            metrics = [Metric(name, value, now, step) for name, value in drawings.metrics.items()]
+            self._client.log_batch(self.parent_run_id, metrics=metrics, tags=_tags({names.DRAWN: key}))
+            self._count_step()
+            self._checkpoint()
+
+    def register(self, record: ModelRecord) -> RegistryState | None:
+        """Make the model that was written a version of a registered model, if it is to be one; what is done is left as it is."""
+        if record.registration is None or record.held_out is None:
+            return None
         from hpo.tracking.registry import Registry  # noqa: PLC0415 - it loads scikit-learn, which most runs need none of here
 
         # MLflow looks a model's URI up in the process's own store, whatever the client's is.
         mlflow.set_tracking_uri(self._tracking_uri)
         with _translated():
-            state = Registry(self._client, self._tracking_uri, record, registration).register(self._model_id, self.parent_run_id)
+            state = Registry(self._client, self._tracking_uri, record, record.registration, record.held_out).register(
+                self._model_id, self.parent_run_id
+            )
             self._checkpoint()
             return state
 
@@ -332,7 +360,12 @@ class MlflowWriter:
             source_run_id=self.parent_run_id,
             model_type="classifier",
             params=record.params,
-            tags={names.KEY: record.key, names.STUDY_UID: self._study.uid, names.BEST_TRIAL: str(record.trial_number)},
+            tags={
+                names.KEY: record.key,
+                names.STUDY_UID: self._study.uid,
+                names.BEST_TRIAL: str(record.trial_number),
+                names.REFIT: record.refit,
+            },
         )
         self._note_step(model, "begun")
         return model
@@ -386,6 +419,12 @@ class MlflowWriter:
         if metrics.items() <= run.data.metrics.items() and tags.items() <= run.data.tags.items():
             return
         self._reopen_parent()
+        if conclusion.card:
+            with tempfile.TemporaryDirectory(prefix="hpo-") as directory:
+                card = {names.MODEL_CARD_FILE: conclusion.card.replace(names.MODEL_URI_MARK, uri).encode()}
+                _write_files(Path(directory), card)
+                self._client.log_model_artifacts(self._model_id, directory)
+                self._client.log_artifacts(self.parent_run_id, directory)
         now, step = time.time_ns() // 1_000_000, conclusion.n_finished
         changed = [Metric(name, value, now, step) for name, value in metrics.items() if run.data.metrics.get(name) != value]
         for name, values in conclusion.steps.items():
@@ -431,6 +470,13 @@ def _save_model(record: ModelRecord, path: Path, model: LoggedModel, run_id: str
     )
     for name, text in record.files.items():
         (path / name).write_text(text, encoding="utf-8")
+
+
+def _write_files(directory: Path, files: Mapping[str, bytes]) -> None:
+    for name, content in files.items():
+        path = directory / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
 
 
 def _signature(record: ModelRecord) -> mlflow.models.ModelSignature:

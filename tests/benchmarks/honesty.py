@@ -221,7 +221,7 @@ def main() -> None:
         outcomes = []
         for outcome in run_case(case, options.studies, options.nested):
             outcomes.append(outcome)
-            if len(outcomes) % 50 == 0 or len(outcomes) == options.studies:
+            if len(outcomes) % 25 == 0 or len(outcomes) == options.studies:
                 print(describe(case, outcomes), flush=True)
 
 

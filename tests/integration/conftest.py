@@ -41,7 +41,7 @@ class FinishedRun:
 def finished(tmp_path_factory: pytest.TempPathFactory) -> FinishedRun:
     """For tests that only read."""
     directory = tmp_path_factory.mktemp("finished")
-    process = run_hpo(directory, "--trials", "50")
+    process = run_hpo(directory, "--trials", "50", plots=True)
     return FinishedRun(directory, process.returncode, process.stdout, process.stderr)
 
 

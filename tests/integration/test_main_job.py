@@ -171,6 +171,7 @@ def test_json_is_one_object_with_every_key(one_trial: FinishedRun) -> None:
             "params": {**trial.params, **trial.user_attrs["hpo.derived"]},
             "run_id": run.info.run_id,
             "rule": "best",
+            "refit": "train",
         },
         "ties": {"n_tied": 1, "n_complete": 1},
         "holdout_score": content["holdout_score"],
@@ -179,6 +180,13 @@ def test_json_is_one_object_with_every_key(one_trial: FinishedRun) -> None:
         "nested": None,
         "holdout": {point.key.removeprefix("test_"): point.value for point in picture.model.metrics},
         "model_uri": picture.model.model_uri,
+        "registry": {
+            "name": "flowers",
+            "version": 1,
+            "decision": "champion",
+            "comparison": "there was no champion",
+            "champion": 1,
+        },
         "tracking": "complete",
     }
 

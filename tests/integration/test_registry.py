@@ -20,7 +20,7 @@ from hpo.errors import TrackingError
 from hpo.estimator import build_pipeline
 from hpo.final_model import TRUSTED_TYPES
 from hpo.shipped_model import COLUMNS_FILE
-from hpo.tracking.records import ModelRecord, Registration, RegistryState, StudyRecord
+from hpo.tracking.records import Conclusion, HeldOut, ModelRecord, Registration, RegistryState, StudyRecord
 from hpo.tracking.writer import MlflowWriter
 
 from .driving import free_port, serving_tracking
@@ -31,13 +31,16 @@ pytestmark = pytest.mark.filterwarnings("ignore:Operation with range is deprecat
 PARAMS = {"penalty": "l2", "C": 1e4, "class_weight": "none", "solver": "lbfgs", "max_iter": 1000, "tol": 1e-4, "random_state": 0}
 COLUMNS = Columns(numeric=("x",))
 X = pd.DataFrame({"x": np.linspace(-1, 1, 400)})
-REGISTRATION = Registration("flowers", "not_worse", "accuracy", X, np.where(X["x"] > 0, "yes", "no"), "the same rows")
+REGISTRATION = Registration("flowers", "not_worse")
+HELD_OUT = HeldOut(None, "accuracy", X, np.where(X["x"] > 0, "yes", "no"), digest="the same rows")
 
 
-def make_record(shift: float, registration: Registration = REGISTRATION, columns: Columns = COLUMNS) -> ModelRecord:
+def make_record(
+    shift: float, registration: Registration = REGISTRATION, held_out: HeldOut = HELD_OUT, columns: Columns = COLUMNS
+) -> ModelRecord:
     """A model that is wrong on as many rows as it is shifted."""
-    rows = registration.X
-    model = build_pipeline(columns, PreprocessingSection(), PARAMS).fit(rows, np.where(rows.iloc[:, 0] > shift, "yes", "no"))
+    rows, (no, yes) = held_out.X, np.unique(held_out.y)
+    model = build_pipeline(columns, PreprocessingSection(), PARAMS).fit(rows, np.where(rows.iloc[:, 0] > shift, yes, no))
     return ModelRecord(
         key=f"{uuid.uuid4().hex}/0",
         trial_number=0,
@@ -49,6 +52,8 @@ def make_record(shift: float, registration: Registration = REGISTRATION, columns
         time_ms=0,
         requirements=(),
         input_types=columns.signature(),
+        conclusion=Conclusion(1),
+        held_out=replace(held_out, model=model),
         trusted_types=TRUSTED_TYPES,
         files={COLUMNS_FILE: columns.to_json()},
         registration=registration,
@@ -65,8 +70,9 @@ def log(tracking_uri: str, record: ModelRecord) -> MlflowWriter:
 
 
 def register(tracking_uri: str, record: ModelRecord) -> RegistryState:
-    assert record.registration is not None
-    return log(tracking_uri, record).register(record, record.registration)
+    state = log(tracking_uri, record).register(record)
+    assert state is not None
+    return state
 
 
 def aliases(tracking_uri: str) -> dict[str, int]:
@@ -103,9 +109,10 @@ def test_registering_again_changes_nothing_even_where_a_person_has_moved_the_ali
     register(tracking_uri, make_record(0.0))
     record = make_record(0.3)
     writer = log(tracking_uri, record)
-    first = writer.register(record, REGISTRATION)
+    first = writer.register(record)
     MlflowClient(tracking_uri).delete_registered_model_alias("flowers", "champion")
-    assert writer.register(record, REGISTRATION) == replace(first, champion=None)
+    assert first is not None
+    assert writer.register(record) == replace(first, champion=None)
     assert aliases(tracking_uri) == {"challenger": 2}
 
 
@@ -114,29 +121,32 @@ def test_decision_that_was_cut_off_is_made_again(tracking_uri: str, moved: bool)
     register(tracking_uri, make_record(0.3))
     record = make_record(0.0)
     writer = log(tracking_uri, record)
-    writer.register(record, REGISTRATION)
+    writer.register(record)
     client = MlflowClient(tracking_uri)
     client.set_model_version_tag("flowers", "2", "hpo.decision", "pending")
     if not moved:
         client.set_registered_model_alias("flowers", "champion", "1")
-    assert writer.register(record, REGISTRATION).decision == "champion"
+    state = writer.register(record)
+    assert state is not None
+    assert state.decision == "champion"
     assert aliases(tracking_uri) == {"challenger": 2, "champion": 2}
     assert tags(tracking_uri, 2)["hpo.compared_with"] == "1"
 
 
-def spoil(tracking_uri: str, kind: str) -> Registration:
+def spoil(tracking_uri: str, kind: str) -> HeldOut:
     """A champion that cannot be compared with what is registered next."""
     if kind == "other columns":
-        register(tracking_uri, make_record(0.3, replace(REGISTRATION, X=X.rename(columns={"x": "z"})), Columns(numeric=("z",))))
+        other = replace(HELD_OUT, X=X.rename(columns={"x": "z"}))
+        register(tracking_uri, make_record(0.3, held_out=other, columns=Columns(numeric=("z",))))
     elif kind == "other classes":
         register(tracking_uri, make_record(0.3))
-        return replace(REGISTRATION, y=np.where(X["x"] > 0, "yes", "perhaps"))
+        return replace(HELD_OUT, y=np.where(X["x"] > 0, "yes", "perhaps"))
     elif kind == "untrusted":
         path = Path(log_champion(tracking_uri), "model.skops")
         shutil.copy(Path(__file__), path)
     else:
         shutil.rmtree(log_champion(tracking_uri))
-    return REGISTRATION
+    return HELD_OUT
 
 
 def log_champion(tracking_uri: str) -> str:
@@ -152,24 +162,34 @@ def log_champion(tracking_uri: str) -> str:
     ("kind", "reason"),
     [
         ("other columns", "not comparable: the champion needs other columns (z)"),
-        ("other classes", "not comparable: the champion does not know the classes ['perhaps']"),
+        ("other classes", "not comparable: not both know the classes ['no', 'perhaps']"),
         ("untrusted", "not comparable: model: its files are damaged"),
         ("gone", "not comparable: model: "),
     ],
 )
 def test_champion_that_cannot_be_compared_stays(tracking_uri: str, kind: str, reason: str) -> None:
-    registration = spoil(tracking_uri, kind)
-    state = register(tracking_uri, make_record(0.0, registration))
+    held_out = spoil(tracking_uri, kind)
+    state = register(tracking_uri, make_record(0.0, held_out=held_out))
     assert (state.decision, state.champion) == ("kept", 1)
     assert state.comparison.startswith(reason)
     assert aliases(tracking_uri) == {"challenger": 2, "champion": 1}
 
 
-def test_champion_with_another_hold_out_is_said_to_have_one(tracking_uri: str) -> None:
-    register(tracking_uri, make_record(0.3))
-    state = register(tracking_uri, make_record(0.0, replace(REGISTRATION, holdout_digest="others")))
+@pytest.mark.parametrize(("refit", "digest"), [("train", "others"), ("all", "the same rows")])
+def test_champion_that_may_have_seen_the_hold_out_is_said_to(tracking_uri: str, refit: str, digest: str) -> None:
+    register(tracking_uri, replace(make_record(0.3), refit=refit))
+    state = register(tracking_uri, make_record(0.0, held_out=replace(HELD_OUT, digest=digest)))
     assert state.decision == "champion"
-    assert state.comparison.endswith("the champion had another hold-out and may have been fitted on these rows")
+    assert state.comparison.endswith("the champion may have been fitted on some of these rows")
+
+
+def test_challenger_is_judged_by_the_fit_that_never_saw_the_hold_out(tracking_uri: str) -> None:
+    register(tracking_uri, make_record(0.1))
+    poor = make_record(0.3).held_out
+    assert poor is not None
+    state = register(tracking_uri, replace(make_record(0.0), refit="all", held_out=poor))
+    assert state.decision == "kept"
+    assert state.comparison.startswith("accuracy 0.8500 against 0.9500 on the same 400 held-out rows")
 
 
 def register_all(tracking_uri: str, shifts: list[float]) -> list[RegistryState]:
@@ -199,4 +219,4 @@ def test_two_at_once_lose_no_champion(tmp_path: Path) -> None:
         assert aliases(address)["champion"] == champion
         late = log(address, make_record(0.0))
     with pytest.raises(TrackingError, match="MLflow: "):
-        late.register(make_record(0.0), REGISTRATION)
+        late.register(make_record(0.0))

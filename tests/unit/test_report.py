@@ -5,11 +5,20 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
+import optuna
+import plotly.graph_objects
 import pytest
 
 from hpo.errors import DataError, InterruptedBySignal
 from hpo.intervals import Estimate
 from hpo.report import StudyResult, dashboard_command, error_to_json, mlflow_page
+
+
+def make_study() -> optuna.Study:
+    study = optuna.create_study(direction="maximize")
+    study.optimize(lambda trial: trial.suggest_float("C", 0.1, 10) + trial.suggest_float("l1_ratio", 0, 1), n_trials=4)
+    return study
+
 
 RESULT = StudyResult(
     study="iris",
@@ -41,6 +50,7 @@ RESULT = StudyResult(
     columns={"numeric": ["a", "b"], "datetime": ["day"]},
     notes=("'id' dropped: it numbers the rows",),
     model=object(),
+    open_study=make_study,
 )
 PAGE = "/#/experiments/1/runs?workflowType=machine_learning"
 BEHIND = replace(RESULT, model_uri=None, best_run_id=None, n_behind=5, tracking_problem="MLflow: away")
@@ -122,6 +132,7 @@ def test_json_has_the_values():
     assert json.loads(json.dumps(content)) == content
     assert content["best"] == {
         "number": 17, "value": 0.975, "std": 0.0125, "params": RESULT.best_params, "run_id": "r" * 32, "rule": "best",
+        "refit": "train",
     }  # fmt: skip
     assert content["n_trials"] == {"complete": 48, "pruned": 0, "failed": 2}
     assert content["baseline"] == {"value": 0.95}
@@ -139,6 +150,19 @@ def test_json_of_unknown_values_has_nulls():
     unknown = ("experiment_id", "parent_run_id", "model_uri")
     assert [content[key] for key in unknown] == [None] * 3
     assert (content["best"]["run_id"], content["baseline"]["value"], content["gain"]) == (None, None, None)
+
+
+def test_fit_on_all_rows_is_said():
+    assert rows(replace(RESULT, refit="all"))["model"] == (
+        "models:/m-1 (fitted on all rows; its scores are those of the fit without the hold-out)"
+    )
+
+
+@pytest.mark.parametrize("name", ["history", "importances", "slice", "parallel_coordinate", "contour", "timeline", "edf"])
+def test_plots_are_optunas_figures_of_the_study(name):
+    figure = getattr(RESULT, f"plot_{name}")()
+    assert isinstance(figure, plotly.graph_objects.Figure)
+    assert len(figure.data) > 0
 
 
 def test_model_is_not_a_part_of_the_values():
