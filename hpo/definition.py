@@ -30,6 +30,7 @@ from pydantic import (
     Field,
     Tag,
     ValidationError,
+    ValidationInfo,
     field_validator,
     model_validator,
 )
@@ -59,6 +60,19 @@ MAX_VALUE = 2**31
 
 NOT_IDENTITY = STOP_RULES | {"study.name", "study.nested", "data.source", "selection.rule", "selection.refit", "registry.rule"}
 
+FLAGS = {
+    "study.name": "--name",
+    "study.metric": "--metric",
+    "study.n_trials": "--trials",
+    "study.timeout_seconds": "--timeout",
+    "study.seed": "--seed",
+    "study.concurrency": "--concurrency",
+    "study.nested": "--nested",
+    "data.source": "--data",
+    "data.target": "--target",
+}
+"""Keys that a flag of the command may override."""
+
 
 class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
@@ -79,8 +93,6 @@ class Range(_Section):
     def _check_order(self) -> Range:
         if not self.low < self.high:
             raise ValueError(f"low should be below high, but got low = {self.low:g}, high = {self.high:g}")
-        if self.log and self.low <= 0:
-            raise ValueError(f"low should be above 0 where log = true, but got low = {self.low:g}")
         return self
 
 
@@ -139,20 +151,14 @@ class SearchSpace(_Section):
             )
         return entry
 
-    @field_validator("C", "max_iter", "tol")
+    @field_validator("C", "l1_ratio", "max_iter", "tol")
     @classmethod
-    def _check_positive(cls, entry: Any) -> Any:
+    def _check_bounds(cls, entry: Any, info: ValidationInfo) -> Any:
+        """An ``l1_ratio`` of 0 or 1 is a penalty of its own."""
+        upper = 1 if info.field_name == "l1_ratio" else MAX_VALUE
         for value in choices_of(entry):
-            if not 0 < value < MAX_VALUE:
-                raise ValueError(f"should be above 0 and below 2^31, but got {value:g}")
-        return entry
-
-    @field_validator("l1_ratio")
-    @classmethod
-    def _check_l1_ratio(cls, entry: Any) -> Any:
-        for value in choices_of(entry):
-            if not 0 < value < 1:
-                raise ValueError(f"should be between 0 and 1, both excluded (the penalties l2 and l1), but got {value:g}")
+            if not 0 < value < upper:
+                raise ValueError(f"should be above 0 and below {upper}, but got {value:g}")
         return entry
 
     @field_validator("max_iter")
@@ -375,7 +381,7 @@ def _explain(error: ValidationError, path: Path | str | None, overrides: Mapping
     if location[:1] == ["search_space"]:
         location = [*location[:2], *(part for part in location[2:] if part not in ("range", "choices", "fixed"))]
     key = ".".join(location)
-    place = f"flag {_FLAGS.get(key, key)}" if key in overrides else f"{path or 'built-in definition'}: {key}".rstrip(": ")
+    place = f"flag {FLAGS.get(key, key)}" if key in overrides else f"{path or 'built-in definition'}: {key}".rstrip(": ")
     if first["type"] == "extra_forbidden":
         allowed = _keys_at(location[:-1])
         near = difflib.get_close_matches(location[-1], allowed, n=1)
@@ -404,16 +410,3 @@ def _keys_at(location: list[str]) -> list[str]:
         inner = model.model_fields[part].annotation
         model = inner if isinstance(inner, type) and issubclass(inner, BaseModel) else Range
     return list(model.model_fields)
-
-
-_FLAGS = {
-    "study.name": "--name",
-    "study.metric": "--metric",
-    "study.n_trials": "--trials",
-    "study.timeout_seconds": "--timeout",
-    "study.seed": "--seed",
-    "study.concurrency": "--concurrency",
-    "study.nested": "--nested",
-    "data.source": "--data",
-    "data.target": "--target",
-}
