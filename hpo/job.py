@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any
 from threadpoolctl import threadpool_limits
 
 from hpo.definition import StudyDefinition
-from hpo.driver import Driver
 from hpo.errors import HpoError, InterruptedBySignal
 from hpo.executor import LocalExecutor, make_executor
 from hpo.final_model import FinalModel, fit_final_model, refit_on_all
@@ -27,7 +26,7 @@ from hpo.nested import check_nested, score_nested
 from hpo.problem import Problem, load_data, prepare_problem
 from hpo.provenance import make_model_record, make_study_record
 from hpo.report import StudyResult
-from hpo.search import Progress, SilentProgress, baseline_value, default_params
+from hpo.search import Driver, Progress, Search, SilentProgress, baseline_value, default_params
 from hpo.search_space import replay
 from hpo.selection import count_states, count_ties, end_time_ms, fold_scores, mean_and_std, mean_score, select_best
 from hpo.settings import ServiceSettings, hide_password
@@ -95,7 +94,7 @@ def run_study(
         follower.open(settings.storage, settings.tracking_uri, make_study_record(definition, dataset, ledger.uid, versions))
         n_before, search_started = ledger.n_told, time.monotonic()
         with _closing_on_error(follower):
-            driver.search(problem, ledger)
+            Search(driver, problem, ledger).run()
             search_seconds = time.monotonic() - search_started
             trials = ledger.trials()
             best = select_best(trials, definition.selection.rule, n_splits=definition.cv.n_splits)

@@ -18,11 +18,11 @@ import numpy as np
 from hpo.cross_validation import make_splits
 from hpo.data import Dataset
 from hpo.definition import CvSection, StudyDefinition
-from hpo.driver import Driver
 from hpo.errors import DataError
 from hpo.final_model import fit_final_model
 from hpo.problem import Problem, prepare_problem
 from hpo.report import NestedScore
+from hpo.search import Driver, Search
 from hpo.search_space import replay
 from hpo.selection import select_best
 from hpo.study import no_completed_trial
@@ -55,7 +55,7 @@ def score_nested(problem: Problem, driver: Driver, *, n_trials: int, deadline: f
             n_before = ledger.n_told
             if n_before < n_trials:
                 driver.progress.note(f"nested search {index} of {n_folds}")
-            is_complete = driver.search(outer, ledger)
+            is_complete = Search(driver, outer, ledger).run()
             n_new += ledger.n_told - n_before
             trials = ledger.trials()
         if not is_complete:

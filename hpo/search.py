@@ -5,19 +5,21 @@ from __future__ import annotations
 import signal
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack, closing
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, closing
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 import loky
 
 from hpo.cross_validation import FoldResult
-from hpo.errors import InterruptedBySignal
+from hpo.errors import InterruptedBySignal, StudyLockedError
 from hpo.executor import FailedScoring, FoldExecutor, LocalExecutor, PoolExecutor, Scoring
 from hpo.problem import Problem
 from hpo.search_space import DEFAULT_PARAMS, baseline, replay
 from hpo.selection import mean_and_std
-from hpo.study import Ledger, Slot
+from hpo.storage import never
+from hpo.study import Ledger, Slot, open_ledger
 
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
@@ -64,39 +66,78 @@ class SilentProgress:
         """Do nothing."""
 
 
+@dataclass(frozen=True)
+class Driver:
+    """What all searches of one run share: one, or with ``nested`` several, each a study of its own.
+
+    Attributes:
+        storage: The ledger's URL.
+        versions: Package name to version, kept with each study.
+        executor: Where folds are scored; closed by the caller.
+        progress: Is told of folds and trials.
+        stop_signal: The number of a signal that asked to stop, or None; looked at between fits.
+        read_notes: Gives what tracking has to say since it was last asked.
+        waits: Whether to wait while another driver has a study.
+        may_start_workers: Whether workers take over where the rest of a search turns out to be long.
+    """
+
+    storage: str
+    versions: Mapping[str, str]
+    executor: FoldExecutor
+    progress: Progress = field(default_factory=SilentProgress)
+    stop_signal: Callable[[], int | None] = never
+    read_notes: Callable[[], Sequence[str]] = tuple
+    waits: bool = False
+    may_start_workers: bool = False
+
+    def open(self, problem: Problem) -> AbstractContextManager[Ledger]:
+        """The problem's study, made or resumed, locked for the length of the ``with`` block.
+
+        Raises:
+            StudyLockedError: Another driver has it.
+            IdentityError: It was begun with another definition or other data.
+            LedgerError: The storage cannot be opened.
+        """
+        said: set[str] = set()
+
+        def wait(error: StudyLockedError) -> bool:
+            if self.waits and str(error) not in said:
+                said.add(str(error))
+                self.progress.note(f"waiting: {error}")
+            number = self.stop_signal()
+            if number is not None:
+                raise InterruptedBySignal(number, "stopped before the search began", hint="run the same command again to go on")
+            return self.waits
+
+        return open_ledger(
+            self.storage,
+            problem.definition,
+            problem.dataset.digest,
+            self.versions,
+            problem.derive,
+            stop_signal=self.stop_signal,
+            wait=wait,
+        )
+
+
 class Search:
     """One run of a study's search.
 
     Args:
+        driver: Where folds are scored, who is told, who may stop it.
         problem: What is searched.
         ledger: Where slots come from and results go.
-        progress: Is told of folds and trials.
-        stop_signal: The number of a signal that asked to stop, or None; looked at between fits.
-        read_notes: Gives what tracking has to say since it was last asked.
-        executor: Where folds are scored; closed by the caller.
-        may_start_workers: Whether workers take over where the rest of the search turns out to be long.
     """
 
-    def __init__(
-        self,
-        problem: Problem,
-        ledger: Ledger,
-        *,
-        progress: Progress,
-        stop_signal: Callable[[], int | None],
-        read_notes: Callable[[], Sequence[str]] = tuple,
-        executor: FoldExecutor,
-        may_start_workers: bool,
-    ) -> None:
+    def __init__(self, driver: Driver, problem: Problem, ledger: Ledger) -> None:
+        self._driver = driver
         self._problem = problem
         self._ledger = ledger
         self._study = problem.definition.study
-        self._progress = progress
-        self._stop_signal = stop_signal
-        self._read_notes = read_notes
-        self._executor = executor
+        self._progress = driver.progress
+        self._executor = driver.executor
         self._is_holding = False
-        self._may_start_workers = may_start_workers
+        self._may_start_workers = driver.may_start_workers
         self._n_before = ledger.n_told
         timeout = self._study.timeout_seconds
         self._deadline = float("inf") if timeout is None else time.monotonic() + timeout
@@ -153,7 +194,7 @@ class Search:
         while len(results) < n_folds and not is_pruned and not (results and results[-1].failure):
             if results and self._is_over():
                 return False
-            for line in self._read_notes():
+            for line in self._driver.read_notes():
                 self._progress.note(line)
             result = scoring.result(len(results), POLL_SECONDS)
             if result is None:
@@ -168,7 +209,7 @@ class Search:
         return True
 
     def _is_over(self) -> bool:
-        number = self._stop_signal()
+        number = self._driver.stop_signal()
         if number is not None:
             raise InterruptedBySignal(
                 number,

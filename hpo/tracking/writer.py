@@ -14,24 +14,12 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import mlflow
 import numpy as np
-from mlflow import MlflowClient
-from mlflow.entities import (
-    Dataset,
-    DatasetInput,
-    InputTag,
-    LifecycleStage,
-    LoggedModel,
-    LoggedModelOutput,
-    LoggedModelStatus,
-    Metric,
-    Param,
-    Run,
-    RunTag,
-    ViewType,
-)
+from mlflow import MlflowClient, entities
+from mlflow.entities import LifecycleStage, LoggedModel, LoggedModelStatus, Metric, Run, RunTag, ViewType
 from mlflow.exceptions import MlflowException
 from mlflow.store.tracking import DEFAULT_LOCAL_FILE_AND_ARTIFACT_PATH
 from mlflow.types.schema import ColSpec, DataType, Schema
@@ -44,15 +32,7 @@ from hpo.settings import sqlite_path
 from hpo.sqlite import checkpoint, use_wal
 from hpo.tracking import names
 from hpo.tracking.reader import check_reachable
-from hpo.tracking.records import (
-    DatasetRecord,
-    Drawings,
-    MetricPoint,
-    ModelRecord,
-    RegistryState,
-    StudyRecord,
-    TrialRecord,
-)
+from hpo.tracking.records import DatasetRecord, Drawings, MetricPoint, ModelRecord, RegistryState, StudyRecord, TrialRecord
 
 _PAGE = 1000
 _RUNS_PAGE = 50_000
@@ -243,11 +223,8 @@ class MlflowWriter:
             step: Of the metrics.
         """
         now = time.time_ns() // 1_000_000
-        with _translated(), tempfile.TemporaryDirectory(prefix="hpo-") as directory:
-            _write_files(Path(directory), drawings.of_model)
-            self._client.log_model_artifacts(self._model_id, directory)
-            _write_files(Path(directory), drawings.of_study)
-            self._client.log_artifacts(self.parent_run_id, directory)
+        with _translated():
+            self._log_files(drawings.of_model, drawings.of_study)
             metrics = [Metric(name, value, now, step) for name, value in drawings.metrics.items()]
             self._client.log_batch(self.parent_run_id, metrics=metrics, tags=_tags({names.DRAWN: key}))
             self._count_step()
@@ -327,31 +304,18 @@ class MlflowWriter:
             self._describe_parent()
 
     def _search(self, tag: str, value: str) -> list[Run]:
-        runs: list[Run] = []
-        token = None
-        while True:
-            page = self._client.search_runs(
-                [self.experiment_id],
-                f"tags.`{tag}` = '{value}'",
-                run_view_type=ViewType.ALL,
-                max_results=_RUNS_PAGE,
-                order_by=["start_time", "run_id"],
-                page_token=token,
-            )
-            runs.extend(page)
-            token = page.token
-            if not token:
-                return runs
+        return _all_pages(
+            self._client.search_runs,
+            [self.experiment_id],
+            f"tags.`{tag}` = '{value}'",
+            run_view_type=ViewType.ALL,
+            max_results=_RUNS_PAGE,
+            order_by=["start_time", "run_id"],
+        )
 
     def _find_models(self) -> list[LoggedModel]:
-        models: list[LoggedModel] = []
-        of_study, token = f"tags.`{names.STUDY_UID}` = '{self._study.uid}'", None
-        while True:
-            page = self._client.search_logged_models([self.experiment_id], filter_string=of_study, page_token=token)
-            models.extend(page)
-            token = page.token
-            if not token:
-                return models
+        of_study = f"tags.`{names.STUDY_UID}` = '{self._study.uid}'"
+        return _all_pages(self._client.search_logged_models, [self.experiment_id], of_study)
 
     def _create_model(self, record: ModelRecord) -> LoggedModel:
         model = self._client.create_logged_model(
@@ -399,7 +363,7 @@ class MlflowWriter:
         outputs = self._client.get_run(self.parent_run_id).outputs
         if all(output.model_id != model.model_id for output in (outputs.model_outputs if outputs else ())):
             # Not to be done twice: MLflow refuses the second.
-            self._client.log_outputs(self.parent_run_id, [LoggedModelOutput(model.model_id, step=0)])
+            self._client.log_outputs(self.parent_run_id, [entities.LoggedModelOutput(model.model_id, step=0)])
         dataset = self._study.dataset
         about = {"dataset_name": dataset.name, "dataset_digest": dataset.digest} if dataset else {}
         self._client.log_batch(
@@ -411,6 +375,14 @@ class MlflowWriter:
         )
         return self._client.finalize_logged_model(model.model_id, LoggedModelStatus.READY)
 
+    def _log_files(self, of_model: Mapping[str, bytes], of_study: Mapping[str, bytes] | None = None) -> None:
+        """Log files on the parent run, those of the model with the model too."""
+        with tempfile.TemporaryDirectory(prefix="hpo-") as directory:
+            _write_files(Path(directory), of_model)
+            self._client.log_model_artifacts(self._model_id, directory)
+            _write_files(Path(directory), of_study or {})
+            self._client.log_artifacts(self.parent_run_id, directory)
+
     def _conclude(self, record: ModelRecord, uri: str) -> None:
         """Say on the parent run what is known of the study now, where it does not say so already."""
         conclusion, run = record.conclusion, self._client.get_run(self.parent_run_id)
@@ -420,17 +392,23 @@ class MlflowWriter:
             return
         self._reopen_parent()
         if conclusion.card:
-            with tempfile.TemporaryDirectory(prefix="hpo-") as directory:
-                card = {names.MODEL_CARD_FILE: conclusion.card.replace(names.MODEL_URI_MARK, uri).encode()}
-                _write_files(Path(directory), card)
-                self._client.log_model_artifacts(self._model_id, directory)
-                self._client.log_artifacts(self.parent_run_id, directory)
+            self._log_files({names.MODEL_CARD_FILE: conclusion.card.replace(names.MODEL_URI_MARK, uri).encode()})
         now, step = time.time_ns() // 1_000_000, conclusion.n_finished
         changed = [Metric(name, value, now, step) for name, value in metrics.items() if run.data.metrics.get(name) != value]
         for name, values in conclusion.steps.items():
             known = {(metric.step, metric.value) for metric in self._client.get_metric_history(self.parent_run_id, name)}
             changed.extend(Metric(name, value, now, at) for at, value in values.items() if (at, value) not in known)
         self._client.log_batch(self.parent_run_id, metrics=changed, tags=_tags(tags))
+
+
+def _all_pages(search: Callable[..., Any], *arguments: Any, **options: Any) -> list[Any]:
+    """What a search of MLflow's finds, page after page."""
+    page = search(*arguments, **options)
+    found = list(page)
+    while page.token:
+        page = search(*arguments, **options, page_token=page.token)
+        found.extend(page)
+    return found
 
 
 def _connect(tracking_uri: str) -> MlflowClient:
@@ -494,9 +472,9 @@ def _check_same_predictions(path: str, record: ModelRecord) -> None:
         )
 
 
-def _dataset_input(record: DatasetRecord) -> DatasetInput:
+def _dataset_input(record: DatasetRecord) -> entities.DatasetInput:
     columns = [{"type": kind, "name": name, "required": True} for name, kind in record.columns.items()]
-    dataset = Dataset(
+    dataset = entities.Dataset(
         name=record.name,
         digest=record.digest,
         source_type="local",
@@ -504,15 +482,15 @@ def _dataset_input(record: DatasetRecord) -> DatasetInput:
         schema=json.dumps({"mlflow_colspec": columns}),
         profile=json.dumps({"num_rows": record.n_rows, "num_elements": record.n_rows * len(columns)}),
     )
-    return DatasetInput(dataset, tags=[InputTag(names.DATASET_CONTEXT, "training")])
+    return entities.DatasetInput(dataset, tags=[entities.InputTag(names.DATASET_CONTEXT, "training")])
 
 
 def _is_deleted(run: Run) -> bool:
     return bool(run.info.lifecycle_stage == LifecycleStage.DELETED)
 
 
-def _params(params: Mapping[str, str]) -> list[Param]:
-    return [Param(name, value[:_PARAM_LENGTH]) for name, value in params.items()]
+def _params(params: Mapping[str, str]) -> list[entities.Param]:
+    return [entities.Param(name, value[:_PARAM_LENGTH]) for name, value in params.items()]
 
 
 def _tags(tags: Mapping[str, str]) -> list[RunTag]:

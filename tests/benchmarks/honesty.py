@@ -30,14 +30,13 @@ import numpy as np
 import pandas as pd
 
 from hpo.definition import load_definition
-from hpo.driver import Driver
 from hpo.estimator import build_pipeline
 from hpo.executor import LocalExecutor
 from hpo.final_model import fit_final_model
 from hpo.job import judge_study
 from hpo.nested import score_nested
 from hpo.problem import Problem, prepare_problem
-from hpo.search import default_params
+from hpo.search import Driver, Search, default_params
 from hpo.search_space import replay
 from hpo.selection import select_best
 
@@ -146,7 +145,7 @@ def run_one(case: Case, problem: Problem, storage: str, fresh: tuple[pd.DataFram
     definition, dataset = problem.definition, problem.dataset
     driver = Driver(storage, {}, LocalExecutor())
     with driver.open(problem) as ledger:
-        driver.search(problem, ledger)
+        Search(driver, problem, ledger).run()
         trials = ledger.trials()
     best = select_best(trials, definition.selection.rule, n_splits=definition.cv.n_splits)
     params = problem.derive(replay(definition.search_space, best.params))

@@ -11,7 +11,6 @@ import optuna
 import pytest
 from sklearn.metrics import accuracy_score
 
-from hpo.driver import Driver
 from hpo.errors import DataError, InterruptedBySignal
 from hpo.estimator import build_pipeline
 from hpo.executor import LocalExecutor
@@ -19,6 +18,7 @@ from hpo.final_model import fit_final_model, refit_on_all
 from hpo.job import judge_study
 from hpo.nested import check_nested, score_nested
 from hpo.problem import Problem, prepare_problem
+from hpo.search import Driver, Search
 from hpo.search_space import replay
 from hpo.selection import select_best
 
@@ -44,7 +44,7 @@ def driver(url: str, stop_after: int | None = None) -> Driver:
 def search(problem: Problem, url: str) -> list[optuna.trial.FrozenTrial]:
     using = driver(url)
     with using.open(problem) as ledger:
-        using.search(problem, ledger)
+        Search(using, problem, ledger).run()
         return ledger.trials()
 
 

@@ -20,7 +20,7 @@ from hpo.executor import make_executor
 from hpo.final_model import fit_final_model
 from hpo.holdout import judge_holdout
 from hpo.problem import Problem, load_data, prepare_problem
-from hpo.search import Search, SilentProgress, baseline_value, default_params
+from hpo.search import Driver, Search, SilentProgress, baseline_value, default_params
 from hpo.search_space import replay
 from hpo.selection import select_best
 from hpo.study import open_ledger
@@ -72,14 +72,10 @@ def run(
     with open_ledger(storage_url, definition, problem.dataset.digest, {}, problem.derive) as ledger:
         progress = progress or SilentProgress()
         with closing(make_executor(workers, n_cells=0)) as executor:
-            search = Search(
-                problem,
-                ledger,
-                progress=progress,
-                stop_signal=stop_signal,
-                executor=executor,
-                may_start_workers=workers == "auto",
+            driver = Driver(
+                storage_url, {}, executor, progress=progress, stop_signal=stop_signal, may_start_workers=workers == "auto"
             )
+            search = Search(driver, problem, ledger)
             if isinstance(progress, Killing):
                 progress.search = search
             search.run()
