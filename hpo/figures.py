@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import re
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 import matplotlib as mpl
@@ -25,7 +25,7 @@ from sklearn.pipeline import Pipeline
 from hpo.tables import write_table
 
 MAX_LABELS = 25
-"""Classes in a matrix, features in a chart."""
+"""Classes in a matrix, bars in a chart."""
 
 MAX_CURVES = 10
 """Classes that have a curve of their own."""
@@ -135,41 +135,29 @@ def _draw_confusion(y: np.ndarray, predicted: np.ndarray) -> Figure:
 
 
 def _draw_coefficients(table: pd.DataFrame) -> Figure:
-    """Bars with two classes; with more, a matrix of features by classes."""
-    wide = table.pivot_table("coefficient", "feature", "class", sort=False)
-    shown = wide.loc[table["feature"].drop_duplicates()[:MAX_LABELS], table["class"].drop_duplicates()[:MAX_LABELS]].sort_index(
-        axis=1
-    )
-    title = _title("Coefficients", None, len(shown), len(wide), "features")
-    if shown.shape[1] < wide.shape[1]:
-        title += f", {shown.shape[1]} of {wide.shape[1]} classes"
-    figure, ax = _make_figure(title, 6.5 + 0.3 * shown.shape[1], 2 + 0.25 * len(shown))
-    if shown.shape[1] == 1:
-        _draw_bars(ax, shown.index, shown.iloc[:, 0])
-        ax.set_xlabel(f"log odds of {_shorten(shown.columns[0])}; of a number, by standard deviation")
-        return figure
-    largest = max(float(np.abs(shown.to_numpy()).max()), 1e-12)
-    image = ax.imshow(shown, cmap="RdBu", vmin=-largest, vmax=largest, aspect="auto")
-    ax.set_yticks(range(len(shown)), list(map(_shorten, shown.index)))
-    ax.set_xticks(range(shown.shape[1]), list(map(_shorten, shown.columns)), rotation="vertical")
-    figure.colorbar(image, ax=ax)
-    return figure
+    largest = table.head(MAX_LABELS)
+    title = _title("Coefficients", None, len(largest), len(table), "coefficients")
+    pairs = zip(largest["feature"], largest["class"], strict=True)
+    labels = [f"{_shorten(feature)}: {_shorten(label)}" for feature, label in pairs]
+    return _draw_bars(title, labels, largest["coefficient"], "log odds of the class; of a number, by standard deviation")
 
 
 def _draw_importances(table: pd.DataFrame, metric: str) -> Figure:
-    shown = table.head(MAX_LABELS)
-    figure, ax = _make_figure(_title("Permutation importance", None, len(shown), len(table), "columns"), 6.5, 2 + 0.25 * len(shown))
-    _draw_bars(ax, shown["column"], shown["mean"], xerr=shown["std"])
-    ax.set_xlabel(f"loss of {metric} on held-out rows")
-    return figure
+    largest = table.head(MAX_LABELS)
+    title = _title("Permutation importance", None, len(largest), len(table), "columns")
+    labels = list(map(_shorten, largest["column"]))
+    return _draw_bars(title, labels, largest["mean"], f"loss of {metric} on held-out rows", xerr=largest["std"])
 
 
-def _draw_bars(ax: Axes, names: Iterable[object], values: pd.Series, **options: Any) -> None:
+def _draw_bars(title: str, labels: list[str], values: pd.Series, xlabel: str, **options: Any) -> Figure:
     """Bars from the top down, by position, since two shortened names may be the same."""
+    figure, ax = _make_figure(title, 6.5, 2 + 0.25 * len(values))
     ax.barh(range(len(values)), values, **options)
-    ax.set_yticks(range(len(values)), list(map(_shorten, names)))
+    ax.set_yticks(range(len(values)), labels)
+    ax.set_xlabel(xlabel)
     ax.margins(y=0.02)
     ax.invert_yaxis()
+    return figure
 
 
 def _make_figure(title: str, width: float = 6.5, height: float = 5.0) -> tuple[Figure, Axes]:

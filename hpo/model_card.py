@@ -7,14 +7,11 @@ Model Reporting", FAT*), which stand in ``model_card.md.jinja``. The model's URI
 
 from __future__ import annotations
 
-from pathlib import Path
-
-import jinja2
 import numpy as np
 
 from hpo.data import Dataset
 from hpo.definition import Range, StudyDefinition, choices_of
-from hpo.report import StudyResult, describe_gain, describe_optimism, describe_ties
+from hpo.report import StudyResult, describe_gain, describe_optimism, describe_ties, render
 from hpo.tracking.names import MODEL_URI_MARK
 
 MAX_ROWS = 50
@@ -36,15 +33,9 @@ def make_card(result: StudyResult, definition: StudyDefinition, dataset: Dataset
         definition: What was searched.
         dataset: The rows.
     """
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
-        undefined=jinja2.StrictUndefined,
-        autoescape=False,  # noqa: S701 - Markdown, not HTML: what comes from a table goes through the filter "code"
-        keep_trailing_newline=True,
-    )
-    environment.filters["code"] = _code
     labels, counts = np.unique(np.concatenate([dataset.y_train, dataset.y_test]), return_counts=True)
-    return environment.get_template("model_card.md.jinja").render(
+    card = render(
+        "model_card.md.jinja",
         result=result,
         definition=definition,
         dataset=dataset,
@@ -57,7 +48,9 @@ def make_card(result: StudyResult, definition: StudyDefinition, dataset: Dataset
         ties=describe_ties(result.n_ties, result.n_trials["complete"]),
         uri=MODEL_URI_MARK,
         max_rows=MAX_ROWS,
+        code=_code,
     )
+    return card + "\n"
 
 
 def _searched(definition: StudyDefinition, name: str) -> str:

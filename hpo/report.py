@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import jinja2
 import numpy as np
 
 from hpo.errors import HpoError
@@ -156,93 +158,36 @@ class StudyResult:
             "seconds": {"search": round(self.search_seconds, 3), "total": round(self.total_seconds, 3)},
         }
 
-    def plot_history(self) -> Any:
-        """Values by trial, and the best so far: Optuna's interactive figure, as the methods below give it."""
-        return self._plot("optimization_history")
+    def plot(self, kind: str) -> Any:
+        """Optuna's interactive figure of one kind.
 
-    def plot_importances(self) -> Any:
-        """How much each param matters."""
-        return self._plot("param_importances")
-
-    def plot_slice(self) -> Any:
-        """Values by each param."""
-        return self._plot("slice")
-
-    def plot_parallel_coordinate(self) -> Any:
-        """Each trial as a line through its params."""
-        return self._plot("parallel_coordinate")
-
-    def plot_contour(self) -> Any:
-        """Values by the two params that matter most."""
-        return self._plot("contour")
-
-    def plot_timeline(self) -> Any:
-        """When each trial ran."""
-        return self._plot("timeline")
-
-    def plot_edf(self) -> Any:
-        """How many trials reach which value: the empirical distribution."""
-        return self._plot("edf")
-
-    def _plot(self, kind: str) -> Any:
+        Args:
+            kind: ``optimization_history``, ``param_importances``, ``slice``, ``contour``, ``parallel_coordinate``, ``timeline`` or
+                ``edf``: what Optuna's own names have after ``plot_``.
+        """
         from hpo.plots import plot_study  # noqa: PLC0415 - it loads Optuna, and a report needs none of it
 
         return plot_study(self.open_study(), kind)
 
     def to_text(self) -> str:
         """The report, one fact a line."""
-        rows = [
-            ("study", f"{self.study}: {self._counts()}"),
-            ("columns", ", ".join(f"{len(names)} {kind}" for kind, names in self.columns.items())),
-            *(("note", note) for note in self.notes),
-            ("best", f"trial {self.best_number}{_RULES[self.rule]}: {_format_params(self.best_params)}"),
-            ("cv", self._cv()),
-            ("hold-out", self._holdout()),
-            ("gain", describe_gain(self.gain, self.n_holdout_rows)),
-            ("optimism", describe_optimism(self.optimism)),
-            *(("nested", line) for line in self._nested()),
-            ("model", (self.model_uri or "not logged yet: MLflow is behind, the same command catches up") + _REFITS[self.refit]),
-            *([("registry", self._registry(self.registry))] if self.registry else []),
-            ("pages", f"{dashboard_command(self.storage)}  ->  http://127.0.0.1:8080"),
-            ("", mlflow_page(self.tracking_uri, self.experiment_id)),
-        ]
-        return "\n".join(f"{label:<9} {text}" for label, text in rows)
-
-    def _counts(self) -> str:
-        finished = sum(self.n_trials.values())
-        parts = [f"{count} {state}" for state, count in self.n_trials.items() if count]
-        text = f"{finished} trials ({', '.join(parts)})"
-        return text if self.n_new_trials else f"{text}; all done before, nothing was changed"
-
-    def _cv(self) -> str:
-        defaults = "" if self.baseline_value is None else f" (scikit-learn's defaults {self.baseline_value:.4f})"
-        ties = describe_ties(self.n_ties, self.n_trials["complete"])
-        return f"{self.metric} {self.best_value:.4f} ± {self.best_std:.4f}{defaults}; {ties}"
-
-    def _holdout(self) -> str:
-        judged, others = self.holdout_score, (f"{name} {score:.4f}" for name, score in self.holdout.items() if name != self.metric)
-        interval = f"95 % interval {judged.low:.4f} to {judged.high:.4f}, {self.n_holdout_rows} rows"
-        return ", ".join((f"{self.metric} {judged.value:.4f} ({interval})", *others))
-
-    def _nested(self) -> list[str]:
-        if self.nested is None:
-            return []
-        done, n_folds, estimate = len(self.nested.scores), self.nested.n_folds, self.nested.estimate
-        if estimate is None:
-            return [f"{done} of {n_folds} outer folds done: the same command goes on"]
-        interval = f"95 % interval {estimate.low:.4f} to {estimate.high:.4f}"
-        above = f"the best trial's cv score is {self.best_value - estimate.value:+.4f} against it"
-        return [f"{self.metric} {estimate.value:.4f} ({interval}) of search and refit on {n_folds} outer folds; {above}"]
-
-    def _registry(self, registry: dict[str, Any]) -> str:
-        decided = "became the champion" if registry["decision"] == "champion" else "is the challenger"
-        now = registry["champion"]
-        others = "" if now == registry["version"] else f"; the champion is {f'version {now}' if now else 'for you to choose'}"
-        return f"{registry['name']} version {registry['version']} {decided}{others}: {registry['comparison']}"
+        return render(
+            "report.txt.jinja",
+            result=self,
+            gain=describe_gain(self.gain, self.n_holdout_rows),
+            optimism=describe_optimism(self.optimism),
+            ties=describe_ties(self.n_ties, self.n_trials["complete"]),
+            dashboard=dashboard_command(self.storage),
+            mlflow=mlflow_page(self.tracking_uri, self.experiment_id),
+        )
 
 
-_REFITS = {"train": "", "all": " (fitted on all rows; its scores are those of the fit without the hold-out)"}
-_RULES = {"best": "", "one_standard_error": " (the simplest within one standard error of the highest)"}
+def render(template: str, **values: Any) -> str:
+    """A text whose words stand in a file beside this one; its last line has no end."""
+    environment = jinja2.Environment(  # noqa: S701 - text and Markdown, not HTML
+        loader=jinja2.FileSystemLoader(Path(__file__).parent), undefined=jinja2.StrictUndefined
+    )
+    return environment.get_template(template).render(values)
 
 
 def describe_ties(n_ties: int, n_complete: int) -> str:
@@ -295,7 +240,3 @@ def mlflow_page(tracking_uri: str, experiment_id: str | None) -> str:
         return hide_password(tracking_uri).rstrip("/") + page
     store = "" if tracking_uri == DEFAULT_TRACKING_URI else f" --backend-store-uri {hide_password(tracking_uri)}"
     return f"mlflow ui{store}  ->  http://127.0.0.1:5000{page}"
-
-
-def _format_params(params: dict[str, Any]) -> str:
-    return ", ".join(f"{name} = {value:.4g}" if isinstance(value, float) else f"{name} = {value}" for name, value in params.items())

@@ -11,6 +11,7 @@ import pytest
 
 from hpo.errors import DataError, InterruptedBySignal
 from hpo.intervals import Estimate
+from hpo.plots import PLOTS
 from hpo.report import StudyResult, dashboard_command, error_to_json, mlflow_page
 
 
@@ -158,9 +159,9 @@ def test_fit_on_all_rows_is_said():
     )
 
 
-@pytest.mark.parametrize("name", ["history", "importances", "slice", "parallel_coordinate", "contour", "timeline", "edf"])
-def test_plots_are_optunas_figures_of_the_study(name):
-    figure = getattr(RESULT, f"plot_{name}")()
+@pytest.mark.parametrize("kind", PLOTS)
+def test_plots_are_optunas_figures_of_the_study(kind):
+    figure = RESULT.plot(kind)
     assert isinstance(figure, plotly.graph_objects.Figure)
     assert len(figure.data) > 0
 
