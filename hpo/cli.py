@@ -201,6 +201,7 @@ def _run(options: argparse.Namespace) -> int:
 
 def _check(options: argparse.Namespace) -> int:
     """Say what a run with the same flags would meet, and what mends it: exit code 0 only where all is well. Writes nothing."""
+    _use_mlflow_here()
     from hpo.preflight import Finding, check_run
 
     try:
@@ -218,11 +219,7 @@ def _check(options: argparse.Namespace) -> int:
 def _predict(options: argparse.Namespace) -> int:
     """Score the rows of a table with a logged model: the class, and a probability for each class."""
     settings = read_settings(DEFAULT_STORAGE, options.tracking_uri)
-    from hpo.tracking.process import ENVIRONMENT
-
-    for name, value in ENVIRONMENT.items():
-        os.environ.setdefault(name, value)
-    logging.disable(logging.WARNING)
+    _use_mlflow_here()
     from hpo.scoring import predict_table
     from hpo.tables import check_output, write_table
 
@@ -238,6 +235,15 @@ def _predict(options: argparse.Namespace) -> int:
         # The reader has had enough (head); what the interpreter flushes at its end goes nowhere.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0
+
+
+def _use_mlflow_here() -> None:
+    """Before it is imported in this process: no telemetry, no retries for minutes, no log on standard error."""
+    from hpo.tracking.process import ENVIRONMENT
+
+    for name, value in ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    logging.disable(logging.WARNING)
 
 
 class _SignalFlag:

@@ -11,7 +11,6 @@ among them, and nested searches.
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import json
 import os
@@ -35,7 +34,7 @@ from pydantic import (
     model_validator,
 )
 
-from hpo.errors import DefinitionError
+from hpo.errors import DefinitionError, did_you_mean
 
 STUDY_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")
 STUDY_NAME_RULE = "1 to 128 letters, digits, '.', '_' or '-', the first a letter or digit"
@@ -384,9 +383,8 @@ def _explain(error: ValidationError, path: Path | str | None, overrides: Mapping
     place = f"flag {FLAGS.get(key, key)}" if key in overrides else f"{path or 'built-in definition'}: {key}".rstrip(": ")
     if first["type"] == "extra_forbidden":
         allowed = _keys_at(location[:-1])
-        near = difflib.get_close_matches(location[-1], allowed, n=1)
-        hint = f"did you mean '{near[0]}'?" if near else None
-        return DefinitionError(f"{place}: unknown key; allowed here: {', '.join(allowed)}", hint=hint)
+        message = f"{place}: unknown key; allowed here: {', '.join(allowed)}"
+        return DefinitionError(message, hint=did_you_mean(location[-1], allowed))
     if first["type"] == "value_error":
         return DefinitionError(f"{place}: {first['ctx']['error']}")
     if first["type"] == "missing":

@@ -24,7 +24,7 @@ from sklearn.pipeline import Pipeline
 from skops.io.exceptions import UntrustedTypesFoundException
 
 from hpo.columns import Columns
-from hpo.errors import ModelError
+from hpo.errors import ModelError, first_line
 
 MODEL_FILE = "model.skops"
 COLUMNS_FILE = "hpo_columns.json"
@@ -106,5 +106,6 @@ def refusing(what: str) -> Iterator[None]:
         line = str(error).splitlines()[0].rpartition("file: ")[2].rstrip(".")
         raise ModelError(f"model: it holds types that are not trusted: {line}", hint="nothing of it was run") from error
     except _FROM_ODD_FILES as error:
-        reason = (str(error).strip().splitlines() or [""])[0][:200]
-        raise ModelError(f"model: {what} ({type(error).__name__}: {reason})", hint="nothing was predicted") from error
+        raise ModelError(
+            f"model: {what} ({type(error).__name__}: {first_line(error)[:200]})", hint="nothing was predicted"
+        ) from error

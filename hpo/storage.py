@@ -23,7 +23,7 @@ from optuna.storages import JournalStorage, RDBStorage
 from optuna.storages.journal import BaseJournalBackend
 from sqlalchemy.engine import ExceptionContext
 
-from hpo.errors import HpoError, InterruptedBySignal, LedgerError, SettingsError, StudyLockedError
+from hpo.errors import HpoError, InterruptedBySignal, LedgerError, SettingsError, StudyLockedError, first_line
 from hpo.lock import driven_elsewhere, find_session, hold_lock, lock_key, lock_path
 from hpo.settings import hide_password, sqlite_path
 from hpo.sqlite import checkpoint, use_wal
@@ -274,9 +274,8 @@ def translated(url: str) -> Iterator[None]:
 
 def _make_error(url: str, error: BaseException) -> HpoError:
     cause = error.__cause__ if isinstance(error, StorageInternalError) and error.__cause__ else error
-    lines = str(getattr(cause, "orig", None) or cause).strip().splitlines()
     return LedgerError(
-        f"the storage {hide_password(url)} failed: {lines[0] if lines else type(error).__name__}",
+        f"the storage {hide_password(url)} failed: {first_line(getattr(cause, 'orig', None) or cause)}",
         hint="check that it is there, writable and not full; nothing that was finished is lost",
         may_pass=_may_pass(cause),
     )

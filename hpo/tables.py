@@ -17,7 +17,7 @@ import pandas as pd
 import pyarrow as pa
 from pyarrow import csv as arrow_csv
 
-from hpo.errors import DataError
+from hpo.errors import DataError, first_line
 
 READERS: dict[str, Callable[[Path], pd.DataFrame]] = {
     ".parquet": pd.read_parquet,
@@ -61,9 +61,8 @@ def read_table(path: Path, target: str | None, text: Collection[str] = ()) -> tu
     except (OSError, pa.ArrowException, pd.errors.ParserError, csv.Error, ValueError) as error:
         if isinstance(error, UnicodeDecodeError):
             raise _wrong_encoding(path, error) from error
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise DataError(
-            f"data: {path} cannot be read as {ending[1:]}: {reason}", hint="check that the file is what it is named"
+            f"data: {path} cannot be read as {ending[1:]}: {first_line(error)}", hint="check that the file is what it is named"
         ) from error
     _check_frame(path, frame)
     return frame, notes

@@ -14,7 +14,7 @@ from importlib import import_module
 import optuna
 from optuna.trial import FrozenTrial
 
-from hpo.errors import HpoError, LedgerError
+from hpo.errors import HpoError, LedgerError, first_line
 from hpo.storage import export_journal, open_for_reading
 from hpo.tracking import names
 from hpo.tracking.projection import Projection, end_time_ms
@@ -127,10 +127,8 @@ class Follower:
                 self._drawings = None
                 raise
             except Exception as error:  # noqa: BLE001 - whatever drawing raises, the model is there
-                reason = (str(error).strip().splitlines() or [""])[0]
-                self._notify(
-                    f"figures were not drawn ({type(error).__name__}: {reason}); all else is logged, --no-plots leaves them out"
-                )
+                reason = f"{type(error).__name__}: {first_line(error)}"
+                self._notify(f"figures were not drawn ({reason}); all else is logged, --no-plots leaves them out")
         if self._drawings.of_study:
             self._writer.write_drawings(self._drawings, key, step)
 

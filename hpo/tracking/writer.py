@@ -8,22 +8,17 @@ its active run in the thread.
 from __future__ import annotations
 
 import json
-import sqlite3
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any
 
 import mlflow
 import numpy as np
 from mlflow import MlflowClient, entities
-from mlflow.entities import LifecycleStage, LoggedModel, LoggedModelStatus, Metric, Run, RunTag, ViewType
-from mlflow.exceptions import MlflowException
+from mlflow.entities import LifecycleStage, LoggedModel, LoggedModelStatus, Metric, Run, RunTag
 from mlflow.store.tracking import DEFAULT_LOCAL_FILE_AND_ARTIFACT_PATH
 from mlflow.types.schema import ColSpec, DataType, Schema
-from sqlalchemy.exc import SQLAlchemyError
 
 import hpo
 from hpo.errors import TrackingError
@@ -31,11 +26,10 @@ from hpo.lock import hold_lock
 from hpo.settings import sqlite_path
 from hpo.sqlite import checkpoint, use_wal
 from hpo.tracking import names
-from hpo.tracking.reader import check_reachable
+from hpo.tracking.reader import all_pages, check_reachable, is_deleted, search_runs, translated, was_deleted_by_hand
 from hpo.tracking.records import DatasetRecord, Drawings, MetricPoint, ModelRecord, RegistryState, StudyRecord, TrialRecord
 
 _PAGE = 1000
-_RUNS_PAGE = 50_000
 _PARAM_LENGTH = 6000
 _TAG_LENGTH = 8000
 
@@ -75,7 +69,7 @@ class MlflowWriter:
         Args:
             start_time_ms: When the study began, milliseconds since 1970: the start of a parent run that is made.
         """
-        with _translated():
+        with translated():
             self._client = _connect(self._tracking_uri)
             self.experiment_id = self._find_or_create_experiment()
             parents = self._search(names.KEY, self._study.uid)
@@ -100,7 +94,7 @@ class MlflowWriter:
         Returns:
             Trial number to run id of every finished child run, and the same of every unfinished one.
         """
-        with _translated():
+        with translated():
             found: dict[str, list[Run]] = {}
             for run in self._search(names.STUDY_UID, self._study.uid):
                 # A person may have taken the key off a run: it is then no longer ours.
@@ -113,7 +107,7 @@ class MlflowWriter:
                 run = self._keep_one(runs)
                 if run is None:
                     continue
-                if run.data.tags.get(names.PARENT_RUN_ID) != self.parent_run_id and not _is_deleted(run):
+                if run.data.tags.get(names.PARENT_RUN_ID) != self.parent_run_id and not is_deleted(run):
                     self._client.set_tag(run.info.run_id, names.PARENT_RUN_ID, self.parent_run_id)
                 home = unfinished if run.info.status == "RUNNING" else finished
                 home[names.number_of(key)] = run.info.run_id
@@ -125,7 +119,7 @@ class MlflowWriter:
         Returns:
             The one that stays; one that a person deleted, where there is no other and it was finished.
         """
-        active = [run for run in runs if not _is_deleted(run)]
+        active = [run for run in runs if not is_deleted(run)]
         active.sort(key=lambda run: (run.info.status == "RUNNING", run.info.start_time, run.info.run_id))
         for duplicate in active[1:]:
             # The tag tells it from a run that a person deletes.
@@ -133,13 +127,12 @@ class MlflowWriter:
             self._client.delete_run(duplicate.info.run_id)
         if active:
             return active[0]
-        by_hand = (run for run in runs if names.DUPLICATE_OF not in run.data.tags and run.info.status != "RUNNING")
-        return next(by_hand, None)
+        return next(filter(was_deleted_by_hand, runs), None)
 
     def find_trial(self, key: str) -> str | None:
         """The id of the run with this key, or None."""
-        with _translated():
-            return next((run.info.run_id for run in self._search(names.KEY, key) if not _is_deleted(run)), None)
+        with translated():
+            return next((run.info.run_id for run in self._search(names.KEY, key) if not is_deleted(run)), None)
 
     def write_trial(self, record: TrialRecord, run_id: str | None) -> str:
         """Create, fill and terminate a child run.
@@ -151,7 +144,7 @@ class MlflowWriter:
         Returns:
             The run's id.
         """
-        with _translated():
+        with translated():
             self._reopen_parent()
             if run_id is None:
                 run_id = self._create_child(record)
@@ -167,13 +160,13 @@ class MlflowWriter:
 
     def write_text(self, path: str, text: str) -> None:
         """Log a text as an artifact of the parent run."""
-        with _translated():
+        with translated():
             self._client.log_text(self.parent_run_id, text, path)
 
     def write_parent_metrics(self, points: Iterable[MetricPoint]) -> None:
         """Log metrics on the parent run."""
         batch = [Metric(point.name, point.value, point.time_ms, point.step) for point in points]
-        with _translated():
+        with translated():
             for start in range(0, len(batch), _PAGE):
                 self._client.log_batch(self.parent_run_id, metrics=batch[start : start + _PAGE])
 
@@ -186,7 +179,7 @@ class MlflowWriter:
         Returns:
             The model's URI.
         """
-        with _translated():
+        with translated():
             of_study = self._find_models()
             ready = [model for model in of_study if model.status == LoggedModelStatus.READY]
             current = next((model for model in ready if model.tags.get(names.KEY) == record.key), None)
@@ -211,7 +204,7 @@ class MlflowWriter:
 
     def has_drawn(self, key: str) -> bool:
         """Whether the parent run has the drawings of this key."""
-        with _translated():
+        with translated():
             return bool(self._client.get_run(self.parent_run_id).data.tags.get(names.DRAWN) == key)
 
     def write_drawings(self, drawings: Drawings, key: str, step: int) -> None:
@@ -223,7 +216,7 @@ class MlflowWriter:
             step: Of the metrics.
         """
         now = time.time_ns() // 1_000_000
-        with _translated():
+        with translated():
             self._log_files(drawings.of_model, drawings.of_study)
             metrics = [Metric(name, value, now, step) for name, value in drawings.metrics.items()]
             self._client.log_batch(self.parent_run_id, metrics=metrics, tags=_tags({names.DRAWN: key}))
@@ -238,7 +231,7 @@ class MlflowWriter:
 
         # MLflow looks a model's URI up in the process's own store, whatever the client's is.
         mlflow.set_tracking_uri(self._tracking_uri)
-        with _translated():
+        with translated():
             state = Registry(self._client, self._tracking_uri, record, record.registration, record.held_out).register(
                 self._model_id, self.parent_run_id
             )
@@ -253,7 +246,7 @@ class MlflowWriter:
             end_time_ms: Milliseconds since 1970.
         """
         if self.parent_is_open:
-            with _translated():
+            with translated():
                 self._client.set_terminated(self.parent_run_id, status=status, end_time=end_time_ms)
                 self.parent_is_open = False
                 self._checkpoint()
@@ -304,18 +297,11 @@ class MlflowWriter:
             self._describe_parent()
 
     def _search(self, tag: str, value: str) -> list[Run]:
-        return _all_pages(
-            self._client.search_runs,
-            [self.experiment_id],
-            f"tags.`{tag}` = '{value}'",
-            run_view_type=ViewType.ALL,
-            max_results=_RUNS_PAGE,
-            order_by=["start_time", "run_id"],
-        )
+        return search_runs(self._client, self.experiment_id, tag, value)
 
     def _find_models(self) -> list[LoggedModel]:
         of_study = f"tags.`{names.STUDY_UID}` = '{self._study.uid}'"
-        return _all_pages(self._client.search_logged_models, [self.experiment_id], of_study)
+        return all_pages(self._client.search_logged_models, [self.experiment_id], of_study)
 
     def _create_model(self, record: ModelRecord) -> LoggedModel:
         model = self._client.create_logged_model(
@@ -401,16 +387,6 @@ class MlflowWriter:
         self._client.log_batch(self.parent_run_id, metrics=changed, tags=_tags(tags))
 
 
-def _all_pages(search: Callable[..., Any], *arguments: Any, **options: Any) -> list[Any]:
-    """What a search of MLflow's finds, page after page."""
-    page = search(*arguments, **options)
-    found = list(page)
-    while page.token:
-        page = search(*arguments, **options, page_token=page.token)
-        found.extend(page)
-    return found
-
-
 def _connect(tracking_uri: str) -> MlflowClient:
     """A client; for an SQLite file, one whose tables exist.
 
@@ -485,24 +461,9 @@ def _dataset_input(record: DatasetRecord) -> entities.DatasetInput:
     return entities.DatasetInput(dataset, tags=[entities.InputTag(names.DATASET_CONTEXT, "training")])
 
 
-def _is_deleted(run: Run) -> bool:
-    return bool(run.info.lifecycle_stage == LifecycleStage.DELETED)
-
-
 def _params(params: Mapping[str, str]) -> list[entities.Param]:
     return [entities.Param(name, value[:_PARAM_LENGTH]) for name, value in params.items()]
 
 
 def _tags(tags: Mapping[str, str]) -> list[RunTag]:
     return [RunTag(name, value[:_TAG_LENGTH]) for name, value in tags.items()]
-
-
-@contextmanager
-def _translated() -> Iterator[None]:
-    """What MLflow and the file system raise, as one of ours."""
-    try:
-        yield
-    except (MlflowException, SQLAlchemyError, OSError, sqlite3.Error) as error:
-        lines = str(error).strip().splitlines() or [type(error).__name__]
-        # What the HTTP library says after that is for its own people.
-        raise TrackingError(f"MLflow: {lines[0].partition(' with exception ')[0]}") from error
