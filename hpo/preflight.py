@@ -15,13 +15,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from sqlalchemy import make_url
-
-from hpo.errors import HpoError, LedgerError, SettingsError, TrackingError
-from hpo.lock import driven_elsewhere, find_holder, lock_path
+from hpo.errors import HpoError, LedgerError, TrackingError
+from hpo.lock import driven_elsewhere, find_holder, find_session, lock_key, lock_path
 from hpo.server import check_server
 from hpo.settings import DEFAULT_TRACKING_URI, ServiceSettings, hide_password, sqlite_path
-from hpo.stores import MLFLOW, OPTUNA, Trials, read_database, read_holder, read_trials
+from hpo.stores import MLFLOW, OPTUNA, Trials, read_database, read_trials
 from hpo.tracking import names
 from hpo.tracking.reader import StudyRuns, is_finished, key_of, read_runs
 
@@ -82,14 +80,12 @@ def check_run(study: str, settings: ServiceSettings) -> list[Finding]:
     runs: StudyRuns | None = None
     path = sqlite_path(storage)
     holder = None if path is None else find_holder(lock_path(path, study))
-    with noting("settings"):
-        _check_two_databases(storage, tracking)
     with noting("storage"):
         _check_place(storage, LedgerError)
     with noting("storage"), read_database(storage, OPTUNA) as connection:
         trials = Trials() if connection is None else read_trials(connection, study)
         if connection is not None and path is None:
-            holder = read_holder(connection, study)
+            holder = find_session(connection.connection.cursor(), lock_key(study))
         later = "is made by the first run; only then can optuna-dashboard open it"
         findings.append(Finding("storage", f"{hide_password(storage)} {later if connection is None else 'can be opened'}"))
     with noting("tracking"):
@@ -117,17 +113,6 @@ def check_run(study: str, settings: ServiceSettings) -> list[Finding]:
     elif trials is not None:
         findings.extend(_iter_study(study, trials, runs))
     return findings
-
-
-def _check_two_databases(storage: str, tracking_uri: str) -> None:
-    """That the two are not one PostgreSQL database; two names for one file the settings refuse."""
-    if storage.startswith("postgresql") and tracking_uri.startswith("postgresql"):
-        one, other = ((url.host, url.port or 5432, url.database) for url in map(make_url, (storage, tracking_uri)))
-        if one == other:
-            raise SettingsError(
-                f"storage and tracking URI should be two databases, but got {hide_password(storage)} for both",
-                hint="Optuna and MLflow each own a table of one name: createdb a second one",
-            )
 
 
 def _check_place(url: str, error: type[HpoError]) -> None:

@@ -57,10 +57,10 @@ class ServiceSettings:
             raise SettingsError(f"--tracking-wait: this should be 0 or more seconds, but got {self.tracking_wait_seconds:g}")
         _check_url("storage", self.storage, _DATABASES, DEFAULT_STORAGE)
         _check_url("tracking URI", self.tracking_uri, (*_DATABASES, "http", "https"), DEFAULT_TRACKING_URI)
-        if sqlite_path(self.storage) is not None and sqlite_path(self.storage) == sqlite_path(self.tracking_uri):
+        if not self.tracking_uri.startswith("http") and _place(self.storage) == _place(self.tracking_uri):
             raise SettingsError(
                 f"storage and tracking URI should be two databases, but got {hide_password(self.storage)} for both",
-                hint="Optuna and MLflow each own a table of one name; give two files",
+                hint="Optuna and MLflow each own a table of one name; give two files, or createdb a second database",
             )
         if self.register is not None and (
             not self.register.strip() or ".." in self.register or any(mark in self.register for mark in "/:'\"`")
@@ -134,34 +134,33 @@ def _with_driver(url: str) -> str:
 
 
 def _check_url(subject: str, url: str, kinds: tuple[str, ...], example: str) -> None:
-    scheme = url.partition("://")[0]
+    scheme, path = url.partition("://")[0], sqlite_path(url)
+    is_file = scheme.startswith("sqlite")
     hint = f"for example {example}"
     if example == DEFAULT_TRACKING_URI and ("://" not in url or scheme == "file"):
         hint += "; runs in an old file store are kept by: mlflow migrate-filestore --source DIRECTORY --target sqlite:///mlflow.db"
-    if scheme.partition("+")[0] not in kinds or "://" not in url:
-        raise SettingsError(
-            f"{subject} should start with {' or '.join(f'{k}://' for k in kinds)}, but got '{hide_password(url)}'", hint=hint
-        )
-    if any(mark in url for mark in "{}"):
-        raise SettingsError(
-            f"{subject} should have no brace, but got '{hide_password(url)}'", hint="Optuna reads braces as its own"
-        )
-    if scheme.startswith("sqlite"):
-        _check_sqlite(subject, url, hint)
-        return
+    is_known = scheme.partition("+")[0] in kinds and "://" in url
+    names_file = path is not None and path.name not in ("", ":memory:") and not path.is_dir() and "?" not in url
+    rules = (
+        (is_known, f"start with {' or '.join(f'{kind}://' for kind in kinds)}", hint),
+        (not any(mark in url for mark in "{}"), "have no brace", "Optuna reads braces as its own"),
+        (not is_file or names_file, "name a file after 'sqlite:///'", hint),
+        (path is None or path.parent.is_dir(), "lie in a directory that exists", f"make {path and path.parent} first"),
+        (is_file or _has_host(url), "name a host and a port", hint),
+    )
+    for is_kept, rule, mend in rules:
+        if not is_kept:
+            raise SettingsError(f"{subject} should {rule}, but got '{hide_password(url)}'", hint=mend)
+
+
+def _has_host(url: str) -> bool:
     try:
-        has_host = bool(urlsplit(url).netloc) and urlsplit(url).port != 0
+        return bool(urlsplit(url).netloc) and urlsplit(url).port != 0
     except ValueError:
-        has_host = False
-    if not has_host:
-        raise SettingsError(f"{subject} should name a host and a port, but got '{hide_password(url)}'", hint=hint)
+        return False
 
 
-def _check_sqlite(subject: str, url: str, hint: str) -> None:
-    path = sqlite_path(url)
-    if path is None or path.name in ("", ":memory:") or path.is_dir() or "?" in url:
-        raise SettingsError(f"{subject} should name a file after 'sqlite:///', but got '{hide_password(url)}'", hint=hint)
-    if not path.parent.is_dir():
-        raise SettingsError(
-            f"{subject} should lie in a directory that exists, but got '{hide_password(url)}'", hint=f"make {path.parent} first"
-        )
+def _place(url: str) -> tuple[object, ...]:
+    """What two names of one database have in common."""
+    parts = urlsplit(url)
+    return (sqlite_path(url),) if url.startswith("sqlite") else (parts.hostname, parts.port or 5432, parts.path)

@@ -20,7 +20,6 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
 
 from hpo.errors import HpoError, LedgerError, SettingsError, TrackingError, first_line
-from hpo.lock import find_session, lock_key
 from hpo.settings import hide_password, sqlite_path
 from hpo.sqlite import url_unchanged
 
@@ -105,12 +104,6 @@ def read_trials(connection: Connection, study: str) -> Trials:
     )
     trials = connection.execute(text("SELECT number, state FROM trials WHERE study_id = :study_id"), of_study)
     return Trials(None if identity is None else json.loads(identity)["uid"], {trial.number: trial.state for trial in trials})
-
-
-def read_holder(connection: Connection, study: str) -> str | None:
-    """Who drives a study in a PostgreSQL database, or None where nobody does."""
-    cursor = connection.connection.cursor()
-    return find_session(cursor, lock_key(study))
 
 
 def _has_tables(connection: Connection, url: str, library: Library) -> bool:
