@@ -9,7 +9,8 @@ from __future__ import annotations
 import math
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -110,6 +111,16 @@ def sqlite_path(url: str) -> Path | None:
     """The absolute path of the file behind an SQLite URL, or None for any other URL."""
     prefix = "sqlite:///"
     return Path(url.removeprefix(prefix)).resolve() if url.startswith(prefix) else None
+
+
+@contextmanager
+def needing_driver(url: str) -> Iterator[None]:
+    """Say which database's driver cannot be imported, and how it is had."""
+    try:
+        yield
+    except ImportError as error:
+        message = f"{hide_password(url)} needs a driver that is not installed ({error.name or error})"
+        raise SettingsError(message, hint="pip install 'psycopg[binary]'") from error
 
 
 def hide_password(url: str) -> str:

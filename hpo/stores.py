@@ -14,13 +14,14 @@ from dataclasses import dataclass, field
 from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import sqlalchemy
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
 
 from hpo.errors import HpoError, LedgerError, SettingsError, TrackingError, first_line
-from hpo.settings import hide_password, sqlite_path
+from hpo.settings import hide_password, needing_driver, sqlite_path
 from hpo.sqlite import url_unchanged
 
 CONNECT_SECONDS = 5
@@ -76,18 +77,14 @@ def read_database(url: str, library: Library) -> Iterator[Connection | None]:
     if path is not None and not path.exists():
         yield None
         return
+    patience: dict[str, Any] = {"connect_timeout": CONNECT_SECONDS} if path is None else {}
     try:
-        unchanged = (url, {"connect_timeout": CONNECT_SECONDS}) if path is None else (url_unchanged(path), {})
-        with sqlalchemy.create_engine(
-            unchanged[0], connect_args=unchanged[1], poolclass=sqlalchemy.NullPool
-        ).connect() as connection:
+        with needing_driver(url):
+            unchanged = url if path is None else url_unchanged(path)
+            engine = sqlalchemy.create_engine(unchanged, connect_args=patience, poolclass=sqlalchemy.NullPool)
+        with engine.connect() as connection:
             connection.execution_options(postgresql_readonly=True)
             yield connection if _has_tables(connection, url, library) else None
-    except ImportError as error:
-        raise SettingsError(
-            f"{hide_password(url)} needs a driver that is not installed ({error.name or error})",
-            hint="pip install 'psycopg[binary]'",
-        ) from error
     except (sqlalchemy.exc.SQLAlchemyError, sqlite3.Error, OSError) as error:
         raise library.error(
             f"{hide_password(url)} cannot be read: {first_line(error.__cause__ or error)}",
