@@ -21,7 +21,7 @@ from hpo.server import check_server
 from hpo.settings import DEFAULT_TRACKING_URI, ServiceSettings, hide_password, sqlite_path
 from hpo.stores import MLFLOW, OPTUNA, Trials, read_database, read_trials
 from hpo.tracking import names
-from hpo.tracking.reader import StudyRuns, is_finished, key_of, read_runs
+from hpo.tracking.reader import StudyRuns, deleted_parent, is_finished, key_of, read_runs, trashed_experiment
 
 LOW_MEGABYTES = 100
 RUN_AGAIN = "run the same command again"
@@ -106,8 +106,9 @@ def check_run(study: str, settings: ServiceSettings) -> list[Finding]:
     if runs is not None:
         with noting("tracking"):
             _check_experiment(study, runs, is_server=tracking.startswith("http"))
-        with noting("tracking"):
-            _check_parent(study, uid, runs)
+            parent_id = runs.deleted_by_hand().get(uid or "")
+            if parent_id is not None:
+                raise deleted_parent(study, parent_id)
     if holder is not None:
         findings.append(Finding.of("study", driven_elsewhere(f"study '{study}'", holder)))
     elif trials is not None:
@@ -145,10 +146,7 @@ def _check_experiment(study: str, runs: StudyRuns, *, is_server: bool) -> None:
     """That the experiment is not in the trash and its artifacts, where they are files, can be written."""
     experiment = runs.experiment
     if experiment is not None and experiment.lifecycle_stage == "deleted":
-        raise TrackingError(
-            f"the MLflow experiment '{study}' is in the trash",
-            hint=f"mlflow experiments restore --experiment-id {experiment.experiment_id}, or choose another --name",
-        )
+        raise trashed_experiment(experiment)
     place = urlsplit(experiment.artifact_location if experiment else "")
     if place.scheme not in {"", "file"} or (is_server and experiment is None):
         return
@@ -162,16 +160,6 @@ def _check_experiment(study: str, runs: StudyRuns, *, is_server: bool) -> None:
     if not os.access(nearest, os.W_OK) or not nearest.is_dir():
         raise TrackingError(
             f"{nearest}, where MLflow puts artifacts, is not a directory that this user may write", hint="change its owner or mode"
-        )
-
-
-def _check_parent(study: str, uid: str | None, runs: StudyRuns) -> None:
-    """That nobody deleted the parent run; a child run that was deleted stays so, and is no finding."""
-    run_id = runs.deleted_by_hand().get(uid or "")
-    if run_id is not None:
-        raise TrackingError(
-            f"the parent run of study '{study}' was deleted in MLflow",
-            hint=f"mlflow runs restore --run-id {run_id}, or choose another --name",
         )
 
 

@@ -58,13 +58,18 @@ def read_table(path: Path, target: str | None, text: Collection[str] = ()) -> tu
             frame = READERS[ending](path)
         else:
             frame, notes = _read_csv(path, target, text)
+    except UnicodeDecodeError as error:
+        guess = "UTF-16" if error.object[:2] in UTF16_MARKS else "Latin-1 or Windows-1252"
+        raise DataError(
+            f"data: {path} is not UTF-8 text; it may be {guess}", hint="save it as UTF-8, for example with iconv -t UTF-8"
+        ) from error
     except (OSError, pa.ArrowException, pd.errors.ParserError, csv.Error, ValueError) as error:
-        if isinstance(error, UnicodeDecodeError):
-            raise _wrong_encoding(path, error) from error
         raise DataError(
             f"data: {path} cannot be read as {ending[1:]}: {first_line(error)}", hint="check that the file is what it is named"
         ) from error
-    _check_frame(path, frame)
+    _check_names(path, [str(name) for name in frame.columns])
+    if frame.empty:
+        raise DataError(f"data: {path} has a header but no rows", hint="give a table with rows")
     return frame, notes
 
 
@@ -187,15 +192,3 @@ def _check_rows(path: Path, separator: str, header: list[str]) -> None:
             f"data: {path} line {row.number}: {row.expected_columns} values are expected, but got {row.actual_columns}",
             hint="mend the line; a value that holds the separator needs quotes",
         ) from error
-
-
-def _wrong_encoding(path: Path, error: UnicodeDecodeError) -> DataError:
-    is_utf16 = error.object[:2] in UTF16_MARKS
-    guess = "UTF-16" if is_utf16 else "Latin-1 or Windows-1252"
-    return DataError(f"data: {path} is not UTF-8 text; it may be {guess}", hint="save it as UTF-8, for example with iconv -t UTF-8")
-
-
-def _check_frame(path: Path, frame: pd.DataFrame) -> None:
-    _check_names(path, [str(name) for name in frame.columns])
-    if frame.empty:
-        raise DataError(f"data: {path} has a header but no rows", hint="give a table with rows")

@@ -166,6 +166,22 @@ def all_pages(search: Callable[..., Any], *arguments: Any, **options: Any) -> li
     return found
 
 
+def trashed_experiment(experiment: Experiment) -> TrackingError:
+    """The error for an experiment that a person deleted."""
+    return TrackingError(
+        f"the MLflow experiment '{experiment.name}' is in the trash",
+        hint=f"mlflow experiments restore --experiment-id {experiment.experiment_id}, or choose another --name",
+    )
+
+
+def deleted_parent(study: str, run_id: str) -> TrackingError:
+    """The error for a parent run that a person deleted."""
+    return TrackingError(
+        f"the parent run of study '{study}' was deleted in MLflow",
+        hint=f"mlflow runs restore --run-id {run_id}, or choose another --name",
+    )
+
+
 def key_of(run: Run) -> str:
     """What it is the run of; nothing where a person took the key off it: it is then no longer ours."""
     return str(run.data.tags.get(names.KEY, ""))

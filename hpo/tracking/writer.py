@@ -16,7 +16,7 @@ from pathlib import Path
 import mlflow
 import numpy as np
 from mlflow import MlflowClient, entities
-from mlflow.entities import LifecycleStage, LoggedModel, LoggedModelStatus, Metric, Run, RunTag
+from mlflow.entities import LoggedModel, LoggedModelStatus, Metric, Run, RunTag
 from mlflow.store.tracking import DEFAULT_LOCAL_FILE_AND_ARTIFACT_PATH
 from mlflow.types.schema import ColSpec, DataType, Schema
 
@@ -25,8 +25,7 @@ from hpo.errors import TrackingError
 from hpo.lock import hold_lock
 from hpo.settings import sqlite_path
 from hpo.sqlite import checkpoint, use_wal
-from hpo.tracking import names
-from hpo.tracking.reader import all_pages, check_reachable, is_deleted, search_runs, translated, was_deleted_by_hand
+from hpo.tracking import names, reader
 from hpo.tracking.records import DatasetRecord, Drawings, MetricPoint, ModelRecord, RegistryState, StudyRecord, TrialRecord
 
 _PAGE = 1000
@@ -61,7 +60,7 @@ class MlflowWriter:
 
     def check_reachable(self) -> None:
         """Ask a server whether it is there."""
-        check_reachable(self._tracking_uri)
+        reader.check_reachable(self._tracking_uri)
 
     def open(self, start_time_ms: int) -> None:
         """Find or make the experiment and the parent run; one that was left unfinished is described again.
@@ -69,16 +68,13 @@ class MlflowWriter:
         Args:
             start_time_ms: When the study began, milliseconds since 1970: the start of a parent run that is made.
         """
-        with translated():
+        with reader.translated():
             self._client = _connect(self._tracking_uri)
             self.experiment_id = self._find_or_create_experiment()
             parents = self._search(names.KEY, self._study.uid)
             parent = self._keep_one(parents)
-            if parent is not None and parent.info.lifecycle_stage == LifecycleStage.DELETED:
-                raise TrackingError(
-                    f"the parent run of study '{self._study.name}' was deleted in MLflow",
-                    hint=f"mlflow runs restore --run-id {parent.info.run_id}, or choose another --name",
-                )
+            if parent is not None and reader.is_deleted(parent):
+                raise reader.deleted_parent(self._study.name, parent.info.run_id)
             if parent is None:
                 tags = {names.KEY: self._study.uid, names.STUDY_UID: self._study.uid, names.SOURCE_NAME: "hpo"}
                 parent = self._client.create_run(self.experiment_id, start_time_ms, run_name=self._study.name, tags=tags)
@@ -94,7 +90,7 @@ class MlflowWriter:
         Returns:
             Trial number to run id of every finished child run, and the same of every unfinished one.
         """
-        with translated():
+        with reader.translated():
             found: dict[str, list[Run]] = {}
             for run in self._search(names.STUDY_UID, self._study.uid):
                 # A person may have taken the key off a run: it is then no longer ours.
@@ -107,7 +103,7 @@ class MlflowWriter:
                 run = self._keep_one(runs)
                 if run is None:
                     continue
-                if run.data.tags.get(names.PARENT_RUN_ID) != self.parent_run_id and not is_deleted(run):
+                if run.data.tags.get(names.PARENT_RUN_ID) != self.parent_run_id and not reader.is_deleted(run):
                     self._client.set_tag(run.info.run_id, names.PARENT_RUN_ID, self.parent_run_id)
                 home = unfinished if run.info.status == "RUNNING" else finished
                 home[names.number_of(key)] = run.info.run_id
@@ -119,7 +115,7 @@ class MlflowWriter:
         Returns:
             The one that stays; one that a person deleted, where there is no other and it was finished.
         """
-        active = [run for run in runs if not is_deleted(run)]
+        active = [run for run in runs if not reader.is_deleted(run)]
         active.sort(key=lambda run: (run.info.status == "RUNNING", run.info.start_time, run.info.run_id))
         for duplicate in active[1:]:
             # The tag tells it from a run that a person deletes.
@@ -127,12 +123,12 @@ class MlflowWriter:
             self._client.delete_run(duplicate.info.run_id)
         if active:
             return active[0]
-        return next(filter(was_deleted_by_hand, runs), None)
+        return next(filter(reader.was_deleted_by_hand, runs), None)
 
     def find_trial(self, key: str) -> str | None:
         """The id of the run with this key, or None."""
-        with translated():
-            return next((run.info.run_id for run in self._search(names.KEY, key) if not is_deleted(run)), None)
+        with reader.translated():
+            return next((run.info.run_id for run in self._search(names.KEY, key) if not reader.is_deleted(run)), None)
 
     def write_trial(self, record: TrialRecord, run_id: str | None) -> str:
         """Create, fill and terminate a child run.
@@ -144,7 +140,7 @@ class MlflowWriter:
         Returns:
             The run's id.
         """
-        with translated():
+        with reader.translated():
             self._reopen_parent()
             if run_id is None:
                 run_id = self._create_child(record)
@@ -160,13 +156,13 @@ class MlflowWriter:
 
     def write_text(self, path: str, text: str) -> None:
         """Log a text as an artifact of the parent run."""
-        with translated():
+        with reader.translated():
             self._client.log_text(self.parent_run_id, text, path)
 
     def write_parent_metrics(self, points: Iterable[MetricPoint]) -> None:
         """Log metrics on the parent run."""
         batch = [Metric(point.name, point.value, point.time_ms, point.step) for point in points]
-        with translated():
+        with reader.translated():
             for start in range(0, len(batch), _PAGE):
                 self._client.log_batch(self.parent_run_id, metrics=batch[start : start + _PAGE])
 
@@ -179,7 +175,7 @@ class MlflowWriter:
         Returns:
             The model's URI.
         """
-        with translated():
+        with reader.translated():
             of_study = self._find_models()
             ready = [model for model in of_study if model.status == LoggedModelStatus.READY]
             current = next((model for model in ready if model.tags.get(names.KEY) == record.key), None)
@@ -204,7 +200,7 @@ class MlflowWriter:
 
     def has_drawn(self, key: str) -> bool:
         """Whether the parent run has the drawings of this key."""
-        with translated():
+        with reader.translated():
             return bool(self._client.get_run(self.parent_run_id).data.tags.get(names.DRAWN) == key)
 
     def write_drawings(self, drawings: Drawings, key: str, step: int) -> None:
@@ -216,7 +212,7 @@ class MlflowWriter:
             step: Of the metrics.
         """
         now = time.time_ns() // 1_000_000
-        with translated():
+        with reader.translated():
             self._log_files(drawings.of_model, drawings.of_study)
             metrics = [Metric(name, value, now, step) for name, value in drawings.metrics.items()]
             self._client.log_batch(self.parent_run_id, metrics=metrics, tags=_tags({names.DRAWN: key}))
@@ -231,7 +227,7 @@ class MlflowWriter:
 
         # MLflow looks a model's URI up in the process's own store, whatever the client's is.
         mlflow.set_tracking_uri(self._tracking_uri)
-        with translated():
+        with reader.translated():
             state = Registry(self._client, self._tracking_uri, record, record.registration, record.held_out).register(
                 self._model_id, self.parent_run_id
             )
@@ -246,7 +242,7 @@ class MlflowWriter:
             end_time_ms: Milliseconds since 1970.
         """
         if self.parent_is_open:
-            with translated():
+            with reader.translated():
                 self._client.set_terminated(self.parent_run_id, status=status, end_time=end_time_ms)
                 self.parent_is_open = False
                 self._checkpoint()
@@ -276,10 +272,7 @@ class MlflowWriter:
         if experiment is None:
             return str(self._client.create_experiment(name, tags={names.EXPERIMENT_KIND: names.MODEL_TRAINING}))
         if experiment.lifecycle_stage == "deleted":
-            raise TrackingError(
-                f"the MLflow experiment '{name}' is in the trash",
-                hint=f"mlflow experiments restore --experiment-id {experiment.experiment_id}, or choose another --name",
-            )
+            raise reader.trashed_experiment(experiment)
         return str(experiment.experiment_id)
 
     def _describe_parent(self) -> None:
@@ -297,11 +290,11 @@ class MlflowWriter:
             self._describe_parent()
 
     def _search(self, tag: str, value: str) -> list[Run]:
-        return search_runs(self._client, self.experiment_id, tag, value)
+        return reader.search_runs(self._client, self.experiment_id, tag, value)
 
     def _find_models(self) -> list[LoggedModel]:
         of_study = f"tags.`{names.STUDY_UID}` = '{self._study.uid}'"
-        return all_pages(self._client.search_logged_models, [self.experiment_id], of_study)
+        return reader.all_pages(self._client.search_logged_models, [self.experiment_id], of_study)
 
     def _create_model(self, record: ModelRecord) -> LoggedModel:
         model = self._client.create_logged_model(
