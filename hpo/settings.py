@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from hpo.errors import SettingsError
@@ -74,13 +75,11 @@ def read_settings(
     tracking_uri: str | None = None,
     register: str | None = None,
     workers: str | None = None,
-    tracking_wait_seconds: float = 30.0,
     *,
-    wait: bool = False,
-    plots: bool = True,
     environment: Mapping[str, str] = os.environ,
+    **others: Any,
 ) -> ServiceSettings:
-    """Settings from flags, the environment and the defaults, in this order.
+    """Settings from flags, the environment and the defaults, in this order; ``others`` are only flags.
 
     Raises:
         SettingsError: A URL is of a kind that is not supported, or lies in no directory.
@@ -90,9 +89,7 @@ def read_settings(
         tracking_uri=tracking_uri or environment.get(TRACKING_VARIABLE) or DEFAULT_TRACKING_URI,
         register=register,
         workers=_read_workers(workers if workers is not None else environment.get(WORKERS_VARIABLE) or "auto"),
-        tracking_wait_seconds=tracking_wait_seconds,
-        wait=wait,
-        plots=plots,
+        **others,
     )
 
 

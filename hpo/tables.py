@@ -7,6 +7,7 @@ encoding, rows of another length, labels such as "NA" that would become missing.
 from __future__ import annotations
 
 import csv
+import io
 import os
 from collections import Counter
 from collections.abc import Callable, Collection
@@ -15,7 +16,6 @@ from typing import IO, Any, Literal
 
 import pandas as pd
 import pyarrow as pa
-from pyarrow import csv as arrow_csv
 
 from hpo.errors import DataError, first_line
 
@@ -168,27 +168,11 @@ def _check_names(path: Path, header: list[str]) -> None:
 
 def _check_rows(path: Path, separator: str, header: list[str]) -> None:
     """Refuse the first row whose number of values is another one; pandas would fill or shift it."""
-    wrong: list[Any] = []
-
-    def note(row: Any) -> str:
-        wrong.append(row)
-        return "error"
-
-    options = arrow_csv.ConvertOptions(column_types=dict.fromkeys(header, pa.binary()))
-    parse = arrow_csv.ParseOptions(delimiter=separator, newlines_in_values=True, invalid_row_handler=note)
-    try:
-        reader = arrow_csv.open_csv(path, arrow_csv.ReadOptions(use_threads=False), parse, options)
-        while reader.read_next_batch() is not None:
-            pass
-    except StopIteration:
-        return
-    except pa.ArrowInvalid as error:
-        if not wrong:
-            if "Empty" in str(error):
-                return
-            raise
-        row = wrong[0]
-        raise DataError(
-            f"data: {path} line {row.number}: {row.expected_columns} values are expected, but got {row.actual_columns}",
-            hint="mend the line; a value that holds the separator needs quotes",
-        ) from error
+    with pa.input_stream(str(path), compression="detect") as stream:
+        reader = csv.reader(io.TextIOWrapper(stream, encoding="utf-8-sig", newline=""), delimiter=separator)
+        for row in reader:
+            if row and len(row) != len(header):
+                raise DataError(
+                    f"data: {path} line {reader.line_num}: {len(header)} values are expected, but got {len(row)}",
+                    hint="mend the line; a value that holds the separator needs quotes",
+                )
