@@ -1,6 +1,6 @@
 """The command line: parses, shows progress, prints, gives the exit code. The only module that prints.
 
-Standard output is for the result, standard error for everything else. A command is one small function below ``_COMMANDS``.
+Standard output is for the result, standard error for everything else. A command is one function, whose docstring ``--help`` shows.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ import argparse
 import atexit
 import gc
 import json
+import logging
 import os
 import signal
 import sys
@@ -16,16 +17,26 @@ import time
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 import hpo
 from hpo.errors import HpoError, InputError, InterruptedBySignal, TrackingError
-from hpo.settings import STORAGE_VARIABLE, TRACKING_VARIABLE, WORKERS_VARIABLE, ServiceSettings, read_settings
+from hpo.settings import (
+    DEFAULT_STORAGE,
+    DEFAULT_TRACKING_URI,
+    STORAGE_VARIABLE,
+    TRACKING_VARIABLE,
+    WORKERS_VARIABLE,
+    ServiceSettings,
+    read_settings,
+)
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar
 
+    from hpo.definition import StudyDefinition
     from hpo.search import Progress
 
 # Before numpy is loaded: BLAS threads that spin beside another busy process make small fits twice as slow, and one thread
@@ -86,24 +97,26 @@ def _make_parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="hpo", description=hpo.__doc__.splitlines()[0] if hpo.__doc__ else None)
     parser.add_argument("--version", action="version", version=f"hpo {hpo.__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True, parser_class=_Parser)
-    run = commands.add_parser(
-        "run",
-        help="search, record every trial, log the best model",
-        description="Search a study's hyperparameters, record every trial in MLflow, log the best model. Run it again to go on.",
-    )
-    _add_run_flags(run)
-    check = commands.add_parser(
-        "check",
-        help="say what would go wrong with these settings, and what mends it",
-        description="Say what a run with the same flags would meet: exit code 0 only where all is well. Writes nothing.",
-    )
-    _add_run_flags(check)
-    check.set_defaults(command=_check)
+    for command, add_flags in ((_run, _add_run_flags), (_check, _add_run_flags), (_predict, _add_predict_flags)):
+        description = command.__doc__ or ""
+        flags = commands.add_parser(command.__name__[1:], help=description.partition(":")[0], description=description)
+        flags.set_defaults(command=command)
+        flags.add_argument(
+            "--tracking-uri", metavar="URI", help=f"MLflow's store (default: ${TRACKING_VARIABLE} or {DEFAULT_TRACKING_URI})"
+        )
+        flags.add_argument("--debug", action="store_true", help="the traceback of an error")
+        flags.add_argument("--version", action="version", version=f"hpo {hpo.__version__}")
+        add_flags(flags)
     return parser
 
 
+def _add_predict_flags(predict: argparse.ArgumentParser) -> None:
+    predict.add_argument("model_uri", metavar="MODEL_URI", help="models:/NAME@champion, models:/m-..., runs:/... or a directory")
+    predict.add_argument("file", metavar="FILE", type=Path, help="a CSV, Parquet or Feather file with the model's columns")
+    predict.add_argument("--output", metavar="FILE", type=Path, help="where to write, as its ending says (default: CSV to stdout)")
+
+
 def _add_run_flags(run: argparse.ArgumentParser) -> None:
-    run.set_defaults(command=_run)
     what = run.add_argument_group("what is searched")
     what.add_argument("--study", metavar="FILE", type=Path, help="a study file (default: the built-in Iris study)")
     what.add_argument("--name", help="the study's name (default: the file's, or the data's)")
@@ -114,6 +127,9 @@ def _add_run_flags(run: argparse.ArgumentParser) -> None:
     what.add_argument("--metric", metavar="SCORER", help="a scikit-learn scorer (default: accuracy)")
     what.add_argument("--seed", metavar="S", type=int, help="same seed, same trials (default: 0)")
     what.add_argument("--concurrency", metavar="B", type=int, help="trials open at once; changes the search (default: 1)")
+    what.add_argument(
+        "--nested", metavar="K", type=int, help="repeat the search on K outer folds: the unbiased score of search and refit"
+    )
     how = run.add_argument_group("how fast")
     how.add_argument(
         "--workers",
@@ -122,41 +138,37 @@ def _add_run_flags(run: argparse.ArgumentParser) -> None:
         f" (default: ${WORKERS_VARIABLE} or auto)",
     )
     where = run.add_argument_group("where it is kept")
-    where.add_argument("--storage", metavar="URL", help=f"Optuna's storage (default: ${STORAGE_VARIABLE} or sqlite:///optuna.db)")
-    where.add_argument(
-        "--tracking-uri", metavar="URI", help=f"MLflow's store (default: ${TRACKING_VARIABLE} or sqlite:///mlflow.db)"
-    )
+    where.add_argument("--storage", metavar="URL", help=f"Optuna's storage (default: ${STORAGE_VARIABLE} or {DEFAULT_STORAGE})")
     where.add_argument("--register", metavar="NAME", help="make the final model a version of this registered model")
     where.add_argument(
-        "--tracking-wait", metavar="SECONDS", type=float, default=30.0, help="wait so long at the end for an MLflow that is away"
+        "--tracking-wait",
+        metavar="SECONDS",
+        type=float,
+        default=ServiceSettings.tracking_wait_seconds,
+        dest="tracking_wait_seconds",
+        help="wait so long at the end for an MLflow that is away",
     )
+    where.add_argument("--no-plots", action="store_false", dest="plots", help="draw no figures of study and model")
     where.add_argument("--wait", action="store_true", help="wait while another process drives the study")
     output = run.add_argument_group("what is printed")
     output.add_argument("--json", action="store_true", help="the result as one JSON object")
     output.add_argument("--quiet", action="store_true", help="no progress")
-    output.add_argument("--debug", action="store_true", help="the traceback of an error")
-    output.add_argument("--version", action="version", version=f"hpo {hpo.__version__}")
 
 
-_OVERRIDES = {
-    "name": "study.name",
-    "trials": "study.n_trials",
-    "timeout": "study.timeout_seconds",
-    "data": "data.source",
-    "target": "data.target",
-    "metric": "study.metric",
-    "seed": "study.seed",
-    "concurrency": "study.concurrency",
-}
+def _load_definition(options: argparse.Namespace) -> StudyDefinition:
+    from hpo.definition import FLAGS, load_definition
+
+    given = {key: getattr(options, flag.removeprefix("--")) for key, flag in FLAGS.items()}
+    return load_definition(options.study, {key: value for key, value in given.items() if value is not None})
 
 
 def _read_settings(options: argparse.Namespace) -> ServiceSettings:
-    return read_settings(
-        options.storage, options.tracking_uri, options.register, options.workers, options.tracking_wait, wait=options.wait
-    )
+    known = {field.name for field in fields(ServiceSettings)}
+    return read_settings(**{name: value for name, value in vars(options).items() if name in known})
 
 
 def _run(options: argparse.Namespace) -> int:
+    """Search a study's hyperparameters, record every trial in MLflow, log the best model: run it again to go on."""
     started = time.perf_counter()
     settings = _read_settings(options)
     # Started before the imports below, so that its own overlap with them.
@@ -165,11 +177,7 @@ def _run(options: argparse.Namespace) -> int:
     with _SignalFlag() as stop_signal, TrackingProcess() as tracking:
         # The interpreter would look through all that was imported for garbage before it ends, for half a second.
         atexit.register(gc.freeze)
-        from hpo.definition import load_definition
-
-        overrides = {key: getattr(options, flag) for flag, key in _OVERRIDES.items() if getattr(options, flag) is not None}
-        definition = load_definition(options.study, overrides)
-
+        definition = _load_definition(options)
         from hpo.job import run_study
 
         with _make_progress(options) as progress:
@@ -185,18 +193,20 @@ def _run(options: argparse.Namespace) -> int:
         return 0
     amount = "" if result.n_behind is None else f" by {result.n_behind} trials"
     behind = f"MLflow is behind{amount} and the final model may be missing: {result.tracking_problem}"
+    if result.model_uri is not None and result.n_behind == 0:
+        behind = f"the final model is logged, but not all that follows is done: {result.tracking_problem}"
     error = TrackingError(behind, hint="the same command catches up")
     return _print_error(error, as_json=False)
 
 
 def _check(options: argparse.Namespace) -> int:
-    from hpo.definition import load_definition
+    """Say what a run with the same flags would meet, and what mends it: exit code 0 only where all is well. Writes nothing."""
+    _use_mlflow_here()
     from hpo.preflight import Finding, check_run
 
     try:
         settings = _read_settings(options)
-        overrides = {key: getattr(options, flag) for flag, key in _OVERRIDES.items() if getattr(options, flag) is not None}
-        findings = check_run(load_definition(options.study, overrides).name, settings)
+        findings = check_run(_load_definition(options).name, settings)
     except InputError as error:
         findings = [Finding.of("settings", error)]
     if options.json:
@@ -204,6 +214,36 @@ def _check(options: argparse.Namespace) -> int:
     else:
         print(*(finding.to_text() for finding in findings), sep="\n")
     return next((finding.exit_code for finding in findings if finding.exit_code), 0)
+
+
+def _predict(options: argparse.Namespace) -> int:
+    """Score the rows of a table with a logged model: the class, and a probability for each class."""
+    settings = read_settings(DEFAULT_STORAGE, options.tracking_uri)
+    _use_mlflow_here()
+    from hpo.scoring import predict_table
+    from hpo.tables import check_output, write_table
+
+    if options.output is not None:
+        check_output(options.output)
+    table, notes = predict_table(options.model_uri, options.file, settings.tracking_uri)
+    for note in notes:
+        print(f"hpo: {note}", file=sys.stderr)
+    try:
+        write_table(table, sys.stdout if options.output is None else options.output)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # The reader has had enough (head); what the interpreter flushes at its end goes nowhere.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0
+
+
+def _use_mlflow_here() -> None:
+    """Before it is imported in this process: no telemetry, no retries for minutes, no log on standard error."""
+    from hpo.tracking.process import ENVIRONMENT
+
+    for name, value in ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    logging.disable(logging.WARNING)
 
 
 class _SignalFlag:
@@ -260,6 +300,7 @@ class _BarProgress:
 
     def begin(self, n_told: int, n_trials: int, n_folds: int) -> None:
         self._n_folds = n_folds
+        self._best, self._n_failed = None, 0
         self._bar.update(self._task, total=n_trials, completed=n_told)
 
     def fold_scored(self, number: int, n_scored: int) -> None:

@@ -10,12 +10,18 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 from pandas.api import types
+from pydantic import TypeAdapter
 
 from hpo.errors import DataError
+
+KINDS = ("numeric", "boolean", "categorical", "datetime")
+
+READINGS = ("thousands", "decimal_comma", "text")
 
 TEXT_LENGTH = 40
 """Mean length from which distinct values are a text, not a category."""
@@ -41,6 +47,7 @@ class Columns:
         notes: What was done that a person should know, one line each.
         thousands: Numeric columns whose text has a comma between thousands.
         decimal_comma: Numeric columns whose text has a comma before the fraction.
+        text: Categorical columns whose values are text, "007" and all.
     """
 
     numeric: tuple[str, ...] = ()
@@ -50,6 +57,21 @@ class Columns:
     notes: tuple[str, ...] = ()
     thousands: frozenset[str] = frozenset()
     decimal_comma: frozenset[str] = frozenset()
+    text: frozenset[str] = frozenset()
+
+    @property
+    def read_as_text(self) -> frozenset[str]:
+        """What a CSV reader must not guess from other rows: "007" is no 7, and with a decimal comma "1.234" is a thousand."""
+        return self.text | self.thousands | self.decimal_comma | frozenset(self.datetime)
+
+    def to_json(self) -> str:
+        """What travels with a model, so that later rows are converted as the training rows were."""
+        return TypeAdapter(Columns).dump_json(self).decode()
+
+    @staticmethod
+    def from_json(text: str) -> Columns:
+        """The inverse of :meth:`to_json`; a ``ValueError`` (Pydantic's) where the text is something else."""
+        return TypeAdapter(Columns).validate_json(text)
 
     @property
     def features(self) -> tuple[str, ...]:
@@ -58,8 +80,13 @@ class Columns:
 
     def kinds(self) -> dict[str, list[str]]:
         """Kind to column names, as it is shown and logged."""
-        every = {"numeric": self.numeric, "boolean": self.boolean, "categorical": self.categorical, "datetime": self.datetime}
-        return {kind: list(names) for kind, names in every.items() if names}
+        every = {kind: list(getattr(self, kind)) for kind in KINDS}
+        return {kind: names for kind, names in every.items() if names}
+
+    def signature(self) -> dict[str, str]:
+        """Column name to the type that MLflow's signature has for it."""
+        numbers = dict.fromkeys((*self.numeric, *self.boolean), "double")
+        return {**numbers, **dict.fromkeys(self.categorical, "string"), **dict.fromkeys(self.datetime, "datetime")}
 
     def convert(self, raw: pd.DataFrame) -> pd.DataFrame:
         """Raw rows as the model takes them.
@@ -73,22 +100,16 @@ class Columns:
         Raises:
             DataError: A value is infinite, or a numeric column holds text.
         """
-        converted = {}
-        for name in self.numeric:
-            converted[name] = self._to_numbers(raw[name])
-        for name in self.boolean:
-            converted[name] = _to_booleans(raw[name])
-        for name in self.categorical:
-            converted[name] = _to_categories(raw[name])
-        for name in self.datetime:
-            converted[name] = _to_dates(raw[name])
+        ways = {"numeric": self._to_numbers, "boolean": _to_booleans, "categorical": _to_categories, "datetime": _to_dates}
+        converted = {name: way(raw[name]) for kind, way in ways.items() for name in getattr(self, kind)}
         return pd.DataFrame(converted, index=raw.index)
 
     def _to_numbers(self, column: pd.Series) -> pd.Series:
         if not types.is_numeric_dtype(column):
             text = _to_text(column)
             if column.name in self.thousands:
-                text = text.where(text.str.fullmatch(_THOUSANDS.pattern)).str.replace(",", "", regex=False)
+                is_plain = ~text.str.contains(",", regex=False, na=True)
+                text = text.where(is_plain | text.str.fullmatch(_THOUSANDS.pattern)).str.replace(",", "", regex=False)
             if column.name in self.decimal_comma:
                 text = text.where(text.str.fullmatch(_DECIMAL_COMMA.pattern))
                 text = text.str.replace(".", "", regex=False).str.replace(",", ".", regex=False)
@@ -122,111 +143,98 @@ def decide_columns(train: pd.DataFrame, *, numeric: Sequence[str] = (), categori
     Raises:
         DataError: A column is a text, or no column is left.
     """
-    decider = _Decider(len(train))
+    decisions: dict[str, _Decision] = {}
     for name in map(str, train.columns):
         column = train[name]
         if name in numeric:
-            decider.keep("numeric", name)
-            decider.note_separators(column)
+            decisions[name] = _read_as_numbers(column) or _Decision("numeric")
         elif name in categorical:
-            decider.keep("categorical", name)
+            decisions[name] = _as_categories(column)
         else:
-            decider.decide(column)
-    columns = decider.columns()
+            decisions[name] = _decide(column)
+    chosen: dict[str, list[str]] = {}
+    for name, decision in decisions.items():
+        for attribute in (decision.kind, decision.reading):
+            chosen.setdefault(attribute, []).append(name)
+    by_kind: dict[str, Any] = {kind: tuple(chosen.get(kind, ())) for kind in KINDS}
+    by_reading: dict[str, Any] = {reading: frozenset(chosen.get(reading, ())) for reading in READINGS}
+    notes = tuple(f"'{name}' {decision.note}" for name, decision in decisions.items() if decision.note)
+    columns = Columns(**by_kind, **by_reading, notes=notes)
     if not columns.features:
         why = "; ".join(columns.notes) or "all are dropped, the target or the group"
         raise DataError(f"data: no feature is left: {why}", hint="shorten data.drop, or give a table with features")
     return columns
 
 
-class _Decider:
-    """Collects the kinds while the columns go by."""
+class _Decision(NamedTuple):
+    """What a column is: its kind, or nothing where it is dropped; how its text is read; what a person should know."""
 
-    def __init__(self, n_rows: int) -> None:
-        self._n_rows = n_rows
-        self._kinds: dict[str, list[str]] = {"numeric": [], "boolean": [], "categorical": [], "datetime": []}
-        self._notes: list[str] = []
-        self._thousands: set[str] = set()
-        self._decimal_comma: set[str] = set()
+    kind: str = ""
+    reading: str = ""
+    note: str = ""
 
-    def keep(self, kind: str, name: str) -> None:
-        self._kinds[kind].append(name)
 
-    def columns(self) -> Columns:
-        return Columns(
-            **{kind: tuple(names) for kind, names in self._kinds.items()},
-            notes=tuple(self._notes),
-            thousands=frozenset(self._thousands),
-            decimal_comma=frozenset(self._decimal_comma),
+def _decide(column: pd.Series) -> _Decision:
+    name, present = column.name, column.dropna()
+    if len(present) and isinstance(present.iloc[0], list | dict | bytes | np.ndarray):
+        raise DataError(f"data: column '{name}' holds lists, records or bytes, not values", hint="name it in data.drop")
+    if present.dtype.kind not in "biufM":
+        present = _to_text(present).dropna()
+    if present.empty:
+        return _Decision(note="dropped: it is empty")
+    if len(present) == len(column) and (present == present.iloc[0]).all():
+        return _Decision(note=f"dropped: it is '{present.iloc[0]}' in every row")
+    if types.is_bool_dtype(present):
+        return _Decision("boolean")
+    if types.is_datetime64_any_dtype(present):
+        return _Decision("datetime")
+    if types.is_integer_dtype(present) and _is_row_number(present, len(column)):
+        return _Decision(note="dropped: it numbers the rows")
+    return _Decision("numeric") if types.is_numeric_dtype(present) else _decide_text(column, present)
+
+
+def _is_row_number(present: pd.Series, n_rows: int) -> bool:
+    return n_rows > 20 and present.nunique() == n_rows and int(present.max()) - int(present.min()) < 2 * n_rows
+
+
+def _decide_text(column: pd.Series, present: pd.Series) -> _Decision:
+    distinct = pd.Series(present.unique())
+    if all(value.lower() in _BOOLEANS for value in distinct):
+        return _Decision("boolean")
+    if _all_match(distinct, _ISO_DATE) and _to_dates(distinct).notna().all():
+        return _Decision("datetime")
+    numbers = _read_as_numbers(present)
+    if numbers is not None:
+        return numbers
+    if len(distinct) > max(20, len(present) // 2) and distinct.str.len().mean() > TEXT_LENGTH:
+        raise DataError(
+            f"data: column '{column.name}' is text ({len(distinct)} distinct values of {distinct.str.len().mean():.0f} characters)",
+            hint="name it in data.drop, or in data.categorical to use it as it is",
         )
+    if len(distinct) == len(column) and len(column) > 20:
+        return _Decision(note="dropped: it has another value in every row")
+    words = distinct[pd.to_numeric(distinct, errors="coerce").isna()]
+    is_mostly_numbers = len(words) < len(distinct) / 2
+    return _as_categories(column, f"taken as categories: '{min(words)}' is no number" if is_mostly_numbers else "")
 
-    def decide(self, column: pd.Series) -> None:
-        name, present = str(column.name), column.dropna()
-        if len(present) and isinstance(present.iloc[0], list | dict | bytes | np.ndarray):
-            raise DataError(f"data: column '{name}' holds lists, records or bytes, not values", hint="name it in data.drop")
-        if present.dtype.kind not in "biufM":
-            present = _to_text(present).dropna()
-        if present.empty:
-            self._notes.append(f"'{name}' dropped: it is empty")
-        elif len(present) == len(column) and (present == present.iloc[0]).all():
-            self._notes.append(f"'{name}' dropped: it is '{present.iloc[0]}' in every row")
-        elif types.is_bool_dtype(present):
-            self.keep("boolean", name)
-        elif types.is_datetime64_any_dtype(present):
-            self.keep("datetime", name)
-        elif types.is_numeric_dtype(present):
-            self._decide_numbers(name, present)
-        else:
-            self._decide_text(name, present)
 
-    def _decide_numbers(self, name: str, present: pd.Series) -> None:
-        if types.is_integer_dtype(present) and self._is_row_number(present):
-            self._notes.append(f"'{name}' dropped: it numbers the rows")
-        else:
-            self.keep("numeric", name)
+def _as_categories(column: pd.Series, note: str = "") -> _Decision:
+    is_text = not (types.is_numeric_dtype(column) or types.is_datetime64_any_dtype(column))
+    return _Decision("categorical", "text" if is_text else "", note)
 
-    def _is_row_number(self, present: pd.Series) -> bool:
-        n_distinct = present.nunique()
-        return self._n_rows > 20 and n_distinct == self._n_rows and int(present.max()) - int(present.min()) < 2 * self._n_rows
 
-    def _decide_text(self, name: str, present: pd.Series) -> None:
-        distinct = pd.Series(present.unique())
-        if all(value.lower() in _BOOLEANS for value in distinct):
-            self.keep("boolean", name)
-        elif _all_match(distinct, _ISO_DATE) and _to_dates(distinct).notna().all():
-            self.keep("datetime", name)
-        elif self.note_separators(present):
-            self.keep("numeric", name)
-        elif len(distinct) > max(20, len(present) // 2) and distinct.str.len().mean() > TEXT_LENGTH:
-            raise DataError(
-                f"data: column '{name}' is text ({len(distinct)} distinct values of {distinct.str.len().mean():.0f} characters)",
-                hint="name it in data.drop, or in data.categorical to use it as it is",
-            )
-        elif len(distinct) == self._n_rows and self._n_rows > 20:
-            self._notes.append(f"'{name}' dropped: it has another value in every row")
-        else:
-            self.keep("categorical", name)
-            words = distinct[pd.to_numeric(distinct, errors="coerce").isna()]
-            if len(words) < len(distinct) / 2:
-                self._notes.append(f"'{name}' taken as categories: '{min(words)}' is no number")
-
-    def note_separators(self, column: pd.Series) -> bool:
-        """Whether a text column is numbers, with commas or without; which commas is kept and said."""
-        if types.is_numeric_dtype(column):
-            return False
-        distinct = pd.Series(_to_text(column.dropna()).dropna().unique())
-        name = str(column.name)
-        if pd.to_numeric(distinct, errors="coerce").notna().all():
-            return True
-        if _all_match(distinct, _THOUSANDS):
-            self._thousands.add(name)
-            self._notes.append(f"'{name}' read with a comma between thousands")
-            return True
-        if _all_match(distinct, _DECIMAL_COMMA):
-            self._decimal_comma.add(name)
-            self._notes.append(f"'{name}' read with a decimal comma")
-            return True
-        return False
+def _read_as_numbers(column: pd.Series) -> _Decision | None:
+    """What a text column is whose values are numbers, with commas or without; None where they are not."""
+    if types.is_numeric_dtype(column):
+        return None
+    distinct = pd.Series(_to_text(column.dropna()).dropna().unique())
+    if pd.to_numeric(distinct, errors="coerce").notna().all():
+        return _Decision("numeric")
+    if _all_match(distinct, _THOUSANDS):
+        return _Decision("numeric", "thousands", "read with a comma between thousands")
+    if _all_match(distinct, _DECIMAL_COMMA):
+        return _Decision("numeric", "decimal_comma", "read with a decimal comma")
+    return None
 
 
 def _all_match(values: Iterable[str], pattern: re.Pattern[str]) -> bool:

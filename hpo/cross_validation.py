@@ -7,7 +7,6 @@ project: whatever a fit raises becomes the trial's failure, with its reason.
 
 from __future__ import annotations
 
-import difflib
 import re
 import traceback
 import warnings
@@ -26,7 +25,7 @@ from sklearn.model_selection import RepeatedStratifiedKFold, StratifiedGroupKFol
 
 from hpo.data import Dataset
 from hpo.definition import CvSection, StudyDefinition
-from hpo.errors import DataError, DefinitionError
+from hpo.errors import DataError, DefinitionError, did_you_mean, first_line
 from hpo.estimator import TrainingShape, build_classifier, build_preprocessing, encode_categories
 
 ALWAYS_SCORED = ("accuracy", "neg_log_loss")
@@ -138,10 +137,9 @@ def resolve_metrics(metric: str, extra: Iterable[str]) -> tuple[str, ...]:
     known = get_scorer_names()
     for name in names:
         if name not in known:
-            near = difflib.get_close_matches(name, known, n=3)
             raise DefinitionError(
                 f"study.metric: a metric should be the name of a scikit-learn scorer, but got '{name}'",
-                hint=f"did you mean {' or '.join(map(repr, near))}?" if near else "sklearn.metrics.get_scorer_names() lists them",
+                hint=did_you_mean(name, known, "sklearn.metrics.get_scorer_names() lists them", n=3),
             )
     return names
 
@@ -165,7 +163,7 @@ def check_metrics(metrics: Sequence[str], y: np.ndarray) -> None:
             try:
                 score = get_scorer(name)(model, X, y)
             except (ValueError, TypeError, AttributeError) as error:
-                raise _unfit_metric(name, str(error)) from error
+                raise _unfit_metric(name, first_line(error)) from error
         if not np.isfinite(score):
             raise _unfit_metric(name, f"it gives {score}")
 
@@ -175,9 +173,8 @@ _JUDGES_NUMBERS = re.compile(r"^r2$|error|deviance|^explained_variance$")
 
 
 def _unfit_metric(name: str, reason: str) -> DefinitionError:
-    first_line = reason.strip().splitlines()[0] if reason.strip() else "no reason given"
     return DefinitionError(
-        f"study.metric: metric '{name}' cannot judge these classes: {first_line}",
+        f"study.metric: metric '{name}' cannot judge these classes: {reason}",
         hint="for more than two classes take an averaged one, for example f1_macro, roc_auc_ovr or balanced_accuracy",
     )
 
@@ -202,16 +199,11 @@ def score_fold(params: Mapping[str, Any], fold: Fold, metrics: Sequence[str]) ->
             classifier = build_classifier(params).fit(fold.X_train, fold.y_train)
             scores = score_model(classifier, fold.X_test, fold.y_test, metrics)
     except Exception as error:  # noqa: BLE001 - whatever a fit raises is a failed trial, not a dead study
-        return FoldResult(failure=_reason(error), traceback=traceback.format_exc())
+        return FoldResult(failure=f"{type(error).__name__}: {first_line(error)}", traceback=traceback.format_exc())
     for name, score in scores.items():
         if not np.isfinite(score):
             return FoldResult(failure=f"the score {name} is {score}")
     return FoldResult(scores, converged=not any(issubclass(w.category, ConvergenceWarning) for w in caught))
-
-
-def _reason(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {lines[0] if lines else 'no message'}"
 
 
 def score_model(model: ClassifierMixin, X: Any, y: np.ndarray, metrics: Sequence[str]) -> dict[str, float]:
@@ -229,14 +221,11 @@ def score_model(model: ClassifierMixin, X: Any, y: np.ndarray, metrics: Sequence
     Returns:
         Scorer name to score, in the order of ``metrics``.
     """
-    predicted = _Predicted(model, X)
-    return {
-        name: float(_OWN_SCORERS[name](predicted, y) if name in _OWN_SCORERS else get_scorer(name)(predicted, X, y))
-        for name in metrics
-    }
+    predicted = Predicted(model, X)
+    return {name: predicted.score(name, y) for name in metrics}
 
 
-class _Predicted(ClassifierMixin, BaseEstimator):
+class Predicted(ClassifierMixin, BaseEstimator):
     """A fitted classifier and the rows it is asked about: each kind of prediction is made once, whoever asks."""
 
     def __init__(self, model: ClassifierMixin, X: Any) -> None:
@@ -244,27 +233,43 @@ class _Predicted(ClassifierMixin, BaseEstimator):
         self.X = X
         self.classes_ = model.classes_
         self._responses: dict[str, np.ndarray] = {}
+        self._rows: np.ndarray | None = None
+
+    def score(self, metric: str, y: np.ndarray) -> float:
+        """One score, given the rows' labels."""
+        own = _OWN_SCORERS.get(metric)
+        return float(get_scorer(metric)(self, self.X, y) if own is None else own(self, y))
+
+    def take(self, rows: np.ndarray) -> Predicted:
+        """The same of some of the rows, by position."""
+        part = Predicted(self, None)
+        part._rows = rows
+        return part
 
     def _response(self, method: str) -> np.ndarray:
         if method not in self._responses:
-            self._responses[method] = getattr(self.model, method)(self.X)
+            response = getattr(self.model, method)(self.X)
+            self._responses[method] = response if self._rows is None else response[self._rows]
         return self._responses[method]
 
     def predict(self, X: Any = None) -> np.ndarray:  # noqa: ARG002
+        """Labels, array of shape (n_samples,)."""
         return self._response("predict")
 
     def predict_proba(self, X: Any = None) -> np.ndarray:  # noqa: ARG002
+        """Array of shape (n_samples, n_classes)."""
         return self._response("predict_proba")
 
     def decision_function(self, X: Any = None) -> np.ndarray:  # noqa: ARG002
+        """Array of shape (n_samples,), or with a column a class where there are more than two."""
         return self._response("decision_function")
 
 
-def _accuracy(predicted: _Predicted, y: np.ndarray) -> float:
+def _accuracy(predicted: Predicted, y: np.ndarray) -> float:
     return float(np.mean(predicted.predict() == y))
 
 
-def _neg_log_loss(predicted: _Predicted, y: np.ndarray) -> float:
+def _neg_log_loss(predicted: Predicted, y: np.ndarray) -> float:
     """``sklearn.metrics.log_loss`` for labels that the model knows: clipped by the dtype's epsilon, then averaged."""
     probabilities = predicted.predict_proba()
     epsilon = np.finfo(probabilities.dtype).eps

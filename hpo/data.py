@@ -6,7 +6,6 @@ digest that stands for the data in the study's identity.
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,7 +19,7 @@ from sklearn.model_selection import StratifiedGroupKFold, train_test_split
 
 from hpo.columns import Columns, decide_columns
 from hpo.definition import DataSection
-from hpo.errors import DataError
+from hpo.errors import DataError, did_you_mean
 from hpo.tables import read_table
 
 BUNDLED = {
@@ -48,6 +47,7 @@ class Dataset:
         groups: Group of each training row, array of shape (n_train,), or None.
         digest: 32 hexadecimal digits of the whole table: values, column names and dtypes.
         notes: What was done to the table that a person should know, one line each.
+        groups_test: Group of each held-out row, array of shape (n_test,), or None.
     """
 
     name: str
@@ -60,6 +60,7 @@ class Dataset:
     groups: np.ndarray | None
     digest: str
     notes: tuple[str, ...] = ()
+    groups_test: np.ndarray | None = None
 
     @property
     def classes(self) -> np.ndarray:
@@ -79,7 +80,7 @@ def load_dataset(section: DataSection, *, seed: int, n_splits: int) -> Dataset:
         DataError: The table, its target or a column cannot be used, with what to do about it.
     """
     table, target, notes = _load_table(section)
-    with _naming(section.source):
+    with naming(section.source):
         labels = _labels(table[target], notes)
         table = table[table[target].notna()]
         groups = None if section.group is None else _groups(table[section.group])
@@ -101,11 +102,12 @@ def load_dataset(section: DataSection, *, seed: int, n_splits: int) -> Dataset:
         groups=None if groups is None else groups[train],
         digest=_digest(X, labels, groups),
         notes=(*notes, *columns.notes),
+        groups_test=None if groups is None else groups[test],
     )
 
 
 @contextmanager
-def _naming(source: str) -> Iterator[None]:
+def naming(source: str) -> Iterator[None]:
     """Say in an error which table it is about."""
     try:
         yield
@@ -132,10 +134,9 @@ def _load_table(section: DataSection) -> tuple[pd.DataFrame, str, list[str]]:
         table, notes = read_table(Path(section.source), section.target)
         target = section.target
     else:
-        near = difflib.get_close_matches(section.source, BUNDLED, n=1)
         raise DataError(
             f"data: this should be a file or one of {', '.join(BUNDLED)}, but got '{section.source}'",
-            hint=f"did you mean '{near[0]}'?" if near else "give a file with --data FILE",
+            hint=did_you_mean(section.source, BUNDLED, "give a file with --data FILE"),
         )
     table.columns = table.columns.map(str)
     _check_column_names(section, target, list(table.columns))
@@ -149,12 +150,10 @@ def _check_column_names(section: DataSection, target: str, names: list[str]) -> 
         wanted.append(("group", section.group))
     for key, name in wanted:
         if name not in names:
-            lower = {other.lower(): other for other in names}
-            near = [lower[match] for match in difflib.get_close_matches(name.lower(), lower, n=3, cutoff=0.5)]
             shown = ", ".join(names[:10]) + (", ..." if len(names) > 10 else "")
             raise DataError(
                 f"data.{key}: {section.source} has no column '{name}'",
-                hint=f"did you mean {' or '.join(map(repr, near))}?" if near else f"its columns are {shown}",
+                hint=did_you_mean(name, names, f"its columns are {shown}", n=3),
             )
         if key not in ("target", "numeric", "categorical") and name == target:
             raise DataError(f"data.{key}: '{name}' is the target", hint=f"take it out of {key}")

@@ -4,13 +4,13 @@ A definition is a TOML file (``studies/*.toml``) with flags on top; every key ha
 study. It takes text and gives frozen values, or one line that names the file, the key, what is allowed and what was given.
 What it does not know is scikit-learn: metric names are checked where they are used, in ``cross_validation``.
 
-Identity is what two runs must share to be the same study: everything here but the study's name, its stop rules and the
-place where the data lies (the data's own digest stands for that).
+Identity is what two runs must share to be the same study: everything here but the study's name, its stop rules, the place where
+the data lies (the data's own digest stands for that) and what is done with the trials without changing one: the rule that chooses
+among them, and nested searches.
 """
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import json
 import os
@@ -29,17 +29,20 @@ from pydantic import (
     Field,
     Tag,
     ValidationError,
+    ValidationInfo,
     field_validator,
     model_validator,
 )
 
-from hpo.errors import DefinitionError
+from hpo.errors import DefinitionError, did_you_mean
 
 STUDY_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")
 STUDY_NAME_RULE = "1 to 128 letters, digits, '.', '_' or '-', the first a letter or digit"
 
 Penalty = Literal["none", "l2", "l1", "elasticnet"]
 ClassWeight = Literal["none", "balanced"]
+Rule = Literal["best", "one_standard_error"]
+Refit = Literal["train", "all"]
 Solver = Literal["lbfgs", "liblinear", "newton-cg", "newton-cholesky", "sag", "saga"]
 
 SOLVERS_FOR: Mapping[str, frozenset[str]] = {
@@ -54,7 +57,20 @@ STOP_RULES = frozenset({"study.n_trials", "study.timeout_seconds", "study.patien
 MAX_VALUE = 2**31
 """Of C, max_iter and tol: scikit-learn counts iterations in 32 bits."""
 
-NOT_IDENTITY = STOP_RULES | {"study.name", "data.source"}
+NOT_IDENTITY = STOP_RULES | {"study.name", "study.nested", "data.source", "selection.rule", "selection.refit", "registry.rule"}
+
+FLAGS = {
+    "study.name": "--name",
+    "study.metric": "--metric",
+    "study.n_trials": "--trials",
+    "study.timeout_seconds": "--timeout",
+    "study.seed": "--seed",
+    "study.concurrency": "--concurrency",
+    "study.nested": "--nested",
+    "data.source": "--data",
+    "data.target": "--target",
+}
+"""Keys that a flag of the command may override."""
 
 
 class _Section(BaseModel):
@@ -76,8 +92,6 @@ class Range(_Section):
     def _check_order(self) -> Range:
         if not self.low < self.high:
             raise ValueError(f"low should be below high, but got low = {self.low:g}, high = {self.high:g}")
-        if self.log and self.low <= 0:
-            raise ValueError(f"low should be above 0 where log = true, but got low = {self.low:g}")
         return self
 
 
@@ -136,20 +150,14 @@ class SearchSpace(_Section):
             )
         return entry
 
-    @field_validator("C", "max_iter", "tol")
+    @field_validator("C", "l1_ratio", "max_iter", "tol")
     @classmethod
-    def _check_positive(cls, entry: Any) -> Any:
+    def _check_bounds(cls, entry: Any, info: ValidationInfo) -> Any:
+        """An ``l1_ratio`` of 0 or 1 is a penalty of its own."""
+        upper = 1 if info.field_name == "l1_ratio" else MAX_VALUE
         for value in choices_of(entry):
-            if not 0 < value < MAX_VALUE:
-                raise ValueError(f"should be above 0 and below 2^31, but got {value:g}")
-        return entry
-
-    @field_validator("l1_ratio")
-    @classmethod
-    def _check_l1_ratio(cls, entry: Any) -> Any:
-        for value in choices_of(entry):
-            if not 0 < value < 1:
-                raise ValueError(f"should be between 0 and 1, both excluded (the penalties l2 and l1), but got {value:g}")
+            if not 0 < value < upper:
+                raise ValueError(f"should be above 0 and below {upper}, but got {value:g}")
         return entry
 
     @field_validator("max_iter")
@@ -173,7 +181,10 @@ Names = Annotated[tuple[str, ...], BeforeValidator(_as_tuple)]
 
 
 class StudySection(_Section):
-    """``[study]``: the study's name, what is judged, and when to stop."""
+    """``[study]``: the study's name, what is judged, and when to stop.
+
+    ``nested`` repeats the search on so many outer folds, in studies of their own: it changes no trial of this one.
+    """
 
     name: str | None = None
     metric: str = "accuracy"
@@ -184,6 +195,7 @@ class StudySection(_Section):
     seed: int = Field(0, ge=0, lt=2**32)
     concurrency: int = Field(1, ge=1, le=1024)
     max_failed: float = Field(0.5, ge=0, le=1)
+    nested: int | None = Field(None, ge=2, le=100)
 
     @field_validator("name")
     @classmethod
@@ -243,6 +255,26 @@ class PrunerSection(_Section):
     n_warmup_steps: int = Field(0, ge=0)
 
 
+class SelectionSection(_Section):
+    """``[selection]``: the highest trial, or the simplest one within one standard error of it (``hpo.selection``).
+
+    ``refit`` is on which rows the model that ships is fitted: the training rows, or ``all``, after the hold-out was scored without
+    it. No part of the identity: the trials are the same, so a study may be resumed with another rule, and then has another model.
+    """
+
+    rule: Rule = "best"
+    refit: Refit = "train"
+
+
+class RegistrySection(_Section):
+    """``[registry]``: when a version becomes the champion of the registered model.
+
+    ``not_worse`` than the champion on the same held-out rows, ``better``, or ``never``, where a person decides.
+    """
+
+    rule: Literal["not_worse", "better", "never"] = "not_worse"
+
+
 class StudyDefinition(_Section):
     """What is searched and judged; frozen, complete and validated.
 
@@ -256,6 +288,8 @@ class StudyDefinition(_Section):
     search_space: SearchSpace = SearchSpace()
     sampler: SamplerSection = SamplerSection()
     pruner: PrunerSection = PrunerSection()
+    selection: SelectionSection = SelectionSection()
+    registry: RegistrySection = RegistrySection()
 
     @model_validator(mode="after")
     def _check_derived_name(self) -> StudyDefinition:
@@ -346,12 +380,11 @@ def _explain(error: ValidationError, path: Path | str | None, overrides: Mapping
     if location[:1] == ["search_space"]:
         location = [*location[:2], *(part for part in location[2:] if part not in ("range", "choices", "fixed"))]
     key = ".".join(location)
-    place = f"flag {_FLAGS.get(key, key)}" if key in overrides else f"{path or 'built-in definition'}: {key}".rstrip(": ")
+    place = f"flag {FLAGS.get(key, key)}" if key in overrides else f"{path or 'built-in definition'}: {key}".rstrip(": ")
     if first["type"] == "extra_forbidden":
         allowed = _keys_at(location[:-1])
-        near = difflib.get_close_matches(location[-1], allowed, n=1)
-        hint = f"did you mean '{near[0]}'?" if near else None
-        return DefinitionError(f"{place}: unknown key; allowed here: {', '.join(allowed)}", hint=hint)
+        message = f"{place}: unknown key; allowed here: {', '.join(allowed)}"
+        return DefinitionError(message, hint=did_you_mean(location[-1], allowed))
     if first["type"] == "value_error":
         return DefinitionError(f"{place}: {first['ctx']['error']}")
     if first["type"] == "missing":
@@ -375,15 +408,3 @@ def _keys_at(location: list[str]) -> list[str]:
         inner = model.model_fields[part].annotation
         model = inner if isinstance(inner, type) and issubclass(inner, BaseModel) else Range
     return list(model.model_fields)
-
-
-_FLAGS = {
-    "study.name": "--name",
-    "study.metric": "--metric",
-    "study.n_trials": "--trials",
-    "study.timeout_seconds": "--timeout",
-    "study.seed": "--seed",
-    "study.concurrency": "--concurrency",
-    "data.source": "--data",
-    "data.target": "--target",
-}

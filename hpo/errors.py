@@ -7,6 +7,7 @@
     │   ├── DefinitionError           the study file or one of its flags
     │   ├── SettingsError             where ledger and tracking are
     │   ├── DataError                 the table
+    │   ├── ModelError                the logged model that is to be used
     │   └── IdentityError             the study exists and is another one
     ├── TrackingError              3  MLflow did not take what it was given
     ├── LedgerError                4  the Optuna storage failed
@@ -19,6 +20,9 @@ Every error carries a message of one line (subject, constraint, "but got" value)
 """
 
 from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
 
 
 class HpoError(Exception):
@@ -59,6 +63,10 @@ class SettingsError(InputError):
 
 class DataError(InputError):
     """The table cannot be searched on."""
+
+
+class ModelError(InputError):
+    """A logged model is not there, or is none that is safe to load."""
 
 
 class IdentityError(InputError):
@@ -117,3 +125,16 @@ class InterruptedBySignal(HpoError):  # noqa: N818 - it is an end, not an error
     def __init__(self, signal_number: int, message: str, *, hint: str | None = None) -> None:
         super().__init__(message, hint=hint)
         self.exit_code = 128 + signal_number
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of what somebody else's error says; its type where it says nothing."""
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__
+
+
+def did_you_mean(name: str, known: Iterable[str], otherwise: str | None = None, *, n: int = 1) -> str | None:
+    """The hint that guesses which of the known names was meant, or another hint where none is near."""
+    lower = {other.lower(): other for other in known}
+    near = [repr(lower[match]) for match in get_close_matches(name.lower(), lower, n=n, cutoff=0.5)]
+    return f"did you mean {' or '.join(near)}?" if near else otherwise

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from concurrent.futures.process import BrokenProcessPool
-from functools import cache
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -138,13 +138,17 @@ class PoolExecutor:
         self.n_useful_trials = 1
         self._n_workers = n_workers
         self._directory = tempfile.TemporaryDirectory(prefix="hpo-folds-")
-        self._path = str(Path(self._directory.name, "folds.joblib"))
+        self._path = ""
+        self._n_held = 0
         self._metrics: tuple[str, ...] = ()
         self._n_broken = 0
         self._pool = self._make_pool()
 
     def hold(self, folds: Sequence[Fold], metrics: Sequence[str]) -> None:
         """Write the folds, once, to a temporary file that the workers map."""
+        # A name of its own: workers know by it which folds they have mapped.
+        self._n_held += 1
+        self._path = str(Path(self._directory.name, f"folds-{self._n_held}.joblib"))
         joblib.dump(list(folds), self._path)
         self.n_folds, self._metrics = len(folds), tuple(metrics)
         self.n_useful_trials = 1 + math.ceil(self._n_workers / len(folds))
@@ -218,7 +222,7 @@ def _make_ready(driver_pid: int) -> None:
     threadpool_limits(1)
 
 
-@cache
+@lru_cache(maxsize=1)
 def _map_folds(path: str) -> list[Fold]:
     folds: list[Fold] = joblib.load(path, mmap_mode="r")
     return folds

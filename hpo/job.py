@@ -6,28 +6,38 @@ becomes the final model. Running it again does what is missing and nothing else.
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
+from dataclasses import asdict, replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from threadpoolctl import threadpool_limits
 
 from hpo.definition import StudyDefinition
-from hpo.errors import HpoError, InterruptedBySignal, LedgerError, StudyLockedError
+from hpo.errors import HpoError, InterruptedBySignal, LedgerError
 from hpo.executor import LocalExecutor, make_executor
-from hpo.final_model import fit_final_model
-from hpo.problem import load_data, prepare_problem
+from hpo.final_model import FinalModel, fit_final_model, refit_on_all
+from hpo.holdout import judge_holdout
+from hpo.intervals import Estimate
+from hpo.nested import check_nested, score_nested
+from hpo.problem import Problem, load_data, prepare_problem
 from hpo.provenance import make_model_record, make_study_record
 from hpo.report import StudyResult
-from hpo.search import Progress, Search, SilentProgress, baseline_value
+from hpo.search import Driver, Progress, Search, SilentProgress, baseline_value, default_params
 from hpo.search_space import replay
 from hpo.selection import count_states, count_ties, end_time_ms, fold_scores, mean_and_std, mean_score, select_best
 from hpo.settings import ServiceSettings, hide_password
-from hpo.storage import never
-from hpo.study import no_completed_trial, open_ledger
+from hpo.storage import never, open_for_reading
+from hpo.study import no_completed_trial
 from hpo.tracking.process import TrackingProcess
 from hpo.tracking.records import RunStatus
 from hpo.versions import recorded_versions
+
+if TYPE_CHECKING:
+    from optuna.trial import FrozenTrial
 
 CLOSING_SECONDS = 3.0
 """How long a run that is stopped, or whose ledger is gone, waits for tracking; what hangs then is left to the next run."""
@@ -64,74 +74,95 @@ def run_study(
         stack.enter_context(threadpool_limits(1))
         follower = stack.enter_context(tracking or TrackingProcess())
         dataset = load_data(definition)
+        check_nested(dataset, definition)
         executor = stack.enter_context(closing(make_executor(settings.workers, dataset.X_train.size)))
         problem = prepare_problem(definition, dataset)
         definition = problem.definition
         versions = recorded_versions()
 
-        said: set[str] = set()
-
-        def wait(error: StudyLockedError) -> bool:
-            if settings.wait and str(error) not in said:
-                said.add(str(error))
-                progress.note(f"waiting: {error}")
-            number = stop_signal()
-            if number is not None:
-                raise InterruptedBySignal(number, "stopped before the search began", hint="run the same command again to go on")
-            return settings.wait
-
-        ledger = stack.enter_context(
-            open_ledger(settings.storage, definition, dataset.digest, versions, problem.derive, stop_signal=stop_signal, wait=wait)
+        driver = Driver(
+            settings.storage,
+            versions,
+            executor,
+            progress=progress,
+            stop_signal=stop_signal,
+            read_notes=follower.read_notes,
+            waits=settings.wait,
+            may_start_workers=settings.workers == "auto" and isinstance(executor, LocalExecutor),
         )
+        ledger = stack.enter_context(driver.open(problem))
         follower.open(settings.storage, settings.tracking_uri, make_study_record(definition, dataset, ledger.uid, versions))
-        n_before, search_started = ledger.n_told, time.perf_counter()
+        n_before, search_started = ledger.n_told, time.monotonic()
         with _closing_on_error(follower, settings.tracking_wait_seconds):
-            Search(
-                problem,
-                ledger,
-                progress=progress,
-                stop_signal=stop_signal,
-                read_notes=follower.read_notes,
-                executor=executor,
-                may_start_workers=settings.workers == "auto" and isinstance(executor, LocalExecutor),
-            ).run()
-            executor.close()
-            search_seconds = time.perf_counter() - search_started
+            Search(driver, problem, ledger).run()
+            search_seconds = time.monotonic() - search_started
             trials = ledger.trials()
-            best = select_best(trials)
+            best = select_best(trials, definition.selection.rule, n_splits=definition.cv.n_splits)
             if best is None:
                 raise no_completed_trial(trials)
+            nested, n_new = None, ledger.n_told - n_before
+            if definition.study.nested is not None:
+                deadline = search_started + (definition.study.timeout_seconds or math.inf)
+                nested, n_new_nested = score_nested(
+                    problem, driver, n_trials=max(definition.study.n_trials, ledger.n_told), deadline=deadline
+                )
+                n_new += n_new_nested
+            executor.close()
         params = problem.derive(replay(definition.search_space, best.params))
-        model = fit_final_model(params, dataset, definition, problem.metrics)
-        record = make_model_record(ledger.uid, best.number, end_time_ms(best), params, dataset.columns, model, settings.register)
-        state = follower.finish(record, "FINISHED", settings.tracking_wait_seconds, notify=progress.note)
-        metric = definition.study.metric
-        return StudyResult(
+        final = fit_final_model(params, dataset, definition, problem.metrics)
+        result = StudyResult(
             study=definition.name,
-            metric=metric,
             storage=hide_password(settings.storage),
             tracking_uri=hide_password(settings.tracking_uri),
+            n_new_trials=n_new,
+            nested=nested,
+            search_seconds=search_seconds,
+            notes=(*problem.notes, *ledger.notes),
+            open_study=partial(open_for_reading, settings.storage, definition.name),
+            **judge_study(problem, trials, best, params, final),
+        )
+        shipped = refit_on_all(final, dataset) if result.refit == "all" else final
+        record = make_model_record(ledger.uid, end_time_ms(best), result, problem, final, shipped, settings)
+        state = follower.finish(record, "FINISHED", settings.tracking_wait_seconds, notify=progress.note)
+        return replace(
+            result,
             experiment_id=state.experiment_id,
             parent_run_id=state.parent_run_id,
-            n_trials=count_states(trials),
-            n_new_trials=ledger.n_told - n_before,
-            n_ties=count_ties(trials, best),
-            baseline_value=baseline_value(problem, trials),
-            best_number=best.number,
-            best_value=mean_score(best, metric),
-            best_std=mean_and_std(fold_scores(best)[metric])[1],
-            best_params=params,
             best_run_id=state.run_ids.get(best.number),
-            holdout=model.holdout,
             model_uri=state.model_uri,
+            registry=None if state.registered is None else asdict(state.registered),
             n_behind=state.n_behind,
             tracking_problem=state.problem,
-            search_seconds=search_seconds,
             total_seconds=time.perf_counter() - started,
-            columns=dataset.columns.kinds(),
-            notes=(*problem.notes, *ledger.notes),
-            model=model.pipeline,
+            model=shipped.pipeline,
         )
+
+
+def judge_study(
+    problem: Problem, trials: Sequence[FrozenTrial], best: FrozenTrial, params: dict[str, Any], final: FinalModel
+) -> dict[str, Any]:
+    """The fields of the result that say which trial was chosen, how good it is and how sure that is."""
+    study, dataset = problem.definition.study, problem.dataset
+    baseline, defaults = baseline_value(problem, trials), default_params(problem)
+    judged = judge_holdout(final.pipeline, defaults if baseline is not None else None, dataset, study.metric, seed=study.seed)
+    return {
+        "metric": study.metric,
+        "n_trials": count_states(trials),
+        "n_ties": count_ties(trials, n_splits=problem.definition.cv.n_splits),
+        "baseline_value": baseline,
+        "rule": problem.definition.selection.rule,
+        "refit": problem.definition.selection.refit,
+        "best_number": best.number,
+        "best_value": mean_score(best, study.metric),
+        "best_std": mean_and_std(fold_scores(best)[study.metric])[1],
+        "best_params": params,
+        "holdout": final.holdout,
+        "n_holdout_rows": judged.n_rows,
+        "holdout_score": judged.score,
+        "gain": Estimate(0.0, 0.0, 0.0) if params == defaults else judged.gain,
+        "columns": dataset.columns.kinds(),
+        "model": final.pipeline,
+    }
 
 
 @contextmanager

@@ -15,14 +15,13 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from sqlalchemy import make_url
-
-from hpo.errors import HpoError, LedgerError, SettingsError, TrackingError
-from hpo.lock import driven_elsewhere, find_holder, lock_path
-from hpo.server import read_server
+from hpo.errors import HpoError, LedgerError, TrackingError
+from hpo.lock import driven_elsewhere, find_holder, find_session, lock_key, lock_path
+from hpo.server import check_server
 from hpo.settings import DEFAULT_TRACKING_URI, ServiceSettings, hide_password, sqlite_path
-from hpo.stores import MLFLOW, OPTUNA, Runs, Trials, read_database, read_holder, read_runs, read_trials
+from hpo.stores import MLFLOW, OPTUNA, Trials, read_database, read_trials
 from hpo.tracking import names
+from hpo.tracking.reader import StudyRuns, deleted_parent, is_finished, key_of, read_runs, trashed_experiment
 
 LOW_MEGABYTES = 100
 RUN_AGAIN = "run the same command again"
@@ -78,17 +77,15 @@ def check_run(study: str, settings: ServiceSettings) -> list[Finding]:
 
     storage, tracking = settings.storage, settings.tracking_uri
     trials: Trials | None = None
-    runs: Runs | None = None
+    runs: StudyRuns | None = None
     path = sqlite_path(storage)
     holder = None if path is None else find_holder(lock_path(path, study))
-    with noting("settings"):
-        _check_two_databases(storage, tracking)
     with noting("storage"):
         _check_place(storage, LedgerError)
     with noting("storage"), read_database(storage, OPTUNA) as connection:
         trials = Trials() if connection is None else read_trials(connection, study)
         if connection is not None and path is None:
-            holder = read_holder(connection, study)
+            holder = find_session(connection.connection.cursor(), lock_key(study))
         later = "is made by the first run; only then can optuna-dashboard open it"
         findings.append(Finding("storage", f"{hide_password(storage)} {later if connection is None else 'can be opened'}"))
     with noting("tracking"):
@@ -96,35 +93,27 @@ def check_run(study: str, settings: ServiceSettings) -> list[Finding]:
     with noting("tracking"):
         _check_old_file_store(tracking)
     with noting("tracking"):
-        uid, state = trials.uid if trials else None, "can be opened"
+        uid, is_made = trials.uid if trials else None, True
         if tracking.startswith("http"):
-            runs = read_server(tracking, study, uid)
+            check_server(tracking)
         else:
             with read_database(tracking, MLFLOW) as connection:
-                runs = Runs() if connection is None else read_runs(connection, study, uid)
-                state = "is made by the first run" if connection is None else state
-        findings.append(Finding("tracking", f"{hide_password(tracking)} {state}"))
+                is_made = connection is not None
+        runs = read_runs(tracking, study, uid) if is_made else StudyRuns()
+        findings.append(
+            Finding("tracking", f"{hide_password(tracking)} {'can be opened' if is_made else 'is made by the first run'}")
+        )
     if runs is not None:
         with noting("tracking"):
             _check_experiment(study, runs, is_server=tracking.startswith("http"))
-        with noting("tracking"):
-            _check_parent(study, uid, runs)
+            parent_id = runs.deleted_by_hand().get(uid or "")
+            if parent_id is not None:
+                raise deleted_parent(study, parent_id)
     if holder is not None:
         findings.append(Finding.of("study", driven_elsewhere(f"study '{study}'", holder)))
     elif trials is not None:
         findings.extend(_iter_study(study, trials, runs))
     return findings
-
-
-def _check_two_databases(storage: str, tracking_uri: str) -> None:
-    """That the two are not one PostgreSQL database; two names for one file the settings refuse."""
-    if storage.startswith("postgresql") and tracking_uri.startswith("postgresql"):
-        one, other = ((url.host, url.port or 5432, url.database) for url in map(make_url, (storage, tracking_uri)))
-        if one == other:
-            raise SettingsError(
-                f"storage and tracking URI should be two databases, but got {hide_password(storage)} for both",
-                hint="Optuna and MLflow each own a table of one name: createdb a second one",
-            )
 
 
 def _check_place(url: str, error: type[HpoError]) -> None:
@@ -153,18 +142,16 @@ def _check_old_file_store(tracking_uri: str) -> None:
         )
 
 
-def _check_experiment(study: str, runs: Runs, *, is_server: bool) -> None:
+def _check_experiment(study: str, runs: StudyRuns, *, is_server: bool) -> None:
     """That the experiment is not in the trash and its artifacts, where they are files, can be written."""
-    if runs.is_deleted:
-        raise TrackingError(
-            f"the MLflow experiment '{study}' is in the trash",
-            hint=f"mlflow experiments restore --experiment-id {runs.experiment_id}, or choose another --name",
-        )
-    place = urlsplit(runs.artifacts)
-    if place.scheme not in {"", "file"} or (is_server and runs.experiment_id is None):
+    experiment = runs.experiment
+    if experiment is not None and experiment.lifecycle_stage == "deleted":
+        raise trashed_experiment(experiment)
+    place = urlsplit(experiment.artifact_location if experiment else "")
+    if place.scheme not in {"", "file"} or (is_server and experiment is None):
         return
     path = Path(unquote(place.path) or "mlruns").absolute()
-    if any(run.is_finished for run in runs.active) and not path.is_dir():
+    if any(map(is_finished, runs.active)) and not path.is_dir():
         raise TrackingError(
             f"the artifacts of the MLflow experiment '{study}' should be in {path}, which is not there",
             hint="MLflow keeps absolute paths: move the directory back, or start another study with --name",
@@ -176,44 +163,32 @@ def _check_experiment(study: str, runs: Runs, *, is_server: bool) -> None:
         )
 
 
-def _check_parent(study: str, uid: str | None, runs: Runs) -> None:
-    """That nobody deleted the parent run; a child run that was deleted stays so, and is no finding."""
-    run_id = runs.deleted_by_hand().get(uid or "")
-    if run_id is not None:
-        raise TrackingError(
-            f"the parent run of study '{study}' was deleted in MLflow",
-            hint=f"mlflow runs restore --run-id {run_id}, or choose another --name",
-        )
-
-
-def _iter_study(study: str, trials: Trials, runs: Runs | None) -> Iterator[Finding]:
+def _iter_study(study: str, trials: Trials, runs: StudyRuns | None) -> Iterator[Finding]:
     """What a run that ended early left, of what could be read."""
-    n_finished = sum(state not in NOT_FINISHED for state in trials.states.values())
-    problems = list(_iter_left_overs(study, trials, runs))
-    for problem in problems:
-        yield Finding.of("study", problem)
-    if not problems:
-        is_known = runs is not None and trials.uid is not None and n_finished > 0
-        yield Finding("study", f"finished trials of study '{study}': {n_finished}{', all of them in MLflow' if is_known else ''}")
-
-
-def _iter_left_overs(study: str, trials: Trials, runs: Runs | None) -> Iterator[HpoError]:
-    n_running = sum(state == "RUNNING" for state in trials.states.values())
-    if n_running:
-        yield LedgerError(f"trials of study '{study}' left RUNNING: {n_running}", hint=f"{RUN_AGAIN}: it takes them up")
-    if runs is None or trials.uid is None:
-        return
-    there = {run.key for run in runs.active if run.is_finished}.union(runs.deleted_by_hand())
     finished = [number for number, state in trials.states.items() if state not in NOT_FINISHED]
-    n_behind = sum(names.trial_key(trials.uid, number) not in there for number in finished)
-    if n_behind:
-        message = f"finished trials of study '{study}' that MLflow lacks: {n_behind} of {len(finished)}"
-        yield TrackingError(message, hint=f"{RUN_AGAIN}: it writes them")
-    n_second = len(runs.active) - len({run.key for run in runs.active})
-    if n_second:
-        message = f"second runs of the same trials of study '{study}' in MLflow: {n_second}"
-        yield TrackingError(message, hint=f"{RUN_AGAIN}: it deletes them")
-    n_open = sum(not run.is_finished for run in runs.active)
-    if n_open:
-        message = f"runs of study '{study}' left RUNNING in MLflow: {n_open}"
-        yield TrackingError(message, hint=f"{RUN_AGAIN}: it finishes them")
+    n_running = sum(state == "RUNNING" for state in trials.states.values())
+    left: list[tuple[type[HpoError], str, int, str, str]] = [
+        (LedgerError, f"trials of study '{study}' left RUNNING", n_running, "", "takes them up")
+    ]
+    if runs is not None and trials.uid is not None:
+        there = {key_of(run) for run in runs.active if is_finished(run)}.union(runs.deleted_by_hand())
+        n_behind = sum(names.trial_key(trials.uid, number) not in there for number in finished)
+        n_second = len(runs.active) - len({key_of(run) for run in runs.active})
+        n_open = sum(not is_finished(run) for run in runs.active)
+        left += [
+            (
+                TrackingError,
+                f"finished trials of study '{study}' that MLflow lacks",
+                n_behind,
+                f" of {len(finished)}",
+                "writes them",
+            ),
+            (TrackingError, f"second runs of the same trials of study '{study}' in MLflow", n_second, "", "deletes them"),
+            (TrackingError, f"runs of study '{study}' left RUNNING in MLflow", n_open, "", "finishes them"),
+        ]
+    for error, what, count, of_all, mend in left:
+        if count:
+            yield Finding.of("study", error(f"{what}: {count}{of_all}", hint=f"{RUN_AGAIN}: it {mend}"))
+    if not any(count for _, _, count, _, _ in left):
+        where = ", all of them in MLflow" if len(left) > 1 and finished else ""
+        yield Finding("study", f"finished trials of study '{study}': {len(finished)}{where}")

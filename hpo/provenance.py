@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from importlib.metadata import version
-from typing import Any
 
-from hpo.columns import Columns
+import numpy as np
+import pandas as pd
+
 from hpo.data import Dataset
 from hpo.definition import StudyDefinition, digest_of
 from hpo.final_model import TRUSTED_TYPES, FinalModel
+from hpo.model_card import make_card
+from hpo.problem import Problem
+from hpo.report import StudyResult, describe_gain, describe_ties
+from hpo.settings import ServiceSettings
+from hpo.shipped_model import COLUMNS_FILE
 from hpo.tracking import names
-from hpo.tracking.records import DatasetRecord, ModelRecord, StudyRecord
+from hpo.tracking.records import Conclusion, DatasetRecord, HeldOut, ModelRecord, Registration, StudyRecord
 
 SERVING_PACKAGES = ("mlflow", "scikit-learn", "skops", "numpy", "scipy", "pandas")
+
+MAX_HELD_OUT_ROWS = 20_000
+"""Of a larger hold-out, so many rows drawn with the study's seed are handed over to compare two models on and to draw."""
 
 
 def make_study_record(definition: StudyDefinition, dataset: Dataset, uid: str, versions: Mapping[str, str]) -> StudyRecord:
@@ -40,44 +50,93 @@ def make_study_record(definition: StudyDefinition, dataset: Dataset, uid: str, v
             name=dataset.name,
             digest=dataset.digest,
             source=definition.data.source,
-            columns=signature_types(dataset.columns),
+            columns=dataset.columns.signature(),
             n_rows=len(dataset.X_train),
         ),
     )
 
 
+def make_conclusion(result: StudyResult, card: str) -> Conclusion:
+    """What the parent run says of a study's outcome."""
+    metric = result.metric
+    test, gain, optimism = names.holdout_metric(metric), names.gain_metric(metric), names.optimism_metric(metric)
+    metrics = {
+        names.N_TIED: float(result.n_ties),
+        **names.interval_metrics(test, result.holdout_score.low, result.holdout_score.high),
+        optimism: result.optimism.value,
+        **names.interval_metrics(optimism, result.optimism.low, result.optimism.high),
+    }
+    if result.gain is not None:
+        metrics |= {gain: result.gain.value, **names.interval_metrics(gain, result.gain.low, result.gain.high)}
+    steps: dict[str, dict[int, float]] = {}
+    if result.nested is not None and result.nested.estimate is not None:
+        nested, score = names.nested_metric(metric), result.nested.estimate
+        metrics |= {f"{nested}_mean": score.value, f"{nested}_std": float(np.std(result.nested.scores))}
+        metrics |= names.interval_metrics(nested, score.low, score.high)
+        steps[nested] = dict(enumerate(result.nested.scores))
+    return Conclusion(
+        n_finished=sum(result.n_trials.values()),
+        metrics=metrics,
+        steps=steps,
+        tags={
+            names.SELECTION_RULE: result.rule,
+            names.REFIT: result.refit,
+            names.TIES: describe_ties(result.n_ties, result.n_trials["complete"]),
+            names.GAIN: describe_gain(result.gain, result.n_holdout_rows),
+        },
+        card=card,
+    )
+
+
 def make_model_record(
-    uid: str, number: int, time_ms: int, params: Mapping[str, Any], columns: Columns, model: FinalModel, register: str | None
+    uid: str,
+    time_ms: int,
+    result: StudyResult,
+    problem: Problem,
+    judged: FinalModel,
+    shipped: FinalModel,
+    settings: ServiceSettings,
 ) -> ModelRecord:
     """What is logged with the final model.
 
     Args:
         uid: The study's.
-        number: The best trial's.
-        time_ms: When that trial ended, milliseconds since 1970, UTC.
-        params: Its complete params.
-        columns: The features by kind.
-        model: The refitted model.
-        register: Name of the registered model that gets a version, or None.
+        time_ms: When the best trial ended, milliseconds since 1970, UTC.
+        result: What is known of study and model.
+        problem: Definition and data.
+        judged: Fitted on the training rows.
+        shipped: The same, or fitted on all rows.
+        settings: Whether it is registered and drawn.
     """
+    definition, columns = problem.definition, problem.dataset.columns
+    is_needed = settings.register is not None or settings.plots
     return ModelRecord(
-        key=names.trial_key(uid, number),
-        trial_number=number,
-        model=model.pipeline,
-        input_example=model.input_example,
-        expected=model.expected,
-        metrics={names.holdout_metric(name): score for name, score in model.holdout.items()},
-        params={name: str(value) for name, value in params.items()},
+        key=names.trial_key(uid, result.best_number) + ("" if result.refit == "train" else f"/{result.refit}"),
+        trial_number=result.best_number,
+        model=shipped.pipeline,
+        input_example=shipped.input_example,
+        expected=shipped.expected,
+        metrics={names.holdout_metric(name): score for name, score in judged.holdout.items()},
+        params={name: str(value) for name, value in result.best_params.items()},
         time_ms=time_ms,
-        input_types=signature_types(columns),
+        input_types=columns.signature(),
+        conclusion=make_conclusion(result, make_card(result, definition, problem.dataset)),
         trusted_types=TRUSTED_TYPES,
         needs_hpo=bool(columns.datetime),
+        files={COLUMNS_FILE: columns.to_json()},
         requirements=tuple(f"{package}=={version(package)}" for package in SERVING_PACKAGES),
-        register=register,
+        refit=result.refit,
+        held_out=_hold_out(judged, definition, problem.dataset) if is_needed else None,
+        is_drawn=settings.plots,
+        registration=Registration(settings.register, definition.registry.rule) if settings.register else None,
     )
 
 
-def signature_types(columns: Columns) -> dict[str, str]:
-    """Column name to the type that MLflow's signature has for it."""
-    numbers = dict.fromkeys((*columns.numeric, *columns.boolean), "double")
-    return {**numbers, **dict.fromkeys(columns.categorical, "string"), **dict.fromkeys(columns.datetime, "datetime")}
+def _hold_out(judged: FinalModel, definition: StudyDefinition, dataset: Dataset) -> HeldOut:
+    """The hold-out as it is handed over; of a large one, some rows."""
+    X, y, groups, seed = dataset.X_test, dataset.y_test, dataset.groups_test, definition.study.seed
+    digest = hashlib.sha256(pd.util.hash_pandas_object(X).to_numpy().tobytes()).hexdigest()[:32]
+    if len(y) > MAX_HELD_OUT_ROWS:
+        rows = np.random.default_rng(seed).choice(len(y), MAX_HELD_OUT_ROWS, replace=False)
+        X, y, groups = X.iloc[rows], y[rows], None if groups is None else groups[rows]
+    return HeldOut(judged.pipeline, definition.study.metric, X, y, groups, digest, seed)

@@ -2,14 +2,49 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import jinja2
+import numpy as np
 
 from hpo.errors import HpoError
+from hpo.intervals import Estimate, half_width_over_folds
 from hpo.settings import DEFAULT_TRACKING_URI, hide_password
+
+if TYPE_CHECKING:
+    import optuna
 
 
 @dataclass(frozen=True)
+class NestedScore:
+    """The judged metric on the test rows of outer folds, each after a search and a refit of its own.
+
+    Attributes:
+        scores: Of the folds that are done.
+        n_folds: How many there are to be.
+    """
+
+    scores: tuple[float, ...]
+    n_folds: int
+
+    @property
+    def estimate(self) -> Estimate | None:
+        """Their mean with its 95 % interval; None until all are done."""
+        if len(self.scores) < self.n_folds:
+            return None
+        mean, half = float(np.mean(self.scores)), float(half_width_over_folds(np.array(self.scores), self.n_folds))
+        return Estimate(mean, mean - half, min(mean + half, 1.0))
+
+    def to_json(self) -> dict[str, Any]:
+        """The scores, and the estimate where there is one."""
+        estimate = self.estimate
+        return {"n_folds": self.n_folds, "scores": list(self.scores), **({} if estimate is None else estimate.to_json())}
+
+
+@dataclass(frozen=True, kw_only=True)
 class StudyResult:
     """The values of a run's report, and the fitted model.
 
@@ -22,15 +57,23 @@ class StudyResult:
         parent_run_id: MLflow's, or None where it is not known.
         n_trials: Counts: ``complete``, ``pruned``, ``failed``.
         n_new_trials: How many of them this run added.
-        n_ties: Completed trials that share the best value, the best one included.
+        n_ties: Completed trials that the folds cannot tell from the highest one, that one included.
         baseline_value: Mean CV score of scikit-learn's defaults, or None where they failed.
-        best_number: The best trial's number.
+        rule: How the best trial was chosen: ``best`` or ``one_standard_error``.
+        refit: Which rows the model was fitted on: ``train``, or ``all`` after it was scored without the hold-out.
+        best_number: Its number.
         best_value: Its mean CV score.
         best_std: Its standard deviation over the folds.
         best_params: Its complete params.
         best_run_id: Its child run, or None while tracking is behind.
         holdout: Scorer name to score on the hold-out.
+        n_holdout_rows: How many rows were held out.
+        holdout_score: By the judged metric, with its 95 % interval.
+        gain: That score minus the defaults' on the same rows, with its interval; None where the defaults failed.
+        nested: The score of search and refit, or None where it was not asked for.
         model_uri: The logged final model, or None while tracking is behind.
+        registry: The registered model's ``name``, the ``version``, the ``decision`` with its ``comparison``, and the ``champion``;
+            None where it is not registered.
         n_behind: Finished trials that MLflow does not have yet, or None where that is not known.
         tracking_problem: Why it is behind, one line, or None.
         search_seconds: Time of the search alone.
@@ -38,32 +81,41 @@ class StudyResult:
         columns: Kind to feature names.
         notes: What was done to data and space that a person should know, one line each.
         model: The fitted pipeline.
+        open_study: Gives the Optuna study, for reading.
     """
 
     study: str
     metric: str
     storage: str
     tracking_uri: str
-    experiment_id: str | None
-    parent_run_id: str | None
+    experiment_id: str | None = None
+    parent_run_id: str | None = None
     n_trials: dict[str, int]
     n_new_trials: int
     n_ties: int
     baseline_value: float | None
+    rule: str
+    refit: str = "train"
     best_number: int
     best_value: float
     best_std: float
     best_params: dict[str, Any]
-    best_run_id: str | None
+    best_run_id: str | None = None
     holdout: dict[str, float]
-    model_uri: str | None
-    n_behind: int | None
-    tracking_problem: str | None
+    n_holdout_rows: int
+    holdout_score: Estimate
+    gain: Estimate | None
+    nested: NestedScore | None = None
+    model_uri: str | None = None
+    registry: dict[str, Any] | None = None
+    n_behind: int | None = None
+    tracking_problem: str | None = None
     search_seconds: float
-    total_seconds: float
+    total_seconds: float = 0.0
     columns: dict[str, list[str]]
     notes: tuple[str, ...]
     model: Any = field(repr=False, compare=False)
+    open_study: Callable[[], optuna.Study] = field(repr=False, compare=False)
 
     @property
     def is_tracking_complete(self) -> bool:
@@ -71,9 +123,9 @@ class StudyResult:
         return self.tracking_problem is None
 
     @property
-    def gain(self) -> float | None:
-        """Best mean CV score minus that of the defaults; None where the defaults failed."""
-        return None if self.baseline_value is None else self.best_value - self.baseline_value
+    def optimism(self) -> Estimate:
+        """How much the best trial's mean CV score promises more than the final model keeps on the hold-out."""
+        return self.holdout_score.subtracted_from(self.best_value)
 
     def to_json(self) -> dict[str, Any]:
         """The object that ``--json`` prints; what is not known is None."""
@@ -91,44 +143,84 @@ class StudyResult:
                 "std": self.best_std,
                 "params": self.best_params,
                 "run_id": self.best_run_id,
+                "rule": self.rule,
+                "refit": self.refit,
             },
+            "ties": {"n_tied": self.n_ties, "n_complete": self.n_trials["complete"]},
             "holdout": self.holdout,
+            "holdout_score": self.holdout_score.to_json(),
+            "gain": None if self.gain is None else self.gain.to_json(),
+            "optimism": self.optimism.to_json(),
+            "nested": None if self.nested is None else self.nested.to_json(),
             "model_uri": self.model_uri,
+            "registry": self.registry,
             "tracking": "complete" if self.is_tracking_complete else "behind",
             "seconds": {"search": round(self.search_seconds, 3), "total": round(self.total_seconds, 3)},
         }
 
+    def plot(self, kind: str) -> Any:
+        """Optuna's interactive figure of one kind.
+
+        Args:
+            kind: ``optimization_history``, ``param_importances``, ``slice``, ``contour``, ``parallel_coordinate``, ``timeline`` or
+                ``edf``: what Optuna's own names have after ``plot_``.
+        """
+        from hpo.plots import plot_study  # noqa: PLC0415 - it loads Optuna, and a report needs none of it
+
+        return plot_study(self.open_study(), kind)
+
     def to_text(self) -> str:
         """The report, one fact a line."""
-        rows = [
-            ("study", f"{self.study}: {self._counts()}"),
-            ("columns", ", ".join(f"{len(names)} {kind}" for kind, names in self.columns.items())),
-            *(("note", note) for note in self.notes),
-            ("best", f"trial {self.best_number}: {_format_params(self.best_params)}"),
-            ("cv", f"{self.metric} {self.best_value:.4f} ± {self.best_std:.4f}{self._ties()}"),
-            ("gain", self._gain()),
-            ("hold-out", ", ".join(f"{name} {score:.4f}" for name, score in self.holdout.items())),
-            ("model", self.model_uri or "not logged yet: MLflow is behind, the same command catches up"),
-            ("pages", f"{dashboard_command(self.storage)}  ->  http://127.0.0.1:8080"),
-            ("", mlflow_page(self.tracking_uri, self.experiment_id)),
-        ]
-        return "\n".join(f"{label:<9} {text}" for label, text in rows)
+        return render(
+            "report.txt.jinja",
+            result=self,
+            gain=describe_gain(self.gain, self.n_holdout_rows),
+            optimism=describe_optimism(self.optimism),
+            ties=describe_ties(self.n_ties, self.n_trials["complete"]),
+            dashboard=dashboard_command(self.storage),
+            mlflow=mlflow_page(self.tracking_uri, self.experiment_id),
+        )
 
-    def _counts(self) -> str:
-        finished = sum(self.n_trials.values())
-        parts = [f"{count} {state}" for state, count in self.n_trials.items() if count]
-        text = f"{finished} trials ({', '.join(parts)})"
-        return text if self.n_new_trials else f"{text}; all done before, nothing was changed"
 
-    def _ties(self) -> str:
-        return f", shared by {self.n_ties} trials (log loss decides)" if self.n_ties > 1 else ""
+def render(template: str, **values: Any) -> str:
+    """A text whose words stand in a file beside this one; its last line has no end."""
+    environment = jinja2.Environment(  # noqa: S701 - text and Markdown, not HTML
+        loader=jinja2.FileSystemLoader(Path(__file__).parent), undefined=jinja2.StrictUndefined
+    )
+    return environment.get_template(template).render(values)
 
-    def _gain(self) -> str:
-        if self.gain is None:
-            return "unknown: scikit-learn's defaults failed"
-        if self.gain <= 0:
-            return f"none over scikit-learn's defaults ({self.baseline_value:.4f})"
-        return f"{self.gain:+.4f} over scikit-learn's defaults ({self.baseline_value:.4f})"
+
+def describe_ties(n_ties: int, n_complete: int) -> str:
+    """How many trials cannot be told from the highest one."""
+    return (
+        f"{n_ties} of {n_complete} trials tie within noise" if n_ties > 1 else f"no other of {n_complete} trials ties within noise"
+    )
+
+
+def describe_gain(gain: Estimate | None, n_rows: int) -> str:
+    """Whether the search was worth it, in words; ``gain`` is that on the hold-out."""
+    if gain is None:
+        return "unknown: scikit-learn's defaults failed"
+    if gain.low == gain.high:
+        return "the search gained nothing over the defaults: they are what was chosen"
+    measured = f"{_format_signed(gain)} on {n_rows} held-out rows"
+    if gain.low > 0:
+        return f"{measured}, over scikit-learn's defaults"
+    if gain.high < 0:
+        return f"the search lost to the defaults: {measured}"
+    return f"the search gained nothing over the defaults that is more than chance: {measured}"
+
+
+def describe_optimism(optimism: Estimate) -> str:
+    """How far the CV score can be believed, in words."""
+    verdict = (
+        "no more than chance" if optimism.holds(0) else "cv promises too much" if optimism.low > 0 else "cv promises too little"
+    )
+    return f"cv minus hold-out {_format_signed(optimism)}: {verdict}"
+
+
+def _format_signed(estimate: Estimate) -> str:
+    return f"{estimate.value:+.4f} ({estimate.low:+.4f} to {estimate.high:+.4f})"
 
 
 def error_to_json(error: HpoError) -> dict[str, Any]:
@@ -148,7 +240,3 @@ def mlflow_page(tracking_uri: str, experiment_id: str | None) -> str:
         return hide_password(tracking_uri).rstrip("/") + page
     store = "" if tracking_uri == DEFAULT_TRACKING_URI else f" --backend-store-uri {hide_password(tracking_uri)}"
     return f"mlflow ui{store}  ->  http://127.0.0.1:5000{page}"
-
-
-def _format_params(params: dict[str, Any]) -> str:
-    return ", ".join(f"{name} = {value:.4g}" if isinstance(value, float) else f"{name} = {value}" for name, value in params.items())

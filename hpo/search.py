@@ -5,19 +5,21 @@ from __future__ import annotations
 import signal
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack, closing
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, closing
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
 
 import loky
 
 from hpo.cross_validation import FoldResult
-from hpo.errors import InterruptedBySignal
+from hpo.errors import InterruptedBySignal, StudyLockedError
 from hpo.executor import FailedScoring, FoldExecutor, LocalExecutor, PoolExecutor, Scoring
 from hpo.problem import Problem
-from hpo.search_space import DEFAULT_PARAMS, baseline
+from hpo.search_space import DEFAULT_PARAMS, baseline, replay
 from hpo.selection import mean_and_std
-from hpo.study import Ledger, Slot
+from hpo.storage import never
+from hpo.study import Ledger, Slot, open_ledger
 
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
@@ -64,45 +66,84 @@ class SilentProgress:
         """Do nothing."""
 
 
+@dataclass(frozen=True)
+class Driver:
+    """What all searches of one run share: one, or with ``nested`` several, each a study of its own.
+
+    Attributes:
+        storage: The ledger's URL.
+        versions: Package name to version, kept with each study.
+        executor: Where folds are scored; closed by the caller.
+        progress: Is told of folds and trials.
+        stop_signal: The number of a signal that asked to stop, or None; looked at between fits.
+        read_notes: Gives what tracking has to say since it was last asked.
+        waits: Whether to wait while another driver has a study.
+        may_start_workers: Whether workers take over where the rest of a search turns out to be long.
+    """
+
+    storage: str
+    versions: Mapping[str, str]
+    executor: FoldExecutor
+    progress: Progress = field(default_factory=SilentProgress)
+    stop_signal: Callable[[], int | None] = never
+    read_notes: Callable[[], Sequence[str]] = tuple
+    waits: bool = False
+    may_start_workers: bool = False
+
+    def open(self, problem: Problem) -> AbstractContextManager[Ledger]:
+        """The problem's study, made or resumed, locked for the length of the ``with`` block.
+
+        Raises:
+            StudyLockedError: Another driver has it.
+            IdentityError: It was begun with another definition or other data.
+            LedgerError: The storage cannot be opened.
+        """
+        said: set[str] = set()
+
+        def wait(error: StudyLockedError) -> bool:
+            if self.waits and str(error) not in said:
+                said.add(str(error))
+                self.progress.note(f"waiting: {error}")
+            number = self.stop_signal()
+            if number is not None:
+                raise InterruptedBySignal(number, "stopped before the search began", hint="run the same command again to go on")
+            return self.waits
+
+        return open_ledger(
+            self.storage,
+            problem.definition,
+            problem.dataset.digest,
+            self.versions,
+            problem.derive,
+            stop_signal=self.stop_signal,
+            wait=wait,
+        )
+
+
 class Search:
     """One run of a study's search.
 
     Args:
+        driver: Where folds are scored, who is told, who may stop it.
         problem: What is searched.
         ledger: Where slots come from and results go.
-        progress: Is told of folds and trials.
-        stop_signal: The number of a signal that asked to stop, or None; looked at between fits.
-        read_notes: Gives what tracking has to say since it was last asked.
-        executor: Where folds are scored; closed by the caller.
-        may_start_workers: Whether workers take over where the rest of the search turns out to be long.
     """
 
-    def __init__(
-        self,
-        problem: Problem,
-        ledger: Ledger,
-        *,
-        progress: Progress,
-        stop_signal: Callable[[], int | None],
-        read_notes: Callable[[], Sequence[str]] = tuple,
-        executor: FoldExecutor,
-        may_start_workers: bool,
-    ) -> None:
+    def __init__(self, driver: Driver, problem: Problem, ledger: Ledger) -> None:
+        self._driver = driver
         self._problem = problem
         self._ledger = ledger
         self._study = problem.definition.study
-        self._progress = progress
-        self._stop_signal = stop_signal
-        self._read_notes = read_notes
-        self._executor = executor
+        self._progress = driver.progress
+        self._executor = driver.executor
         self._is_holding = False
-        self._may_start_workers = may_start_workers
+        self._may_start_workers = driver.may_start_workers
         self._n_before = ledger.n_told
         timeout = self._study.timeout_seconds
         self._deadline = float("inf") if timeout is None else time.monotonic() + timeout
 
-    def run(self) -> None:
-        """Fill the study up to its total, unless a stop rule, the timeout or a signal ends it.
+    def run(self) -> bool:
+        """Fill the study up to its total, unless a stop rule, the timeout or a signal ends it; false where it was the timeout.
 
         The timeout ends between fits too, but not before one trial is finished: else a study whose trials are longer than the
         timeout would never get on. What is open then stays RUNNING in the ledger, and the next run takes it up.
@@ -118,11 +159,12 @@ class Search:
                 slot, scoring = open_slots.popleft()
                 started = time.perf_counter()
                 if not self._finish(slot, scoring):
-                    return
+                    return False
                 if self._may_start_workers and not open_slots and self._is_long(time.perf_counter() - started):
                     self._may_start_workers = False
                     self._executor = stack.enter_context(closing(PoolExecutor(loky.cpu_count())))
                     self._executor.hold(self._problem.folds, self._problem.metrics)
+        return self._ledger.n_told >= self._study.n_trials or time.monotonic() < self._deadline
 
     def _fill(self, open_slots: deque[tuple[Slot, Scoring]]) -> bool:
         """Open slots up to the concurrency, and beyond where that feeds the executor and changes nothing; whether one is open."""
@@ -152,7 +194,7 @@ class Search:
         while len(results) < n_folds and not is_pruned and not (results and results[-1].failure):
             if results and self._is_over():
                 return False
-            for line in self._read_notes():
+            for line in self._driver.read_notes():
                 self._progress.note(line)
             result = scoring.result(len(results), POLL_SECONDS)
             if result is None:
@@ -167,7 +209,7 @@ class Search:
         return True
 
     def _is_over(self) -> bool:
-        number = self._stop_signal()
+        number = self._driver.stop_signal()
         if number is not None:
             raise InterruptedBySignal(
                 number,
@@ -182,6 +224,13 @@ class Search:
         return loky.cpu_count() > 1 and trial_seconds > CHEAP_SECONDS and n_left * trial_seconds > WORTH_SECONDS
 
 
+def default_params(problem: Problem) -> dict[str, Any]:
+    """Complete params of scikit-learn's defaults, as trial 0 has them where the space holds them."""
+    space = problem.definition.search_space
+    defaults = baseline(space)
+    return problem.derive(DEFAULT_PARAMS if defaults is None else replay(space, defaults))
+
+
 def baseline_value(problem: Problem, trials: Sequence[FrozenTrial]) -> float | None:
     """The mean CV score of scikit-learn's defaults: trial 0's, or scored beside the study where the space does not hold them."""
     defaults = baseline(problem.definition.search_space)
@@ -189,7 +238,7 @@ def baseline_value(problem: Problem, trials: Sequence[FrozenTrial]) -> float | N
         return trials[0].value
     executor = LocalExecutor()
     executor.hold(problem.folds, problem.metrics)
-    scoring = executor.start(problem.derive(DEFAULT_PARAMS))
+    scoring = executor.start(default_params(problem))
     results = [scoring.result(index, POLL_SECONDS) for index in range(len(problem.folds))]
     if any(result is None or result.failure is not None for result in results):
         return None

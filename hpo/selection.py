@@ -1,4 +1,7 @@
-"""Which trial is the best one, read from the ledger's trials.
+"""Which trial is the best one and how sure that is, read from the ledger's trials.
+
+Two rules. ``best``: the highest value; ties go to the better log loss, then to the simpler model, then to the earlier trial.
+``one_standard_error``: the simplest model whose value is within one standard error of the highest. The hold-out has no part in it.
 
 Here also live the names under which a trial's judgement is kept in its user attributes, since this is the least of the stages
 that read them.
@@ -6,12 +9,16 @@ that read them.
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import cast
 
 import numpy as np
 from optuna.trial import FrozenTrial, TrialState
+
+from hpo.definition import Rule
+from hpo.intervals import half_width_over_folds
 
 SCORES = "hpo.scores"
 """User attribute: scorer name to the list of fold scores."""
@@ -46,15 +53,68 @@ def rounded(value: float) -> float:
     return round(value, _TIE_DIGITS)
 
 
-def select_best(trials: Iterable[FrozenTrial]) -> FrozenTrial | None:
-    """The best completed trial, or None where no trial completed."""
-    complete = [trial for trial in trials if trial.state == TrialState.COMPLETE and trial.value is not None]
-    return max(complete, key=_rank, default=None)
+def simplicity(trial: FrozenTrial) -> tuple[float, float, bool, int]:
+    """How simple a trial's model is, from its params alone; greater is simpler, and no two trials are equal.
+
+    By, in this order: stronger regularisation (a smaller ``C``; no penalty is an infinite one), a larger share of L1, which leaves
+    fewer coefficients that are not zero, no class weights, an earlier trial.
+    """
+    params = {**trial.params, **trial.user_attrs.get(DERIVED, {})}
+    penalty = params.get("penalty", "l2")
+    l1_share = {"l1": 1.0, "elasticnet": params.get("l1_ratio", 0.0)}.get(penalty, 0.0)
+    return (
+        -math.inf if penalty == "none" else -params.get("C", 1.0),
+        l1_share,
+        params.get("class_weight") != "balanced",
+        -trial.number,
+    )
 
 
-def _rank(trial: FrozenTrial) -> tuple[float, float, int]:
-    """The order of trials: by value, ties by log loss, then the earlier one; greater is better."""
-    return (rounded(cast("float", trial.value)), rounded(mean_score(trial, TIE_METRIC)), -trial.number)
+def select_best(trials: Iterable[FrozenTrial], rule: Rule = "best", *, n_splits: int = 2) -> FrozenTrial | None:
+    """The trial that a rule chooses, or None where no trial completed.
+
+    Args:
+        trials: Of the study.
+        rule: ``best``, or ``one_standard_error`` (Breiman, Friedman, Olshen and Stone 1984, section 3.4.3; Hastie, Tibshirani and
+            Friedman 2009, section 7.10).
+        n_splits: Folds of one repeat. Repeats show the same rows again, so the standard error is taken as that of one repeat.
+    """
+    complete = _completed(trials)
+    top = max(complete, key=_rank, default=None)
+    if top is None or rule == "best":
+        return top
+    scores = _judged_scores(top)
+    error = float(np.std(scores, ddof=1)) / math.sqrt(n_splits) if len(scores) > 1 else 0.0
+    lowest = rounded(cast("float", top.value) - error)
+    return max((trial for trial in complete if rounded(cast("float", trial.value)) >= lowest), key=simplicity)
+
+
+def _completed(trials: Iterable[FrozenTrial]) -> list[FrozenTrial]:
+    return [trial for trial in trials if trial.state == TrialState.COMPLETE and trial.value is not None]
+
+
+def _judged_scores(trial: FrozenTrial) -> list[float]:
+    """The judged metric's fold scores, in the order of the folds."""
+    return [score for _, score in sorted(trial.intermediate_values.items())]
+
+
+def _rank(trial: FrozenTrial) -> tuple[float, float, tuple[float, float, bool, int]]:
+    """The order of trials under the rule ``best``; greater is better."""
+    return (rounded(cast("float", trial.value)), rounded(mean_score(trial, TIE_METRIC)), simplicity(trial))
+
+
+def count_ties(trials: Iterable[FrozenTrial], *, n_splits: int) -> int:
+    """How many completed trials the folds cannot tell from the highest one, that one included.
+
+    The fold scores of two trials are of the same rows, so their differences are what counts: a trial ties where the 95 % interval
+    of the mean difference, by the corrected resampled t-test, holds zero.
+    """
+    complete = _completed(trials)
+    if not complete:
+        return 0
+    differences = np.array(_judged_scores(max(complete, key=_rank))) - np.array([_judged_scores(trial) for trial in complete])
+    half = np.nan_to_num(half_width_over_folds(differences, n_splits))
+    return int((differences.mean(axis=-1) <= half + 10.0**-_TIE_DIGITS).sum())
 
 
 def count_states(trials: Iterable[FrozenTrial]) -> dict[str, int]:
@@ -66,11 +126,6 @@ def count_states(trials: Iterable[FrozenTrial]) -> dict[str, int]:
 def end_time_ms(trial: FrozenTrial) -> int:
     """When a finished trial ended, milliseconds since 1970, UTC; Optuna keeps naive local time."""
     return round(trial.datetime_complete.timestamp() * 1000) if trial.datetime_complete else 0
-
-
-def count_ties(trials: Iterable[FrozenTrial], best: FrozenTrial) -> int:
-    """How many completed trials have the best one's value, the best one included."""
-    return sum(1 for trial in trials if trial.state == TrialState.COMPLETE and _rank(trial)[0] == _rank(best)[0])
 
 
 def mean_and_std(scores: Sequence[float]) -> tuple[float, float]:

@@ -9,9 +9,11 @@ from __future__ import annotations
 import math
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from hpo.errors import SettingsError
@@ -39,6 +41,7 @@ class ServiceSettings:
             address the Dask cluster there.
         tracking_wait_seconds: How long the end of a run waits for a tracking store that is behind.
         wait: Whether to wait while another driver has the study.
+        plots: Whether figures of study and model are drawn.
     """
 
     storage: str = DEFAULT_STORAGE
@@ -47,6 +50,7 @@ class ServiceSettings:
     workers: int | str = "auto"
     tracking_wait_seconds: float = 30.0
     wait: bool = False
+    plots: bool = True
 
     def __post_init__(self) -> None:
         for name in ("storage", "tracking_uri"):
@@ -55,10 +59,10 @@ class ServiceSettings:
             raise SettingsError(f"--tracking-wait: this should be 0 or more seconds, but got {self.tracking_wait_seconds:g}")
         _check_url("storage", self.storage, _DATABASES, DEFAULT_STORAGE)
         _check_url("tracking URI", self.tracking_uri, (*_DATABASES, "http", "https"), DEFAULT_TRACKING_URI)
-        if sqlite_path(self.storage) is not None and sqlite_path(self.storage) == sqlite_path(self.tracking_uri):
+        if not self.tracking_uri.startswith("http") and _place(self.storage) == _place(self.tracking_uri):
             raise SettingsError(
                 f"storage and tracking URI should be two databases, but got {hide_password(self.storage)} for both",
-                hint="Optuna and MLflow each own a table of one name; give two files",
+                hint="Optuna and MLflow each own a table of one name; give two files, or createdb a second database",
             )
         if self.register is not None and (
             not self.register.strip() or ".." in self.register or any(mark in self.register for mark in "/:'\"`")
@@ -71,12 +75,11 @@ def read_settings(
     tracking_uri: str | None = None,
     register: str | None = None,
     workers: str | None = None,
-    tracking_wait_seconds: float = 30.0,
     *,
-    wait: bool = False,
     environment: Mapping[str, str] = os.environ,
+    **others: Any,
 ) -> ServiceSettings:
-    """Settings from flags, the environment and the defaults, in this order.
+    """Settings from flags, the environment and the defaults, in this order; ``others`` are only flags.
 
     Raises:
         SettingsError: A URL is of a kind that is not supported, or lies in no directory.
@@ -86,8 +89,7 @@ def read_settings(
         tracking_uri=tracking_uri or environment.get(TRACKING_VARIABLE) or DEFAULT_TRACKING_URI,
         register=register,
         workers=_read_workers(workers if workers is not None else environment.get(WORKERS_VARIABLE) or "auto"),
-        tracking_wait_seconds=tracking_wait_seconds,
-        wait=wait,
+        **others,
     )
 
 
@@ -106,6 +108,16 @@ def sqlite_path(url: str) -> Path | None:
     """The absolute path of the file behind an SQLite URL, or None for any other URL."""
     prefix = "sqlite:///"
     return Path(url.removeprefix(prefix)).resolve() if url.startswith(prefix) else None
+
+
+@contextmanager
+def needing_driver(url: str) -> Iterator[None]:
+    """Say which database's driver cannot be imported, and how it is had."""
+    try:
+        yield
+    except ImportError as error:
+        message = f"{hide_password(url)} needs a driver that is not installed ({error.name or error})"
+        raise SettingsError(message, hint="pip install 'psycopg[binary]'") from error
 
 
 def hide_password(url: str) -> str:
@@ -130,34 +142,33 @@ def _with_driver(url: str) -> str:
 
 
 def _check_url(subject: str, url: str, kinds: tuple[str, ...], example: str) -> None:
-    scheme = url.partition("://")[0]
+    scheme, path = url.partition("://")[0], sqlite_path(url)
+    is_file = scheme.startswith("sqlite")
     hint = f"for example {example}"
     if example == DEFAULT_TRACKING_URI and ("://" not in url or scheme == "file"):
         hint += "; runs in an old file store are kept by: mlflow migrate-filestore --source DIRECTORY --target sqlite:///mlflow.db"
-    if scheme.partition("+")[0] not in kinds or "://" not in url:
-        raise SettingsError(
-            f"{subject} should start with {' or '.join(f'{k}://' for k in kinds)}, but got '{hide_password(url)}'", hint=hint
-        )
-    if any(mark in url for mark in "{}"):
-        raise SettingsError(
-            f"{subject} should have no brace, but got '{hide_password(url)}'", hint="Optuna reads braces as its own"
-        )
-    if scheme.startswith("sqlite"):
-        _check_sqlite(subject, url, hint)
-        return
+    is_known = scheme.partition("+")[0] in kinds and "://" in url
+    names_file = path is not None and path.name not in ("", ":memory:") and not path.is_dir() and "?" not in url
+    rules = (
+        (is_known, f"start with {' or '.join(f'{kind}://' for kind in kinds)}", hint),
+        (not any(mark in url for mark in "{}"), "have no brace", "Optuna reads braces as its own"),
+        (not is_file or names_file, "name a file after 'sqlite:///'", hint),
+        (path is None or path.parent.is_dir(), "lie in a directory that exists", f"make {path and path.parent} first"),
+        (is_file or _has_host(url), "name a host and a port", hint),
+    )
+    for is_kept, rule, mend in rules:
+        if not is_kept:
+            raise SettingsError(f"{subject} should {rule}, but got '{hide_password(url)}'", hint=mend)
+
+
+def _has_host(url: str) -> bool:
     try:
-        has_host = bool(urlsplit(url).netloc) and urlsplit(url).port != 0
+        return bool(urlsplit(url).netloc) and urlsplit(url).port != 0
     except ValueError:
-        has_host = False
-    if not has_host:
-        raise SettingsError(f"{subject} should name a host and a port, but got '{hide_password(url)}'", hint=hint)
+        return False
 
 
-def _check_sqlite(subject: str, url: str, hint: str) -> None:
-    path = sqlite_path(url)
-    if path is None or path.name in ("", ":memory:") or path.is_dir() or "?" in url:
-        raise SettingsError(f"{subject} should name a file after 'sqlite:///', but got '{hide_password(url)}'", hint=hint)
-    if not path.parent.is_dir():
-        raise SettingsError(
-            f"{subject} should lie in a directory that exists, but got '{hide_password(url)}'", hint=f"make {path.parent} first"
-        )
+def _place(url: str) -> tuple[object, ...]:
+    """What two names of one database have in common."""
+    parts = urlsplit(url)
+    return (sqlite_path(url),) if url.startswith("sqlite") else (parts.hostname, parts.port or 5432, parts.path)

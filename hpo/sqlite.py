@@ -21,8 +21,8 @@ def checkpoint(path: Path, busy_seconds: float = BUSY_SECONDS) -> None:
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
-def connect_unchanged(path: Path) -> sqlite3.Connection:
-    """Open a file to read it: neither it nor a file beside it is made or changed.
+def url_unchanged(path: Path) -> str:
+    """The URL by which SQLAlchemy opens a file to read it: neither it nor a file beside it is made or changed.
 
     A reader makes the files of the WAL where they are missing. Where they are, nobody has the file open, and it is read as one
     that does not change.
@@ -30,4 +30,4 @@ def connect_unchanged(path: Path) -> sqlite3.Connection:
     with path.open("rb") as file:
         is_wal = file.read(20)[18:19] == b"\x02"
     is_at_rest = is_wal and not path.with_name(f"{path.name}-wal").exists()
-    return sqlite3.connect(f"{path.as_uri()}?{'immutable=1' if is_at_rest else 'mode=ro'}", uri=True, timeout=5)
+    return f"sqlite+pysqlite:///{path.as_uri()}?{'immutable=1' if is_at_rest else 'mode=ro'}&uri=true"

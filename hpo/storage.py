@@ -12,8 +12,9 @@ import os
 import socket
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
 from typing import Any, TypeVar
 
 import optuna
@@ -23,9 +24,9 @@ from optuna.storages import JournalStorage, RDBStorage
 from optuna.storages.journal import BaseJournalBackend
 from sqlalchemy.engine import ExceptionContext
 
-from hpo.errors import HpoError, InterruptedBySignal, LedgerError, SettingsError, StudyLockedError
+from hpo.errors import HpoError, InterruptedBySignal, LedgerError, StudyLockedError, first_line
 from hpo.lock import driven_elsewhere, find_session, hold_lock, lock_key, lock_path
-from hpo.settings import hide_password, sqlite_path
+from hpo.settings import hide_password, needing_driver, sqlite_path
 from hpo.sqlite import checkpoint, use_wal
 
 RETRY_SECONDS = 60.0
@@ -100,11 +101,11 @@ def open_driven(
         storage = open_storage(url, stop_signal)
         stack.callback(storage.engine.dispose)
         if path is not None:
-            stack.callback(_checkpoint_quietly, url)
+            stack.callback(_checkpoint_quietly, path)
         else:
             storage.engine.dispose()
             # One connection, which holds the lock.
-            storage = _connect(url, skip_table_creation=True, skip_compatibility_check=True, pool_size=1, max_overflow=0)
+            storage = _connect(url, {"pool_size": 1, "max_overflow": 0}, skip_table_creation=True, skip_compatibility_check=True)
             stack.callback(storage.engine.dispose)
             key = lock_key(study_name)
             sqlalchemy.event.listen(storage.engine, "connect", lambda connection, _: _lock_on(connection, key, subject))
@@ -134,11 +135,11 @@ def open_storage(url: str, stop_signal: Callable[[], int | None] = never) -> RDB
         SettingsError: The database's driver is not installed.
     """
     path = sqlite_path(url)
-    with ExitStack() as stack, translated(url):
+    with ExitStack() as stack, needing_driver(url), translated(url):
         # Two starters on new files would both create the tables.
         if path is not None:
             stack.enter_context(hold_lock(path.with_name(f".{path.name}.lock"), wait=True))
-            repeat(lambda _: _use_wal(url), stop_signal)
+            repeat(lambda _: _use_wal(url, path), stop_signal)
         else:
             stack.enter_context(_postgresql_schema_lock(url))
         storage = repeat(lambda _: _connect(url), stop_signal)
@@ -189,24 +190,14 @@ class _JournalText(BaseJournalBackend):
         self.lines.extend(json.dumps(log, separators=(",", ":")) + "\n" for log in logs)
 
 
-def _connect(url: str, *, skip_table_creation: bool = False, skip_compatibility_check: bool = False, **pool: int) -> RDBStorage:
+def _connect(url: str, pool: Mapping[str, int] | None = None, **skip: Any) -> RDBStorage:
+    """Optuna's storage with an engine whose errors are ours; what it may skip is named as Optuna names it."""
     arguments: dict[str, Any] = {"connect_args": {"timeout": BUSY_SECONDS}}
     if sqlite_path(url) is None:
         name = f"hpo on {socket.gethostname()[:30]}, pid {os.getpid()}"
-        arguments = {"connect_args": {**_KEEPALIVE, "application_name": name}, "pool_pre_ping": True, **pool}
-    try:
-        with translated(url):
-            storage = RDBStorage(
-                url,
-                engine_kwargs=arguments,
-                skip_table_creation=skip_table_creation,
-                skip_compatibility_check=skip_compatibility_check,
-            )
-    except ImportError as error:
-        raise SettingsError(
-            f"storage {hide_password(url)} needs a driver that is not installed ({error.name or error})",
-            hint="pip install 'psycopg[binary]'",
-        ) from error
+        arguments = {"connect_args": {**_KEEPALIVE, "application_name": name}, "pool_pre_ping": True, **(pool or {})}
+    with translated(url):
+        storage = RDBStorage(url, engine_kwargs=arguments, **skip)
 
     def translate(context: ExceptionContext) -> None:
         # Optuna looks at the one kind itself; what it would do with the others is to write a trial twice.
@@ -217,21 +208,15 @@ def _connect(url: str, *, skip_table_creation: bool = False, skip_compatibility_
     return storage
 
 
-def _use_wal(url: str) -> None:
-    path = sqlite_path(url)
-    assert path is not None
+def _use_wal(url: str, path: Path) -> None:
     with translated(url):
         use_wal(path, BUSY_SECONDS)
 
 
-def _checkpoint_quietly(url: str) -> None:
+def _checkpoint_quietly(path: Path) -> None:
     """Leave one whole file; where the disk is full or another process writes, what was written stays in the WAL file beside it."""
-    path = sqlite_path(url)
-    assert path is not None
-    try:
+    with suppress(sqlite3.Error):
         checkpoint(path, BUSY_SECONDS)
-    except sqlite3.Error:
-        return
 
 
 def _relax_synchronous(connection: Any, _: Any) -> None:
@@ -241,11 +226,7 @@ def _relax_synchronous(connection: Any, _: Any) -> None:
 
 @contextmanager
 def _postgresql_schema_lock(url: str) -> Iterator[None]:
-    try:
-        engine = sqlalchemy.create_engine(url, poolclass=sqlalchemy.NullPool, connect_args=_KEEPALIVE)
-    except ImportError:
-        yield  # said where the storage is made
-        return
+    engine = sqlalchemy.create_engine(url, poolclass=sqlalchemy.NullPool, connect_args=_KEEPALIVE)
     with engine.connect() as connection:
         connection.execute(sqlalchemy.text("SELECT pg_advisory_lock(:key)"), {"key": _SCHEMA_KEY})
         yield
@@ -274,9 +255,8 @@ def translated(url: str) -> Iterator[None]:
 
 def _make_error(url: str, error: BaseException) -> HpoError:
     cause = error.__cause__ if isinstance(error, StorageInternalError) and error.__cause__ else error
-    lines = str(getattr(cause, "orig", None) or cause).strip().splitlines()
     return LedgerError(
-        f"the storage {hide_password(url)} failed: {lines[0] if lines else type(error).__name__}",
+        f"the storage {hide_password(url)} failed: {first_line(getattr(cause, 'orig', None) or cause)}",
         hint="check that it is there, writable and not full; nothing that was finished is lost",
         may_pass=_may_pass(cause),
     )

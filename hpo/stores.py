@@ -1,13 +1,12 @@
-"""What Optuna's and MLflow's databases hold of a study, read without making or changing anything.
+"""Optuna's and MLflow's databases, looked at without making or changing anything.
 
-They are read as plain tables, since the libraries' own clients make tables, folders and experiments where they are missing; and
-only when the schema is the installed library's, so the few columns named here are known.
+The libraries' own clients make tables and experiments where they are missing, so it is looked first whether a database has all of
+them, in the schema of the installed library.
 """
 
 from __future__ import annotations
 
 import json
-import re
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,15 +14,15 @@ from dataclasses import dataclass, field
 from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import sqlalchemy
+from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
 
-from hpo.errors import HpoError, LedgerError, SettingsError, TrackingError
-from hpo.lock import find_session, lock_key
-from hpo.settings import hide_password, sqlite_path
-from hpo.sqlite import connect_unchanged
-from hpo.tracking import names
+from hpo.errors import HpoError, LedgerError, SettingsError, TrackingError, first_line
+from hpo.settings import hide_password, needing_driver, sqlite_path
+from hpo.sqlite import url_unchanged
 
 CONNECT_SECONDS = 5
 
@@ -35,7 +34,7 @@ class Library:
     Attributes:
         package: Its name.
         tables: Two tables by which its database is known.
-        scripts: Where its package keeps the steps from one schema to the next.
+        scripts: Where its package keeps the steps from one schema to the next, as Alembic has them.
         upgrade: The command that takes a database to the installed schema.
         error: What a run would end in.
     """
@@ -48,9 +47,9 @@ class Library:
 
 
 OPTUNA = Library(
-    "optuna", frozenset({"studies", "trials"}), "storages/_rdb/alembic/versions", "optuna storage upgrade --storage", LedgerError
+    "optuna", frozenset({"studies", "trials"}), "storages/_rdb/alembic", "optuna storage upgrade --storage", LedgerError
 )
-MLFLOW = Library("mlflow", frozenset({"experiments", "runs"}), "store/db_migrations/versions", "mlflow db upgrade", TrackingError)
+MLFLOW = Library("mlflow", frozenset({"experiments", "runs"}), "store/db_migrations", "mlflow db upgrade", TrackingError)
 
 
 @dataclass(frozen=True)
@@ -66,61 +65,6 @@ class Trials:
     states: dict[int, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class StudyRun:
-    """A run of the study in MLflow, in the trash or not.
-
-    Attributes:
-        run_id: MLflow's.
-        key: What it is the run of.
-        status: MLflow's word.
-        is_deleted: Whether it is in the trash.
-        duplicate_of: The run beside which it was one too many, or None.
-    """
-
-    run_id: str
-    key: str
-    status: str
-    is_deleted: bool
-    duplicate_of: str | None
-
-    @property
-    def is_finished(self) -> bool:
-        """Whether all was written to it."""
-        return self.status != "RUNNING"
-
-
-@dataclass(frozen=True)
-class Runs:
-    """A study in MLflow.
-
-    Attributes:
-        experiment_id: The experiment's, or None where there is none.
-        is_deleted: Whether the experiment is in the trash.
-        artifacts: Where its artifacts are.
-        of_study: The runs that carry the study's uid.
-    """
-
-    experiment_id: str | None = None
-    is_deleted: bool = False
-    artifacts: str = ""
-    of_study: tuple[StudyRun, ...] = ()
-
-    @property
-    def active(self) -> list[StudyRun]:
-        """Those that are not in the trash."""
-        return [run for run in self.of_study if not run.is_deleted]
-
-    def deleted_by_hand(self) -> dict[str, str]:
-        """Key to run id of what a person deleted: finished, and nothing else is there for it."""
-        there = {run.key for run in self.active}
-        return {
-            run.key: run.run_id
-            for run in self.of_study
-            if run.is_deleted and run.is_finished and run.duplicate_of is None and run.key not in there
-        }
-
-
 @contextmanager
 def read_database(url: str, library: Library) -> Iterator[Connection | None]:
     """A connection for reading, or None where the library's tables are not there yet.
@@ -133,19 +77,17 @@ def read_database(url: str, library: Library) -> Iterator[Connection | None]:
     if path is not None and not path.exists():
         yield None
         return
+    patience: dict[str, Any] = {"connect_timeout": CONNECT_SECONDS} if path is None else {}
     try:
-        with _make_engine(url, path).connect() as connection:
+        with needing_driver(url):
+            unchanged = url if path is None else url_unchanged(path)
+            engine = sqlalchemy.create_engine(unchanged, connect_args=patience, poolclass=sqlalchemy.NullPool)
+        with engine.connect() as connection:
             connection.execution_options(postgresql_readonly=True)
             yield connection if _has_tables(connection, url, library) else None
-    except ImportError as error:
-        raise SettingsError(
-            f"{hide_password(url)} needs a driver that is not installed ({error.name or error})",
-            hint="pip install 'psycopg[binary]'",
-        ) from error
     except (sqlalchemy.exc.SQLAlchemyError, sqlite3.Error, OSError) as error:
-        cause = str(error.__cause__ or error).strip().splitlines()
         raise library.error(
-            f"{hide_password(url)} cannot be read: {cause[0] if cause else type(error).__name__}",
+            f"{hide_password(url)} cannot be read: {first_line(error.__cause__ or error)}",
             hint="check that it is the right one, that it is running and that you may read it",
         ) from error
 
@@ -161,45 +103,6 @@ def read_trials(connection: Connection, study: str) -> Trials:
     return Trials(None if identity is None else json.loads(identity)["uid"], {trial.number: trial.state for trial in trials})
 
 
-def read_runs(connection: Connection, experiment: str, uid: str | None) -> Runs:
-    """A study's runs; none where there is no such experiment."""
-    found = connection.execute(
-        text("SELECT experiment_id, lifecycle_stage, artifact_location FROM experiments WHERE name = :name"), {"name": experiment}
-    ).first()
-    if found is None:
-        return Runs()
-    runs = connection.execute(
-        text(
-            "SELECT runs.run_uuid, own_key.value, runs.status, runs.lifecycle_stage = 'deleted', duplicate.value FROM runs"
-            " JOIN tags AS own_key ON own_key.run_uuid = runs.run_uuid AND own_key.key = :key"
-            " JOIN tags AS study ON study.run_uuid = runs.run_uuid AND study.key = :study_uid AND study.value = :uid"
-            " LEFT JOIN tags AS duplicate ON duplicate.run_uuid = runs.run_uuid AND duplicate.key = :duplicate_of"
-            " WHERE runs.experiment_id = :experiment_id"
-        ),
-        {
-            "key": names.KEY,
-            "study_uid": names.STUDY_UID,
-            "uid": uid,
-            "duplicate_of": names.DUPLICATE_OF,
-            "experiment_id": found.experiment_id,
-        },
-    )
-    of_study = tuple(StudyRun(run_id, key, status, bool(deleted), duplicate) for run_id, key, status, deleted, duplicate in runs)
-    return Runs(str(found.experiment_id), found.lifecycle_stage == "deleted", found.artifact_location, of_study)
-
-
-def read_holder(connection: Connection, study: str) -> str | None:
-    """Who drives a study in a PostgreSQL database, or None where nobody does."""
-    cursor = connection.connection.cursor()
-    return find_session(cursor, lock_key(study))
-
-
-def _make_engine(url: str, path: Path | None) -> sqlalchemy.Engine:
-    if path is not None:
-        return sqlalchemy.create_engine("sqlite://", creator=lambda: connect_unchanged(path), poolclass=sqlalchemy.NullPool)
-    return sqlalchemy.create_engine(url, connect_args={"connect_timeout": CONNECT_SECONDS}, poolclass=sqlalchemy.NullPool)
-
-
 def _has_tables(connection: Connection, url: str, library: Library) -> bool:
     """Whether the library's tables are there, of the installed schema and alone."""
     tables = set(sqlalchemy.inspect(connection).get_table_names())
@@ -212,26 +115,25 @@ def _has_tables(connection: Connection, url: str, library: Library) -> bool:
     if not library.tables <= tables:
         return False
     schema = connection.scalar(text("SELECT version_num FROM alembic_version")) if "alembic_version" in tables else None
-    steps, newest = _read_schemas(library)
     if schema is None:
         raise library.error(
             f"{hide_password(url)} holds only a part of {library.package}'s tables: making them was cut short",
             hint="run the same command again: it makes the rest",
         )
+    schemas = _read_schemas(library)
+    newest = schemas.get_current_head()
     if schema != newest:
+        is_older = schema in {step.revision for step in schemas.walk_revisions()}
         raise library.error(
             f"{hide_password(url)} has schema {schema}, but {library.package} {metadata.version(library.package)} needs {newest}",
-            hint=f"back it up, then {library.upgrade} URL" if schema in steps else f"pip install -U {library.package}",
+            hint=f"back it up, then {library.upgrade} URL" if is_older else f"pip install -U {library.package}",
         )
     return True
 
 
-def _read_schemas(library: Library) -> tuple[set[str], str]:
-    """All schemas that the installed library knows, and the newest; its scripts are read, since running them loads the library."""
+def _read_schemas(library: Library) -> ScriptDirectory:
+    """The schemas that the installed library knows; it is found, not loaded."""
     spec = find_spec(library.package)
     assert spec is not None
     assert spec.origin is not None
-    scripts = "\n".join(path.read_text(encoding="utf-8") for path in (Path(spec.origin).parent / library.scripts).glob("*.py"))
-    steps = set(re.findall(r"""^revision\b.*?["'](.+?)["']""", scripts, re.MULTILINE))
-    (newest,) = steps.difference(re.findall(r"""^down_revision\b.*?["'](.+?)["']""", scripts, re.MULTILINE))
-    return steps, newest
+    return ScriptDirectory(str(Path(spec.origin).parent / library.scripts))

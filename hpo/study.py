@@ -341,7 +341,7 @@ def _open_study(
             study.set_metric_names([definition.study.metric])
         study.set_user_attr(IDENTITY, known)
         return known
-    changes = _changes(known["definition"], identity)
+    changes = describe_changes(known["definition"], identity)
     if known["data_digest"] != data_digest:
         changes.append(f"data {known['data_digest'][:8]} -> {data_digest[:8]}")
     if changes:
@@ -349,22 +349,9 @@ def _open_study(
             f"study '{definition.name}' was begun with something else: {', '.join(changes)}",
             hint="undo the change, or start another study with --name",
         )
-    others = describe_changes(known["versions"], dict(versions))
+    others = describe_changes(known["versions"], versions)
     note = f"begun with other versions ({', '.join(others)}): new trials may differ from those of one run"
     return {**known, "notes": [note] if others else []}
-
-
-def _changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
-    missing = object()
-    return [
-        f"{key} {_shown(old.get(key, missing), missing)} -> {_shown(new.get(key, missing), missing)}"
-        for key in sorted({*old, *new})
-        if old.get(key, missing) != new.get(key, missing)
-    ]
-
-
-def _shown(value: Any, missing: object) -> str:
-    return "absent" if value is missing else f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def no_completed_trial(trials: Sequence[FrozenTrial]) -> NoCompletedTrialError:

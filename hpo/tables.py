@@ -1,4 +1,4 @@
-"""Reads a table from a file: CSV (also compressed), Parquet or Feather; or refuses it in one line.
+"""Reads a table from a file: CSV (also compressed), Parquet or Feather; or refuses it in one line. Writes predictions likewise.
 
 pandas reads; here stands what it does silently and a person should be told: a column name twice, another separator, another
 encoding, rows of another length, labels such as "NA" that would become missing.
@@ -7,16 +7,17 @@ encoding, rows of another length, labels such as "NA" that would become missing.
 from __future__ import annotations
 
 import csv
+import io
+import os
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, Literal
 
 import pandas as pd
 import pyarrow as pa
-from pyarrow import csv as arrow_csv
 
-from hpo.errors import DataError
+from hpo.errors import DataError, first_line
 
 READERS: dict[str, Callable[[Path], pd.DataFrame]] = {
     ".parquet": pd.read_parquet,
@@ -27,18 +28,20 @@ READERS: dict[str, Callable[[Path], pd.DataFrame]] = {
 CSV_ENDINGS = (".csv", ".tsv", ".txt")
 COMPRESSED_ENDINGS = (".gz", ".bz2")
 HEADER_BYTES = 1 << 20
+FORMULA_MARKS = tuple("=+-@\t\r\n\0＝＋－＠")  # noqa: RUF001 - full-width on purpose
 UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 
 MISSING = ("", "NA", "N/A", "n/a", "NaN", "nan", "NULL", "null", "None", "<NA>", "#N/A", "-nan", "-NaN")
 """What stands for a missing value in a feature; in a target only the empty text does, since "NA" may be a label."""
 
 
-def read_table(path: Path, target: str | None) -> tuple[pd.DataFrame, list[str]]:
+def read_table(path: Path, target: str | None, text: Collection[str] = ()) -> tuple[pd.DataFrame, list[str]]:
     """Read a table.
 
     Args:
         path: A file whose ending names its format.
-        target: The target column, whose text stays as it is; None where the caller will complain.
+        target: The target column, whose text stays as it is; None where there is none.
+        text: Columns of a CSV file that are text whatever they look like.
 
     Returns:
         The raw frame, and what was done that a person should know.
@@ -48,31 +51,84 @@ def read_table(path: Path, target: str | None) -> tuple[pd.DataFrame, list[str]]
     """
     if path.is_dir() or not path.exists():
         raise DataError(f"data: {path} is {'a directory' if path.is_dir() else 'not there'}", hint="give a file with --data FILE")
-    endings = [ending.lower() for ending in path.suffixes]
-    while endings and endings[-1] in COMPRESSED_ENDINGS:
-        endings.pop()
-    ending = endings[-1] if endings else ""
+    ending = _ending_of(path)
     try:
         notes: list[str] = []
         if ending in READERS:
             frame = READERS[ending](path)
-        elif ending in CSV_ENDINGS:
-            frame, notes = _read_csv(path, target)
         else:
-            known = ", ".join((*CSV_ENDINGS, *READERS))
-            raise DataError(f"data: a table's file should end in {known}, but got '{path.name}'", hint="convert it, or rename it")
-    except (OSError, pa.ArrowException, pd.errors.ParserError, csv.Error, ValueError) as error:
-        if isinstance(error, UnicodeDecodeError):
-            raise _wrong_encoding(path, error) from error
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+            frame, notes = _read_csv(path, target, text)
+    except UnicodeDecodeError as error:
+        guess = "UTF-16" if error.object[:2] in UTF16_MARKS else "Latin-1 or Windows-1252"
         raise DataError(
-            f"data: {path} cannot be read as {ending[1:]}: {reason}", hint="check that the file is what it is named"
+            f"data: {path} is not UTF-8 text; it may be {guess}", hint="save it as UTF-8, for example with iconv -t UTF-8"
         ) from error
-    _check_frame(path, frame)
+    except (OSError, pa.ArrowException, pd.errors.ParserError, csv.Error, ValueError) as error:
+        raise DataError(
+            f"data: {path} cannot be read as {ending[1:]}: {first_line(error)}", hint="check that the file is what it is named"
+        ) from error
+    _check_names(path, [str(name) for name in frame.columns])
+    if frame.empty:
+        raise DataError(f"data: {path} has a header but no rows", hint="give a table with rows")
     return frame, notes
 
 
-def _read_csv(path: Path, target: str | None) -> tuple[pd.DataFrame, list[str]]:
+def check_output(path: Path) -> None:
+    """Refuse, before any work, a file that :func:`write_table` could not write."""
+    _ending_of(path)
+    if path.is_dir() or not path.parent.is_dir():
+        raise DataError(f"data: {path} cannot be written", hint="name a file in a directory that exists")
+
+
+def write_table(frame: pd.DataFrame, to: Path | IO[str]) -> None:
+    """Write a table as its file's ending says, whole or not at all, or as CSV to an open file.
+
+    In CSV, text that a spreadsheet would run is preceded by an apostrophe; the binary formats are read by programs, which get
+    the text as it is.
+    """
+    if not isinstance(to, Path):
+        _write_csv(frame, to, ",", None)
+        return
+    making = to.with_name(f".making-{os.getpid()}-{to.name}")
+    try:
+        ending = _ending_of(to)
+        if ending in CSV_ENDINGS:
+            _write_csv(frame, making, "\t" if ending == ".tsv" else ",", "infer")
+        else:
+            (frame.to_feather if READERS[ending] is pd.read_feather else frame.to_parquet)(making)
+        making.replace(to)
+    except OSError as error:
+        raise DataError(f"data: {to} cannot be written ({error.strerror or error})", hint="name another with --output") from error
+    finally:
+        making.unlink(missing_ok=True)
+
+
+def _write_csv(frame: pd.DataFrame, to: Path | IO[str], separator: str, compression: Literal["infer"] | None) -> None:
+    harmless = frame.map(make_harmless).rename(columns=make_harmless)
+    # All text in quotes: else a lone carriage return would end the line, and what follows it be a cell of its own.
+    harmless.to_csv(to, sep=separator, index=False, compression=compression, quoting=csv.QUOTE_NONNUMERIC)
+
+
+def make_harmless(cell: Any) -> Any:
+    """A cell of a table that a spreadsheet shows and does not run; what is no text is left as it is.
+
+    The marks, full-width ones too, are those of https://owasp.org/www-community/attacks/CSV_Injection.
+    """
+    return f"'{cell}" if isinstance(cell, str) and cell.lstrip(" ").startswith(FORMULA_MARKS) else cell
+
+
+def _ending_of(path: Path) -> str:
+    """The lower-case ending that names the format, compression aside."""
+    endings = [ending.lower() for ending in path.suffixes]
+    while endings and endings[-1] in COMPRESSED_ENDINGS:
+        endings.pop()
+    if not endings or endings[-1] not in (*CSV_ENDINGS, *READERS):
+        known = ", ".join((*CSV_ENDINGS, *READERS))
+        raise DataError(f"data: a table's file should end in {known}, but got '{path.name}'", hint="convert it, or rename it")
+    return endings[-1]
+
+
+def _read_csv(path: Path, target: str | None, text: Collection[str]) -> tuple[pd.DataFrame, list[str]]:
     separator, header = _read_header(path)
     _check_names(path, header)
     _check_rows(path, separator, header)
@@ -80,6 +136,7 @@ def _read_csv(path: Path, target: str | None) -> tuple[pd.DataFrame, list[str]]:
         path,
         sep=separator,
         encoding="utf-8-sig",
+        dtype={name: str for name in header if name in text},
         keep_default_na=False,
         na_values={name: [""] if name == target else list(MISSING) for name in header},
         low_memory=False,
@@ -111,39 +168,11 @@ def _check_names(path: Path, header: list[str]) -> None:
 
 def _check_rows(path: Path, separator: str, header: list[str]) -> None:
     """Refuse the first row whose number of values is another one; pandas would fill or shift it."""
-    wrong: list[Any] = []
-
-    def note(row: Any) -> str:
-        wrong.append(row)
-        return "error"
-
-    options = arrow_csv.ConvertOptions(column_types=dict.fromkeys(header, pa.binary()))
-    parse = arrow_csv.ParseOptions(delimiter=separator, newlines_in_values=True, invalid_row_handler=note)
-    try:
-        reader = arrow_csv.open_csv(path, arrow_csv.ReadOptions(use_threads=False), parse, options)
-        while reader.read_next_batch() is not None:
-            pass
-    except StopIteration:
-        return
-    except pa.ArrowInvalid as error:
-        if not wrong:
-            if "Empty" in str(error):
-                return
-            raise
-        row = wrong[0]
-        raise DataError(
-            f"data: {path} line {row.number}: {row.expected_columns} values are expected, but got {row.actual_columns}",
-            hint="mend the line; a value that holds the separator needs quotes",
-        ) from error
-
-
-def _wrong_encoding(path: Path, error: UnicodeDecodeError) -> DataError:
-    is_utf16 = error.object[:2] in UTF16_MARKS
-    guess = "UTF-16" if is_utf16 else "Latin-1 or Windows-1252"
-    return DataError(f"data: {path} is not UTF-8 text; it may be {guess}", hint="save it as UTF-8, for example with iconv -t UTF-8")
-
-
-def _check_frame(path: Path, frame: pd.DataFrame) -> None:
-    _check_names(path, [str(name) for name in frame.columns])
-    if frame.empty:
-        raise DataError(f"data: {path} has a header but no rows", hint="give a table with rows")
+    with pa.input_stream(str(path), compression="detect") as stream:
+        reader = csv.reader(io.TextIOWrapper(stream, encoding="utf-8-sig", newline=""), delimiter=separator)
+        for row in reader:
+            if row and len(row) != len(header):
+                raise DataError(
+                    f"data: {path} line {reader.line_num}: {len(header)} values are expected, but got {len(row)}",
+                    hint="mend the line; a value that holds the separator needs quotes",
+                )

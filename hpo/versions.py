@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import Mapping
 from functools import cache
 from importlib.metadata import version
+from typing import Any
 
 from threadpoolctl import threadpool_info
 
@@ -23,7 +25,12 @@ def recorded_versions() -> dict[str, str]:
     return versions
 
 
-def describe_changes(old: dict[str, str], new: dict[str, str]) -> list[str]:
+def describe_changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     """What differs, one text a name."""
-    names = sorted({*old, *new})
-    return [f"{name} {old.get(name, 'absent')} -> {new.get(name, 'absent')}" for name in names if old.get(name) != new.get(name)]
+    changed = [name for name in sorted({*old, *new}) if old.get(name, ...) != new.get(name, ...)]
+    return [f"{name} {_shown(old, name)} -> {_shown(new, name)}" for name in changed]
+
+
+def _shown(values: Mapping[str, Any], name: str) -> str:
+    value = values.get(name, "absent")
+    return f"{value:g}" if isinstance(value, float) else str(value)

@@ -6,6 +6,7 @@ the next one finds out what is missing. An error is waited out, with a growing p
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from importlib import import_module
@@ -13,11 +14,11 @@ from importlib import import_module
 import optuna
 from optuna.trial import FrozenTrial
 
-from hpo.errors import HpoError, LedgerError
+from hpo.errors import HpoError, LedgerError, first_line
 from hpo.storage import export_journal, open_for_reading
 from hpo.tracking import names
 from hpo.tracking.projection import Projection, end_time_ms
-from hpo.tracking.records import ModelRecord, RunStatus, StudyRecord, TrackingState
+from hpo.tracking.records import Drawings, HeldOut, ModelRecord, RegistryState, RunStatus, StudyRecord, TrackingState
 from hpo.tracking.writer import MlflowWriter
 
 FIRST_PAUSE_SECONDS = 0.25
@@ -55,6 +56,7 @@ class Follower:
         self._is_open = False
         self._is_there = False
         self._problem: str | None = None
+        self._drawings: Drawings | None = None
         self._pause_seconds = FIRST_PAUSE_SECONDS
         self._next_attempt = 0.0
 
@@ -66,7 +68,7 @@ class Follower:
     def finish(
         self, model: ModelRecord | None, status: RunStatus, wait_seconds: float, on_step: Callable[[], None] = lambda: None
     ) -> TrackingState:
-        """Write everything, then the final model, then close the parent run.
+        """Write everything, then the final model, then close the parent run; registering comes last.
 
         Args:
             model: The final model, or None where there is none to log.
@@ -76,9 +78,10 @@ class Follower:
         """
         self._writer.on_step = on_step
         model_uri: str | None = None
+        registered: RegistryState | None = None
 
         def write_rest() -> None:
-            nonlocal model_uri
+            nonlocal model_uri, registered
             self._catch_up()
             if self._writer.parent_is_open:
                 # What a lost answer left behind: runs that were made twice.
@@ -87,7 +90,10 @@ class Follower:
                 self._writer.write_text(names.JOURNAL_FILE, export_journal(self._study()))
             if model is not None:
                 model_uri = self._writer.write_model(model)
+                self._write_drawings(model)
             self._writer.close(status, end_time_ms(self._trials()))
+            if model is not None:
+                registered = self._writer.register(model)
 
         give_up, n_steps = time.monotonic() + wait_seconds, self._writer.n_steps
         while not self._attempt(write_rest):
@@ -102,8 +108,29 @@ class Follower:
             run_ids=dict(self._projection.run_ids),
             n_behind=self._count_behind(),
             model_uri=model_uri,
+            registered=registered,
             problem=self._problem,
         )
+
+    def _write_drawings(self, model: ModelRecord) -> None:
+        """Draw what is wanted and not there yet; what cannot be drawn is said, and asked for again by the next run."""
+        step = model.conclusion.n_finished
+        key = f"{model.key} {step}"
+        if not model.is_drawn or model.held_out is None or self._writer.has_drawn(key):
+            return
+        if self._drawings is None:
+            self._drawings = Drawings()
+            study = self._study()
+            try:
+                self._drawings = _draw(model, model.held_out, study, self._writer.on_step)
+            except HpoError:
+                self._drawings = None
+                raise
+            except Exception as error:  # noqa: BLE001 - whatever drawing raises, the model is there
+                reason = f"{type(error).__name__}: {first_line(error)}"
+                self._notify(f"figures were not drawn ({reason}); all else is logged, --no-plots leaves them out")
+        if self._drawings.of_study:
+            self._writer.write_drawings(self._drawings, key, step)
 
     def _study(self) -> optuna.Study:
         if self._ledger is None:
@@ -157,6 +184,20 @@ class Follower:
 def follow_ledger(storage_url: str, tracking_uri: str, study: StudyRecord, notify: Callable[[str], None]) -> Follower:
     """A follower of a study that exists in a storage."""
     return Follower(lambda: open_for_reading(storage_url, study.name), tracking_uri, study, notify)
+
+
+def _draw(model: ModelRecord, held_out: HeldOut, study: optuna.Study, on_step: Callable[[], None]) -> Drawings:
+    from hpo.figures import draw_model  # noqa: PLC0415 - matplotlib and plotly, which a run without figures needs none of
+    from hpo.plots import draw_study  # noqa: PLC0415 - the same
+
+    of_model, importances = draw_model(
+        held_out.model, model.model, held_out.X, held_out.y, metric=held_out.metric, seed=held_out.seed
+    )
+    metrics = {names.importance_metric(column): value for column, value in importances.items() if math.isfinite(value)}
+    on_step()
+    of_study = draw_study(study)
+    on_step()
+    return Drawings(of_model, of_study, metrics)
 
 
 def warm_up() -> None:

@@ -13,8 +13,17 @@ FAILURE = "hpo.failure"
 CONVERGED = "hpo.converged"
 BEST_TRIAL = "hpo.best_trial"
 MODEL_URI = "hpo.model_uri"
+SELECTION_RULE = "hpo.selection_rule"
+REFIT = "hpo.refit"
+DRAWN = "hpo.drawn"
+TIES = "hpo.ties"
+GAIN = "hpo.gain"
 SUPERSEDED_BY = "hpo.superseded_by"
 DUPLICATE_OF = "hpo.duplicate_of"
+DECISION = "hpo.decision"
+COMPARED_WITH = "hpo.compared_with"
+COMPARISON = "hpo.comparison"
+HOLDOUT_DIGEST = "hpo.holdout_digest"
 TRIAL_STATE = "optuna.state"
 STUDY_NAME = "optuna.study_name"
 DIRECTION = "optuna.direction"
@@ -24,12 +33,15 @@ DATASET_CONTEXT = "mlflow.data.context"
 EXPERIMENT_KIND = "mlflow.experimentKind"
 MODEL_TRAINING = "custom_model_development"
 
-# Aliases of a registered model.
-CHALLENGER = "challenger"
+# Of a registered model: its aliases, and what was decided of a version.
 CHAMPION = "champion"
+CHALLENGER = "challenger"
+PENDING = "pending"
+KEPT = "kept"
 
 # Metrics that are no scores.
 TRIAL_NUMBER = "trial_number"
+N_TIED = "n_trials_tied"
 
 # Artifacts.
 TRACEBACK_FILE = "failure/traceback.txt"
@@ -38,6 +50,8 @@ COLUMNS_FILE = "data/columns.json"
 SPACE_FILE = "study/search_space.json"
 JOURNAL_FILE = "study/optuna_journal.log"
 MODEL_NAME = "model"
+MODEL_CARD_FILE = "model_card.md"
+MODEL_URI_MARK = "MODEL-URI"
 
 
 def cv_metric(scorer: str) -> str:
@@ -68,6 +82,31 @@ def best_so_far(value_name: str) -> str:
 def holdout_metric(scorer: str) -> str:
     """A score on the hold-out."""
     return f"test_{scorer}"
+
+
+def gain_metric(scorer: str) -> str:
+    """What the search gained over the defaults on the hold-out."""
+    return f"gain_{scorer}"
+
+
+def optimism_metric(scorer: str) -> str:
+    """The best trial's mean over the folds minus the final model's score on the hold-out."""
+    return f"optimism_{scorer}"
+
+
+def importance_metric(column: str) -> str:
+    """What the hold-out's score loses when a column is shuffled."""
+    return allowed(f"importance_{column}")
+
+
+def nested_metric(scorer: str) -> str:
+    """Scores of search and refit on the outer folds: one value a fold, the fold being the step."""
+    return f"nested_{scorer}"
+
+
+def interval_metrics(name: str, low: float, high: float) -> dict[str, float]:
+    """The two ends of a metric's 95 % interval."""
+    return {f"{name}_low": low, f"{name}_high": high}
 
 
 def version_tag(package: str) -> str:

@@ -34,7 +34,7 @@ POLL_SECONDS = 0.1
 HANG_SECONDS = 20.0
 """How much longer than agreed the driver waits for an answer: the length of a call that hangs, twice."""
 
-_ENVIRONMENT = {
+ENVIRONMENT = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     # MLflow's own retries take minutes and repeat creates whose answer was lost; the follower has retries of its own.
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
@@ -42,7 +42,9 @@ _ENVIRONMENT = {
     "MLFLOW_ENABLE_ASYNC_LOGGING": "false",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "OPENBLAS_NUM_THREADS": "1",
+    "MPLBACKEND": "agg",
 }
+"""What MLflow is told before it is imported."""
 
 
 class TrackingProcess:
@@ -56,7 +58,7 @@ class TrackingProcess:
             pass_fds=[theirs.fileno()],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
-            env={**os.environ, **_ENVIRONMENT},
+            env={**os.environ, **ENVIRONMENT},
         )
         theirs.close()
 

@@ -104,6 +104,80 @@ class StudyRecord:
 
 
 @dataclass(frozen=True)
+class Conclusion:
+    """What the parent run says of a study as it stands, beside its final model; it changes as the study grows.
+
+    Attributes:
+        n_finished: Finished trials: the step of the metrics, so that the newest conclusion is the one that is shown.
+        metrics: Name to value.
+        steps: Name to one value a step, from step 0.
+        tags: Name to text.
+        card: The model card, Markdown, in which ``names.MODEL_URI_MARK`` stands for the model's URI.
+    """
+
+    n_finished: int
+    metrics: dict[str, float] = field(default_factory=dict)
+    steps: dict[str, dict[int, float]] = field(default_factory=dict)
+    tags: dict[str, str] = field(default_factory=dict)
+    card: str = ""
+
+
+@dataclass(frozen=True)
+class Registration:
+    """The registered model that the final model becomes a version of.
+
+    Attributes:
+        name: The registered model's.
+        rule: When the version becomes the champion: ``not_worse``, ``better`` or ``never``.
+    """
+
+    name: str
+    rule: str
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """Rows that a model was judged on, for what is compared or drawn when it is logged.
+
+    Attributes:
+        model: Fitted on the training rows alone, whatever the one that ships was fitted on.
+        metric: The judged scorer.
+        X: DataFrame of shape (n_samples, n_features).
+        y: Their labels, array of shape (n_samples,).
+        groups: Their groups, array of shape (n_samples,), or None.
+        digest: Of all held-out rows: whether two models had the same.
+        seed: The study's.
+    """
+
+    model: Any
+    metric: str
+    X: Any
+    y: Any
+    groups: Any = None
+    digest: str = ""
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class RegistryState:
+    """What the registry holds of the final model.
+
+    Attributes:
+        name: The registered model's.
+        version: The final model's.
+        decision: ``champion`` or ``kept``, as it was decided once.
+        comparison: Why, one line.
+        champion: The version that is the champion now, or None.
+    """
+
+    name: str
+    version: int
+    decision: str
+    comparison: str
+    champion: int | None
+
+
+@dataclass(frozen=True)
 class ModelRecord:
     """The final model and what is known of it.
 
@@ -114,13 +188,18 @@ class ModelRecord:
         input_example: DataFrame, a few training rows.
         expected: What the model predicts for them: the loaded model must say the same.
         metrics: Hold-out scores.
+        conclusion: What the parent run says beside it.
         params: As text.
         time_ms: When its trial ended, milliseconds since 1970, UTC.
         requirements: Pinned packages that serving needs.
         input_types: Column name to MLflow's type name, in the order of the input example.
         trusted_types: What the saved model may hold beside what skops trusts itself.
         needs_hpo: Whether the model holds a class of ours, whose code is then shipped with it.
-        register: Name of the registered model that gets a version, or None.
+        files: Name to content of texts that lie beside the model.
+        refit: Which rows it was fitted on: ``train`` or ``all``.
+        held_out: What it is compared and drawn on, or None where neither is asked for.
+        is_drawn: Whether figures are wanted.
+        registration: The registered model that gets a version, or None.
     """
 
     key: str
@@ -133,9 +212,29 @@ class ModelRecord:
     time_ms: int
     requirements: tuple[str, ...]
     input_types: dict[str, str]
+    conclusion: Conclusion
     trusted_types: tuple[str, ...] = ()
     needs_hpo: bool = False
-    register: str | None = None
+    files: dict[str, str] = field(default_factory=dict)
+    refit: str = "train"
+    held_out: HeldOut | None = None
+    is_drawn: bool = False
+    registration: Registration | None = None
+
+
+@dataclass(frozen=True)
+class Drawings:
+    """Figures and tables, and the metrics that belong to them.
+
+    Attributes:
+        of_model: Artifact path to content: kept with the model, and on the parent run.
+        of_study: The same, on the parent run alone.
+        metrics: Name to value.
+    """
+
+    of_model: dict[str, bytes] = field(default_factory=dict)
+    of_study: dict[str, bytes] = field(default_factory=dict)
+    metrics: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -148,6 +247,7 @@ class TrackingState:
         run_ids: Trial number to child run.
         n_behind: Finished trials that have no finished run yet, or None while unknown.
         model_uri: ``models:/...`` of the current final model, or None.
+        registered: What the registry holds of it, or None.
         problem: Why the store is behind, one line, or None.
     """
 
@@ -156,4 +256,5 @@ class TrackingState:
     run_ids: dict[int, str] = field(default_factory=dict)
     n_behind: int | None = None
     model_uri: str | None = None
+    registered: RegistryState | None = None
     problem: str | None = None

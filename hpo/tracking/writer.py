@@ -1,4 +1,4 @@
-"""The only module that talks to MLflow: it writes records, and writing one again adds nothing.
+"""Writes to MLflow, which only this module, its reader and its registry talk to; a record that is written again adds nothing.
 
 A child run is created with its key, gets one batch, then is terminated: a run that is not terminated is not there yet. The final
 model is the same: it counts from the moment its status is READY. The client API is used throughout, since the fluent one keeps
@@ -8,48 +8,27 @@ its active run in the thread.
 from __future__ import annotations
 
 import json
-import sqlite3
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+import time
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any
 
 import mlflow
 import numpy as np
-from mlflow import MlflowClient
-from mlflow.entities import (
-    Dataset,
-    DatasetInput,
-    InputTag,
-    LifecycleStage,
-    LoggedModel,
-    LoggedModelOutput,
-    LoggedModelStatus,
-    Metric,
-    Param,
-    Run,
-    RunTag,
-    ViewType,
-)
-from mlflow.exceptions import MlflowException
+from mlflow import MlflowClient, entities
+from mlflow.entities import LoggedModel, LoggedModelStatus, Metric, Run, RunTag
 from mlflow.store.tracking import DEFAULT_LOCAL_FILE_AND_ARTIFACT_PATH
 from mlflow.types.schema import ColSpec, DataType, Schema
-from mlflow.utils.credentials import get_default_host_creds
-from mlflow.utils.rest_utils import http_request
-from sqlalchemy.exc import SQLAlchemyError
 
 import hpo
 from hpo.errors import TrackingError
 from hpo.lock import hold_lock
-from hpo.settings import hide_password, sqlite_path
+from hpo.settings import sqlite_path
 from hpo.sqlite import checkpoint, use_wal
-from hpo.tracking import names
-from hpo.tracking.records import DatasetRecord, MetricPoint, ModelRecord, StudyRecord, TrialRecord
+from hpo.tracking import names, reader
+from hpo.tracking.records import DatasetRecord, Drawings, MetricPoint, ModelRecord, RegistryState, StudyRecord, TrialRecord
 
-REACH_SECONDS = 3.0
 _PAGE = 1000
-_RUNS_PAGE = 50_000
 _PARAM_LENGTH = 6000
 _TAG_LENGTH = 8000
 
@@ -80,9 +59,8 @@ class MlflowWriter:
         self.parent_is_open = False
 
     def check_reachable(self) -> None:
-        """Ask a server whether it is there, which takes seconds where it is away; MLflow's own client may take minutes."""
-        if self._tracking_uri.startswith("http"):
-            ask_server(self._tracking_uri, "/health")
+        """Ask a server whether it is there."""
+        reader.check_reachable(self._tracking_uri)
 
     def open(self, start_time_ms: int) -> None:
         """Find or make the experiment and the parent run; one that was left unfinished is described again.
@@ -90,16 +68,13 @@ class MlflowWriter:
         Args:
             start_time_ms: When the study began, milliseconds since 1970: the start of a parent run that is made.
         """
-        with _translated():
+        with reader.translated():
             self._client = _connect(self._tracking_uri)
             self.experiment_id = self._find_or_create_experiment()
             parents = self._search(names.KEY, self._study.uid)
             parent = self._keep_one(parents)
-            if parent is not None and parent.info.lifecycle_stage == LifecycleStage.DELETED:
-                raise TrackingError(
-                    f"the parent run of study '{self._study.name}' was deleted in MLflow",
-                    hint=f"mlflow runs restore --run-id {parent.info.run_id}, or choose another --name",
-                )
+            if parent is not None and reader.is_deleted(parent):
+                raise reader.deleted_parent(self._study.name, parent.info.run_id)
             if parent is None:
                 tags = {names.KEY: self._study.uid, names.STUDY_UID: self._study.uid, names.SOURCE_NAME: "hpo"}
                 parent = self._client.create_run(self.experiment_id, start_time_ms, run_name=self._study.name, tags=tags)
@@ -115,7 +90,7 @@ class MlflowWriter:
         Returns:
             Trial number to run id of every finished child run, and the same of every unfinished one.
         """
-        with _translated():
+        with reader.translated():
             found: dict[str, list[Run]] = {}
             for run in self._search(names.STUDY_UID, self._study.uid):
                 # A person may have taken the key off a run: it is then no longer ours.
@@ -128,7 +103,7 @@ class MlflowWriter:
                 run = self._keep_one(runs)
                 if run is None:
                     continue
-                if run.data.tags.get(names.PARENT_RUN_ID) != self.parent_run_id and not _is_deleted(run):
+                if run.data.tags.get(names.PARENT_RUN_ID) != self.parent_run_id and not reader.is_deleted(run):
                     self._client.set_tag(run.info.run_id, names.PARENT_RUN_ID, self.parent_run_id)
                 home = unfinished if run.info.status == "RUNNING" else finished
                 home[names.number_of(key)] = run.info.run_id
@@ -140,7 +115,7 @@ class MlflowWriter:
         Returns:
             The one that stays; one that a person deleted, where there is no other and it was finished.
         """
-        active = [run for run in runs if not _is_deleted(run)]
+        active = [run for run in runs if not reader.is_deleted(run)]
         active.sort(key=lambda run: (run.info.status == "RUNNING", run.info.start_time, run.info.run_id))
         for duplicate in active[1:]:
             # The tag tells it from a run that a person deletes.
@@ -148,13 +123,12 @@ class MlflowWriter:
             self._client.delete_run(duplicate.info.run_id)
         if active:
             return active[0]
-        by_hand = (run for run in runs if names.DUPLICATE_OF not in run.data.tags and run.info.status != "RUNNING")
-        return next(by_hand, None)
+        return next(filter(reader.was_deleted_by_hand, runs), None)
 
     def find_trial(self, key: str) -> str | None:
         """The id of the run with this key, or None."""
-        with _translated():
-            return next((run.info.run_id for run in self._search(names.KEY, key) if not _is_deleted(run)), None)
+        with reader.translated():
+            return next((run.info.run_id for run in self._search(names.KEY, key) if not reader.is_deleted(run)), None)
 
     def write_trial(self, record: TrialRecord, run_id: str | None) -> str:
         """Create, fill and terminate a child run.
@@ -166,7 +140,7 @@ class MlflowWriter:
         Returns:
             The run's id.
         """
-        with _translated():
+        with reader.translated():
             self._reopen_parent()
             if run_id is None:
                 run_id = self._create_child(record)
@@ -182,13 +156,13 @@ class MlflowWriter:
 
     def write_text(self, path: str, text: str) -> None:
         """Log a text as an artifact of the parent run."""
-        with _translated():
+        with reader.translated():
             self._client.log_text(self.parent_run_id, text, path)
 
     def write_parent_metrics(self, points: Iterable[MetricPoint]) -> None:
         """Log metrics on the parent run."""
         batch = [Metric(point.name, point.value, point.time_ms, point.step) for point in points]
-        with _translated():
+        with reader.translated():
             for start in range(0, len(batch), _PAGE):
                 self._client.log_batch(self.parent_run_id, metrics=batch[start : start + _PAGE])
 
@@ -201,7 +175,7 @@ class MlflowWriter:
         Returns:
             The model's URI.
         """
-        with _translated():
+        with reader.translated():
             of_study = self._find_models()
             ready = [model for model in of_study if model.status == LoggedModelStatus.READY]
             current = next((model for model in ready if model.tags.get(names.KEY) == record.key), None)
@@ -216,10 +190,49 @@ class MlflowWriter:
             for model in ready:
                 if model.model_id != current.model_id and names.SUPERSEDED_BY not in model.tags:
                     self._client.set_logged_model_tags(model.model_id, {names.SUPERSEDED_BY: current.model_id})
-            uri = f"models:/{current.model_id}"
-            if record.register is not None:
-                self._register(record.register, current, uri)
+            if names.SUPERSEDED_BY in current.tags:
+                # The rule that chooses was changed and changed back.
+                self._client.delete_logged_model_tag(current.model_id, names.SUPERSEDED_BY)
+            self._model_id = str(current.model_id)
+            uri = f"models:/{self._model_id}"
+            self._conclude(record, uri)
             return uri
+
+    def has_drawn(self, key: str) -> bool:
+        """Whether the parent run has the drawings of this key."""
+        with reader.translated():
+            return bool(self._client.get_run(self.parent_run_id).data.tags.get(names.DRAWN) == key)
+
+    def write_drawings(self, drawings: Drawings, key: str, step: int) -> None:
+        """Log figures and tables, then the key that says they are there.
+
+        Args:
+            drawings: Of the model that was written, and of its study.
+            key: Names model and trials that they are of.
+            step: Of the metrics.
+        """
+        now = time.time_ns() // 1_000_000
+        with reader.translated():
+            self._log_files(drawings.of_model, drawings.of_study)
+            metrics = [Metric(name, value, now, step) for name, value in drawings.metrics.items()]
+            self._client.log_batch(self.parent_run_id, metrics=metrics, tags=_tags({names.DRAWN: key}))
+            self._count_step()
+            self._checkpoint()
+
+    def register(self, record: ModelRecord) -> RegistryState | None:
+        """Make the model that was written a version of a registered model, if it is to be one; what is done is left as it is."""
+        if record.registration is None or record.held_out is None:
+            return None
+        from hpo.tracking.registry import Registry  # noqa: PLC0415 - it loads scikit-learn, which most runs need none of here
+
+        # MLflow looks a model's URI up in the process's own store, whatever the client's is.
+        mlflow.set_tracking_uri(self._tracking_uri)
+        with reader.translated():
+            state = Registry(self._client, self._tracking_uri, record, record.registration, record.held_out).register(
+                self._model_id, self.parent_run_id
+            )
+            self._checkpoint()
+            return state
 
     def close(self, status: str, end_time_ms: int) -> None:
         """Terminate the parent run, if anything was written to it.
@@ -229,13 +242,15 @@ class MlflowWriter:
             end_time_ms: Milliseconds since 1970.
         """
         if self.parent_is_open:
-            with _translated():
+            with reader.translated():
                 self._client.set_terminated(self.parent_run_id, status=status, end_time=end_time_ms)
-            self.parent_is_open = False
-            path = sqlite_path(self._tracking_uri)
-            if path is not None:
-                with _translated():
-                    checkpoint(path)
+                self.parent_is_open = False
+                self._checkpoint()
+
+    def _checkpoint(self) -> None:
+        path = sqlite_path(self._tracking_uri)
+        if path is not None:
+            checkpoint(path)
 
     def _create_child(self, record: TrialRecord) -> str:
         run = self._client.create_run(
@@ -257,10 +272,7 @@ class MlflowWriter:
         if experiment is None:
             return str(self._client.create_experiment(name, tags={names.EXPERIMENT_KIND: names.MODEL_TRAINING}))
         if experiment.lifecycle_stage == "deleted":
-            raise TrackingError(
-                f"the MLflow experiment '{name}' is in the trash",
-                hint=f"mlflow experiments restore --experiment-id {experiment.experiment_id}, or choose another --name",
-            )
+            raise reader.trashed_experiment(experiment)
         return str(experiment.experiment_id)
 
     def _describe_parent(self) -> None:
@@ -278,31 +290,11 @@ class MlflowWriter:
             self._describe_parent()
 
     def _search(self, tag: str, value: str) -> list[Run]:
-        runs: list[Run] = []
-        token = None
-        while True:
-            page = self._client.search_runs(
-                [self.experiment_id],
-                f"tags.`{tag}` = '{value}'",
-                run_view_type=ViewType.ALL,
-                max_results=_RUNS_PAGE,
-                order_by=["start_time", "run_id"],
-                page_token=token,
-            )
-            runs.extend(page)
-            token = page.token
-            if not token:
-                return runs
+        return reader.search_runs(self._client, self.experiment_id, tag, value)
 
     def _find_models(self) -> list[LoggedModel]:
-        models: list[LoggedModel] = []
-        of_study, token = f"tags.`{names.STUDY_UID}` = '{self._study.uid}'", None
-        while True:
-            page = self._client.search_logged_models([self.experiment_id], filter_string=of_study, page_token=token)
-            models.extend(page)
-            token = page.token
-            if not token:
-                return models
+        of_study = f"tags.`{names.STUDY_UID}` = '{self._study.uid}'"
+        return reader.all_pages(self._client.search_logged_models, [self.experiment_id], of_study)
 
     def _create_model(self, record: ModelRecord) -> LoggedModel:
         model = self._client.create_logged_model(
@@ -311,7 +303,12 @@ class MlflowWriter:
             source_run_id=self.parent_run_id,
             model_type="classifier",
             params=record.params,
-            tags={names.KEY: record.key, names.STUDY_UID: self._study.uid, names.BEST_TRIAL: str(record.trial_number)},
+            tags={
+                names.KEY: record.key,
+                names.STUDY_UID: self._study.uid,
+                names.BEST_TRIAL: str(record.trial_number),
+                names.REFIT: record.refit,
+            },
         )
         self._note_step(model, "begun")
         return model
@@ -345,65 +342,42 @@ class MlflowWriter:
         outputs = self._client.get_run(self.parent_run_id).outputs
         if all(output.model_id != model.model_id for output in (outputs.model_outputs if outputs else ())):
             # Not to be done twice: MLflow refuses the second.
-            self._client.log_outputs(self.parent_run_id, [LoggedModelOutput(model.model_id, step=0)])
+            self._client.log_outputs(self.parent_run_id, [entities.LoggedModelOutput(model.model_id, step=0)])
         dataset = self._study.dataset
         about = {"dataset_name": dataset.name, "dataset_digest": dataset.digest} if dataset else {}
         self._client.log_batch(
             self.parent_run_id,
             metrics=[
-                Metric(name, value, record.time_ms, record.trial_number, model_id=model.model_id, **about)
+                Metric(name, value, record.time_ms, record.conclusion.n_finished, model_id=model.model_id, **about)
                 for name, value in record.metrics.items()
             ],
-            tags=_tags({names.BEST_TRIAL: str(record.trial_number), names.MODEL_URI: f"models:/{model.model_id}"}),
         )
         return self._client.finalize_logged_model(model.model_id, LoggedModelStatus.READY)
 
-    def _register(self, name: str, model: LoggedModel, uri: str) -> None:
-        # MLflow looks the model's URI up in the process's own store, whatever the client's is.
-        mlflow.set_tracking_uri(self._tracking_uri)
-        try:
-            self._client.create_registered_model(name)
-        except MlflowException as error:
-            if error.error_code != "RESOURCE_ALREADY_EXISTS":
-                raise
-        versions = self._client.search_model_versions(f"name = '{name}'")
-        version = next((version for version in versions if version.source == uri), None)
-        if version is None:
-            version = self._client.create_model_version(name, source=uri, run_id=self.parent_run_id, model_id=model.model_id)
-        self._client.set_registered_model_alias(name, names.CHALLENGER, version.version)
-        if names.CHAMPION not in self._client.get_registered_model(name).aliases:
-            self._client.set_registered_model_alias(name, names.CHAMPION, version.version)
+    def _log_files(self, of_model: Mapping[str, bytes], of_study: Mapping[str, bytes] | None = None) -> None:
+        """Log files on the parent run, those of the model with the model too."""
+        with tempfile.TemporaryDirectory(prefix="hpo-") as directory:
+            _write_files(Path(directory), of_model)
+            self._client.log_model_artifacts(self._model_id, directory)
+            _write_files(Path(directory), of_study or {})
+            self._client.log_artifacts(self.parent_run_id, directory)
 
-
-def ask_server(address: str, endpoint: str, content: Mapping[str, Any] | None = None) -> tuple[int, str]:
-    """One request as MLflow's client makes it, with its credentials and certificates, but not repeated for minutes.
-
-    Returns:
-        The status and the text of the answer.
-
-    Raises:
-        TrackingError: There is none.
-    """
-    method = "GET" if content is None else "POST"
-    try:
-        answer = http_request(
-            get_default_host_creds(address),
-            endpoint,
-            method,
-            max_retries=0,
-            timeout=REACH_SECONDS,
-            raise_on_status=False,
-            json=content,
-        )
-    except MlflowException as error:
-        # What it says itself names objects and addresses with their passwords; what the operating system said is at the bottom.
-        reason: BaseException = error
-        while (deeper := reason.__cause__ or reason.__context__) is not None:
-            reason = deeper
-        raise TrackingError(
-            f"{hide_password(address)} does not answer: {getattr(reason, 'strerror', None) or type(reason).__name__}"
-        ) from error
-    return int(answer.status_code), str(answer.text)
+    def _conclude(self, record: ModelRecord, uri: str) -> None:
+        """Say on the parent run what is known of the study now, where it does not say so already."""
+        conclusion, run = record.conclusion, self._client.get_run(self.parent_run_id)
+        metrics = {**record.metrics, **conclusion.metrics}
+        tags = {names.BEST_TRIAL: str(record.trial_number), names.MODEL_URI: uri, **conclusion.tags}
+        if metrics.items() <= run.data.metrics.items() and tags.items() <= run.data.tags.items():
+            return
+        self._reopen_parent()
+        if conclusion.card:
+            self._log_files({names.MODEL_CARD_FILE: conclusion.card.replace(names.MODEL_URI_MARK, uri).encode()})
+        now, step = time.time_ns() // 1_000_000, conclusion.n_finished
+        changed = [Metric(name, value, now, step) for name, value in metrics.items() if run.data.metrics.get(name) != value]
+        for name, values in conclusion.steps.items():
+            known = {(metric.step, metric.value) for metric in self._client.get_metric_history(self.parent_run_id, name)}
+            changed.extend(Metric(name, value, now, at) for at, value in values.items() if (at, value) not in known)
+        self._client.log_batch(self.parent_run_id, metrics=changed, tags=_tags(tags))
 
 
 def _connect(tracking_uri: str) -> MlflowClient:
@@ -441,6 +415,15 @@ def _save_model(record: ModelRecord, path: Path, model: LoggedModel, run_id: str
         input_example=record.input_example,
         pip_requirements=list(record.requirements),
     )
+    for name, text in record.files.items():
+        (path / name).write_text(text, encoding="utf-8")
+
+
+def _write_files(directory: Path, files: Mapping[str, bytes]) -> None:
+    for name, content in files.items():
+        path = directory / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
 
 
 def _signature(record: ModelRecord) -> mlflow.models.ModelSignature:
@@ -458,9 +441,9 @@ def _check_same_predictions(path: str, record: ModelRecord) -> None:
         )
 
 
-def _dataset_input(record: DatasetRecord) -> DatasetInput:
+def _dataset_input(record: DatasetRecord) -> entities.DatasetInput:
     columns = [{"type": kind, "name": name, "required": True} for name, kind in record.columns.items()]
-    dataset = Dataset(
+    dataset = entities.Dataset(
         name=record.name,
         digest=record.digest,
         source_type="local",
@@ -468,27 +451,12 @@ def _dataset_input(record: DatasetRecord) -> DatasetInput:
         schema=json.dumps({"mlflow_colspec": columns}),
         profile=json.dumps({"num_rows": record.n_rows, "num_elements": record.n_rows * len(columns)}),
     )
-    return DatasetInput(dataset, tags=[InputTag(names.DATASET_CONTEXT, "training")])
+    return entities.DatasetInput(dataset, tags=[entities.InputTag(names.DATASET_CONTEXT, "training")])
 
 
-def _is_deleted(run: Run) -> bool:
-    return bool(run.info.lifecycle_stage == LifecycleStage.DELETED)
-
-
-def _params(params: Mapping[str, str]) -> list[Param]:
-    return [Param(name, value[:_PARAM_LENGTH]) for name, value in params.items()]
+def _params(params: Mapping[str, str]) -> list[entities.Param]:
+    return [entities.Param(name, value[:_PARAM_LENGTH]) for name, value in params.items()]
 
 
 def _tags(tags: Mapping[str, str]) -> list[RunTag]:
     return [RunTag(name, value[:_TAG_LENGTH]) for name, value in tags.items()]
-
-
-@contextmanager
-def _translated() -> Iterator[None]:
-    """What MLflow and the file system raise, as one of ours."""
-    try:
-        yield
-    except (MlflowException, SQLAlchemyError, OSError, sqlite3.Error) as error:
-        lines = str(error).strip().splitlines() or [type(error).__name__]
-        # What the HTTP library says after that is for its own people.
-        raise TrackingError(f"MLflow: {lines[0].partition(' with exception ')[0]}") from error

@@ -31,8 +31,7 @@ def measure(address: str, fit_seconds: float, n_threads: int, n_trials: int) -> 
     from hpo.cluster import DaskExecutor
     from hpo.definition import load_definition
     from hpo.problem import prepare_problem
-    from hpo.search import Search, SilentProgress
-    from hpo.storage import never
+    from hpo.search import Driver, Search
     from hpo.study import open_ledger
 
     class Asleep(DaskExecutor):
@@ -46,7 +45,7 @@ def measure(address: str, fit_seconds: float, n_threads: int, n_trials: int) -> 
         open_ledger(f"sqlite:///{directory}/optuna.db", problem.definition, "digest", {}, problem.derive) as ledger,
         closing(Asleep(address)) as executor,
     ):
-        search = Search(problem, ledger, progress=SilentProgress(), stop_signal=never, executor=executor, may_start_workers=False)
+        search = Search(Driver("", {}, executor), problem, ledger)
         started = time.perf_counter()
         search.run()
         return n_trials / (time.perf_counter() - started)

@@ -172,10 +172,19 @@ def check_scores(client: MlflowClient, trial: FrozenTrial, run: Run, *, metric: 
 
 
 def best_number(trials: Sequence[FrozenTrial]) -> int:
-    """The best trial, worked out anew: value, then log loss, then the earlier one."""
+    """The best trial by the rule "best", worked out anew: value, then log loss, then the simpler model, then the earlier one."""
     complete = [trial for trial in trials if trial.state == TrialState.COMPLETE]
     losses = {trial.number: math.fsum(trial.user_attrs["hpo.scores"]["neg_log_loss"]) for trial in complete}
-    return max(complete, key=lambda trial: (round(trial.value, 12), losses[trial.number], -trial.number)).number
+    params = {trial.number: {**trial.params, **trial.user_attrs["hpo.derived"]} for trial in complete}
+
+    def simplicity(number: int) -> tuple[float, float, bool]:
+        chosen = params[number]
+        l1_share = {"l1": 1.0, "elasticnet": chosen.get("l1_ratio")}.get(chosen["penalty"], 0.0)
+        return (-chosen.get("C", math.inf), l1_share, chosen["class_weight"] == "none")
+
+    return max(
+        complete, key=lambda trial: (round(trial.value, 12), losses[trial.number], *simplicity(trial.number), -trial.number)
+    ).number
 
 
 def check_model(picture: Picture, metric: str) -> None:
@@ -192,6 +201,10 @@ def check_model(picture: Picture, metric: str) -> None:
     holdout = {point.key: point.value for point in model.metrics}
     assert holdout.keys() >= {f"test_{metric}", "test_accuracy", "test_neg_log_loss", "test_balanced_accuracy", "test_f1_macro"}
     assert holdout.items() <= picture.parent.data.metrics.items()
+    said = picture.parent.data.metrics
+    assert 1 <= said["n_trials_tied"] <= sum(trial.state == TrialState.COMPLETE for trial in picture.trials)
+    assert said[f"test_{metric}_low"] <= said[f"test_{metric}"] <= said[f"test_{metric}_high"]
+    assert said[f"optimism_{metric}"] == picture.trials[best].value - said[f"test_{metric}"]
 
 
 def check_no_model(picture: Picture, _: str) -> None:

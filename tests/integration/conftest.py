@@ -15,6 +15,8 @@ from .driving import copy_directory, run_hpo
 def pytest_configure(config: pytest.Config) -> None:
     # MLflow 3.17 maps its tables with a loader that SQLAlchemy 2.1 deprecates; at import of its store, in this process.
     config.addinivalue_line("filterwarnings", "ignore:The ``noload`` loader strategy is deprecated")
+    # Said by MLflow 3.17 of its own classes, when it imports what loads a model.
+    config.addinivalue_line("filterwarnings", "ignore:.*Any type hint is inferred as AnyType")
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -39,7 +41,7 @@ class FinishedRun:
 def finished(tmp_path_factory: pytest.TempPathFactory) -> FinishedRun:
     """For tests that only read."""
     directory = tmp_path_factory.mktemp("finished")
-    process = run_hpo(directory, "--trials", "50")
+    process = run_hpo(directory, "--trials", "50", plots=True)
     return FinishedRun(directory, process.returncode, process.stdout, process.stderr)
 
 

@@ -42,13 +42,17 @@ def run_python(
     )
 
 
-def run_hpo(directory: Path, *flags: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    return run_python(directory, "-m", "hpo.run", *flags, **variables)
+NO_PLOTS = "--no-plots"
+"""Of the many runs of the tests only those that are about figures draw them."""
 
 
-def run_hpo_well(directory: Path, *flags: str, **variables: str) -> str:
+def run_hpo(directory: Path, *flags: str, plots: bool = False, **variables: str) -> subprocess.CompletedProcess[str]:
+    return run_python(directory, "-m", "hpo.run", *flags, *(() if plots else (NO_PLOTS,)), **variables)
+
+
+def run_hpo_well(directory: Path, *flags: str, plots: bool = False, **variables: str) -> str:
     """What a run that must go well printed."""
-    process = run_hpo(directory, *flags, **variables)
+    process = run_hpo(directory, *flags, plots=plots, **variables)
     assert (process.returncode, process.stderr) == (0, ""), process.stderr
     return process.stdout
 
@@ -56,7 +60,7 @@ def run_hpo_well(directory: Path, *flags: str, **variables: str) -> str:
 def start_hpo(directory: Path, *flags: str, **variables: str) -> subprocess.Popen[str]:
     """The command in a process group of its own, as a shell would start it."""
     return subprocess.Popen(
-        [sys.executable, "-m", "hpo.run", *flags],
+        [sys.executable, "-m", "hpo.run", *flags, NO_PLOTS],
         cwd=directory,
         env=environment(**variables),
         stdin=subprocess.DEVNULL,

@@ -40,14 +40,14 @@ def test_first_run_prints_its_report_and_nothing_else(finished: FinishedRun) -> 
     picture = read_stores(**stores_of(finished.directory))
     lines = finished.stdout.splitlines()
     assert lines[0].split() == ["study", "iris:", "50", "trials", "(50", "complete)"]
-    facts = dict(line.split(maxsplit=1) for line in lines[1:8])
-    assert list(facts) == ["columns", "best", "cv", "gain", "hold-out", "model", "pages"]
+    facts = dict(line.split(maxsplit=1) for line in lines[1:9])
+    assert list(facts) == ["columns", "best", "cv", "hold-out", "gain", "optimism", "model", "pages"]
     assert facts["columns"] == "4 numeric"
     assert facts["best"].startswith(f"trial {picture.model.tags['hpo.best_trial']}: ")
     assert facts["model"] == picture.model.model_uri
     assert facts["pages"].startswith("optuna-dashboard sqlite:///optuna.db  ->  http://")
     page = f"/#/experiments/{picture.experiment.experiment_id}/runs?workflowType=machine_learning"
-    assert [line.strip() for line in lines[8:]] == [f"mlflow ui  ->  http://127.0.0.1:5000{page}"]
+    assert [line.strip() for line in lines[9:]] == [f"mlflow ui  ->  http://127.0.0.1:5000{page}"]
 
 
 def test_first_run_leaves_both_stores_in_agreement(finished: FinishedRun) -> None:
@@ -170,9 +170,23 @@ def test_json_is_one_object_with_every_key(one_trial: FinishedRun) -> None:
             "std": run.data.metrics["cv_accuracy_std"],
             "params": {**trial.params, **trial.user_attrs["hpo.derived"]},
             "run_id": run.info.run_id,
+            "rule": "best",
+            "refit": "train",
         },
+        "ties": {"n_tied": 1, "n_complete": 1},
+        "holdout_score": content["holdout_score"],
+        "gain": {"value": 0.0, "low": 0.0, "high": 0.0},
+        "optimism": content["optimism"],
+        "nested": None,
         "holdout": {point.key.removeprefix("test_"): point.value for point in picture.model.metrics},
         "model_uri": picture.model.model_uri,
+        "registry": {
+            "name": "flowers",
+            "version": 1,
+            "decision": "champion",
+            "comparison": "there was no champion",
+            "champion": 1,
+        },
         "tracking": "complete",
     }
 
@@ -328,3 +342,36 @@ def test_pruned_trials_are_recorded_with_the_folds_they_had(tmp_path: Path, writ
     statuses = [run.info.status for run in picture.children.values()]
     assert statuses.count("KILLED") > 0
     assert f"pruned: 30 trials ({statuses.count('FINISHED')} complete, {statuses.count('KILLED')} pruned)\n" in report
+
+
+def study_file(rule: str) -> str:
+    return f'[study]\nname = "iris"\nn_trials = 50\n[selection]\nrule = "{rule}"\n'
+
+
+def test_study_is_resumed_with_another_rule_and_back(finished_copy: Path) -> None:
+    stores, path = stores_of(finished_copy), finished_copy / "study.toml"
+    trials, before = table_of(finished_copy), check_stores(**stores, n_trials=50)
+    path.write_text(study_file("one_standard_error"), encoding="utf-8")
+    assert "the simplest within one standard error" in run_hpo_well(finished_copy, "--study", "study.toml")
+    other = read_stores(**stores)
+    assert table_of(finished_copy) == trials
+    assert len(other.models) == 2
+    simpler, highest = (float(picture.model.params["C"]) for picture in (other, before))
+    assert simpler < highest
+    assert other.parent.data.tags["hpo.best_trial"] == other.model.tags["hpo.best_trial"]
+    assert other.parent.data.metrics.items() >= {point.key: point.value for point in other.model.metrics}.items()
+    path.write_text(study_file("best"), encoding="utf-8")
+    run_hpo_well(finished_copy, "--study", "study.toml")
+    after = check_stores(**stores, n_trials=50)
+    assert after.model.model_id == before.model.model_id
+    assert len(after.models) == 2
+    assert after.parent.data.metrics == before.parent.data.metrics
+
+
+def test_parent_run_says_how_sure_the_result_is(finished: FinishedRun) -> None:
+    said = read_stores(**stores_of(finished.directory)).parent.data
+    assert said.tags["hpo.ties"] == f"{said.metrics['n_trials_tied']:.0f} of 50 trials tie within noise"
+    assert said.tags["hpo.gain"].startswith("the search gained nothing over the defaults")
+    assert said.tags["hpo.selection_rule"] == "best"
+    assert said.metrics["gain_accuracy_low"] <= said.metrics["gain_accuracy"] <= said.metrics["gain_accuracy_high"]
+    assert f"{said.metrics['gain_accuracy_low']:+.4f} to {said.metrics['gain_accuracy_high']:+.4f}" in finished.stdout

@@ -21,7 +21,7 @@ from threadpoolctl import threadpool_limits
 from hpo.definition import load_definition
 from hpo.executor import make_executor
 from hpo.problem import Problem, prepare_problem
-from hpo.search import Search, SilentProgress
+from hpo.search import Driver, Search, SilentProgress
 from hpo.study import open_ledger
 from tests.integration.checker import trial_table
 from tests.integration.driving import start_hpo, wait_until
@@ -127,7 +127,7 @@ def search(problem: Problem, database: Path, workers: int, watching: _Watching) 
     ):
         patch.delenv("PYTEST_CURRENT_TEST")
         with closing(make_executor(workers, n_cells=0)) as executor:
-            Search(problem, ledger, progress=watching, stop_signal=lambda: None, executor=executor, may_start_workers=False).run()
+            Search(Driver(url, {}, executor, progress=watching), problem, ledger).run()
     return trial_table(url, "t")
 
 

@@ -5,10 +5,21 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
+import optuna
+import plotly.graph_objects
 import pytest
 
 from hpo.errors import DataError, InterruptedBySignal
+from hpo.intervals import Estimate
+from hpo.plots import PLOTS
 from hpo.report import StudyResult, dashboard_command, error_to_json, mlflow_page
+
+
+def make_study() -> optuna.Study:
+    study = optuna.create_study(direction="maximize")
+    study.optimize(lambda trial: trial.suggest_float("C", 0.1, 10) + trial.suggest_float("l1_ratio", 0, 1), n_trials=4)
+    return study
+
 
 RESULT = StudyResult(
     study="iris",
@@ -21,13 +32,18 @@ RESULT = StudyResult(
     n_new_trials=50,
     n_ties=3,
     baseline_value=0.95,
+    rule="best",
     best_number=17,
     best_value=0.975,
     best_std=0.0125,
     best_params={"penalty": "l2", "C": 0.123456789, "max_iter": 1000},
     best_run_id="r" * 32,
     holdout={"accuracy": 1.0, "neg_log_loss": -0.0625},
+    n_holdout_rows=30,
+    holdout_score=Estimate(1.0, 0.875, 1.0),
+    gain=Estimate(0.0625, 0.03125, 0.125),
     model_uri="models:/m-1",
+    registry=None,
     n_behind=0,
     tracking_problem=None,
     search_seconds=1.23456,
@@ -35,6 +51,7 @@ RESULT = StudyResult(
     columns={"numeric": ["a", "b"], "datetime": ["day"]},
     notes=("'id' dropped: it numbers the rows",),
     model=object(),
+    open_study=make_study,
 )
 PAGE = "/#/experiments/1/runs?workflowType=machine_learning"
 BEHIND = replace(RESULT, model_uri=None, best_run_id=None, n_behind=5, tracking_problem="MLflow: away")
@@ -50,9 +67,10 @@ def test_text_says_one_fact_a_line():
         "columns": "2 numeric, 1 datetime",
         "note": "'id' dropped: it numbers the rows",
         "best": "trial 17: penalty = l2, C = 0.1235, max_iter = 1000",
-        "cv": "accuracy 0.9750 ± 0.0125, shared by 3 trials (log loss decides)",
-        "gain": "+0.0250 over scikit-learn's defaults (0.9500)",
-        "hold-out": "accuracy 1.0000, neg_log_loss -0.0625",
+        "cv": "accuracy 0.9750 ± 0.0125 (scikit-learn's defaults 0.9500); 3 of 48 trials tie within noise",
+        "hold-out": "accuracy 1.0000 (95 % interval 0.8750 to 1.0000, 30 rows), neg_log_loss -0.0625",
+        "gain": "+0.0625 (+0.0312 to +0.1250) on 30 held-out rows, over scikit-learn's defaults",
+        "optimism": "cv minus hold-out -0.0250 (-0.0250 to +0.1000): no more than chance",
         "model": "models:/m-1",
         "pages": "optuna-dashboard sqlite:///optuna.db  ->  http://127.0.0.1:8080",
         "": f"mlflow ui  ->  http://127.0.0.1:5000{PAGE}",
@@ -60,21 +78,44 @@ def test_text_says_one_fact_a_line():
 
 
 def test_single_best_is_not_called_a_tie():
-    assert rows(replace(RESULT, n_ties=1))["cv"] == "accuracy 0.9750 ± 0.0125"
+    assert rows(replace(RESULT, n_ties=1))["cv"].endswith("; no other of 48 trials ties within noise")
 
 
 @pytest.mark.parametrize(
-    ("baseline", "gain", "text"),
+    ("gain", "text"),
     [
-        (0.975, 0.0, "none over scikit-learn's defaults (0.9750)"),
-        (0.985, pytest.approx(-0.01), "none over scikit-learn's defaults (0.9850)"),
-        (None, None, "unknown: scikit-learn's defaults failed"),
+        (
+            Estimate(0.02, -0.01, 0.05),
+            "the search gained nothing over the defaults that is more than chance: +0.0200 (-0.0100 to +0.0500)",
+        ),
+        (Estimate(-0.02, -0.05, 0.01), "the search gained nothing over the defaults that is more than chance: -0.0200 ("),
+        (Estimate(-0.02, -0.05, -0.01), "the search lost to the defaults: -0.0200 (-0.0500 to -0.0100) on 30 held-out rows"),
+        (Estimate(0.0, 0.0, 0.0), "the search gained nothing over the defaults: they are what was chosen"),
+        (None, "unknown: scikit-learn's defaults failed"),
     ],
 )
-def test_no_gain_is_said(baseline, gain, text):
-    result = replace(RESULT, baseline_value=baseline)
-    assert result.gain == gain
-    assert rows(result)["gain"] == text
+def test_no_gain_is_said(gain, text):
+    assert rows(replace(RESULT, gain=gain))["gain"].startswith(text)
+
+
+def test_defaults_that_failed_are_left_out():
+    assert rows(replace(RESULT, baseline_value=None))["cv"].startswith("accuracy 0.9750 ± 0.0125; 3 of")
+
+
+@pytest.mark.parametrize(
+    ("holdout", "text"),
+    [
+        (Estimate(0.9, 0.85, 0.95), "cv minus hold-out +0.0750 (+0.0250 to +0.1250): cv promises too much"),
+        (Estimate(1.0, 0.99, 1.0), "cv minus hold-out -0.0250 (-0.0250 to -0.0150): cv promises too little"),
+    ],
+)
+def test_optimism_is_said(holdout, text):
+    assert rows(replace(RESULT, holdout_score=holdout))["optimism"] == text
+
+
+def test_other_rule_is_said():
+    said = rows(replace(RESULT, rule="one_standard_error"))["best"]
+    assert said.startswith("trial 17 (the simplest within one standard error of the highest): penalty")
 
 
 def test_run_that_added_nothing_says_so():
@@ -91,20 +132,38 @@ def test_json_has_the_values():
     content = RESULT.to_json()
     assert json.loads(json.dumps(content)) == content
     assert content["best"] == {
-        "number": 17, "value": 0.975, "std": 0.0125, "params": RESULT.best_params, "run_id": "r" * 32,
+        "number": 17, "value": 0.975, "std": 0.0125, "params": RESULT.best_params, "run_id": "r" * 32, "rule": "best",
+        "refit": "train",
     }  # fmt: skip
     assert content["n_trials"] == {"complete": 48, "pruned": 0, "failed": 2}
     assert content["baseline"] == {"value": 0.95}
+    assert content["ties"] == {"n_tied": 3, "n_complete": 48}
+    assert content["holdout_score"] == {"value": 1.0, "low": 0.875, "high": 1.0}
+    assert content["gain"] == {"value": 0.0625, "low": 0.03125, "high": 0.125}
+    assert content["optimism"] == {"value": pytest.approx(-0.025), "low": pytest.approx(-0.025), "high": pytest.approx(0.1)}
     assert content["holdout"] == {"accuracy": 1.0, "neg_log_loss": -0.0625}
     assert content["seconds"] == {"search": 1.235, "total": 9.877}
     assert (content["tracking"], content["model_uri"], content["parent_run_id"]) == ("complete", "models:/m-1", "p" * 32)
 
 
 def test_json_of_unknown_values_has_nulls():
-    content = replace(BEHIND, experiment_id=None, parent_run_id=None, baseline_value=None).to_json()
+    content = replace(BEHIND, experiment_id=None, parent_run_id=None, baseline_value=None, gain=None).to_json()
     unknown = ("experiment_id", "parent_run_id", "model_uri")
     assert [content[key] for key in unknown] == [None] * 3
-    assert (content["best"]["run_id"], content["baseline"]["value"]) == (None, None)
+    assert (content["best"]["run_id"], content["baseline"]["value"], content["gain"]) == (None, None, None)
+
+
+def test_fit_on_all_rows_is_said():
+    assert rows(replace(RESULT, refit="all"))["model"] == (
+        "models:/m-1 (fitted on all rows; its scores are those of the fit without the hold-out)"
+    )
+
+
+@pytest.mark.parametrize("kind", PLOTS)
+def test_plots_are_optunas_figures_of_the_study(kind):
+    figure = RESULT.plot(kind)
+    assert isinstance(figure, plotly.graph_objects.Figure)
+    assert len(figure.data) > 0
 
 
 def test_model_is_not_a_part_of_the_values():

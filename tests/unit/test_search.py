@@ -6,16 +6,23 @@ import os
 import signal
 import time
 from contextlib import closing
+from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import optuna
 import pytest
 
+from hpo.data import Dataset
 from hpo.definition import StudyDefinition
 from hpo.errors import InterruptedBySignal
 from hpo.executor import make_executor
-from hpo.problem import Problem, prepare_problem
-from hpo.search import Search, SilentProgress, baseline_value
+from hpo.final_model import fit_final_model
+from hpo.holdout import judge_holdout
+from hpo.problem import Problem, load_data, prepare_problem
+from hpo.search import Driver, Search, SilentProgress, baseline_value, default_params
+from hpo.search_space import replay
+from hpo.selection import select_best
 from hpo.study import open_ledger
 from tests.unit.driving import define, facts
 
@@ -53,20 +60,22 @@ def problem() -> Problem:
 
 
 def run(
-    storage_url: str, definition: StudyDefinition, progress: Any = None, *, workers: int | str = 1, stop_signal: Any = lambda: None
+    storage_url: str,
+    definition: StudyDefinition,
+    progress: Any = None,
+    *,
+    workers: int | str = 1,
+    stop_signal: Any = lambda: None,
+    dataset: Dataset | None = None,
 ) -> None:
-    problem = prepare_problem(definition)
+    problem = prepare_problem(definition, dataset)
     with open_ledger(storage_url, definition, problem.dataset.digest, {}, problem.derive) as ledger:
         progress = progress or SilentProgress()
         with closing(make_executor(workers, n_cells=0)) as executor:
-            search = Search(
-                problem,
-                ledger,
-                progress=progress,
-                stop_signal=stop_signal,
-                executor=executor,
-                may_start_workers=workers == "auto",
+            driver = Driver(
+                storage_url, {}, executor, progress=progress, stop_signal=stop_signal, may_start_workers=workers == "auto"
             )
+            search = Search(driver, problem, ledger)
             if isinstance(progress, Killing):
                 progress.search = search
             search.run()
@@ -237,3 +246,34 @@ def test_baseline_that_fails_is_not_known():
     failing = prepare_problem(narrow(search_space__C=[10.0, 20.0], study__metrics=["f1_macro"]))
     broken = type(failing)(**{**vars(failing), "metrics": ("roc_auc",)})
     assert baseline_value(broken, []) is None
+
+
+def test_shuffling_the_holdouts_labels_changes_no_chosen_parameter(tmp_path):
+    definition = narrow(study__n_trials=12)
+    dataset = load_data(definition)
+    shuffled = replace(dataset, y_test=np.random.default_rng(0).permutation(dataset.y_test))
+    trials, models, judged = [], [], []
+    for name, data in (("true", dataset), ("shuffled", shuffled)):
+        url = f"sqlite:///{tmp_path}/{name}.db"
+        run(url, definition, dataset=data)
+        problem = prepare_problem(definition, data)
+        trials.append(read_trials(url))
+        params = [
+            problem.derive(replay(definition.search_space, select_best(trials[-1], rule, n_splits=N_FOLDS).params))
+            for rule in ("best", "one_standard_error")
+        ]
+        models.append([fit_final_model(chosen, data, definition, problem.metrics) for chosen in params])
+        judged.append(judge_holdout(models[-1][0].pipeline, default_params(problem), data, "accuracy", seed=0))
+    assert facts(trials[0]) == facts(trials[1])
+    for one, other in zip(*models, strict=True):
+        np.testing.assert_array_equal(one.pipeline[-1].coef_, other.pipeline[-1].coef_)
+    assert judged[0].score.low > judged[1].score.high
+
+
+@pytest.mark.parametrize(
+    ("overrides", "solver"),
+    [({}, "newton-cholesky"), ({"search_space__solver": "lbfgs"}, "lbfgs"), ({"search_space__C": 5.0}, "newton-cholesky")],
+)
+def test_default_params_are_those_of_trial_0_where_the_space_holds_them(overrides, solver):
+    params = default_params(prepare_problem(narrow(search_space__penalty=["l2"], **overrides)))
+    assert (params["C"], params["penalty"], params["solver"]) == (1.0, "l2", solver)

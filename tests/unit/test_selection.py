@@ -76,15 +76,89 @@ def test_value_counts_before_log_loss_before_age():
     assert best_number(trial(5, 0.9, -0.1), trial(6, 0.9, -0.1), trial(0, 0.9, -0.2), trial(1, 0.8, 0.0)) == 5
 
 
-def test_count_ties_includes_the_best_and_float_noise_and_not_the_unfinished():
-    trials = [
-        trial(0, 0.9, -0.1),
-        trial(1, 0.9 + 1e-16, -0.2),
-        trial(2, 0.9, -0.3),
-        trial(3, 0.8, -0.1),
-        trial(4, 0.9, state=TrialState.PRUNED),
-    ]
-    assert count_ties(trials, select_best(trials)) == 3
+def chosen(number: int, value: float = 0.9, **params) -> FrozenTrial:
+    """A trial with params, all of them tied with the others of that value."""
+    made = trial(number, value, -0.1)
+    made.user_attrs["hpo.derived"] = {"penalty": "l2", "class_weight": "none", **params}
+    return made
+
+
+@pytest.mark.parametrize(
+    ("simpler", "other"),
+    [
+        ({"C": 0.1}, {"C": 0.2}),
+        ({"C": 0.1}, {"C": 0.2, "penalty": "l1"}),
+        ({"C": 1e9}, {"penalty": "none"}),
+        ({"C": 1.0, "penalty": "l1"}, {"C": 1.0, "penalty": "elasticnet", "l1_ratio": 0.9}),
+        ({"C": 1.0, "penalty": "elasticnet", "l1_ratio": 0.9}, {"C": 1.0, "penalty": "elasticnet", "l1_ratio": 0.1}),
+        ({"C": 1.0, "penalty": "elasticnet", "l1_ratio": 0.1}, {"C": 1.0}),
+        ({"C": 1.0}, {"C": 1.0, "class_weight": "balanced"}),
+        ({"penalty": "none"}, {"penalty": "none", "class_weight": "balanced"}),
+    ],
+)
+def test_full_tie_goes_to_the_simpler_model_then_to_the_earlier(simpler, other):
+    assert best_number(chosen(0, **other), chosen(1, **simpler)) == 1
+    assert best_number(chosen(0, **simpler), chosen(1, **other)) == 0
+    assert best_number(chosen(0, **simpler), chosen(1, **simpler)) == 0
+
+
+def test_value_and_log_loss_count_before_simplicity():
+    assert best_number(chosen(0, 0.8, C=1e-4), chosen(1, 0.9, C=1e4)) == 1
+
+
+def scored(number: int, *scores: float, **params) -> FrozenTrial:
+    made = chosen(number, float(np.mean(scores)), **params)
+    made.intermediate_values = dict(enumerate(scores))
+    return made
+
+
+def simplest_number(*trials: FrozenTrial, n_splits: int = 4) -> int:
+    return select_best(trials, "one_standard_error", n_splits=n_splits).number
+
+
+def test_one_standard_error_takes_the_simplest_within_it():
+    top = scored(0, 0.8, 0.9, 0.9, 1.0, C=10.0)  # standard error 0.0408
+    within, beyond = scored(1, 0.86, 0.86, 0.86, 0.86, C=1.0), scored(2, 0.85, 0.85, 0.85, 0.85, C=0.1)
+    assert simplest_number(top, within, beyond) == 1
+    assert best_number(top, within, beyond) == 0
+
+
+def test_one_standard_error_keeps_the_highest_where_it_is_the_simplest_or_alone():
+    top = scored(0, 0.8, 0.9, 0.9, 1.0, C=0.1)
+    assert simplest_number(top, scored(1, 0.9, 0.9, 0.9, 0.89, C=1.0)) == 0
+    assert simplest_number(top) == 0
+    assert select_best([], "one_standard_error") is None
+
+
+def test_one_standard_error_of_equal_folds_takes_only_ties():
+    top, other = scored(0, 0.9, 0.9, 0.9, 0.9, C=1.0), scored(1, 0.89, 0.89, 0.89, 0.89, C=0.1)
+    assert simplest_number(top, other) == 0
+    assert simplest_number(top, other, scored(2, 0.9, 0.9, 0.9, 0.9, C=0.5)) == 2
+
+
+def test_repeats_do_not_shrink_the_standard_error():
+    folds = (0.8, 0.9, 0.9, 1.0)
+    within = scored(1, *(0.865,) * 20, C=1.0)
+    assert simplest_number(scored(0, *folds * 5, C=10.0), within) == 1
+
+
+def test_ties_are_what_paired_folds_cannot_tell_apart():
+    top = scored(0, 0.80, 0.90, 0.95, 1.00, 0.85)
+    shifted = scored(1, *(score - 0.01 for score in (0.80, 0.90, 0.95, 1.00, 0.85)))  # always below: no tie
+    noisy = scored(2, 0.90, 0.80, 0.95, 0.90, 0.85)
+    same = scored(3, 0.80, 0.90, 0.95, 1.00, 0.85)
+    pruned = trial(4, 0.9, state=TrialState.PRUNED)
+    assert count_ties([top, shifted, noisy, same, pruned], n_splits=5) == 3
+    assert count_ties([shifted, top], n_splits=5) == 1
+
+
+def test_ties_do_not_depend_on_the_order_of_a_sum():
+    top = scored(0, 0.1, 0.2, 0.3)
+    assert count_ties([top, scored(1, 0.1 + 1e-16, 0.2, 0.3 - 1e-16)], n_splits=3) == 2
+
+
+def test_ties_of_nothing():
+    assert count_ties([], n_splits=5) == 0
 
 
 def test_count_states():

@@ -130,7 +130,7 @@ def test_file_that_is_no_database_is_one_line(tmp_path):
 
 
 def test_missing_driver_is_said_without_the_password():
-    with pytest.raises(SettingsError, match=r"storage postgresql\+pg8000://me:\*\*\*@localhost/db needs a driver") as caught:
+    with pytest.raises(SettingsError, match=r"postgresql\+pg8000://me:\*\*\*@localhost/db needs a driver") as caught:
         open_storage("postgresql+pg8000://me:secret@localhost/db")
     assert "secret" not in f"{caught.value} {caught.value.hint}"
 

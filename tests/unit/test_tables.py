@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import bz2
+import errno
 import gzip
+import os
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
 from hpo.errors import DataError
-from hpo.tables import read_table
+from hpo.tables import check_output, read_table, write_table
 
 TABLE = pd.DataFrame({"a": [1.5, 2.5, None], "b": ["x", None, "z"], "y": ["no", "yes", "no"]})
 CSV = "a,b,y\n1.5,x,no\n2.5,,yes\n,z,no\n"
@@ -141,3 +143,42 @@ def test_one_column_is_a_table(tmp_path):
 def test_parquet_with_a_row_index_of_its_own(tmp_path):
     TABLE.set_index(pd.Index([5, 6, 7])).to_parquet(tmp_path / "t.parquet")
     assert read_table(tmp_path / "t.parquet", "y")[0]["y"].tolist() == ["no", "yes", "no"]
+
+
+@pytest.mark.parametrize("name", ["t.csv", "t.tsv", "t.txt", "t.csv.gz", "t.csv.bz2", "t.parquet", "t.pq", "t.feather", "t.arrow"])
+def test_what_is_written_is_read_back(tmp_path, name):
+    check_output(tmp_path / name)
+    write_table(TABLE, tmp_path / name)
+    assert same(read_table(tmp_path / name, "y")[0])
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+@pytest.mark.parametrize("name", ["t.xlsx", "t", "nowhere/t.csv", ".", "d.csv"])
+def test_output_that_cannot_be_written_is_refused_before_the_work(tmp_path, name):
+    (tmp_path / "d.csv").mkdir()
+    with pytest.raises(DataError, match=r"cannot be written|should end in \.csv"):
+        check_output(tmp_path / name)
+
+
+def test_table_that_cannot_be_written_leaves_the_old_one(tmp_path):
+    (tmp_path / "t.csv").write_text("old")
+    full = pd.DataFrame({"a": [Full()]})
+    with pytest.raises(DataError, match=r"t.csv cannot be written \(No space left on device\)"):
+        write_table(full, tmp_path / "t.csv")
+    assert [path.name for path in tmp_path.iterdir()] == ["t.csv"]
+    assert (tmp_path / "t.csv").read_text() == "old"
+
+
+class Full:
+    """A value whose writing fails as on a full disk."""
+
+    def __str__(self):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def test_programs_get_text_as_it_is_and_spreadsheets_do_not(tmp_path):
+    table = pd.DataFrame({"=a": ["=1+1", "-5", "plain"], "n": [-5.0, 1.0, 2.0]})
+    write_table(table, tmp_path / "t.csv")
+    write_table(table, tmp_path / "t.parquet")
+    assert (tmp_path / "t.csv").read_text() == '"\'=a","n"\n"\'=1+1",-5.0\n"\'-5",1.0\n"plain",2.0\n'
+    assert pd.read_parquet(tmp_path / "t.parquet")["=a"].tolist() == ["=1+1", "-5", "plain"]

@@ -1,0 +1,128 @@
+"""What the held-out rows say: how sure a model's score is, and what it gains over another one: the defaults, or a champion.
+
+Both models predict the same held-out rows, so the gain is a paired difference, which is far surer than two scores side by side. The
+hold-out had no part in choosing, so neither number is inflated by the search.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from sklearn.pipeline import Pipeline
+
+from hpo.cross_validation import Predicted
+from hpo.data import Dataset
+from hpo.estimator import build_classifier
+from hpo.intervals import Estimate, estimate_from_resamples, estimate_paired_proportions, estimate_proportion, standard_error
+
+N_RESAMPLES = 500
+MIN_RESAMPLES = 200
+RESAMPLED_ROWS = 2_000_000
+"""So many rows are scored in all: on large tables fewer resamples serve, down to ``MIN_RESAMPLES``."""
+
+WORSE_ERRORS = 1.0
+"""So many standard errors below zero a gain is a loss. A wrong "worse" only keeps a good champion."""
+
+BETTER_ERRORS = 1.645
+"""So many above zero it is one: 5 % one-sided."""
+
+
+@dataclass(frozen=True)
+class HoldoutJudgement:
+    """Two numbers from the held-out rows, each with its 95 % interval.
+
+    Attributes:
+        n_rows: How many there are.
+        score: Of the model, by the judged metric.
+        gain: Over the other model; None where there is none.
+    """
+
+    n_rows: int
+    score: Estimate
+    gain: Estimate | None
+
+
+def judge_holdout(
+    pipeline: Pipeline, defaults: Mapping[str, Any] | None, dataset: Dataset, metric: str, *, seed: int
+) -> HoldoutJudgement:
+    """Score the final model on the held-out rows, alone and against the defaults.
+
+    Args:
+        pipeline: Fitted on the training rows.
+        defaults: Complete params of the defaults, or None where there is nothing to compare with.
+        dataset: The rows.
+        metric: The judged scorer.
+        seed: Of the bootstrap.
+    """
+    with warnings.catch_warnings():
+        # A fit that does not converge.
+        warnings.simplefilter("ignore")
+        models = [Predicted(pipeline, dataset.X_test)]
+        if defaults is not None:
+            preprocessing = pipeline[:-1]
+            fitted = build_classifier(defaults).fit(preprocessing.transform(dataset.X_train), dataset.y_train)
+            models.append(Predicted(fitted, preprocessing.transform(dataset.X_test)))
+    return judge_models(models, dataset.y_test, dataset.groups_test, metric, seed=seed)
+
+
+def judge_models(
+    models: Sequence[Predicted], y: np.ndarray, groups: np.ndarray | None, metric: str, *, seed: int
+) -> HoldoutJudgement:
+    """Score the first model on rows that it was not fitted on, alone and against the second, where there is one.
+
+    Args:
+        models: With the rows.
+        y: True labels, array of shape (n_samples,).
+        groups: Names of shape (n_samples,), or None.
+        metric: The judged scorer.
+        seed: Of the bootstrap.
+    """
+    if metric != "accuracy" or groups is not None:
+        with warnings.catch_warnings():
+            # A metric that is not defined for a resample.
+            warnings.simplefilter("ignore")
+            return HoldoutJudgement(len(y), *_bootstrap(models, y, groups, metric, seed))
+    ours, *others = [model.predict() == y for model in models]
+    gains = [estimate_paired_proportions(int((ours & ~other).sum()), int((~ours & other).sum()), len(y)) for other in others]
+    return HoldoutJudgement(len(y), estimate_proportion(int(ours.sum()), len(y)), gains[0] if gains else None)
+
+
+def may_take_over(gain: Estimate, rule: str) -> bool:
+    """Whether a gain over the champion is enough for a rule: ``not_worse``, ``better`` or ``never``."""
+    middle, error = (gain.low + gain.high) / 2, standard_error(gain)
+    return {"not_worse": middle + WORSE_ERRORS * error >= 0, "better": middle - BETTER_ERRORS * error > 0}.get(rule, False)
+
+
+def _bootstrap(
+    models: Sequence[Predicted], y: np.ndarray, groups: np.ndarray | None, metric: str, seed: int
+) -> tuple[Estimate, Estimate | None]:
+    """Both estimates by resampling: all models are scored on the same resampled rows (the paired bootstrap)."""
+    draw, n_units = _make_draw(y, groups, np.random.default_rng(seed))
+    n_resamples = int(np.clip(RESAMPLED_ROWS // len(y), MIN_RESAMPLES, N_RESAMPLES))
+    resamples = [rows for rows in (draw() for _ in range(n_resamples)) if len(np.unique(y[rows])) == len(np.unique(y))]
+    values = [model.score(metric, y) for model in models]
+    resampled = [np.array([model.take(rows).score(metric, y[rows]) for rows in resamples]) for model in models]
+    score = estimate_from_resamples(values[0], resampled[0], n_units, best=_greatest(metric))
+    gain = estimate_from_resamples(values[0] - values[1], resampled[0] - resampled[1], n_units) if len(models) > 1 else None
+    return score, gain
+
+
+def _make_draw(y: np.ndarray, groups: np.ndarray | None, rng: np.random.Generator) -> tuple[Callable[[], np.ndarray], int]:
+    """What draws the rows of a resample, and how many units it draws.
+
+    As the hold-out was made: rows within each class, or whole groups (Davison and Hinkley 1997, *Bootstrap Methods and their
+    Application*, sections 3.2 and 3.8).
+    """
+    if groups is None:
+        of_class = [np.flatnonzero(y == label) for label in np.unique(y)]
+        return lambda: np.concatenate([rng.choice(rows, len(rows)) for rows in of_class]), len(y)
+    members = [np.flatnonzero(groups == name) for name in np.unique(groups)]
+    return lambda: np.concatenate([members[i] for i in rng.integers(len(members), size=len(members))]), len(members)
+
+
+def _greatest(metric: str) -> float:
+    return 0.0 if metric.startswith("neg_") else 1.0

@@ -1,0 +1,113 @@
+"""How sure a number is that was measured on few rows or few folds: 95 % intervals, each with its source.
+
+Takes counts, fold scores or a statistic to be resampled; knows neither models nor studies.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+
+import numpy as np
+from scipy import stats
+
+CONFIDENCE = 0.95
+_TAIL = (1 - CONFIDENCE) / 2
+_Z = float(stats.norm.ppf(1 - _TAIL))
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A measured number and its 95 % interval.
+
+    Attributes:
+        value: As measured.
+        low: The interval's lower end.
+        high: Its upper end.
+    """
+
+    value: float
+    low: float
+    high: float
+
+    def holds(self, value: float) -> bool:
+        """Whether a value lies in the interval."""
+        return self.low <= value <= self.high
+
+    def subtracted_from(self, fixed: float) -> Estimate:
+        """A fixed number minus this one."""
+        return Estimate(fixed - self.value, fixed - self.high, fixed - self.low)
+
+    def to_json(self) -> dict[str, float]:
+        """Its three numbers by name."""
+        return asdict(self)
+
+
+def standard_error(estimate: Estimate) -> float:
+    """As the width of the interval has it."""
+    return (estimate.high - estimate.low) / (2 * _Z)
+
+
+def estimate_proportion(n_right: int, n: int) -> Estimate:
+    """A proportion with Wilson's score interval, which has a width at 0 and 1 too (Wilson 1927, JASA 22, 209-212)."""
+    interval = stats.binomtest(n_right, n).proportion_ci(CONFIDENCE, method="wilson")
+    return Estimate(n_right / n, float(interval.low), float(interval.high))
+
+
+def estimate_paired_proportions(n_gained: int, n_lost: int, n: int) -> Estimate:
+    """The difference of two proportions of the same rows.
+
+    McNemar's setting: only the rows where the two differ count. Half a row is added to each of the four cells, so that the
+    interval has a width where no row differs (Agresti and Min 2005, Statistics in Medicine 24, 729-740, "Wald+2").
+
+    Args:
+        n_gained: Rows that only the first has.
+        n_lost: Rows that only the second has.
+        n: All rows.
+    """
+    gained, lost, total = n_gained + 0.5, n_lost + 0.5, n + 2
+    middle = (gained - lost) / total
+    half = _Z * math.sqrt(gained + lost - (gained - lost) ** 2 / total) / total
+    return Estimate((n_gained - n_lost) / n, max(-1.0, middle - half), min(1.0, middle + half))
+
+
+def half_width_over_folds(scores: np.ndarray, n_splits: int) -> np.ndarray:
+    """Half the interval of a mean over cross-validation's folds, by the corrected resampled t-test.
+
+    Folds share training rows, so the plain variance of their mean is too small; it is corrected by the ratio of test to
+    training rows, 1 / (n_splits - 1) (Nadeau and Bengio 2003, Machine Learning 52, 239-281; for repeated folds Bouckaert and
+    Frank 2004, PAKDD).
+
+    Args:
+        scores: Or paired differences, array of shape (..., n_folds).
+        n_splits: Folds of one repeat.
+
+    Returns:
+        Array of shape (...); not a number where there is one fold only.
+    """
+    n_folds = scores.shape[-1]
+    if n_folds < 2:
+        return np.full(scores.shape[:-1], np.nan)
+    spread = scores.var(axis=-1, ddof=1) * (1 / n_folds + 1 / (n_splits - 1))
+    return np.asarray(stats.t.ppf(1 - _TAIL, n_folds - 1) * np.sqrt(spread))
+
+
+def estimate_from_resamples(value: float, resampled: np.ndarray, n_units: int, *, best: float = math.inf) -> Estimate:
+    """A statistic with its bootstrap percentile interval.
+
+    The percentiles are expanded for few units (Hesterberg 2015, The American Statistician 69, 371-386). Where every resample gives
+    the same, as in a perfect ranking, the interval is that of a proportion of which nothing was seen in so many units (Clopper
+    and Pearson 1934, Biometrika 26, 404-413; the "rule of three").
+
+    Args:
+        value: The statistic of all units.
+        resampled: Its values for the resamples, array of shape (n_resamples,), which may be empty.
+        n_units: How many were drawn each time: rows, or groups.
+        best: The greatest value it can have.
+    """
+    if len(resampled) == 0 or np.ptp(resampled) == 0:
+        unseen = 1 - _TAIL ** (1 / n_units)
+        return Estimate(value, value - unseen, min(value + unseen, best))
+    tail = stats.norm.cdf(-math.sqrt(n_units / (n_units - 1)) * stats.t.ppf(1 - _TAIL, n_units - 1))
+    low, high = np.quantile(resampled, [tail, 1 - tail])
+    return Estimate(value, min(float(low), value), max(float(high), value))

@@ -1,0 +1,8 @@
+"""``python -m hpo.predict``: a table through a logged model."""
+
+import sys
+
+from hpo.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main(["predict", *sys.argv[1:]]))

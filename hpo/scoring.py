@@ -1,0 +1,94 @@
+"""Batch scoring: a table's rows through a logged model, with the checks and conversions of the training rows."""
+
+from __future__ import annotations
+
+import difflib
+import re
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from hpo.columns import Columns
+from hpo.data import naming
+from hpo.errors import DataError, ModelError
+from hpo.final_model import TRUSTED_TYPES
+from hpo.shipped_model import ShippedModel, load_model
+from hpo.tables import read_table
+
+SHOWN_NAMES = 10
+
+
+def predict_table(model_uri: str, path: Path, tracking_uri: str) -> tuple[pd.DataFrame, list[str]]:
+    """Score the rows of a file.
+
+    Args:
+        model_uri: ``models:/...``, ``runs:/...`` or the directory of a downloaded model.
+        path: CSV, also compressed, Parquet or Feather.
+        tracking_uri: The MLflow store that knows the model.
+
+    Returns:
+        ``prediction`` and ``probability_<class>`` for every row, in the rows' order; and what a person should know.
+
+    Raises:
+        DataError: The table is not one that the model can score.
+        ModelError: The model is not there, or none that is safe to load.
+        TrackingError: The tracking server is away.
+    """
+    model = _load(model_uri, tracking_uri)
+    raw, notes = read_table(path, None, model.columns.read_as_text)
+    raw.columns = raw.columns.map(str)
+    notes += _check_names(path, model.columns.features, list(raw.columns))
+    with naming(str(path)):
+        X = model.columns.convert(raw)
+        _check_values(model.columns, raw, X)
+    labels, probabilities = model.predict(X)
+    names = [f"probability_{label}" for label in model.classes]
+    table = pd.DataFrame(probabilities, columns=names)
+    table.insert(0, "prediction", labels)
+    return table, notes
+
+
+def _load(uri: str, tracking_uri: str) -> ShippedModel:
+    if Path(uri).is_dir():
+        return load_model(Path(uri), TRUSTED_TYPES)
+    if not re.match(r"(models|runs):/[^/]", uri):
+        raise ModelError(
+            f"model: this should be models:/NAME@ALIAS, models:/NAME/VERSION, models:/m-..., runs:/... or a directory, not '{uri}'"
+        )
+    from hpo.tracking.reader import fetch_model  # noqa: PLC0415 - it loads MLflow, and a directory needs none of it
+
+    with tempfile.TemporaryDirectory(prefix="hpo-") as directory:
+        return load_model(fetch_model(uri, tracking_uri, Path(directory)), TRUSTED_TYPES)
+
+
+def _check_names(path: Path, features: Sequence[str], names: Sequence[str]) -> list[str]:
+    """Refuse a missing column; say which ones are not used."""
+    missing = [name for name in features if name not in names]
+    unused = [name for name in names if name not in features]
+    if missing:
+        lower = {name.lower(): name for name in unused}
+        near = {name: difflib.get_close_matches(name.lower(), lower, n=1) for name in missing}
+        guesses = [f"'{lower[match[0]]}' for '{name}'" for name, match in near.items() if match]
+        raise DataError(
+            f"data: {path} has no column {_listed(missing)}, which the model needs",
+            hint=f"did you mean {', '.join(guesses[:SHOWN_NAMES])}?" if guesses else f"its columns are {_listed(names)}",
+        )
+    return [f"not used by the model: {_listed(unused)}"] if unused else []
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(f"'{name}'" for name in names[:SHOWN_NAMES]) + (", ..." if len(names) > SHOWN_NAMES else "")
+
+
+def _check_values(columns: Columns, raw: pd.DataFrame, X: pd.DataFrame) -> None:
+    """Refuse a value that would silently become a missing one; numbers were checked while they were converted."""
+    wanted = {**dict.fromkeys(columns.boolean, "true or false"), **dict.fromkeys(columns.datetime, "dates such as 2026-01-31")}
+    for name, what in wanted.items():
+        given = raw[name]
+        lost = given[X[name].isna() & given.notna() & (given.astype(str).str.strip() != "")]
+        if len(lost):
+            raise DataError(
+                f"data: column '{name}' should be {what}, but got {lost.iloc[0]!r}", hint="mend the value, or leave it empty"
+            )

@@ -1,0 +1,212 @@
+"""Asks MLflow: whether a server is there, what a store holds of a study, and for a logged model's files; none is loaded here."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import mlflow
+from mlflow.entities import Experiment, LifecycleStage, Run, ViewType
+from mlflow.exceptions import MlflowException
+from mlflow.store.tracking import DEFAULT_LOCAL_FILE_AND_ARTIFACT_PATH
+from mlflow.store.tracking.rest_store import RestStore
+from mlflow.utils.credentials import get_default_host_creds
+from mlflow.utils.rest_utils import http_request
+from sqlalchemy.exc import SQLAlchemyError
+
+from hpo.errors import ModelError, SettingsError, TrackingError, first_line
+from hpo.settings import hide_password, sqlite_path
+from hpo.sqlite import url_unchanged
+from hpo.tracking import names
+
+_RUNS_PAGE = 50_000
+REACH_SECONDS = 3.0
+
+
+def fetch_model(uri: str, tracking_uri: str, directory: Path) -> Path:
+    """Download a model's files.
+
+    Args:
+        uri: ``models:/...`` or ``runs:/...``.
+        tracking_uri: The store that knows it.
+        directory: An empty directory for them.
+
+    Returns:
+        Where they are.
+
+    Raises:
+        SettingsError: There is no such SQLite file; it is not made.
+        TrackingError: The server is away.
+        ModelError: There is no such model, or its files cannot be had.
+    """
+    path = sqlite_path(tracking_uri)
+    if path is not None and not path.exists():
+        raise SettingsError(f"tracking URI: {path} is not there", hint="name MLflow's store with --tracking-uri")
+    check_reachable(tracking_uri)
+    # MLflow looks a model's URI up in the process's own store, whatever is passed along.
+    mlflow.set_tracking_uri(tracking_uri)
+    try:
+        return Path(mlflow.artifacts.download_artifacts(uri, dst_path=str(directory), tracking_uri=tracking_uri))
+    except (MlflowException, SQLAlchemyError, OSError) as error:
+        raise ModelError(f"model: {uri} cannot be fetched from {hide_password(tracking_uri)}: {first_line(error)}") from error
+
+
+def check_reachable(tracking_uri: str) -> None:
+    """Ask a server whether it is there, which takes seconds where it is away; MLflow's own client may take minutes.
+
+    Raises:
+        TrackingError: It is not.
+    """
+    if tracking_uri.startswith("http"):
+        ask_server(tracking_uri, "/health")
+
+
+def ask_server(address: str, endpoint: str) -> tuple[int, str]:
+    """One request as MLflow's client makes it, with its credentials and certificates, but not repeated for minutes.
+
+    Returns:
+        The status and the text of the answer.
+
+    Raises:
+        TrackingError: There is none.
+    """
+    try:
+        answer = http_request(
+            get_default_host_creds(address), endpoint, "GET", max_retries=0, timeout=REACH_SECONDS, raise_on_status=False
+        )
+    except MlflowException as error:
+        # What it says itself names objects and addresses with their passwords; what the operating system said is at the bottom.
+        reason: BaseException = error
+        while (deeper := reason.__cause__ or reason.__context__) is not None:
+            reason = deeper
+        raise TrackingError(
+            f"{hide_password(address)} does not answer: {getattr(reason, 'strerror', None) or type(reason).__name__}"
+        ) from error
+    return int(answer.status_code), str(answer.text)
+
+
+@dataclass(frozen=True)
+class StudyRuns:
+    """A study in MLflow.
+
+    Attributes:
+        experiment: MLflow's, in the trash or not; None where there is none.
+        runs: The runs that carry the study's uid and a key, in the trash or not.
+    """
+
+    experiment: Experiment | None = None
+    runs: tuple[Run, ...] = ()
+
+    @property
+    def active(self) -> list[Run]:
+        """Those that are not in the trash."""
+        return [run for run in self.runs if not is_deleted(run)]
+
+    def deleted_by_hand(self) -> dict[str, str]:
+        """Key to run id of what a person deleted: finished, and nothing else is there for it."""
+        there = {key_of(run) for run in self.active}
+        deleted = (run for run in self.runs if was_deleted_by_hand(run) and key_of(run) not in there)
+        return {key_of(run): str(run.info.run_id) for run in deleted}
+
+
+def read_runs(tracking_uri: str, experiment: str, uid: str | None) -> StudyRuns:
+    """What a server that answers, or a database whose tables are there, holds of a study; nothing is made or changed.
+
+    Raises:
+        TrackingError: It cannot be read.
+    """
+    path = sqlite_path(tracking_uri)
+    with ExitStack() as stack, translated():
+        store: Any
+        if tracking_uri.startswith("http"):
+            store = RestStore(partial(get_default_host_creds, tracking_uri))
+        else:
+            from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore  # noqa: PLC0415 - slow, and a server needs none of it
+
+            store = SqlAlchemyStore(tracking_uri if path is None else url_unchanged(path), DEFAULT_LOCAL_FILE_AND_ARTIFACT_PATH)
+            stack.callback(store.engine.dispose)
+        found = store.get_experiment_by_name(experiment)
+        if found is None:
+            return StudyRuns()
+        runs = search_runs(store, found.experiment_id, names.STUDY_UID, str(uid))
+        return StudyRuns(found, tuple(run for run in runs if key_of(run)))
+
+
+def search_runs(store: Any, experiment_id: str, tag: str, value: str) -> list[Run]:
+    """All runs with a tag, in the trash or not, the earliest first.
+
+    Args:
+        store: Of MLflow's, or a client.
+        experiment_id: Where to look.
+        tag: The tag's name.
+        value: Its value, which holds no quote.
+    """
+    return all_pages(
+        store.search_runs,
+        [experiment_id],
+        f"tags.`{tag}` = '{value}'",
+        run_view_type=ViewType.ALL,
+        max_results=_RUNS_PAGE,
+        order_by=["start_time", "run_id"],
+    )
+
+
+def all_pages(search: Callable[..., Any], *arguments: Any, **options: Any) -> list[Any]:
+    """What a search of MLflow's finds, page after page."""
+    page = search(*arguments, **options)
+    found = list(page)
+    while page.token:
+        page = search(*arguments, **options, page_token=page.token)
+        found.extend(page)
+    return found
+
+
+def trashed_experiment(experiment: Experiment) -> TrackingError:
+    """The error for an experiment that a person deleted."""
+    return TrackingError(
+        f"the MLflow experiment '{experiment.name}' is in the trash",
+        hint=f"mlflow experiments restore --experiment-id {experiment.experiment_id}, or choose another --name",
+    )
+
+
+def deleted_parent(study: str, run_id: str) -> TrackingError:
+    """The error for a parent run that a person deleted."""
+    return TrackingError(
+        f"the parent run of study '{study}' was deleted in MLflow",
+        hint=f"mlflow runs restore --run-id {run_id}, or choose another --name",
+    )
+
+
+def key_of(run: Run) -> str:
+    """What it is the run of; nothing where a person took the key off it: it is then no longer ours."""
+    return str(run.data.tags.get(names.KEY, ""))
+
+
+def is_deleted(run: Run) -> bool:
+    """Whether it is in the trash."""
+    return bool(run.info.lifecycle_stage == LifecycleStage.DELETED)
+
+
+def is_finished(run: Run) -> bool:
+    """Whether all was written to it."""
+    return bool(run.info.status != "RUNNING")
+
+
+def was_deleted_by_hand(run: Run) -> bool:
+    """Whether a person deleted it: it was finished, and is no duplicate."""
+    return is_deleted(run) and is_finished(run) and names.DUPLICATE_OF not in run.data.tags
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """What MLflow and the file system raise, as one of ours."""
+    try:
+        yield
+    except (MlflowException, SQLAlchemyError, OSError, sqlite3.Error) as error:
+        # What the HTTP library says after that is for its own people.
+        raise TrackingError(f"MLflow: {first_line(error).partition(' with exception ')[0]}") from error

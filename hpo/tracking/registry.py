@@ -1,0 +1,168 @@
+"""The registered model: a version for the final model, and whether it becomes the champion.
+
+MLflow cannot set an alias on a condition, so two runs could both find the old champion, and the later one replace a better model
+that it was never compared with. So versions are decided in the order of their numbers, which MLflow does give out one at a time: a
+version is pending from its creation until its decision is tagged on it, and waits for earlier ones that are. After every move the
+alias is read again. All of it may be repeated: what was decided once stays.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from pathlib import Path
+
+from mlflow import MlflowClient
+from mlflow.entities.model_registry import ModelVersion
+from mlflow.exceptions import MlflowException
+
+from hpo.cross_validation import Predicted
+from hpo.errors import ModelError, TrackingError
+from hpo.holdout import judge_models, may_take_over
+from hpo.shipped_model import ShippedModel, load_model, refusing
+from hpo.tracking import names
+from hpo.tracking.reader import fetch_model
+from hpo.tracking.records import HeldOut, ModelRecord, Registration, RegistryState
+
+TURN_SECONDS = 10.0
+"""How long to wait for the decision on an earlier version."""
+
+ABANDONED_SECONDS = 60.0
+"""A version that is so much older and still pending belongs to a run that was killed."""
+
+MAX_ATTEMPTS = 5
+
+
+class Registry:
+    """One registered model.
+
+    Args:
+        client: Of the store.
+        tracking_uri: The store's; the process's own, since MLflow looks models up there.
+        record: The final model.
+        registration: Under which name, by which rule.
+        held_out: What it is compared with the champion on.
+    """
+
+    def __init__(
+        self, client: MlflowClient, tracking_uri: str, record: ModelRecord, registration: Registration, held_out: HeldOut
+    ) -> None:
+        self._client = client
+        self._tracking_uri = tracking_uri
+        self._record = record
+        self._wanted = registration
+        self._held_out = held_out
+
+    def register(self, model_id: str, run_id: str) -> RegistryState:
+        """Make the version if it is not there, and decide once whether it becomes the champion.
+
+        Args:
+            model_id: The logged model's.
+            run_id: The parent run's.
+        """
+        version = self._find_or_create(model_id, run_id)
+        number = int(version.version)
+        if version.tags.get(names.DECISION, names.PENDING) == names.PENDING:
+            self._client.set_registered_model_alias(self._wanted.name, names.CHALLENGER, number)
+            self._wait_for_turn(version)
+            self._tag(number, names.DECISION, self._decide(number))
+        tags = self._client.get_model_version(self._wanted.name, str(number)).tags
+        return RegistryState(self._wanted.name, number, tags[names.DECISION], tags.get(names.COMPARISON, ""), self._champion())
+
+    def _find_or_create(self, model_id: str, run_id: str) -> ModelVersion:
+        try:
+            self._client.create_registered_model(self._wanted.name)
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise
+        uri = f"models:/{model_id}"
+        existing = [version for version in self._versions() if version.source == uri]
+        if existing:
+            return min(existing, key=lambda version: int(version.version))
+        tags = {
+            names.DECISION: names.PENDING,
+            names.HOLDOUT_DIGEST: self._held_out.digest,
+            names.REFIT: self._record.refit,
+        }
+        return self._client.create_model_version(self._wanted.name, source=uri, run_id=run_id, model_id=model_id, tags=tags)
+
+    def _versions(self) -> list[ModelVersion]:
+        return list(self._client.search_model_versions(f"name = '{self._wanted.name}'"))
+
+    def _wait_for_turn(self, version: ModelVersion) -> None:
+        end = time.monotonic() + TURN_SECONDS
+        oldest = version.creation_timestamp - 1000 * ABANDONED_SECONDS
+        while time.monotonic() < end and any(
+            int(other.version) < int(version.version)
+            and other.tags.get(names.DECISION) == names.PENDING
+            and other.creation_timestamp > oldest
+            for other in self._versions()
+        ):
+            time.sleep(0.1)
+
+    def _decide(self, number: int) -> str:
+        """Move the alias or leave it, with the reason on the version."""
+        for _ in range(MAX_ATTEMPTS):
+            champion = self._champion()
+            if champion == number:
+                return names.CHAMPION
+            is_fit, why = self._judge(champion)
+            self._tag(number, names.COMPARISON, why)
+            self._tag(number, names.COMPARED_WITH, str(champion or ""))
+            if not is_fit:
+                return names.KEPT
+            if self._champion() != champion:
+                continue
+            self._client.set_registered_model_alias(self._wanted.name, names.CHAMPION, number)
+            if self._champion() == number:
+                return names.CHAMPION
+        raise TrackingError(f"the champion of '{self._wanted.name}' is being moved by others", hint="the same command decides")
+
+    def _champion(self) -> int | None:
+        number = self._client.get_registered_model(self._wanted.name).aliases.get(names.CHAMPION)
+        return None if number is None else int(number)
+
+    def _tag(self, number: int, name: str, text: str) -> None:
+        self._client.set_model_version_tag(self._wanted.name, str(number), name, text)
+
+    def _judge(self, champion: int | None) -> tuple[bool, str]:
+        """Whether the new version may take over, and why."""
+        wanted, held_out = self._wanted, self._held_out
+        if champion is None:
+            return wanted.rule != "never", "there was no champion"
+        try:
+            with tempfile.TemporaryDirectory(prefix="hpo-") as directory:
+                files = fetch_model(f"models:/{wanted.name}/{champion}", self._tracking_uri, Path(directory))
+                shipped = load_model(files, self._record.trusted_types)
+            differs = self._difference(shipped)
+            if differs:
+                return False, f"not comparable: {differs}"
+            theirs = Predicted(shipped.pipeline, held_out.X[list(shipped.columns.features)])
+            with refusing("it cannot be scored"):
+                judged = judge_models(
+                    [Predicted(held_out.model, held_out.X), theirs],
+                    held_out.y,
+                    held_out.groups,
+                    held_out.metric,
+                    seed=held_out.seed,
+                )
+        except ModelError as error:
+            return False, f"not comparable: {error}"
+        gain, score = judged.gain, judged.score.value
+        assert gain is not None
+        tags = self._client.get_model_version(wanted.name, str(champion)).tags
+        is_fair = tags.get(names.HOLDOUT_DIGEST) == held_out.digest and tags.get(names.REFIT) != "all"
+        return may_take_over(gain, wanted.rule), (
+            f"{held_out.metric} {score:.4f} against {score - gain.value:.4f} on the same {judged.n_rows} held-out rows"
+            f" (95 % interval of the difference {gain.low:+.4f} to {gain.high:+.4f})"
+            + ("" if is_fair else "; the champion may have been fitted on some of these rows")
+        )
+
+    def _difference(self, champion: ShippedModel) -> str:
+        """Why the champion cannot be asked about these rows, or nothing."""
+        needed = champion.columns.signature()
+        other = [name for name, kind in needed.items() if self._record.input_types.get(name) != kind]
+        if other:
+            return f"the champion needs other columns ({', '.join(other[:5])})"
+        unknown = set(self._held_out.model.classes_.tolist()) ^ set(champion.classes.tolist())
+        return f"not both know the classes {sorted(unknown, key=str)[:5]}" if unknown else ""

@@ -1,0 +1,73 @@
+"""The model card: that it says what the report says, and that nothing in a table's names becomes markup."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from markdown_it import MarkdownIt
+
+from hpo.data import Dataset, load_dataset
+from hpo.intervals import Estimate
+from hpo.model_card import MAX_ROWS, make_card
+from hpo.report import NestedScore
+
+from .driving import define
+from .test_report import RESULT
+
+DEFINITION = define()
+
+
+@pytest.fixture(scope="module")
+def dataset() -> Dataset:
+    return load_dataset(DEFINITION.data, seed=0, n_splits=5)
+
+
+def render(card: str) -> str:
+    return MarkdownIt().enable("table").render(card)
+
+
+def test_it_says_what_the_report_says(dataset):
+    card = make_card(RESULT, DEFINITION, dataset)
+    text = RESULT.to_text()
+    for fact in ("0.8750 to 1.0000", "+0.0625 (+0.0312 to +0.1250) on 30 held-out rows", "3 of 48 trials tie within noise"):
+        assert fact in text
+        assert fact in card
+    assert "48 complete, 0 pruned, 2 failed" in card
+    assert dataset.digest in card
+    assert "120 training rows and 30 held-out ones" in card
+    assert "| `C` | 0.0001 to 10000, log scale | `0.123456789` |" in card
+    assert "- 'id' dropped: it numbers the rows" in card
+    assert card.count("MODEL-URI") == 3
+
+
+def test_its_tables_are_tables(dataset):
+    html = render(make_card(RESULT, DEFINITION, dataset))
+    assert html.count("<table>") == 4
+    assert html.count("<h2>") == 5
+
+
+def test_nested_score_and_the_fit_on_all_rows_are_said(dataset):
+    card = make_card(replace(RESULT, nested=NestedScore((0.9, 0.95, 1.0), 3), refit="all"), DEFINITION, dataset)
+    assert "| accuracy | search and refit | 0.9500 |" in card
+    assert "it was fitted on all 150 rows" in card
+    unfinished = make_card(replace(RESULT, nested=NestedScore((0.9,), 3), gain=None), DEFINITION, dataset)
+    assert "search and refit" not in unfinished
+    assert "defaults failed" in unfinished
+
+
+def test_names_of_a_table_are_no_markup(dataset):
+    names = ["a|b", "<script>", "two\nlines", "`code`", "# head", *(f"x{number}" for number in range(100))]
+    labels = np.array(["<b>", "|"])[np.arange(150) % 2]
+    strange = replace(dataset, target="<img src=x>", y_train=labels[:120], y_test=labels[120:])
+    html = render(make_card(replace(RESULT, columns={"numeric": names}), DEFINITION, strange))
+    assert html.count("<table>") == 4
+    assert html.count("<h1>") == 1
+    assert not any(mark in html for mark in ("<script>", "<img", "<b>"))
+    assert f"and {len(names) - MAX_ROWS} more." in html
+
+
+def test_interval_is_that_of_the_judged_metric(dataset):
+    card = make_card(replace(RESULT, holdout_score=Estimate(0.5, 0.25, 0.75)), DEFINITION, dataset)
+    assert "its accuracy may well be anything from 0.2500 to 0.7500" in card

@@ -1,0 +1,125 @@
+"""Nested searches: what they hold out, that they go on where they were cut, and that no choice looks at the hold-out."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from itertools import count
+
+import numpy as np
+import optuna
+import pytest
+from sklearn.metrics import accuracy_score
+
+from hpo.errors import DataError, InterruptedBySignal
+from hpo.estimator import build_pipeline
+from hpo.executor import LocalExecutor
+from hpo.final_model import fit_final_model, refit_on_all
+from hpo.job import judge_study
+from hpo.nested import check_nested, score_nested
+from hpo.problem import Problem, prepare_problem
+from hpo.search import Driver, Search
+from hpo.search_space import replay
+from hpo.selection import select_best
+
+from .driving import define, facts
+
+N_TRIALS = 4
+N_OUTER = 3
+
+
+@pytest.fixture(scope="module")
+def problem() -> Problem:
+    return prepare_problem(define(study__n_trials=N_TRIALS, study__nested=N_OUTER, search_space__penalty="l2", cv__n_splits=3))
+
+
+def driver(url: str, stop_after: int | None = None) -> Driver:
+    """One that a signal stops when it was asked so often."""
+    asked = count()
+    return Driver(
+        url, {}, LocalExecutor(), stop_signal=lambda: 15 if stop_after is not None and next(asked) >= stop_after else None
+    )
+
+
+def search(problem: Problem, url: str) -> list[optuna.trial.FrozenTrial]:
+    using = driver(url)
+    with using.open(problem) as ledger:
+        Search(using, problem, ledger).run()
+        return ledger.trials()
+
+
+def choose(problem: Problem, trials: list[optuna.trial.FrozenTrial]) -> tuple[optuna.trial.FrozenTrial, dict[str, object]]:
+    best = select_best(trials, problem.definition.selection.rule, n_splits=3)
+    assert best is not None
+    return best, problem.derive(replay(problem.definition.search_space, best.params))
+
+
+def test_scores_are_those_of_searches_that_never_saw_the_fold(problem, tmp_path):
+    url = f"sqlite:///{tmp_path}/optuna.db"
+    nested, n_new = score_nested(problem, driver(url), n_trials=N_TRIALS)
+    assert n_new == N_OUTER * N_TRIALS
+    names = [f"iris.nested-{index}-of-{N_OUTER}" for index in range(1, N_OUTER + 1)]
+    assert sorted(optuna.get_all_study_names(url)) == names
+    # Done anew: rows by the splitter that the definition names, the chosen params, scikit-learn.
+    from hpo.nested import _split  # noqa: PLC0415 - the rows are what is checked
+
+    dataset, seen = problem.dataset, []
+    for name, (train, test), score in zip(names, _split(dataset, N_OUTER, 0), nested.scores, strict=True):
+        trials = optuna.load_study(study_name=name, storage=url).trials
+        assert len(trials) == N_TRIALS
+        _, params = choose(problem, trials)
+        model = build_pipeline(dataset.columns, problem.definition.preprocessing, params)
+        model.fit(dataset.X_train.iloc[train], dataset.y_train[train])
+        assert score == pytest.approx(accuracy_score(dataset.y_train[test], model.predict(dataset.X_train.iloc[test])))
+        assert set(train).isdisjoint(test)
+        seen.extend(test)
+    assert sorted(seen) == list(range(len(dataset.y_train)))
+
+
+@pytest.mark.parametrize("stop_after", [1, 20, 45])
+def test_nested_search_goes_on_where_it_was_cut(problem, tmp_path, stop_after):
+    whole, _ = score_nested(problem, driver(f"sqlite:///{tmp_path}/whole.db"), n_trials=N_TRIALS)
+    url = f"sqlite:///{tmp_path}/cut.db"
+    with pytest.raises(InterruptedBySignal, match="stopped"):
+        score_nested(problem, driver(url, stop_after), n_trials=N_TRIALS)
+    done = sum(len(optuna.load_study(study_name=name, storage=url).trials) for name in optuna.get_all_study_names(url))
+    assert done < N_OUTER * N_TRIALS
+    again, _ = score_nested(problem, driver(url), n_trials=N_TRIALS)
+    assert again == whole
+    assert score_nested(problem, driver(url), n_trials=N_TRIALS) == (whole, 0)
+
+
+def test_time_that_is_over_leaves_the_rest_to_the_next_run(problem, tmp_path):
+    nested, n_new = score_nested(problem, driver(f"sqlite:///{tmp_path}/optuna.db"), n_trials=N_TRIALS, deadline=-math.inf)
+    assert (nested.scores, nested.estimate, n_new) == ((), None, 0)
+
+
+def test_more_outer_folds_than_rows_of_a_class_are_refused(problem):
+    with pytest.raises(DataError, match="the smallest class has 40 training rows"):
+        check_nested(problem.dataset, define(study__nested=41))
+
+
+def test_no_choice_looks_at_the_hold_out(problem, tmp_path):
+    rng, dataset = np.random.default_rng(0), problem.dataset
+    shuffled = replace(problem, dataset=replace(dataset, y_test=rng.permutation(dataset.y_test)))
+    said = []
+    for name, each in (("true", problem), ("shuffled", shuffled)):
+        trials = search(each, f"sqlite:///{tmp_path}/{name}.db")
+        best, params = choose(each, trials)
+        final = fit_final_model(params, each.dataset, each.definition, each.metrics)
+        said.append((facts(trials), best.number, params, judge_study(each, trials, best, params, final)))
+    (trials, number, params, judged), (other_trials, other_number, other_params, other_judged) = said
+    assert (other_trials, other_number, other_params) == (trials, number, params)
+    np.testing.assert_array_equal(other_judged["model"][-1].coef_, judged["model"][-1].coef_)
+    assert other_judged["holdout_score"].value < judged["holdout_score"].value - 0.2
+
+
+def test_fit_on_all_rows_keeps_the_score_of_the_fit_without_the_hold_out(problem):
+    dataset, definition = problem.dataset, problem.definition
+    params = problem.derive({"penalty": "l2", "C": 1.0, "class_weight": "none"})
+    final = fit_final_model(params, dataset, definition, problem.metrics)
+    everything = refit_on_all(final, dataset)
+    assert everything.holdout == final.holdout
+    assert everything.pipeline[0].named_transformers_["numeric"]["scale"].n_samples_seen_ == 150
+    assert final.pipeline[0].named_transformers_["numeric"]["scale"].n_samples_seen_ == 120
+    np.testing.assert_array_equal(everything.expected, everything.pipeline.predict(final.input_example))

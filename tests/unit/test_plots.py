@@ -1,0 +1,67 @@
+"""The study's plots: pictures that open, and one page that needs no network."""
+
+from __future__ import annotations
+
+import io
+import re
+
+import numpy as np
+import optuna
+import pytest
+from matplotlib import pyplot as plt
+from PIL import Image
+
+from hpo.plots import MAX_TRIALS, PAGE_FILE, PLOTS, draw_study
+
+from .driving import N_FOLDS, define, drive, open_study
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory):
+    url = f"sqlite:///{tmp_path_factory.mktemp('plots')}/optuna.db"
+    with open_study(url, define(cv__n_splits=N_FOLDS)) as ledger:
+        drive(ledger, 12)
+    return optuna.load_study(study_name="iris", storage=url)
+
+
+def test_every_plot_is_a_picture(study):
+    files = draw_study(study)
+    assert set(files) == {PAGE_FILE, *(f"plots/{kind}.png" for kind in PLOTS)}
+    for kind in PLOTS:
+        image = np.asarray(Image.open(io.BytesIO(files[f"plots/{kind}.png"])).convert("L"))
+        assert np.ptp(image) > 50, kind
+    assert plt.get_fignums() == []
+
+
+def test_page_has_every_plot_and_the_library_once(study):
+    page = draw_study(study)[PAGE_FILE].decode()
+    assert page.count("Plotly.newPlot(") == len(PLOTS)
+    assert page.count("plotly.js v") == 1
+    assert re.findall(r'<(?:script|link)[^>]+(?:src|href)="', page) == []
+    assert "accuracy" in page
+
+
+def test_pyplot_style_is_left_alone(study):
+    before = dict(plt.rcParams)
+    draw_study(study)
+    assert dict(plt.rcParams) == before
+
+
+@pytest.mark.parametrize("n_trials", [1, 2])
+def test_study_of_few_trials_is_drawn_as_far_as_it_goes(n_trials):
+    study = optuna.create_study(study_name="<few>", direction="maximize")
+    study.optimize(lambda trial: trial.suggest_float("C", 0, 1), n_trials=n_trials)
+    files = draw_study(study)
+    assert "plots/optimization_history.png" in files
+    page = files[PAGE_FILE].decode()
+    assert page.count("Plotly.newPlot(") + page.count("<p>No ") == len(PLOTS)
+    assert "<few>" not in page
+
+
+def test_of_a_long_study_the_last_trials_are_drawn():
+    study = optuna.create_study(study_name="long", direction="maximize")
+    distributions = {"C": optuna.distributions.FloatDistribution(0, 1)}
+    study.add_trials(
+        optuna.create_trial(params={"C": n / 5000}, distributions=distributions, value=float(n)) for n in range(MAX_TRIALS + 1)
+    )
+    assert f"long: the last {MAX_TRIALS} of {MAX_TRIALS + 1} trials" in draw_study(study)[PAGE_FILE].decode()
