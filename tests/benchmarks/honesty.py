@@ -43,7 +43,7 @@ from hpo.selection import select_best
 N_ROWS = 750
 TEST_SIZE = 0.8
 N_TRIALS = 30
-N_FRESH = 20_000
+N_FRESH = 200_000
 N_OUTER = 5
 
 
