@@ -35,7 +35,8 @@ MODEL_READY = 2
 
 COMMANDS: dict[str, tuple[str, ...]] = {
     "usual": (sys.executable, str(Path(__file__).resolve().with_name("usual_script.py"))),
-    "hpo": (sys.executable, "-m", "hpo.run"),
+    # The usual script draws nothing.
+    "hpo": (sys.executable, "-m", "hpo.run", "--no-plots"),
 }
 
 Times = dict[str, dict[int, list[float]]]

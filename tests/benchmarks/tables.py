@@ -62,7 +62,7 @@ def run_once(side: str, directory: Path, table: Path) -> tuple[float, float]:
     script = str(Path(__file__).resolve().with_name("usual_table_script.py"))
     commands = {
         "usual": [sys.executable, script, "--data", "table.csv", "--trials", str(N_TRIALS)],
-        "hpo": [sys.executable, "-m", "hpo.run", "--study", "study.toml"],
+        "hpo": [sys.executable, "-m", "hpo.run", "--no-plots", "--study", "study.toml"],
     }
     started = time.perf_counter()
     process = subprocess.run(
