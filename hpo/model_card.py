@@ -17,13 +17,6 @@ from hpo.tracking.names import MODEL_URI_MARK
 MAX_ROWS = 50
 """Columns and classes that are listed."""
 
-_TREATMENT = {
-    "numeric": "a gap becomes the median and an indicator; scaled",
-    "boolean": "a gap becomes the commonest; scaled",
-    "categorical": "a column a category; a gap is one, rare and unseen ones are pooled",
-    "datetime": "year, month, day, day of the week, hour; scaled",
-}
-
 
 def make_card(result: StudyResult, definition: StudyDefinition, dataset: Dataset) -> str:
     """The card's text.
@@ -41,7 +34,6 @@ def make_card(result: StudyResult, definition: StudyDefinition, dataset: Dataset
         dataset=dataset,
         counts=dict(zip(labels, counts, strict=True)),
         columns=[(name, kind) for kind, names in result.columns.items() for name in names],
-        treatment=_TREATMENT,
         searched=lambda name: _searched(definition, name),
         gain=describe_gain(result.gain, result.n_holdout_rows),
         optimism=describe_optimism(result.optimism),

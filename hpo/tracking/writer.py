@@ -26,7 +26,7 @@ from hpo.lock import hold_lock
 from hpo.settings import sqlite_path
 from hpo.sqlite import checkpoint, use_wal
 from hpo.tracking import names, reader
-from hpo.tracking.records import DatasetRecord, Drawings, MetricPoint, ModelRecord, RegistryState, StudyRecord, TrialRecord
+from hpo.tracking.records import DatasetRecord, Drawings, ModelRecord, RegistryState, StudyRecord, TrialRecord
 
 _PAGE = 1000
 _PARAM_LENGTH = 6000
@@ -159,9 +159,9 @@ class MlflowWriter:
         with reader.translated():
             self._client.log_text(self.parent_run_id, text, path)
 
-    def write_parent_metrics(self, points: Iterable[MetricPoint]) -> None:
-        """Log metrics on the parent run."""
-        batch = [Metric(point.name, point.value, point.time_ms, point.step) for point in points]
+    def write_parent_metric(self, name: str, points: Iterable[tuple[int, float, int]]) -> None:
+        """Log a metric of the parent run: step, value and time (milliseconds since 1970, UTC) of each point."""
+        batch = [Metric(name, value, time_ms, step) for step, value, time_ms in points]
         with reader.translated():
             for start in range(0, len(batch), _PAGE):
                 self._client.log_batch(self.parent_run_id, metrics=batch[start : start + _PAGE])
