@@ -76,8 +76,7 @@ class MlflowWriter:
             if parent is not None and reader.is_deleted(parent):
                 raise reader.deleted_parent(self._study.name, parent.info.run_id)
             if parent is None:
-                tags = {names.KEY: self._study.uid, names.STUDY_UID: self._study.uid, names.SOURCE_NAME: "hpo"}
-                parent = self._client.create_run(self.experiment_id, start_time_ms, run_name=self._study.name, tags=tags)
+                parent = self._create_run(self._study.uid, self._study.name, start_time_ms)
             self.parent_run_id = parent.info.run_id
             if parent.info.status == "RUNNING":
                 self._describe_parent()
@@ -143,7 +142,8 @@ class MlflowWriter:
         with reader.translated():
             self._reopen_parent()
             if run_id is None:
-                run_id = self._create_child(record)
+                name, tags = names.trial_run_name(record.number), {names.PARENT_RUN_ID: self.parent_run_id}
+                run_id = str(self._create_run(record.key, name, record.start_time_ms, tags).info.run_id)
             metrics = [Metric(name, value, record.end_time_ms, 0) for name, value in record.metrics.items()]
             for name, steps in record.steps.items():
                 metrics.extend(Metric(name, value, record.end_time_ms, step) for step, value in steps.items())
@@ -252,19 +252,9 @@ class MlflowWriter:
         if path is not None:
             checkpoint(path)
 
-    def _create_child(self, record: TrialRecord) -> str:
-        run = self._client.create_run(
-            self.experiment_id,
-            start_time=record.start_time_ms,
-            run_name=names.trial_run_name(record.number),
-            tags={
-                names.KEY: record.key,
-                names.STUDY_UID: self._study.uid,
-                names.PARENT_RUN_ID: self.parent_run_id,
-                names.SOURCE_NAME: "hpo",
-            },
-        )
-        return str(run.info.run_id)
+    def _create_run(self, key: str, name: str, start_time_ms: int, tags: Mapping[str, str] | None = None) -> Run:
+        every = {names.KEY: key, names.STUDY_UID: self._study.uid, names.SOURCE_NAME: "hpo", **(tags or {})}
+        return self._client.create_run(self.experiment_id, start_time=start_time_ms, run_name=name, tags=every)
 
     def _find_or_create_experiment(self) -> str:
         name = self._study.experiment or self._study.name
