@@ -15,23 +15,15 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn, Self
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import hpo
 from hpo.errors import HpoError, InputError, InterruptedBySignal, TrackingError
-from hpo.settings import (
-    DEFAULT_STORAGE,
-    DEFAULT_TRACKING_URI,
-    STORAGE_VARIABLE,
-    TRACKING_VARIABLE,
-    WORKERS_VARIABLE,
-    ServiceSettings,
-    read_settings,
-)
+from hpo.settings import STORAGE_VARIABLE, TRACKING_VARIABLE, WORKERS_VARIABLE, ServiceSettings, read_settings
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar
@@ -102,7 +94,9 @@ def _make_parser() -> argparse.ArgumentParser:
         flags = commands.add_parser(command.__name__[1:], help=description.partition(":")[0], description=description)
         flags.set_defaults(command=command)
         flags.add_argument(
-            "--tracking-uri", metavar="URI", help=f"MLflow's store (default: ${TRACKING_VARIABLE} or {DEFAULT_TRACKING_URI})"
+            "--tracking-uri",
+            metavar="URI",
+            help=f"MLflow's store (default: ${TRACKING_VARIABLE} or {ServiceSettings.tracking_uri})",
         )
         flags.add_argument("--debug", action="store_true", help="the traceback of an error")
         flags.add_argument("--version", action="version", version=f"hpo {hpo.__version__}")
@@ -138,7 +132,9 @@ def _add_run_flags(run: argparse.ArgumentParser) -> None:
         f" (default: ${WORKERS_VARIABLE} or auto)",
     )
     where = run.add_argument_group("where it is kept")
-    where.add_argument("--storage", metavar="URL", help=f"Optuna's storage (default: ${STORAGE_VARIABLE} or {DEFAULT_STORAGE})")
+    where.add_argument(
+        "--storage", metavar="URL", help=f"Optuna's storage (default: ${STORAGE_VARIABLE} or {ServiceSettings.storage})"
+    )
     where.add_argument("--register", metavar="NAME", help="make the final model a version of this registered model")
     where.add_argument(
         "--tracking-wait",
@@ -174,7 +170,7 @@ def _run(options: argparse.Namespace) -> int:
     # Started before the imports below, so that its own overlap with them.
     from hpo.tracking.process import TrackingProcess
 
-    with _SignalFlag() as stop_signal, TrackingProcess() as tracking:
+    with _catching_signals() as stop_signal, TrackingProcess() as tracking:
         # The interpreter would look through all that was imported for garbage before it ends, for half a second.
         atexit.register(gc.freeze)
         definition = _load_definition(options)
@@ -218,7 +214,7 @@ def _check(options: argparse.Namespace) -> int:
 
 def _predict(options: argparse.Namespace) -> int:
     """Score the rows of a table with a logged model: the class, and a probability for each class."""
-    settings = read_settings(DEFAULT_STORAGE, options.tracking_uri)
+    settings = read_settings(ServiceSettings.storage, options.tracking_uri)
     _use_mlflow_here()
     from hpo.scoring import predict_table
     from hpo.tables import check_output, write_table
@@ -246,31 +242,24 @@ def _use_mlflow_here() -> None:
     logging.disable(logging.WARNING)
 
 
-class _SignalFlag:
-    """Keeps the first SIGINT or SIGTERM for the job to look at between fits; a second Ctrl-C ends at once."""
+@contextmanager
+def _catching_signals() -> Iterator[Callable[[], int | None]]:
+    """Give what the job asks between fits: which SIGINT or SIGTERM came, if any; a second Ctrl-C ends at once."""
+    received: list[int] = []
 
-    def __init__(self) -> None:
-        self._received: int | None = None
-        self._previous: dict[int, Any] = {}
-
-    def __call__(self) -> int | None:
-        return self._received
-
-    def __enter__(self) -> Self:
-        # Installed explicitly: a process that a shell starts in the background inherits SIGINT ignored.
-        for number in (signal.SIGINT, signal.SIGTERM):
-            self._previous[number] = signal.signal(number, self._receive)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for number, handler in self._previous.items():
-            signal.signal(number, handler)
-
-    def _receive(self, number: int, _: object) -> None:
-        if self._received is not None and number == signal.SIGINT:
+    def receive(number: int, _: object) -> None:
+        if received and number == signal.SIGINT:
             os._exit(128 + number)
-        self._received = number
+        received.append(number)
         print("hpo: ending after the fit in hand; Ctrl-C again ends at once", file=sys.stderr)
+
+    # Installed explicitly: a process that a shell starts in the background inherits SIGINT ignored.
+    previous = {number: signal.signal(number, receive) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield lambda: received[-1] if received else None
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
 
 
 @contextmanager

@@ -136,35 +136,19 @@ class SearchSpace(_Section):
 
     @field_validator("*")
     @classmethod
-    def _check_distinct(cls, entry: Any) -> Any:
+    def _check_entry(cls, entry: Any, info: ValidationInfo) -> Any:
+        """What the types do not say; an ``l1_ratio`` of 0 or 1 is a penalty of its own."""
+        is_number = info.field_name in ("C", "l1_ratio", "max_iter", "tol")
+        upper = 1 if info.field_name == "l1_ratio" else MAX_VALUE
         if isinstance(entry, tuple) and len(set(entry)) != len(entry):
             raise ValueError(f"choices should be distinct, but got {list(entry)}")
-        return entry
-
-    @field_validator("penalty", "class_weight", "solver")
-    @classmethod
-    def _check_not_range(cls, entry: Any) -> Any:
-        if isinstance(entry, Range):
-            raise ValueError(  # noqa: TRY004 - Pydantic collects ValueErrors
-                "a name or a list of names is allowed here, but got a range"
-            )
-        return entry
-
-    @field_validator("C", "l1_ratio", "max_iter", "tol")
-    @classmethod
-    def _check_bounds(cls, entry: Any, info: ValidationInfo) -> Any:
-        """An ``l1_ratio`` of 0 or 1 is a penalty of its own."""
-        upper = 1 if info.field_name == "l1_ratio" else MAX_VALUE
-        for value in choices_of(entry):
+        if isinstance(entry, Range) and not is_number:
+            raise ValueError("a name or a list of names is allowed here, but got a range")
+        for value in choices_of(entry) if is_number else ():
             if not 0 < value < upper:
                 raise ValueError(f"should be above 0 and below {upper}, but got {value:g}")
-        return entry
-
-    @field_validator("max_iter")
-    @classmethod
-    def _check_whole(cls, entry: Any) -> Any:
-        if isinstance(entry, Range) and not (entry.low.is_integer() and entry.high.is_integer()):
-            raise ValueError(f"low and high should be whole numbers, but got {entry.low:g} and {entry.high:g}")
+            if info.field_name == "max_iter" and value % 1:
+                raise ValueError(f"should be a whole number, but got {value:g}")
         return entry
 
     @model_validator(mode="after")

@@ -187,14 +187,13 @@ def _filled_and_scaled(strategy: str) -> Pipeline:
 
 def _one_hot(section: PreprocessingSection) -> Pipeline:
     """Missing is a category of its own, whether a server hands it over as NaN or as None."""
-    fills = [
-        (
-            name,
-            SimpleImputer(strategy="constant", missing_values=missing, fill_value=MISSING_CATEGORY, keep_empty_features=True),
-        )
-        for name, missing in (("fill_nan", np.nan), ("fill_none", None))
+    constant = {"strategy": "constant", "fill_value": MISSING_CATEGORY, "keep_empty_features": True}
+    steps = [
+        ("fill_nan", SimpleImputer(missing_values=np.nan, **constant)),
+        ("fill_none", SimpleImputer(missing_values=None, **constant)),
+        ("encode", _encoder(section)),
     ]
-    return Pipeline([*fills, ("encode", _encoder(section))])
+    return Pipeline(steps)
 
 
 def _encoder(section: PreprocessingSection) -> OneHotEncoder:

@@ -50,17 +50,6 @@ class Scoring(Protocol):
         """A fold's result, or None while it is not there after so many seconds."""
 
 
-class FailedScoring:
-    """A trial that fails before its first fit."""
-
-    def __init__(self, failure: str) -> None:
-        self._failure = failure
-
-    def result(self, index: int, timeout: float) -> FoldResult | None:  # noqa: ARG002
-        """The reason, at once."""
-        return FoldResult(failure=self._failure)
-
-
 class FoldExecutor(Protocol):
     """Scores the folds of params; ``close`` ends what it started.
 

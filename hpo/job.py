@@ -31,7 +31,6 @@ from hpo.search_space import replay
 from hpo.selection import count_states, count_ties, end_time_ms, fold_scores, mean_and_std, mean_score, select_best
 from hpo.settings import ServiceSettings, hide_password
 from hpo.storage import never, open_for_reading
-from hpo.study import no_completed_trial
 from hpo.tracking.process import TrackingProcess
 from hpo.tracking.records import RunStatus
 from hpo.versions import recorded_versions
@@ -98,8 +97,6 @@ def run_study(
             search_seconds = time.monotonic() - search_started
             trials = ledger.trials()
             best = select_best(trials, definition.selection.rule, n_splits=definition.cv.n_splits)
-            if best is None:
-                raise no_completed_trial(trials)
             nested, n_new = None, ledger.n_told - n_before
             if definition.study.nested is not None:
                 deadline = search_started + (definition.study.timeout_seconds or math.inf)

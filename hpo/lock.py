@@ -42,7 +42,8 @@ def hold_lock(path: Path, *, wait: bool = False, subject: str = "this file") -> 
             raise driven_elsewhere(subject, _read_holder(descriptor)) from error
         with suppress(OSError):  # on a full disk the lock holds, namelessly
             os.ftruncate(descriptor, 0)
-            os.pwrite(descriptor, json.dumps(_describe_holder()).encode(), 0)
+            holder = {"host": socket.gethostname(), "pid": os.getpid(), "since": datetime.now(UTC).isoformat(timespec="seconds")}
+            os.pwrite(descriptor, json.dumps(holder).encode(), 0)
         yield
     finally:
         os.close(descriptor)
@@ -96,10 +97,6 @@ def find_session(cursor: Any, key: int) -> str | None:
 def driven_elsewhere(subject: str, holder: str) -> StudyLockedError:
     """The error that names who has a study."""
     return StudyLockedError(f"{subject} is being driven by another process ({holder})", hint="--wait waits for it to end")
-
-
-def _describe_holder() -> dict[str, str | int]:
-    return {"host": socket.gethostname(), "pid": os.getpid(), "since": datetime.now(UTC).isoformat(timespec="seconds")}
 
 
 def _read_holder(descriptor: int) -> str:

@@ -10,19 +10,12 @@ from __future__ import annotations
 import numpy as np
 
 from hpo.data import Dataset
-from hpo.definition import Range, StudyDefinition, choices_of
+from hpo.definition import StudyDefinition
 from hpo.report import StudyResult, describe_gain, describe_optimism, describe_ties, render
 from hpo.tracking.names import MODEL_URI_MARK
 
 MAX_ROWS = 50
 """Columns and classes that are listed."""
-
-_TREATMENT = {
-    "numeric": "a gap becomes the median and an indicator; scaled",
-    "boolean": "a gap becomes the commonest; scaled",
-    "categorical": "a column a category; a gap is one, rare and unseen ones are pooled",
-    "datetime": "year, month, day, day of the week, hour; scaled",
-}
 
 
 def make_card(result: StudyResult, definition: StudyDefinition, dataset: Dataset) -> str:
@@ -41,8 +34,6 @@ def make_card(result: StudyResult, definition: StudyDefinition, dataset: Dataset
         dataset=dataset,
         counts=dict(zip(labels, counts, strict=True)),
         columns=[(name, kind) for kind, names in result.columns.items() for name in names],
-        treatment=_TREATMENT,
-        searched=lambda name: _searched(definition, name),
         gain=describe_gain(result.gain, result.n_holdout_rows),
         optimism=describe_optimism(result.optimism),
         ties=describe_ties(result.n_ties, result.n_trials["complete"]),
@@ -51,14 +42,6 @@ def make_card(result: StudyResult, definition: StudyDefinition, dataset: Dataset
         code=_code,
     )
     return card + "\n"
-
-
-def _searched(definition: StudyDefinition, name: str) -> str:
-    """What the definition says of a param."""
-    entry = getattr(definition.search_space, name, None)
-    if isinstance(entry, Range):
-        return f"{entry.low:g} to {entry.high:g}" + (", log scale" if entry.log else "")
-    return _code(", ".join(map(str, choices_of(entry)))) if entry is not None else "derived"
 
 
 def _code(value: object) -> str:

@@ -25,7 +25,6 @@ from hpo.report import NestedScore
 from hpo.search import Driver, Search
 from hpo.search_space import replay
 from hpo.selection import select_best
-from hpo.study import no_completed_trial
 
 
 def score_nested(problem: Problem, driver: Driver, *, n_trials: int, deadline: float = math.inf) -> tuple[NestedScore, int]:
@@ -62,8 +61,6 @@ def score_nested(problem: Problem, driver: Driver, *, n_trials: int, deadline: f
             break
         definition = outer.definition
         best = select_best(trials, definition.selection.rule, n_splits=definition.cv.n_splits)
-        if best is None:
-            raise no_completed_trial(trials)
         params = outer.derive(replay(definition.search_space, best.params))
         scores.append(fit_final_model(params, outer.dataset, definition, outer.metrics).holdout[definition.study.metric])
     return NestedScore(tuple(scores), n_folds), n_new

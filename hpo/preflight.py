@@ -103,12 +103,10 @@ def check_run(study: str, settings: ServiceSettings) -> list[Finding]:
         findings.append(
             Finding("tracking", f"{hide_password(tracking)} {'can be opened' if is_made else 'is made by the first run'}")
         )
-    if runs is not None:
-        with noting("tracking"):
-            _check_experiment(study, runs, is_server=tracking.startswith("http"))
-            parent_id = runs.deleted_by_hand().get(uid or "")
-            if parent_id is not None:
-                raise deleted_parent(study, parent_id)
+        _check_experiment(study, runs, is_server=tracking.startswith("http"))
+        parent_id = runs.deleted_by_hand().get(uid or "")
+        if parent_id is not None:
+            raise deleted_parent(study, parent_id)
     if holder is not None:
         findings.append(Finding.of("study", driven_elsewhere(f"study '{study}'", holder)))
     elif trials is not None:

@@ -59,15 +59,12 @@ def make_study_record(definition: StudyDefinition, dataset: Dataset, uid: str, v
 def make_conclusion(result: StudyResult, card: str) -> Conclusion:
     """What the parent run says of a study's outcome."""
     metric = result.metric
-    test, gain, optimism = names.holdout_metric(metric), names.gain_metric(metric), names.optimism_metric(metric)
-    metrics = {
-        names.N_TIED: float(result.n_ties),
-        **names.interval_metrics(test, result.holdout_score.low, result.holdout_score.high),
-        optimism: result.optimism.value,
-        **names.interval_metrics(optimism, result.optimism.low, result.optimism.high),
-    }
+    scored = {names.holdout_metric(metric): result.holdout_score, names.optimism_metric(metric): result.optimism}
     if result.gain is not None:
-        metrics |= {gain: result.gain.value, **names.interval_metrics(gain, result.gain.low, result.gain.high)}
+        scored[names.gain_metric(metric)] = result.gain
+    metrics = {names.N_TIED: float(result.n_ties)}
+    for name, estimate in scored.items():
+        metrics |= {name: estimate.value, **names.interval_metrics(name, estimate.low, estimate.high)}
     steps: dict[str, dict[int, float]] = {}
     if result.nested is not None and result.nested.estimate is not None:
         nested, score = names.nested_metric(metric), result.nested.estimate

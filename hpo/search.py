@@ -14,7 +14,7 @@ import loky
 
 from hpo.cross_validation import FoldResult
 from hpo.errors import InterruptedBySignal, StudyLockedError
-from hpo.executor import FailedScoring, FoldExecutor, LocalExecutor, PoolExecutor, Scoring
+from hpo.executor import FoldExecutor, LocalExecutor, PoolExecutor, Scoring
 from hpo.problem import Problem
 from hpo.search_space import DEFAULT_PARAMS, baseline, replay
 from hpo.selection import mean_and_std
@@ -153,7 +153,7 @@ class Search:
             TooManyFailuresError: More failed than ``max_failed`` allows.
         """
         self._progress.begin(self._n_before, self._study.n_trials, len(self._problem.folds))
-        open_slots: deque[tuple[Slot, Scoring]] = deque()
+        open_slots: deque[tuple[Slot, Scoring | None]] = deque()
         with ExitStack() as stack:
             while self._fill(open_slots):
                 slot, scoring = open_slots.popleft()
@@ -166,7 +166,7 @@ class Search:
                     self._executor.hold(self._problem.folds, self._problem.metrics)
         return self._ledger.n_told >= self._study.n_trials or time.monotonic() < self._deadline
 
-    def _fill(self, open_slots: deque[tuple[Slot, Scoring]]) -> bool:
+    def _fill(self, open_slots: deque[tuple[Slot, Scoring | None]]) -> bool:
         """Open slots up to the concurrency, and beyond where that feeds the executor and changes nothing; whether one is open."""
         while not self._is_over() and (
             len(open_slots) < self._study.concurrency
@@ -178,20 +178,21 @@ class Search:
             open_slots.append((slot, self._start(slot)))
         return bool(open_slots) and not self._is_over()
 
-    def _start(self, slot: Slot) -> Scoring:
+    def _start(self, slot: Slot) -> Scoring | None:
+        """Begin to score a slot; None where it has failed before its first fit."""
         if slot.failure is not None:
-            return FailedScoring(slot.failure)
+            return None
         if not self._is_holding:
             self._executor.hold(self._problem.folds, self._problem.metrics)
             self._is_holding = True
         return self._executor.start(slot.params)
 
-    def _finish(self, slot: Slot, scoring: Scoring) -> bool:
+    def _finish(self, slot: Slot, scoring: Scoring | None) -> bool:
         """Take a slot's results in the order of its folds and tell them; False where time is over before the last."""
         n_folds = len(self._problem.folds)
-        results: list[FoldResult] = []
+        results = [] if scoring is not None else [FoldResult(failure=slot.failure)]
         is_pruned = False
-        while len(results) < n_folds and not is_pruned and not (results and results[-1].failure):
+        while scoring is not None and len(results) < n_folds and not is_pruned and not (results and results[-1].failure):
             if results and self._is_over():
                 return False
             for line in self._driver.read_notes():

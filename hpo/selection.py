@@ -18,6 +18,7 @@ import numpy as np
 from optuna.trial import FrozenTrial, TrialState
 
 from hpo.definition import Rule
+from hpo.errors import NoCompletedTrialError
 from hpo.intervals import half_width_over_folds
 
 SCORES = "hpo.scores"
@@ -70,18 +71,27 @@ def simplicity(trial: FrozenTrial) -> tuple[float, float, bool, int]:
     )
 
 
-def select_best(trials: Iterable[FrozenTrial], rule: Rule = "best", *, n_splits: int = 2) -> FrozenTrial | None:
-    """The trial that a rule chooses, or None where no trial completed.
+def select_best(trials: Sequence[FrozenTrial], rule: Rule = "best", *, n_splits: int = 2) -> FrozenTrial:
+    """The trial that a rule chooses.
 
     Args:
         trials: Of the study.
         rule: ``best``, or ``one_standard_error`` (Breiman, Friedman, Olshen and Stone 1984, section 3.4.3; Hastie, Tibshirani and
             Friedman 2009, section 7.10).
         n_splits: Folds of one repeat. Repeats show the same rows again, so the standard error is taken as that of one repeat.
+
+    Raises:
+        NoCompletedTrialError: There is nothing to choose from; with the last reason.
     """
     complete = _completed(trials)
-    top = max(complete, key=_rank, default=None)
-    if top is None or rule == "best":
+    if not complete:
+        reasons = [trial.user_attrs[FAILURE] for trial in trials if FAILURE in trial.user_attrs]
+        raise NoCompletedTrialError(
+            f"none of {len(trials)} trials completed" + (f"; the last reason: {reasons[-1]}" if reasons else ""),
+            hint="raise --trials or --timeout, or mend the definition",
+        )
+    top = max(complete, key=_rank)
+    if rule == "best":
         return top
     scores = _judged_scores(top)
     error = float(np.std(scores, ddof=1)) / math.sqrt(n_splits) if len(scores) > 1 else 0.0

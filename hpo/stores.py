@@ -12,8 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib import metadata
-from importlib.util import find_spec
-from pathlib import Path
+from importlib.resources import files
 from typing import Any
 
 import sqlalchemy
@@ -120,7 +119,7 @@ def _has_tables(connection: Connection, url: str, library: Library) -> bool:
             f"{hide_password(url)} holds only a part of {library.package}'s tables: making them was cut short",
             hint="run the same command again: it makes the rest",
         )
-    schemas = _read_schemas(library)
+    schemas = ScriptDirectory(str(files(library.package) / library.scripts))
     newest = schemas.get_current_head()
     if schema != newest:
         is_older = schema in {step.revision for step in schemas.walk_revisions()}
@@ -129,11 +128,3 @@ def _has_tables(connection: Connection, url: str, library: Library) -> bool:
             hint=f"back it up, then {library.upgrade} URL" if is_older else f"pip install -U {library.package}",
         )
     return True
-
-
-def _read_schemas(library: Library) -> ScriptDirectory:
-    """The schemas that the installed library knows; it is found, not loaded."""
-    spec = find_spec(library.package)
-    assert spec is not None
-    assert spec.origin is not None
-    return ScriptDirectory(str(Path(spec.origin).parent / library.scripts))

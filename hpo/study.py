@@ -21,7 +21,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from hpo.cross_validation import FoldResult
 from hpo.definition import StudyDefinition
-from hpo.errors import IdentityError, LedgerError, NoCompletedTrialError, StudyLockedError, TooManyFailuresError
+from hpo.errors import IdentityError, LedgerError, StudyLockedError, TooManyFailuresError
 from hpo.mirror import Mirror, SlotResult
 from hpo.search_space import baseline, replay, suggest
 from hpo.selection import CONVERGED, DERIVED, FAILURE, SCORES, TRACEBACK, rounded
@@ -352,12 +352,3 @@ def _open_study(
     others = describe_changes(known["versions"], versions)
     note = f"begun with other versions ({', '.join(others)}): new trials may differ from those of one run"
     return {**known, "notes": [note] if others else []}
-
-
-def no_completed_trial(trials: Sequence[FrozenTrial]) -> NoCompletedTrialError:
-    """The error for a study that has nothing to choose from, with the last reason."""
-    reasons = [trial.user_attrs[FAILURE] for trial in trials if FAILURE in trial.user_attrs]
-    return NoCompletedTrialError(
-        f"none of {len(trials)} trials completed" + (f"; the last reason: {reasons[-1]}" if reasons else ""),
-        hint="raise --trials or --timeout, or mend the definition",
-    )

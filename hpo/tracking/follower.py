@@ -15,7 +15,7 @@ import optuna
 from optuna.trial import FrozenTrial
 
 from hpo.errors import HpoError, LedgerError, first_line
-from hpo.storage import export_journal, open_for_reading
+from hpo.storage import export_journal
 from hpo.tracking import names
 from hpo.tracking.projection import Projection, end_time_ms
 from hpo.tracking.records import Drawings, HeldOut, ModelRecord, RegistryState, RunStatus, StudyRecord, TrackingState
@@ -179,11 +179,6 @@ class Follower:
         self._problem = None
         self._pause_seconds = FIRST_PAUSE_SECONDS
         return True
-
-
-def follow_ledger(storage_url: str, tracking_uri: str, study: StudyRecord, notify: Callable[[str], None]) -> Follower:
-    """A follower of a study that exists in a storage."""
-    return Follower(lambda: open_for_reading(storage_url, study.name), tracking_uri, study, notify)
 
 
 def _draw(model: ModelRecord, held_out: HeldOut, study: optuna.Study, on_step: Callable[[], None]) -> Drawings:

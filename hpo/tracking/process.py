@@ -17,16 +17,14 @@ import time
 import warnings
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 from hpo.child import serve_driver
 from hpo.tracking.records import ModelRecord, RunStatus, StudyRecord, TrackingState
-
-if TYPE_CHECKING:
-    from hpo.tracking.follower import Follower
 
 POLL_SECONDS = 0.1
 """How long a finished trial waits, at the most, before its run is written."""
@@ -136,7 +134,8 @@ def main(descriptor: int, driver_pid: int) -> None:
 def _serve(connection: Connection) -> None:
     # Imports and MLflow's tables leave nothing to collect, and looking for it took a third of their time.
     gc.disable()
-    from hpo.tracking.follower import follow_ledger, warm_up
+    from hpo.storage import open_for_reading
+    from hpo.tracking.follower import Follower, warm_up
 
     def send(message: TrackingState | str | None) -> None:
         """The end, or a line for a person, or None where something got through while the driver waits."""
@@ -151,7 +150,7 @@ def _serve(connection: Connection) -> None:
         method, *arguments = pickle.loads(connection.recv_bytes())
         if method == "open":
             storage_url, tracking_uri, study = arguments
-            follower = follow_ledger(storage_url, tracking_uri, study, send)
+            follower = Follower(partial(open_for_reading, storage_url, study.name), tracking_uri, study, send)
             follower.follow()
             gc.freeze()
             gc.enable()

@@ -15,7 +15,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from hpo.selection import CONVERGED, DERIVED, FAILURE, SCORES, TRACEBACK, fold_scores, mean_and_std
 from hpo.tracking import names
-from hpo.tracking.records import MetricPoint, RunStatus, StudyRecord, TrialRecord
+from hpo.tracking.records import RunStatus, StudyRecord, TrialRecord
 from hpo.tracking.writer import MlflowWriter
 
 STATUS_OF: Mapping[TrialState, RunStatus] = {
@@ -77,8 +77,8 @@ class Projection:
                 self._write(make_record(trial, self._study))
         points = self._best_so_far(trials)
         if points:
-            self._writer.write_parent_metrics(points)
-            self._next_point = points[-1].step + 1
+            self._writer.write_parent_metric(names.best_so_far(self._study.value_name), points)
+            self._next_point = points[-1][0] + 1
 
     def has_work(self, trials: Sequence[FrozenTrial]) -> bool:
         """Whether a call of :meth:`catch_up` would write anything."""
@@ -98,9 +98,10 @@ class Projection:
         self.run_ids[number] = self._writer.write_trial(record, run_id)
         self._in_doubt.discard(number)
 
-    def _best_so_far(self, trials: Sequence[FrozenTrial]) -> list[MetricPoint]:
-        better, name = max if self._study.is_maximized else min, names.best_so_far(self._study.value_name)
-        points: list[MetricPoint] = []
+    def _best_so_far(self, trials: Sequence[FrozenTrial]) -> list[tuple[int, float, int]]:
+        """Trial number, best value up to it, and when it ended, of each trial that the parent run does not show yet."""
+        better = max if self._study.is_maximized else min
+        points: list[tuple[int, float, int]] = []
         if not self._writer.parent_is_open:
             return points
         best = -math.inf if self._study.is_maximized else math.inf
@@ -108,7 +109,7 @@ class Projection:
             if trial.state == TrialState.COMPLETE and len(trial.values) == 1:
                 best = better(best, trial.values[0])
                 if trial.number >= self._next_point:
-                    points.append(MetricPoint(name, best, _milliseconds(trial.datetime_complete), trial.number))
+                    points.append((trial.number, best, _milliseconds(trial.datetime_complete)))
         return points
 
 

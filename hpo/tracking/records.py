@@ -41,23 +41,6 @@ class TrialRecord:
 
 
 @dataclass(frozen=True)
-class MetricPoint:
-    """One value of a metric of the parent run.
-
-    Attributes:
-        name: The metric's.
-        value: Its value.
-        time_ms: Milliseconds since 1970, UTC.
-        step: The trial's number.
-    """
-
-    name: str
-    value: float
-    time_ms: int
-    step: int
-
-
-@dataclass(frozen=True)
 class DatasetRecord:
     """The table that a study was trained on.
 

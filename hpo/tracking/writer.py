@@ -26,7 +26,7 @@ from hpo.lock import hold_lock
 from hpo.settings import sqlite_path
 from hpo.sqlite import checkpoint, use_wal
 from hpo.tracking import names, reader
-from hpo.tracking.records import DatasetRecord, Drawings, MetricPoint, ModelRecord, RegistryState, StudyRecord, TrialRecord
+from hpo.tracking.records import DatasetRecord, Drawings, ModelRecord, RegistryState, StudyRecord, TrialRecord
 
 _PAGE = 1000
 _PARAM_LENGTH = 6000
@@ -76,8 +76,7 @@ class MlflowWriter:
             if parent is not None and reader.is_deleted(parent):
                 raise reader.deleted_parent(self._study.name, parent.info.run_id)
             if parent is None:
-                tags = {names.KEY: self._study.uid, names.STUDY_UID: self._study.uid, names.SOURCE_NAME: "hpo"}
-                parent = self._client.create_run(self.experiment_id, start_time_ms, run_name=self._study.name, tags=tags)
+                parent = self._create_run(self._study.uid, self._study.name, start_time_ms)
             self.parent_run_id = parent.info.run_id
             if parent.info.status == "RUNNING":
                 self._describe_parent()
@@ -143,7 +142,8 @@ class MlflowWriter:
         with reader.translated():
             self._reopen_parent()
             if run_id is None:
-                run_id = self._create_child(record)
+                name, tags = names.trial_run_name(record.number), {names.PARENT_RUN_ID: self.parent_run_id}
+                run_id = str(self._create_run(record.key, name, record.start_time_ms, tags).info.run_id)
             metrics = [Metric(name, value, record.end_time_ms, 0) for name, value in record.metrics.items()]
             for name, steps in record.steps.items():
                 metrics.extend(Metric(name, value, record.end_time_ms, step) for step, value in steps.items())
@@ -159,9 +159,9 @@ class MlflowWriter:
         with reader.translated():
             self._client.log_text(self.parent_run_id, text, path)
 
-    def write_parent_metrics(self, points: Iterable[MetricPoint]) -> None:
-        """Log metrics on the parent run."""
-        batch = [Metric(point.name, point.value, point.time_ms, point.step) for point in points]
+    def write_parent_metric(self, name: str, points: Iterable[tuple[int, float, int]]) -> None:
+        """Log a metric of the parent run: step, value and time (milliseconds since 1970, UTC) of each point."""
+        batch = [Metric(name, value, time_ms, step) for step, value, time_ms in points]
         with reader.translated():
             for start in range(0, len(batch), _PAGE):
                 self._client.log_batch(self.parent_run_id, metrics=batch[start : start + _PAGE])
@@ -252,19 +252,9 @@ class MlflowWriter:
         if path is not None:
             checkpoint(path)
 
-    def _create_child(self, record: TrialRecord) -> str:
-        run = self._client.create_run(
-            self.experiment_id,
-            start_time=record.start_time_ms,
-            run_name=names.trial_run_name(record.number),
-            tags={
-                names.KEY: record.key,
-                names.STUDY_UID: self._study.uid,
-                names.PARENT_RUN_ID: self.parent_run_id,
-                names.SOURCE_NAME: "hpo",
-            },
-        )
-        return str(run.info.run_id)
+    def _create_run(self, key: str, name: str, start_time_ms: int, tags: Mapping[str, str] | None = None) -> Run:
+        every = {names.KEY: key, names.STUDY_UID: self._study.uid, names.SOURCE_NAME: "hpo", **(tags or {})}
+        return self._client.create_run(self.experiment_id, start_time=start_time_ms, run_name=name, tags=every)
 
     def _find_or_create_experiment(self) -> str:
         name = self._study.experiment or self._study.name

@@ -80,7 +80,7 @@ def test_name_is_the_datas_where_none_is_given(source):
         ("[search_space]\nl1_ratio = [0.5, 1]", r"search_space\.l1_ratio: should be above 0 and below 1, but got 1$"),
         ('[search_space]\npenalty = "l3"', r"search_space\.penalty: should be .*'l1'.*, but got 'l3'$"),
         ("[search_space]\npenalty = {low = 1, high = 2}", r"search_space\.penalty: a name or a list of names is allowed here"),
-        ("[search_space]\nmax_iter = {low = 0.5, high = 9}", r"search_space\.max_iter: low and high should be whole numbers"),
+        ("[search_space]\nmax_iter = {low = 0.5, high = 9}", r"search_space\.max_iter: should be a whole number, but got 0\.5$"),
         ('[search_space]\nsolver = "lbfgs"', r"search_space: solver should fit every penalty \('l1' takes .*\), but got 'lbfgs'$"),
         ('[sampler]\nkind = "grid"', r"sampler\.kind: should be 'tpe' or 'random', but got 'grid'$"),
         ("study = 1", r"study: should be a table, but got 1$"),

@@ -52,7 +52,7 @@ WRITER_VERBS = {
     "open": 8,
     "find_trials": 8,
     "write_trial": 8,
-    "write_parent_metrics": 0,
+    "write_parent_metric": 0,
     "write_text": 0,
     "close": 0,
 }

@@ -50,7 +50,6 @@ def search(problem: Problem, url: str) -> list[optuna.trial.FrozenTrial]:
 
 def choose(problem: Problem, trials: list[optuna.trial.FrozenTrial]) -> tuple[optuna.trial.FrozenTrial, dict[str, object]]:
     best = select_best(trials, problem.definition.selection.rule, n_splits=3)
-    assert best is not None
     return best, problem.derive(replay(problem.definition.search_space, best.params))
 
 

@@ -6,9 +6,10 @@ from datetime import UTC, datetime
 
 import numpy as np
 import pytest
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from hpo.selection import SCORES, count_states, count_ties, end_time_ms, fold_scores, mean_and_std, mean_score, select_best
+from hpo.errors import NoCompletedTrialError
+from hpo.selection import FAILURE, SCORES, count_states, count_ties, end_time_ms, fold_scores, mean_and_std, mean_score, select_best
 
 END = datetime(2026, 1, 2, 3, 4, 5, 678000, tzinfo=UTC)
 
@@ -65,11 +66,21 @@ def test_trial_without_log_loss_loses_a_tie():
 def test_only_completed_trials_are_chosen_from(state):
     value = 0.99 if state == TrialState.PRUNED else None
     assert best_number(trial(0, value, state=state), trial(1, 0.5)) == 1
-    assert select_best([trial(0, value, state=state)]) is None
+    with pytest.raises(NoCompletedTrialError, match=r"^none of 1 trials completed$"):
+        select_best([trial(0, value, state=state)])
 
 
-def test_nothing_to_choose_from():
-    assert select_best([]) is None
+@pytest.mark.parametrize("rule", ["best", "one_standard_error"])
+def test_nothing_to_choose_from(rule):
+    with pytest.raises(NoCompletedTrialError, match=r"^none of 0 trials completed$") as caught:
+        select_best([], rule)
+    assert caught.value.exit_code == 5
+
+
+def test_nothing_to_choose_from_says_the_last_reason():
+    trials = [create_trial(state=TrialState.FAIL, user_attrs={FAILURE: reason}) for reason in ("ValueError: a", "ValueError: b")]
+    with pytest.raises(NoCompletedTrialError, match=r"^none of 2 trials completed; the last reason: ValueError: b$"):
+        select_best(trials)
 
 
 def test_value_counts_before_log_loss_before_age():
@@ -127,7 +138,6 @@ def test_one_standard_error_keeps_the_highest_where_it_is_the_simplest_or_alone(
     top = scored(0, 0.8, 0.9, 0.9, 1.0, C=0.1)
     assert simplest_number(top, scored(1, 0.9, 0.9, 0.9, 0.89, C=1.0)) == 0
     assert simplest_number(top) == 0
-    assert select_best([], "one_standard_error") is None
 
 
 def test_one_standard_error_of_equal_folds_takes_only_ties():

@@ -19,7 +19,7 @@ from hpo.errors import IdentityError, InterruptedBySignal, LedgerError, Settings
 from hpo.selection import CONVERGED, DERIVED, FAILURE, SCORES, TRACEBACK
 from hpo.settings import sqlite_path
 from hpo.storage import open_storage
-from hpo.study import no_completed_trial, open_ledger
+from hpo.study import open_ledger
 from tests.unit.driving import DATA_DIGEST, define, derive, drive, facts, failure, open_study, results_of, score
 
 
@@ -568,10 +568,3 @@ def test_study_stopped_for_failures_gets_no_trial_when_run_again(storage_url):
         tell_values(ledger, [None] * 10)
     with open_study(storage_url) as ledger, pytest.raises(TooManyFailuresError, match="10 of 10"):
         ledger.next_slot(50)
-
-
-def test_no_completed_trial_says_the_last_reason():
-    trials = [create_trial(state=TrialState.FAIL, user_attrs={FAILURE: reason}) for reason in ("ValueError: a", "ValueError: b")]
-    assert str(no_completed_trial(trials)) == "none of 2 trials completed; the last reason: ValueError: b"
-    assert str(no_completed_trial([])) == "none of 0 trials completed"
-    assert no_completed_trial([]).exit_code == 5
