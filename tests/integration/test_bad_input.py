@@ -61,9 +61,13 @@ CASES = {
         "search_space.l1_ratio: low should be below high, but got low = 0.9, high = 0.1",
         study="[search_space]\nl1_ratio = { low = 0.9, high = 0.1 }",
     ),
-    "range beyond": Case("l1_ratio: should be between 0 and 1", study="[search_space]\nl1_ratio = { low = 0.1, high = 1.5 }"),
+    "range beyond": Case(
+        "search_space.l1_ratio: should be above 0 and below 1, but got 1.5",
+        study="[search_space]\nl1_ratio = { low = 0.1, high = 1.5 }",
+    ),
     "log of zero": Case(
-        "low should be above 0 where log = true", study="[search_space]\nC = { low = 0.0, high = 1.0, log = true }"
+        "search_space.C: should be above 0 and below 2147483648, but got 0",
+        study="[search_space]\nC = { low = 0.0, high = 1.0, log = true }",
     ),
     "range half": Case("search_space.C", study="[search_space]\nC = { low = 0.1 }"),
     "unknown choice": Case("search_space.penalty", study='[search_space]\npenalty = ["l3"]'),
