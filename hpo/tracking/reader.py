@@ -63,7 +63,9 @@ def check_reachable(tracking_uri: str) -> None:
         TrackingError: It is not.
     """
     if tracking_uri.startswith("http"):
-        ask_server(tracking_uri, "/health")
+        status, _ = ask_server(tracking_uri, "/health")
+        if status >= 500:
+            raise TrackingError(f"{hide_password(tracking_uri)} answers {status}")
 
 
 def ask_server(address: str, endpoint: str) -> tuple[int, str]:
