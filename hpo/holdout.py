@@ -106,7 +106,8 @@ def _bootstrap(
     resamples = [rows for rows in (draw() for _ in range(n_resamples)) if len(np.unique(y[rows])) == len(np.unique(y))]
     values = [model.score(metric, y) for model in models]
     resampled = [np.array([model.take(rows).score(metric, y[rows]) for rows in resamples]) for model in models]
-    score = estimate_from_resamples(values[0], resampled[0], n_units, best=_greatest(metric))
+    greatest = 0.0 if metric.startswith("neg_") else 1.0
+    score = estimate_from_resamples(values[0], resampled[0], n_units, best=greatest)
     gain = estimate_from_resamples(values[0] - values[1], resampled[0] - resampled[1], n_units) if len(models) > 1 else None
     return score, gain
 
@@ -122,7 +123,3 @@ def _make_draw(y: np.ndarray, groups: np.ndarray | None, rng: np.random.Generato
         return lambda: np.concatenate([rng.choice(rows, len(rows)) for rows in of_class]), len(y)
     members = [np.flatnonzero(groups == name) for name in np.unique(groups)]
     return lambda: np.concatenate([members[i] for i in rng.integers(len(members), size=len(members))]), len(members)
-
-
-def _greatest(metric: str) -> float:
-    return 0.0 if metric.startswith("neg_") else 1.0

@@ -24,7 +24,6 @@ from hpo.tracking import names
 from hpo.tracking.reader import StudyRuns, deleted_parent, is_finished, key_of, read_runs, trashed_experiment
 
 LOW_MEGABYTES = 100
-RUN_AGAIN = "run the same command again"
 NOT_FINISHED = ("RUNNING", "WAITING")
 
 
@@ -186,7 +185,7 @@ def _iter_study(study: str, trials: Trials, runs: StudyRuns | None) -> Iterator[
         ]
     for error, what, count, of_all, mend in left:
         if count:
-            yield Finding.of("study", error(f"{what}: {count}{of_all}", hint=f"{RUN_AGAIN}: it {mend}"))
+            yield Finding.of("study", error(f"{what}: {count}{of_all}", hint=f"run the same command again: it {mend}"))
     if not any(count for _, _, count, _, _ in left):
         where = ", all of them in MLflow" if len(left) > 1 and finished else ""
         yield Finding("study", f"finished trials of study '{study}': {len(finished)}{where}")

@@ -119,14 +119,13 @@ class Follower:
         if not model.is_drawn or model.held_out is None or self._writer.has_drawn(key):
             return
         if self._drawings is None:
-            self._drawings = Drawings()
             study = self._study()
             try:
                 self._drawings = _draw(model, model.held_out, study, self._writer.on_step)
             except HpoError:
-                self._drawings = None
                 raise
             except Exception as error:  # noqa: BLE001 - whatever drawing raises, the model is there
+                self._drawings = Drawings()
                 reason = f"{type(error).__name__}: {first_line(error)}"
                 self._notify(f"figures were not drawn ({reason}); all else is logged, --no-plots leaves them out")
         if self._drawings.of_study:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 from mlflow import MlflowClient
@@ -33,25 +34,23 @@ ABANDONED_SECONDS = 60.0
 MAX_ATTEMPTS = 5
 
 
+@dataclass(frozen=True)
 class Registry:
     """One registered model.
 
-    Args:
+    Attributes:
         client: Of the store.
         tracking_uri: The store's; the process's own, since MLflow looks models up there.
         record: The final model.
-        registration: Under which name, by which rule.
+        wanted: Under which name, by which rule.
         held_out: What it is compared with the champion on.
     """
 
-    def __init__(
-        self, client: MlflowClient, tracking_uri: str, record: ModelRecord, registration: Registration, held_out: HeldOut
-    ) -> None:
-        self._client = client
-        self._tracking_uri = tracking_uri
-        self._record = record
-        self._wanted = registration
-        self._held_out = held_out
+    client: MlflowClient
+    tracking_uri: str
+    record: ModelRecord
+    wanted: Registration
+    held_out: HeldOut
 
     def register(self, model_id: str, run_id: str) -> RegistryState:
         """Make the version if it is not there, and decide once whether it becomes the champion.
@@ -63,15 +62,15 @@ class Registry:
         version = self._find_or_create(model_id, run_id)
         number = int(version.version)
         if version.tags.get(names.DECISION, names.PENDING) == names.PENDING:
-            self._client.set_registered_model_alias(self._wanted.name, names.CHALLENGER, number)
+            self.client.set_registered_model_alias(self.wanted.name, names.CHALLENGER, number)
             self._wait_for_turn(version)
             self._tag(number, names.DECISION, self._decide(number))
-        tags = self._client.get_model_version(self._wanted.name, str(number)).tags
-        return RegistryState(self._wanted.name, number, tags[names.DECISION], tags.get(names.COMPARISON, ""), self._champion())
+        tags = self.client.get_model_version(self.wanted.name, str(number)).tags
+        return RegistryState(self.wanted.name, number, tags[names.DECISION], tags.get(names.COMPARISON, ""), self._champion())
 
     def _find_or_create(self, model_id: str, run_id: str) -> ModelVersion:
         try:
-            self._client.create_registered_model(self._wanted.name)
+            self.client.create_registered_model(self.wanted.name)
         except MlflowException as error:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
@@ -81,13 +80,13 @@ class Registry:
             return min(existing, key=lambda version: int(version.version))
         tags = {
             names.DECISION: names.PENDING,
-            names.HOLDOUT_DIGEST: self._held_out.digest,
-            names.REFIT: self._record.refit,
+            names.HOLDOUT_DIGEST: self.held_out.digest,
+            names.REFIT: self.record.refit,
         }
-        return self._client.create_model_version(self._wanted.name, source=uri, run_id=run_id, model_id=model_id, tags=tags)
+        return self.client.create_model_version(self.wanted.name, source=uri, run_id=run_id, model_id=model_id, tags=tags)
 
     def _versions(self) -> list[ModelVersion]:
-        return list(self._client.search_model_versions(f"name = '{self._wanted.name}'"))
+        return list(self.client.search_model_versions(f"name = '{self.wanted.name}'"))
 
     def _wait_for_turn(self, version: ModelVersion) -> None:
         end = time.monotonic() + TURN_SECONDS
@@ -113,27 +112,27 @@ class Registry:
                 return names.KEPT
             if self._champion() != champion:
                 continue
-            self._client.set_registered_model_alias(self._wanted.name, names.CHAMPION, number)
+            self.client.set_registered_model_alias(self.wanted.name, names.CHAMPION, number)
             if self._champion() == number:
                 return names.CHAMPION
-        raise TrackingError(f"the champion of '{self._wanted.name}' is being moved by others", hint="the same command decides")
+        raise TrackingError(f"the champion of '{self.wanted.name}' is being moved by others", hint="the same command decides")
 
     def _champion(self) -> int | None:
-        number = self._client.get_registered_model(self._wanted.name).aliases.get(names.CHAMPION)
+        number = self.client.get_registered_model(self.wanted.name).aliases.get(names.CHAMPION)
         return None if number is None else int(number)
 
     def _tag(self, number: int, name: str, text: str) -> None:
-        self._client.set_model_version_tag(self._wanted.name, str(number), name, text)
+        self.client.set_model_version_tag(self.wanted.name, str(number), name, text)
 
     def _judge(self, champion: int | None) -> tuple[bool, str]:
         """Whether the new version may take over, and why."""
-        wanted, held_out = self._wanted, self._held_out
+        wanted, held_out = self.wanted, self.held_out
         if champion is None:
             return wanted.rule != "never", "there was no champion"
         try:
             with tempfile.TemporaryDirectory(prefix="hpo-") as directory:
-                files = fetch_model(f"models:/{wanted.name}/{champion}", self._tracking_uri, Path(directory))
-                shipped = load_model(files, self._record.trusted_types)
+                files = fetch_model(f"models:/{wanted.name}/{champion}", self.tracking_uri, Path(directory))
+                shipped = load_model(files, self.record.trusted_types)
             differs = self._difference(shipped)
             if differs:
                 return False, f"not comparable: {differs}"
@@ -150,7 +149,7 @@ class Registry:
             return False, f"not comparable: {error}"
         gain, score = judged.gain, judged.score.value
         assert gain is not None
-        tags = self._client.get_model_version(wanted.name, str(champion)).tags
+        tags = self.client.get_model_version(wanted.name, str(champion)).tags
         is_fair = tags.get(names.HOLDOUT_DIGEST) == held_out.digest and tags.get(names.REFIT) != "all"
         return may_take_over(gain, wanted.rule), (
             f"{held_out.metric} {score:.4f} against {score - gain.value:.4f} on the same {judged.n_rows} held-out rows"
@@ -161,8 +160,8 @@ class Registry:
     def _difference(self, champion: ShippedModel) -> str:
         """Why the champion cannot be asked about these rows, or nothing."""
         needed = champion.columns.signature()
-        other = [name for name, kind in needed.items() if self._record.input_types.get(name) != kind]
+        other = [name for name, kind in needed.items() if self.record.input_types.get(name) != kind]
         if other:
             return f"the champion needs other columns ({', '.join(other[:5])})"
-        unknown = set(self._held_out.model.classes_.tolist()) ^ set(champion.classes.tolist())
+        unknown = set(self.held_out.model.classes_.tolist()) ^ set(champion.classes.tolist())
         return f"not both know the classes {sorted(unknown, key=str)[:5]}" if unknown else ""

@@ -142,8 +142,7 @@ class MlflowWriter:
         with reader.translated():
             self._reopen_parent()
             if run_id is None:
-                name, tags = names.trial_run_name(record.number), {names.PARENT_RUN_ID: self.parent_run_id}
-                run_id = str(self._create_run(record.key, name, record.start_time_ms, tags).info.run_id)
+                run_id = self._create_child(record)
             metrics = [Metric(name, value, record.end_time_ms, 0) for name, value in record.metrics.items()]
             for name, steps in record.steps.items():
                 metrics.extend(Metric(name, value, record.end_time_ms, step) for step, value in steps.items())
@@ -255,6 +254,10 @@ class MlflowWriter:
     def _create_run(self, key: str, name: str, start_time_ms: int, tags: Mapping[str, str] | None = None) -> Run:
         every = {names.KEY: key, names.STUDY_UID: self._study.uid, names.SOURCE_NAME: "hpo", **(tags or {})}
         return self._client.create_run(self.experiment_id, start_time=start_time_ms, run_name=name, tags=every)
+
+    def _create_child(self, record: TrialRecord) -> str:
+        name, tags = names.trial_run_name(record.number), {names.PARENT_RUN_ID: self.parent_run_id}
+        return str(self._create_run(record.key, name, record.start_time_ms, tags).info.run_id)
 
     def _find_or_create_experiment(self) -> str:
         name = self._study.experiment or self._study.name
