@@ -137,8 +137,7 @@ def _draw_confusion(y: np.ndarray, predicted: np.ndarray) -> Figure:
 def _draw_coefficients(table: pd.DataFrame) -> Figure:
     largest = table.head(MAX_LABELS)
     title = _title("Coefficients", None, len(largest), len(table), "coefficients")
-    pairs = zip(largest["feature"], largest["class"], strict=True)
-    labels = [f"{_shorten(feature)}: {_shorten(label)}" for feature, label in pairs]
+    labels = list(largest["feature"].map(_shorten) + ": " + largest["class"].map(_shorten))
     return _draw_bars(title, labels, largest["coefficient"], "log odds of the class; of a number, by standard deviation")
 
 

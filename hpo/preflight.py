@@ -24,7 +24,6 @@ from hpo.tracking import names
 from hpo.tracking.reader import StudyRuns, deleted_parent, is_finished, key_of, read_runs, trashed_experiment
 
 LOW_MEGABYTES = 100
-NOT_FINISHED = ("RUNNING", "WAITING")
 
 
 @dataclass(frozen=True)
@@ -162,30 +161,25 @@ def _check_experiment(study: str, runs: StudyRuns, *, is_server: bool) -> None:
 
 def _iter_study(study: str, trials: Trials, runs: StudyRuns | None) -> Iterator[Finding]:
     """What a run that ended early left, of what could be read."""
-    finished = [number for number, state in trials.states.items() if state not in NOT_FINISHED]
+    of_study = f"of study '{study}'"
+    finished = [number for number, state in trials.states.items() if state not in ("RUNNING", "WAITING")]
     n_running = sum(state == "RUNNING" for state in trials.states.values())
-    left: list[tuple[type[HpoError], str, int, str, str]] = [
-        (LedgerError, f"trials of study '{study}' left RUNNING", n_running, "", "takes them up")
-    ]
+    left: list[tuple[int, type[HpoError], str, str]] = []
+    left.append((n_running, LedgerError, f"trials {of_study} left RUNNING: {n_running}", "takes them up"))
     if runs is not None and trials.uid is not None:
         there = {key_of(run) for run in runs.active if is_finished(run)}.union(runs.deleted_by_hand())
         n_behind = sum(names.trial_key(trials.uid, number) not in there for number in finished)
+        lacking = f"finished trials {of_study} that MLflow lacks: {n_behind} of {len(finished)}"
         n_second = len(runs.active) - len({key_of(run) for run in runs.active})
         n_open = sum(not is_finished(run) for run in runs.active)
         left += [
-            (
-                TrackingError,
-                f"finished trials of study '{study}' that MLflow lacks",
-                n_behind,
-                f" of {len(finished)}",
-                "writes them",
-            ),
-            (TrackingError, f"second runs of the same trials of study '{study}' in MLflow", n_second, "", "deletes them"),
-            (TrackingError, f"runs of study '{study}' left RUNNING in MLflow", n_open, "", "finishes them"),
+            (n_behind, TrackingError, lacking, "writes them"),
+            (n_second, TrackingError, f"second runs of the same trials {of_study} in MLflow: {n_second}", "deletes them"),
+            (n_open, TrackingError, f"runs {of_study} left RUNNING in MLflow: {n_open}", "finishes them"),
         ]
-    for error, what, count, of_all, mend in left:
+    for count, error, message, mend in left:
         if count:
-            yield Finding.of("study", error(f"{what}: {count}{of_all}", hint=f"run the same command again: it {mend}"))
-    if not any(count for _, _, count, _, _ in left):
+            yield Finding.of("study", error(message, hint=f"run the same command again: it {mend}"))
+    if not any(count for count, *_ in left):
         where = ", all of them in MLflow" if len(left) > 1 and finished else ""
-        yield Finding("study", f"finished trials of study '{study}': {len(finished)}{where}")
+        yield Finding("study", f"finished trials {of_study}: {len(finished)}{where}")
