@@ -54,7 +54,8 @@ class Fault:
 
     @property
     def variables(self) -> dict[str, str]:
-        return {"PYTHONPATH": str(INJECTION), "HPO_FAULT": self.point, "HPO_FAULT_MARK": str(self.mark)}
+        path = os.pathsep.join(filter(None, (str(INJECTION), os.environ.get("PYTHONPATH"))))
+        return {"PYTHONPATH": path, "HPO_FAULT": self.point, "HPO_FAULT_MARK": str(self.mark)}
 
 
 def end(process: subprocess.Popen[str], started: float, timeout: float = COMMAND_SECONDS) -> Ended:
