@@ -1,6 +1,6 @@
-"""The command line: parses, shows progress, prints, gives the exit code. The only module that prints.
+"""The command line: one small function a command, progress, printing, exit codes. The only module that prints.
 
-Standard output is for the result, standard error for everything else. A command is one small function below ``_COMMANDS``.
+Standard output is for the result, standard error for everything else.
 """
 
 from __future__ import annotations
@@ -15,38 +15,22 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn, Self
+from typing import TYPE_CHECKING, Any, Self
 
-import hpo
 from hpo.errors import HpoError, InputError, InterruptedBySignal, TrackingError
-from hpo.settings import DEFAULT_STORAGE, STORAGE_VARIABLE, TRACKING_VARIABLE, WORKERS_VARIABLE, ServiceSettings, read_settings
+from hpo.flags import UsageError, definition_of, make_parser, settings_of
+from hpo.progress import PlainProgress
 
 if TYPE_CHECKING:
-    from rich.progress import Progress as Bar
-
+    from hpo.report import StudyResult
     from hpo.search import Progress
 
 # Before numpy is loaded: BLAS threads that spin beside another busy process make small fits twice as slow, and one thread
 # everywhere is what makes scores equal to the last bit.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
-
-
-class _UsageError(Exception):
-    """What argparse found wrong, instead of its own exit."""
-
-
-class _Parser(argparse.ArgumentParser):
-    """Flags in full only, since ``--json`` and ``--debug`` are looked for before parsing; an error is raised, not printed."""
-
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(allow_abbrev=False, **kwargs)
-
-    def error(self, message: str) -> NoReturn:
-        raise _UsageError(message)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -61,9 +45,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     wants_json, wants_traceback = "--json" in arguments, "--debug" in arguments
     try:
-        options = _make_parser().parse_args(arguments)
-        return int(options.command(options))
-    except _UsageError as usage:
+        options = make_parser().parse_args(arguments)
+        return _COMMANDS[options.command](options)
+    except UsageError as usage:
         error: HpoError = InputError(str(usage), hint="--help shows every flag")
     except HpoError as raised:
         error = raised
@@ -76,152 +60,77 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _print_error(error: HpoError, *, as_json: bool) -> int:
     if as_json:
-        from hpo.report import error_to_json
-
-        print(json.dumps(error_to_json(error)))
-    print(f"hpo: {error}" + (f" ({error.hint})" if error.hint else ""), file=sys.stderr)
+        print(json.dumps(error.to_json()))
+    _say(str(error) + (f" ({error.hint})" if error.hint else ""))
     return error.exit_code
 
 
-def _make_parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="hpo", description=hpo.__doc__.splitlines()[0] if hpo.__doc__ else None)
-    parser.add_argument("--version", action="version", version=f"hpo {hpo.__version__}")
-    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True, parser_class=_Parser)
-    run = commands.add_parser(
-        "run",
-        help="search, record every trial, log the best model",
-        description="Search a study's hyperparameters, record every trial in MLflow, log the best model. Run it again to go on.",
-    )
-    _add_run_flags(run)
-    check = commands.add_parser(
-        "check",
-        help="say what would go wrong with these settings, and what mends it",
-        description="Say what a run with the same flags would meet: exit code 0 only where all is well. Writes nothing.",
-    )
-    _add_run_flags(check)
-    check.set_defaults(command=_check)
-    predict = commands.add_parser(
-        "predict",
-        help="score the rows of a table with a logged model",
-        description="Score the rows of a table with a logged model: the class, and a probability for each class.",
-    )
-    _add_predict_flags(predict)
-    return parser
-
-
-def _add_predict_flags(predict: argparse.ArgumentParser) -> None:
-    predict.set_defaults(command=_predict)
-    predict.add_argument("model_uri", metavar="MODEL_URI", help="models:/NAME@champion, models:/m-..., runs:/... or a directory")
-    predict.add_argument("file", metavar="FILE", type=Path, help="a CSV, Parquet or Feather file with the model's columns")
-    predict.add_argument("--output", metavar="FILE", type=Path, help="where to write, as its ending says (default: CSV to stdout)")
-    predict.add_argument(
-        "--tracking-uri", metavar="URI", help=f"MLflow's store (default: ${TRACKING_VARIABLE} or sqlite:///mlflow.db)"
-    )
-    predict.add_argument("--debug", action="store_true", help="the traceback of an error")
-    predict.add_argument("--version", action="version", version=f"hpo {hpo.__version__}")
-
-
-def _add_run_flags(run: argparse.ArgumentParser) -> None:
-    run.set_defaults(command=_run)
-    what = run.add_argument_group("what is searched")
-    what.add_argument("--study", metavar="FILE", type=Path, help="a study file (default: the built-in Iris study)")
-    what.add_argument("--name", help="the study's name (default: the file's, or the data's)")
-    what.add_argument("--trials", metavar="N", type=int, help="trials of the study in all, not more (default: 50)")
-    what.add_argument("--timeout", metavar="SECONDS", type=float, help="end the search after so long; the next run goes on")
-    what.add_argument("--data", metavar="FILE", help="a CSV, Parquet or Feather file, or iris, wine, breast_cancer, digits")
-    what.add_argument("--target", metavar="COLUMN", help="the column to predict")
-    what.add_argument("--metric", metavar="SCORER", help="a scikit-learn scorer (default: accuracy)")
-    what.add_argument("--seed", metavar="S", type=int, help="same seed, same trials (default: 0)")
-    what.add_argument("--concurrency", metavar="B", type=int, help="trials open at once; changes the search (default: 1)")
-    what.add_argument(
-        "--nested", metavar="K", type=int, help="repeat the search on K outer folds: the unbiased score of search and refit"
-    )
-    how = run.add_argument_group("how fast")
-    how.add_argument(
-        "--workers",
-        metavar="N",
-        help="processes that score folds, auto, or a Dask cluster's tcp://HOST:PORT; changes no result"
-        f" (default: ${WORKERS_VARIABLE} or auto)",
-    )
-    where = run.add_argument_group("where it is kept")
-    where.add_argument("--storage", metavar="URL", help=f"Optuna's storage (default: ${STORAGE_VARIABLE} or sqlite:///optuna.db)")
-    where.add_argument(
-        "--tracking-uri", metavar="URI", help=f"MLflow's store (default: ${TRACKING_VARIABLE} or sqlite:///mlflow.db)"
-    )
-    where.add_argument("--register", metavar="NAME", help="make the final model a version of this registered model")
-    where.add_argument(
-        "--tracking-wait", metavar="SECONDS", type=float, default=30.0, help="wait so long at the end for an MLflow that is away"
-    )
-    where.add_argument("--wait", action="store_true", help="wait while another process drives the study")
-    output = run.add_argument_group("what is printed")
-    output.add_argument("--json", action="store_true", help="the result as one JSON object")
-    output.add_argument("--quiet", action="store_true", help="no progress")
-    output.add_argument("--debug", action="store_true", help="the traceback of an error")
-    output.add_argument("--version", action="version", version=f"hpo {hpo.__version__}")
-
-
-_OVERRIDES = {
-    "name": "study.name",
-    "trials": "study.n_trials",
-    "timeout": "study.timeout_seconds",
-    "data": "data.source",
-    "target": "data.target",
-    "metric": "study.metric",
-    "seed": "study.seed",
-    "concurrency": "study.concurrency",
-    "nested": "study.nested",
-}
-
-
-def _read_settings(options: argparse.Namespace) -> ServiceSettings:
-    return read_settings(
-        options.storage, options.tracking_uri, options.register, options.workers, options.tracking_wait, wait=options.wait
-    )
+def _say(line: str) -> None:
+    print(f"hpo: {line}", file=sys.stderr)
 
 
 def _run(options: argparse.Namespace) -> int:
+    if options.dry_run:
+        return _dry_run(options)
     started = time.perf_counter()
-    settings = _read_settings(options)
+    settings = settings_of(options)
     # Started before the imports below, so that its own overlap with them.
     from hpo.tracking.process import TrackingProcess
 
     with _SignalFlag() as stop_signal, TrackingProcess() as tracking:
         # The interpreter would look through all that was imported for garbage before it ends, for half a second.
         atexit.register(gc.freeze)
-        from hpo.definition import load_definition
-
-        overrides = {key: getattr(options, flag) for flag, key in _OVERRIDES.items() if getattr(options, flag) is not None}
-        definition = load_definition(options.study, overrides)
+        definition = definition_of(options)
 
         from hpo.job import run_study
 
-        with _make_progress(options) as progress:
+        with _showing(definition.study.metric, is_quiet=options.quiet) as progress:
             result = run_study(definition, settings, progress=progress, stop_signal=stop_signal, tracking=tracking)
-    total = time.perf_counter() - started
     if options.json:
         content = result.to_json()
-        content["seconds"]["total"] = round(total, 3)
+        content["seconds"]["total"] = round(time.perf_counter() - started, 3)
         print(json.dumps(content))
     else:
-        print(result.to_text())
-    if result.is_tracking_complete:
-        return 0
+        _print_rows(result.rows(), result.to_text())
+    return 0 if result.is_tracking_complete else _print_error(_behind(result), as_json=False)
+
+
+def _behind(result: StudyResult) -> TrackingError:
     amount = "" if result.n_behind is None else f" by {result.n_behind} trials"
     behind = f"MLflow is behind{amount} and the final model may be missing: {result.tracking_problem}"
     if result.model_uri is not None and result.n_behind == 0:
         behind = f"the final model is logged, but not all that follows is done: {result.tracking_problem}"
-    error = TrackingError(behind, hint="the same command catches up")
-    return _print_error(error, as_json=False)
+    return TrackingError(behind, hint="the same command catches up")
+
+
+def _dry_run(options: argparse.Namespace) -> int:
+    settings = settings_of(options)
+    from hpo.dry_run import plan_study
+
+    plan = plan_study(definition_of(options), settings)
+    if options.json:
+        print(json.dumps(plan.to_json()))
+    else:
+        _print_rows(plan.rows(), plan.to_text())
+    return 0
+
+
+def _print_rows(rows: Sequence[tuple[str, str]], text: str) -> None:
+    """A table on a terminal, the same facts as plain lines elsewhere."""
+    if sys.stdout.isatty():
+        from hpo.terminal import print_table
+
+        print_table(rows)
+    else:
+        print(text)
 
 
 def _check(options: argparse.Namespace) -> int:
-    from hpo.definition import load_definition
     from hpo.preflight import Finding, check_run
 
     try:
-        settings = _read_settings(options)
-        overrides = {key: getattr(options, flag) for flag, key in _OVERRIDES.items() if getattr(options, flag) is not None}
-        findings = check_run(load_definition(options.study, overrides).name, settings)
+        settings = settings_of(options)
+        findings = check_run(definition_of(options).name, settings)
     except InputError as error:
         findings = [Finding.of("settings", error)]
     if options.json:
@@ -231,8 +140,23 @@ def _check(options: argparse.Namespace) -> int:
     return next((finding.exit_code for finding in findings if finding.exit_code), 0)
 
 
+def _ui(options: argparse.Namespace) -> int:
+    settings = settings_of(options)
+    from hpo.pages import serve_pages, wait_for_pages, watch_pages
+
+    study = definition_of(options).name
+    with (
+        _SignalFlag("stopping what was started") as stop_signal,
+        serve_pages(study, settings, options.dashboard_port, options.mlflow_port) as pages,
+    ):
+        if wait_for_pages(pages, stop_signal):
+            print(*(f"{page.name:<17} {page.link}" for page in pages), sep="\n", flush=True)
+            watch_pages(pages, stop_signal)
+    return 0
+
+
 def _predict(options: argparse.Namespace) -> int:
-    settings = read_settings(DEFAULT_STORAGE, options.tracking_uri)
+    settings = settings_of(options)
     from hpo.tracking.process import ENVIRONMENT
 
     for name, value in ENVIRONMENT.items():
@@ -245,7 +169,7 @@ def _predict(options: argparse.Namespace) -> int:
         check_output(options.output)
     table, notes = predict_table(options.model_uri, options.file, settings.tracking_uri)
     for note in notes:
-        print(f"hpo: {note}", file=sys.stderr)
+        _say(note)
     try:
         write_table(table, sys.stdout if options.output is None else options.output)
         sys.stdout.flush()
@@ -255,10 +179,31 @@ def _predict(options: argparse.Namespace) -> int:
     return 0
 
 
-class _SignalFlag:
-    """Keeps the first SIGINT or SIGTERM for the job to look at between fits; a second Ctrl-C ends at once."""
+def _definition(_: argparse.Namespace) -> int:
+    from hpo.definition import make_schema
 
-    def __init__(self) -> None:
+    print(json.dumps(make_schema(), indent=2))
+    return 0
+
+
+_COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
+    "run": _run,
+    "check": _check,
+    "ui": _ui,
+    "predict": _predict,
+    "definition": _definition,
+}
+
+
+class _SignalFlag:
+    """Keeps the first SIGINT or SIGTERM for the job to look at between fits; a second Ctrl-C ends at once.
+
+    Args:
+        answer: What is said when it comes.
+    """
+
+    def __init__(self, answer: str = "ending after the fit in hand; Ctrl-C again ends at once") -> None:
+        self._answer = answer
         self._received: int | None = None
         self._previous: dict[int, Any] = {}
 
@@ -279,49 +224,18 @@ class _SignalFlag:
         if self._received is not None and number == signal.SIGINT:
             os._exit(128 + number)
         self._received = number
-        print("hpo: ending after the fit in hand; Ctrl-C again ends at once", file=sys.stderr)
+        _say(self._answer)
 
 
 @contextmanager
-def _make_progress(options: argparse.Namespace) -> Iterator[Progress | None]:
-    """A bar on standard error where that is a terminal; elsewhere only what a person should know at once."""
-    if options.quiet:
+def _showing(metric: str, *, is_quiet: bool) -> Iterator[Progress | None]:
+    """A live view on standard error where that is a terminal; elsewhere a line now and then, and what cannot wait."""
+    if is_quiet:
         yield None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
-    from rich.progress import Progress as Bar
+    elif sys.stderr.isatty() and os.environ.get("TERM", "dumb") != "dumb":
+        from hpo.terminal import drawing
 
-    columns = (TextColumn("trials"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"), TimeRemainingColumn())
-    with Bar(*columns, console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as bar:
-        yield _BarProgress(bar)
-
-
-class _BarProgress:
-    """Trials done, best so far, time left."""
-
-    def __init__(self, bar: Bar) -> None:
-        self._bar = bar
-        self._task = bar.add_task("", total=None)
-        self._best: float | None = None
-        self._n_failed = 0
-        self._n_folds = 1
-
-    def begin(self, n_told: int, n_trials: int, n_folds: int) -> None:
-        self._n_folds = n_folds
-        self._best, self._n_failed = None, 0
-        self._bar.update(self._task, total=n_trials, completed=n_told)
-
-    def fold_scored(self, number: int, n_scored: int) -> None:
-        self._bar.update(self._task, completed=number + n_scored / self._n_folds)
-
-    def trial_told(self, number: int, state: str, value: float | None) -> None:
-        if value is not None and (self._best is None or value > self._best):
-            self._best = value
-        self._n_failed += state == "FAIL"
-        best = "" if self._best is None else f"best {self._best:.4f}"
-        failed = f", {self._n_failed} failed" if self._n_failed else ""
-        self._bar.update(self._task, completed=number + 1, description=best + failed)
-
-    def note(self, line: str) -> None:
-        self._bar.console.print(f"hpo: {line}", soft_wrap=True, markup=False, highlight=False)
+        with drawing(metric) as progress:
+            yield progress
+    else:
+        yield PlainProgress(_say)

@@ -56,6 +56,9 @@ STOP_RULES = frozenset({"study.n_trials", "study.timeout_seconds", "study.patien
 MAX_VALUE = 2**31
 """Of C, max_iter and tol: scikit-learn counts iterations in 32 bits."""
 
+FRAME = "DataFrame"
+"""The source of a table that came from Python, not from a file."""
+
 NOT_IDENTITY = STOP_RULES | {"study.name", "study.nested", "data.source", "selection.rule", "registry.rule"}
 
 
@@ -298,6 +301,18 @@ class StudyDefinition(_Section):
         """The study's name: the given one, else the data's."""
         return self.study.name or Path(self.data.source).name.split(".")[0]
 
+    def for_frame(self) -> StudyDefinition:
+        """The same for a DataFrame in the place of ``data.source``.
+
+        Raises:
+            DefinitionError: It has no name, which otherwise the source gives.
+        """
+        if self.study.name is None:
+            raise DefinitionError(
+                "study.name: a study of a DataFrame needs a name", hint="load_definition(overrides={'study.name': NAME, ...})"
+            )
+        return self.model_copy(update={"data": self.data.model_copy(update={"source": FRAME})})
+
     def identity(self) -> dict[str, Any]:
         """What may not change while a study goes on.
 
@@ -306,6 +321,12 @@ class StudyDefinition(_Section):
         """
         flat = _flatten(self.model_dump(mode="json"))
         return {key: value for key, value in flat.items() if key not in NOT_IDENTITY}
+
+
+def make_schema() -> dict[str, Any]:
+    """The JSON schema of study files, for editors; what a schema cannot say, :func:`load_definition` does."""
+    schema = StudyDefinition.model_json_schema()
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": "hpo study file"}
 
 
 def _flatten(value: Any, prefix: str = "") -> dict[str, Any]:
@@ -415,3 +436,10 @@ _FLAGS = {
     "data.source": "--data",
     "data.target": "--target",
 }
+
+if __name__ == "__main__":
+    import sys
+
+    from hpo.cli import main
+
+    sys.exit(main(["definition", *sys.argv[1:]]))

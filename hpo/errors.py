@@ -21,6 +21,8 @@ Every error carries a message of one line (subject, constraint, "but got" value)
 
 from __future__ import annotations
 
+from typing import Any
+
 
 class HpoError(Exception):
     """Base of everything that ``hpo`` raises on purpose.
@@ -42,6 +44,10 @@ class HpoError(Exception):
     def kind(self) -> str:
         """The name that programs compare: the class's."""
         return type(self).__name__
+
+    def to_json(self) -> dict[str, Any]:
+        """The object that ``--json`` prints when a run ends in this error."""
+        return {"error": {"kind": self.kind, "message": str(self), "hint": self.hint}, "exit_code": self.exit_code}
 
 
 class InputError(HpoError):

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import asdict, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from threadpoolctl import threadpool_limits
@@ -37,6 +38,7 @@ from hpo.tracking.records import RunStatus
 from hpo.versions import recorded_versions
 
 if TYPE_CHECKING:
+    import pandas as pd
     from optuna.trial import FrozenTrial
 
 CLOSING_SECONDS = 3.0
@@ -47,6 +49,7 @@ def run_study(
     definition: StudyDefinition,
     settings: ServiceSettings | None = None,
     *,
+    data: pd.DataFrame | None = None,
     progress: Progress | None = None,
     stop_signal: Callable[[], int | None] = never,
     tracking: TrackingProcess | None = None,
@@ -56,6 +59,8 @@ def run_study(
     Args:
         definition: What is searched and judged.
         settings: Where ledger and tracking are; by default SQLite files in the working directory.
+        data: A table of shape (n_samples, n_columns) in the place of ``data.source``, target included; what it holds is a part of
+            the study's identity, as with a file.
         progress: Is told of every trial.
         stop_signal: The number of a signal that asked the run to stop, or None; looked at between fits.
         tracking: A tracking process that was started earlier, to save its start-up time.
@@ -70,10 +75,11 @@ def run_study(
     started = time.perf_counter()
     settings = settings or ServiceSettings()
     progress = progress or SilentProgress()
+    definition = definition if data is None else definition.for_frame()
     with ExitStack() as stack:
         stack.enter_context(threadpool_limits(1))
         follower = stack.enter_context(tracking or TrackingProcess())
-        dataset = load_data(definition)
+        dataset = load_data(definition, data)
         check_nested(dataset, definition)
         executor = stack.enter_context(closing(make_executor(settings.workers, dataset.X_train.size)))
         problem = prepare_problem(definition, dataset)
@@ -86,7 +92,7 @@ def run_study(
             executor,
             progress=progress,
             stop_signal=stop_signal,
-            read_notes=follower.read_notes,
+            read_notes=partial(follower.read_notes, progress.tracked),
             waits=settings.wait,
             may_start_workers=settings.workers == "auto" and isinstance(executor, LocalExecutor),
         )
@@ -124,7 +130,7 @@ def run_study(
         record = make_model_record(
             ledger.uid, best.number, end_time_ms(best), params, dataset.columns, final, make_conclusion(result), registration
         )
-        state = follower.finish(record, "FINISHED", settings.tracking_wait_seconds, notify=progress.note)
+        state = follower.finish(record, "FINISHED", settings.tracking_wait_seconds, notify=progress.note, count=progress.tracked)
         return replace(
             result,
             experiment_id=state.experiment_id,
@@ -160,6 +166,7 @@ def judge_study(
         "holdout_score": judged.score,
         "gain": Estimate(0.0, 0.0, 0.0) if params == defaults else judged.gain,
         "columns": dataset.columns.kinds(),
+        "trials": tuple(trials),
         "model": final.pipeline,
     }
 

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any
+from html import escape
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hpo.errors import HpoError
 from hpo.intervals import Estimate, half_width_over_folds
-from hpo.settings import DEFAULT_TRACKING_URI, hide_password
+from hpo.selection import tabulate_trials
+from hpo.settings import DEFAULT_STORAGE, DEFAULT_TRACKING_URI, hide_password
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from optuna.trial import FrozenTrial
+
+DEFAULT_STUDY = "iris"
+"""The built-in study's name."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +82,7 @@ class StudyResult:
         total_seconds: Time of the whole run.
         columns: Kind to feature names.
         notes: What was done to data and space that a person should know, one line each.
+        trials: All trials as Optuna has them, by number.
         model: The fitted pipeline.
     """
 
@@ -105,6 +115,7 @@ class StudyResult:
     total_seconds: float = 0.0
     columns: dict[str, list[str]]
     notes: tuple[str, ...]
+    trials: tuple[FrozenTrial, ...] = field(default=(), repr=False, compare=False)
     model: Any = field(repr=False, compare=False)
 
     @property
@@ -147,13 +158,13 @@ class StudyResult:
             "seconds": {"search": round(self.search_seconds, 3), "total": round(self.total_seconds, 3)},
         }
 
-    def to_text(self) -> str:
-        """The report, one fact a line."""
-        rows = [
+    def rows(self) -> list[tuple[str, str]]:
+        """The report as label and fact; the fact under an empty label belongs to the label above."""
+        return [
             ("study", f"{self.study}: {self._counts()}"),
             ("columns", ", ".join(f"{len(names)} {kind}" for kind, names in self.columns.items())),
             *(("note", note) for note in self.notes),
-            ("best", f"trial {self.best_number}{_RULES[self.rule]}: {_format_params(self.best_params)}"),
+            ("best", f"trial {self.best_number}{_RULES[self.rule]}: {format_params(self.best_params)}"),
             ("cv", self._cv()),
             ("hold-out", self._holdout()),
             ("gain", describe_gain(self.gain, self.n_holdout_rows)),
@@ -163,8 +174,36 @@ class StudyResult:
             *([("registry", self._registry(self.registry))] if self.registry else []),
             ("pages", f"{dashboard_command(self.storage)}  ->  http://127.0.0.1:8080"),
             ("", mlflow_page(self.tracking_uri, self.experiment_id)),
+            *zip(("next", "", ""), self._next_steps(), strict=False),
         ]
-        return "\n".join(f"{label:<9} {text}" for label, text in rows)
+
+    def to_text(self) -> str:
+        """The report, one fact a line."""
+        return rows_to_text(self.rows())
+
+    def _repr_html_(self) -> str:
+        """The report as Jupyter shows it."""
+        cells = ((escape(label), escape(text)) for label, text in self.rows())
+        lines = "".join(
+            f'<tr><th style="text-align:left">{label}</th><td style="text-align:left">{text}</td></tr>' for label, text in cells
+        )
+        return f"<table>{lines}</table>"
+
+    def trials_dataframe(self) -> pd.DataFrame:
+        """One row a trial, as :func:`hpo.selection.tabulate_trials` makes it."""
+        return tabulate_trials(self.trials)
+
+    def _next_steps(self) -> list[str]:
+        """What a person does next, as commands."""
+        if not self.is_tracking_complete:
+            return ["the same command again: it writes what MLflow lacks"]
+        model = f"models:/{self.registry['name']}/{self.registry['version']}" if self.registry else self.model_uri
+        total = sum(self.n_trials.values())
+        return [
+            f"{ui_command(self.study, self.storage, self.tracking_uri)}  (both pages)",
+            f"python -m hpo.predict {model} ROWS.csv  (score a table)",
+            f"the same command with --trials {2 * total}  (search on)",
+        ]
 
     def _counts(self) -> str:
         finished = sum(self.n_trials.values())
@@ -197,6 +236,11 @@ class StudyResult:
         now = registry["champion"]
         others = "" if now == registry["version"] else f"; the champion is {f'version {now}' if now else 'for you to choose'}"
         return f"{registry['name']} version {registry['version']} {decided}{others}: {registry['comparison']}"
+
+
+def rows_to_text(rows: Iterable[tuple[str, str]]) -> str:
+    """Label and fact of each row, one row a line."""
+    return "\n".join(f"{label:<9} {text}" for label, text in rows)
 
 
 _RULES = {"best": "", "one_standard_error": " (the simplest within one standard error of the highest)"}
@@ -235,24 +279,38 @@ def _format_signed(estimate: Estimate) -> str:
     return f"{estimate.value:+.4f} ({estimate.low:+.4f} to {estimate.high:+.4f})"
 
 
-def error_to_json(error: HpoError) -> dict[str, Any]:
-    """The object that ``--json`` prints when a run ends in an error."""
-    return {"error": {"kind": error.kind, "message": str(error), "hint": error.hint}, "exit_code": error.exit_code}
-
-
 def dashboard_command(storage: str) -> str:
     """The command that shows the study's progress; the password is left for the user to fill in."""
     return f"optuna-dashboard {hide_password(storage)}"
 
 
-def mlflow_page(tracking_uri: str, experiment_id: str | None) -> str:
-    """The command that shows the runs, if one is needed, and the address to open: the kind of view is a part of it."""
+def dashboard_link(address: str, study_id: int | None) -> str:
+    """Where a dashboard shows a study, or all of them where its number is not known."""
+    return address if study_id is None else f"{address}/dashboard/studies/{study_id}"
+
+
+def ui_command(study: str, storage: str, tracking_uri: str) -> str:
+    """The command that opens both pages of a study."""
+    flags = [f" --name {study}"] if study != DEFAULT_STUDY else []
+    flags += [f" --storage {hide_password(storage)}"] if storage != DEFAULT_STORAGE else []
+    flags += [f" --tracking-uri {hide_password(tracking_uri)}"] if tracking_uri != DEFAULT_TRACKING_URI else []
+    return f"python -m hpo.ui{''.join(flags)}"
+
+
+def mlflow_link(address: str, experiment_id: str | None) -> str:
+    """Where MLflow shows an experiment's runs; the kind of view is a part of it."""
     page = f"/#/experiments/{experiment_id}/runs?workflowType=machine_learning" if experiment_id else ""
+    return address.rstrip("/") + page
+
+
+def mlflow_page(tracking_uri: str, experiment_id: str | None) -> str:
+    """The command that shows the runs, if one is needed, and the address to open."""
     if tracking_uri.startswith("http"):
-        return hide_password(tracking_uri).rstrip("/") + page
+        return mlflow_link(hide_password(tracking_uri), experiment_id)
     store = "" if tracking_uri == DEFAULT_TRACKING_URI else f" --backend-store-uri {hide_password(tracking_uri)}"
-    return f"mlflow ui{store}  ->  http://127.0.0.1:5000{page}"
+    return f"mlflow ui{store}  ->  {mlflow_link('http://127.0.0.1:5000', experiment_id)}"
 
 
-def _format_params(params: dict[str, Any]) -> str:
+def format_params(params: dict[str, Any]) -> str:
+    """Params as a person reads them."""
     return ", ".join(f"{name} = {value:.4g}" if isinstance(value, float) else f"{name} = {value}" for name, value in params.items())

@@ -35,14 +35,17 @@ CHEAP_SECONDS = 0.25
 class Progress(Protocol):
     """What a run tells while it goes on."""
 
-    def begin(self, n_told: int, n_trials: int, n_folds: int) -> None:
-        """The search starts with so many trials finished, of so many in all."""
+    def begin(self, told: Sequence[tuple[str, float | None]], n_trials: int, n_folds: int) -> None:
+        """A search starts: state and value of each trial that is finished, how many there are to be, folds of each."""
 
     def fold_scored(self, number: int, n_scored: int) -> None:
         """Of a trial so many folds are scored."""
 
     def trial_told(self, number: int, state: str, value: float | None) -> None:
         """A trial is finished."""
+
+    def tracked(self, n_written: int) -> None:
+        """MLflow has so many trials."""
 
     def note(self, line: str) -> None:
         """Something that a person should know now."""
@@ -51,13 +54,16 @@ class Progress(Protocol):
 class SilentProgress:
     """Tells nobody."""
 
-    def begin(self, n_told: int, n_trials: int, n_folds: int) -> None:
+    def begin(self, told: Sequence[tuple[str, float | None]], n_trials: int, n_folds: int) -> None:
         """Do nothing."""
 
     def fold_scored(self, number: int, n_scored: int) -> None:
         """Do nothing."""
 
     def trial_told(self, number: int, state: str, value: float | None) -> None:
+        """Do nothing."""
+
+    def tracked(self, n_written: int) -> None:
         """Do nothing."""
 
     def note(self, line: str) -> None:
@@ -111,7 +117,7 @@ class Search:
             InterruptedBySignal: ``stop_signal`` gave a number.
             TooManyFailuresError: More failed than ``max_failed`` allows.
         """
-        self._progress.begin(self._n_before, self._study.n_trials, len(self._problem.folds))
+        self._progress.begin(self._ledger.told(), self._study.n_trials, len(self._problem.folds))
         open_slots: deque[tuple[Slot, Scoring]] = deque()
         with ExitStack() as stack:
             while self._fill(open_slots):

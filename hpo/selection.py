@@ -15,6 +15,7 @@ from collections.abc import Iterable, Sequence
 from typing import cast
 
 import numpy as np
+import pandas as pd
 from optuna.trial import FrozenTrial, TrialState
 
 from hpo.definition import Rule
@@ -121,6 +122,35 @@ def count_states(trials: Iterable[FrozenTrial]) -> dict[str, int]:
     """How many trials are ``complete``, ``pruned`` and ``failed``."""
     counts = Counter(trial.state for trial in trials)
     return {"complete": counts[TrialState.COMPLETE], "pruned": counts[TrialState.PRUNED], "failed": counts[TrialState.FAIL]}
+
+
+def tabulate_trials(trials: Iterable[FrozenTrial]) -> pd.DataFrame:
+    """One row a trial, the index its number.
+
+    Columns:
+        state: COMPLETE, PRUNED or FAIL.
+        value: The mean of the judged scorer over the folds; missing where the trial did not complete.
+        <scorer>_fold_<k>: Each scorer's score on each fold, from 0; missing where it was not scored.
+        param_<name>: Chosen and derived params; missing where a trial has none of that name.
+        failure: Why the trial failed, or missing.
+        start, end: Local time, as Optuna keeps it; ``seconds`` between them.
+    """
+    trials = list(trials)
+    rows = [
+        {
+            "state": trial.state.name,
+            "value": trial.value if trial.state == TrialState.COMPLETE else None,
+            **{f"{name}_fold_{k}": score for name, scores in fold_scores(trial).items() for k, score in enumerate(scores)},
+            **{f"param_{name}": value for name, value in {**trial.params, **trial.user_attrs.get(DERIVED, {})}.items()},
+        }
+        for trial in trials
+    ]
+    table = pd.DataFrame(rows, index=pd.Index([trial.number for trial in trials], name="number"))
+    table["failure"] = [trial.user_attrs.get(FAILURE) for trial in trials]
+    for column, times in (("start", [t.datetime_start for t in trials]), ("end", [t.datetime_complete for t in trials])):
+        table[column] = pd.Series(times, index=table.index, dtype="datetime64[us]")
+    table["seconds"] = (table["end"] - table["start"]).dt.total_seconds()
+    return table
 
 
 def end_time_ms(trial: FrozenTrial) -> int:

@@ -69,6 +69,18 @@ def read_table(path: Path, target: str | None, text: Collection[str] = ()) -> tu
     return frame, notes
 
 
+def take_frame(frame: pd.DataFrame) -> pd.DataFrame:
+    """A user's own table as a file would give it: without its index, its columns named by text; the original stays as it is.
+
+    Raises:
+        DataError: It is no DataFrame, is empty, or has a column name twice.
+    """
+    if not isinstance(frame, pd.DataFrame):
+        raise DataError(f"data: this should be a pandas DataFrame, but got {type(frame).__name__}", hint="pandas.DataFrame(...)")
+    _check_frame("a DataFrame", frame)
+    return frame.reset_index(drop=True)
+
+
 def check_output(path: Path) -> None:
     """Refuse, before any work, a file that :func:`write_table` could not write."""
     _ending_of(path)
@@ -154,7 +166,7 @@ def _read_header(path: Path) -> tuple[str, list[str]]:
     return separator, next(csv.reader([first], delimiter=separator))
 
 
-def _check_names(path: Path, header: list[str]) -> None:
+def _check_names(path: Path | str, header: list[str]) -> None:
     twice = [name for name, count in Counter(header).items() if count > 1]
     if twice:
         raise DataError(f"data: {path} has the column '{twice[0]}' twice", hint="give every column its own name")
@@ -196,7 +208,7 @@ def _wrong_encoding(path: Path, error: UnicodeDecodeError) -> DataError:
     return DataError(f"data: {path} is not UTF-8 text; it may be {guess}", hint="save it as UTF-8, for example with iconv -t UTF-8")
 
 
-def _check_frame(path: Path, frame: pd.DataFrame) -> None:
+def _check_frame(path: Path | str, frame: pd.DataFrame) -> None:
     _check_names(path, [str(name) for name in frame.columns])
     if frame.empty:
         raise DataError(f"data: {path} has a header but no rows", hint="give a table with rows")

@@ -58,6 +58,11 @@ class Follower:
         self._pause_seconds = FIRST_PAUSE_SECONDS
         self._next_attempt = 0.0
 
+    @property
+    def n_written(self) -> int:
+        """How many trials MLflow has."""
+        return len(self._projection.run_ids)
+
     def follow(self) -> None:
         """Write what is missing now, unless the last attempt failed a moment ago."""
         if time.monotonic() >= self._next_attempt:
@@ -152,7 +157,7 @@ class Follower:
             return False
         if self._has_warned and not self._has_recovered:
             self._has_recovered = True
-            self._notify(f"MLflow has caught up: it has all {len(self._projection.run_ids)} trials that are finished")
+            self._notify(f"MLflow has caught up: it has all {self.n_written} trials that are finished")
         self._problem = None
         self._pause_seconds = FIRST_PAUSE_SECONDS
         return True

@@ -15,7 +15,7 @@ import subprocess
 import sys
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
@@ -74,12 +74,12 @@ class TrackingProcess:
         with suppress(OSError):
             self._send("open", storage_url, tracking_uri, study)
 
-    def read_notes(self) -> list[str]:
-        """What the follower has to say since the last call, one line each."""
-        notes = []
+    def read_notes(self, count: Callable[[int], None] = lambda _: None) -> list[str]:
+        """What the follower has to say since the last call, one line each; ``count`` takes how many trials MLflow has."""
+        notes: list[str] = []
         with suppress(EOFError, OSError):
             while self._connection.poll():
-                notes.append(str(pickle.loads(self._connection.recv_bytes())))
+                _sort(pickle.loads(self._connection.recv_bytes()), notes.append, count)
         return notes
 
     def finish(
@@ -89,6 +89,7 @@ class TrackingProcess:
         wait_seconds: float,
         *,
         notify: Callable[[str], None] = lambda _: None,
+        count: Callable[[int], None] = lambda _: None,
         hang_seconds: float = HANG_SECONDS,
         is_hurried: bool = False,
     ) -> TrackingState:
@@ -99,6 +100,7 @@ class TrackingProcess:
             status: How the parent run ends.
             wait_seconds: How long the follower goes on while nothing gets through.
             notify: Takes what the follower has to say meanwhile.
+            count: Takes how many trials MLflow has.
             hang_seconds: How much longer than that an answer may take.
             is_hurried: Whether the wait ends then though much gets through: the rest is left to the next run.
         """
@@ -109,8 +111,7 @@ class TrackingProcess:
                 reply = pickle.loads(self._connection.recv_bytes())
                 if isinstance(reply, TrackingState):
                     return reply
-                if reply is not None:
-                    notify(reply)
+                _sort(reply, notify, count)
                 if not is_hurried:
                     give_up = time.monotonic() + wait_seconds + hang_seconds
         except (EOFError, OSError):
@@ -119,6 +120,14 @@ class TrackingProcess:
 
     def _send(self, *request: Any) -> None:
         self._connection.send_bytes(pickle.dumps(request))
+
+
+def _sort(message: str | int, notify: Callable[[str], None], count: Callable[[int], None]) -> None:
+    """Give a message of the follower to whom it is for: a line for a person, or how many trials MLflow has."""
+    if isinstance(message, int):
+        count(message)
+    else:
+        notify(message)
 
 
 def main(descriptor: int, driver_pid: int) -> None:
@@ -137,16 +146,19 @@ def _serve(connection: Connection) -> None:
     gc.disable()
     from hpo.tracking.follower import follow_ledger, warm_up
 
-    def send(message: TrackingState | str | None) -> None:
-        """The end, or a line for a person, or None where something got through while the driver waits."""
+    def send(message: TrackingState | str | int) -> None:
+        """The end, or a line for a person, or how many trials are written."""
         connection.send_bytes(pickle.dumps(message))
 
     warm_up()
     follower: Follower | None = None
+    n_said = 0
     while True:
         while not connection.poll(None if follower is None else POLL_SECONDS):
             assert follower is not None
             follower.follow()
+            if follower.n_written != n_said:
+                send(n_said := follower.n_written)
         method, *arguments = pickle.loads(connection.recv_bytes())
         if method == "open":
             storage_url, tracking_uri, study = arguments
@@ -156,8 +168,13 @@ def _serve(connection: Connection) -> None:
             gc.enable()
         else:
             assert follower is not None
-            model, status, wait_seconds = arguments
-            send(follower.finish(model, status, wait_seconds, on_step=lambda: send(None)))
+            send(_finish(follower, arguments, send))
+
+
+def _finish(follower: Follower, arguments: Sequence[Any], send: Callable[[int], None]) -> TrackingState:
+    """Write the rest; how many trials are written is said whenever something got through, since the driver waits."""
+    model, status, wait_seconds = arguments
+    return follower.finish(model, status, wait_seconds, on_step=lambda: send(follower.n_written))
 
 
 if __name__ == "__main__":

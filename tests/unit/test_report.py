@@ -9,7 +9,7 @@ import pytest
 
 from hpo.errors import DataError, InterruptedBySignal
 from hpo.intervals import Estimate
-from hpo.report import StudyResult, dashboard_command, error_to_json, mlflow_page
+from hpo.report import StudyResult, dashboard_command, mlflow_page
 
 RESULT = StudyResult(
     study="iris",
@@ -147,11 +147,11 @@ def test_model_is_not_a_part_of_the_values():
 
 
 def test_error_as_json():
-    assert error_to_json(DataError("no rows", hint="add some")) == {
+    assert DataError("no rows", hint="add some").to_json() == {
         "error": {"kind": "DataError", "message": "no rows", "hint": "add some"},
         "exit_code": 2,
     }
-    assert error_to_json(InterruptedBySignal(15, "stopped"))["exit_code"] == 143
+    assert InterruptedBySignal(15, "stopped").to_json()["exit_code"] == 143
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import replace
 from typing import Any
@@ -37,8 +38,8 @@ class Watching(SilentProgress):
         self._moment = (number, n_scored)
         self._act = act
 
-    def begin(self, n_told: int, n_trials: int, n_folds: int) -> None:
-        self.events.append(("begin", n_told, n_trials, n_folds))
+    def begin(self, told: Sequence[tuple[str, float | None]], n_trials: int, n_folds: int) -> None:
+        self.events.append(("begin", len(told), n_trials, n_folds))
 
     def fold_scored(self, number: int, n_scored: int) -> None:
         self.events.append(("fold", number, n_scored))
