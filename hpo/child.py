@@ -49,8 +49,8 @@ def run_command(driver_pid: int, name: str, arguments: Sequence[str]) -> object:
     """
     _end_with(driver_pid, lambda: os.killpg(0, signal.SIGKILL))
     sys.argv = [name, *map(os.path.expandvars, arguments)]
-    (command,) = entry_points(group="console_scripts", name=name)
-    return command.load()()
+    # More than one package may give the same: mlflow and mlflow-skinny do.
+    return next(iter(entry_points(group="console_scripts", name=name))).load()()
 
 
 if __name__ == "__main__":

@@ -89,9 +89,9 @@ def _run(options: argparse.Namespace) -> int:
     if options.json:
         content = result.to_json()
         content["seconds"]["total"] = round(time.perf_counter() - started, 3)
-        print(json.dumps(content))
+        _print(json.dumps(content))
     else:
-        _print_rows(result.rows(), result.to_text())
+        _print_rows(result.rows())
     return 0 if result.is_tracking_complete else _print_error(_behind(result), as_json=False)
 
 
@@ -109,20 +109,38 @@ def _dry_run(options: argparse.Namespace) -> int:
 
     plan = plan_study(definition_of(options), settings)
     if options.json:
-        print(json.dumps(plan.to_json()))
+        _print(json.dumps(plan.to_json()))
     else:
-        _print_rows(plan.rows(), plan.to_text())
+        _print_rows(plan.rows())
     return 0
 
 
-def _print_rows(rows: Sequence[tuple[str, str]], text: str) -> None:
+def _print(text: str) -> None:
+    with _until_reader_leaves():
+        print(text)
+
+
+@contextmanager
+def _until_reader_leaves() -> Iterator[None]:
+    """For what goes to standard output: its reader may have had enough (head)."""
+    try:
+        yield
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # What the interpreter flushes at its end goes nowhere.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _print_rows(rows: Sequence[tuple[str, str]]) -> None:
     """A table on a terminal, the same facts as plain lines elsewhere."""
     if sys.stdout.isatty():
         from hpo.terminal import print_table
 
         print_table(rows)
     else:
-        print(text)
+        from hpo.report import rows_to_text
+
+        _print(rows_to_text(rows))
 
 
 def _check(options: argparse.Namespace) -> int:
@@ -134,9 +152,9 @@ def _check(options: argparse.Namespace) -> int:
     except InputError as error:
         findings = [Finding.of("settings", error)]
     if options.json:
-        print(json.dumps([finding.to_json() for finding in findings]))
+        _print(json.dumps([finding.to_json() for finding in findings]))
     else:
-        print(*(finding.to_text() for finding in findings), sep="\n")
+        _print("\n".join(finding.to_text() for finding in findings))
     return next((finding.exit_code for finding in findings if finding.exit_code), 0)
 
 
@@ -170,19 +188,15 @@ def _predict(options: argparse.Namespace) -> int:
     table, notes = predict_table(options.model_uri, options.file, settings.tracking_uri)
     for note in notes:
         _say(note)
-    try:
+    with _until_reader_leaves():
         write_table(table, sys.stdout if options.output is None else options.output)
-        sys.stdout.flush()
-    except BrokenPipeError:
-        # The reader has had enough (head); what the interpreter flushes at its end goes nowhere.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0
 
 
 def _definition(_: argparse.Namespace) -> int:
     from hpo.definition import make_schema
 
-    print(json.dumps(make_schema(), indent=2))
+    _print(json.dumps(make_schema(), indent=2))
     return 0
 
 

@@ -325,8 +325,9 @@ class StudyDefinition(_Section):
 
 def make_schema() -> dict[str, Any]:
     """The JSON schema of study files, for editors; what a schema cannot say, :func:`load_definition` does."""
-    schema = StudyDefinition.model_json_schema()
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": "hpo study file"}
+    schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", **StudyDefinition.model_json_schema()}
+    text: dict[str, Any] = json.loads(json.dumps(schema).replace("``", "`"))
+    return text | {"title": "hpo study file", "description": "What is searched and judged; every key has a default."}
 
 
 def _flatten(value: Any, prefix: str = "") -> dict[str, Any]:

@@ -20,9 +20,10 @@ from hpo.executor import LocalExecutor
 from hpo.mirror import Mirror
 from hpo.nested import check_nested
 from hpo.problem import Problem, load_data, prepare_problem
-from hpo.report import format_params, rows_to_text
+from hpo.report import format_params
 from hpo.search_space import baseline, suggest
 from hpo.settings import ServiceSettings
+from hpo.storage import quiet_optuna
 
 DRIVER_SECONDS = 0.015
 """What asking, telling and storing takes a trial, on SQLite."""
@@ -96,6 +97,7 @@ class StudyPlan:
         repeats = f", {splits['n_repeats']} times" if splits["n_repeats"] > 1 else ""
         space = [f"{name}: {_describe(entry)}" for name, entry in self.problem.definition.search_space if entry is not None]
         kinds = [f"{len(names)} {kind}: {_listed(names)}" for kind, names in content["columns"].items()]
+        processes = "1 process" if self.n_processes == 1 else f"{self.n_processes} processes"
         trial_0 = self.failure or f"{self.fold_seconds * 1000:.3g} ms a fold"
         return [
             ("study", f"{self.study}: {content['n_trials']} trials, judged by {content['metric']}"),
@@ -106,13 +108,9 @@ class StudyPlan:
             ("splits", f"{splits['n_splits']} stratified folds{repeats}{grouped}"),
             ("trial 0", f"{format_params(self.params)}: {trial_0}"),
             ("time", f"about {self.search_seconds:.2g} s for the search: an estimate, as if all trials took as long as trial 0"),
-            ("", f"{n_folds} folds a trial on {self.n_processes} process(es); other penalties may take several times as long"),
+            ("", f"{n_folds} folds a trial on {processes}; other penalties may take several times as long"),
             ("next", "nothing was run or written: the same command without --dry-run"),
         ]
-
-    def to_text(self) -> str:
-        """The same as plain lines."""
-        return rows_to_text(self.rows())
 
 
 def plan_study(definition: StudyDefinition, settings: ServiceSettings) -> StudyPlan:
@@ -121,7 +119,7 @@ def plan_study(definition: StudyDefinition, settings: ServiceSettings) -> StudyP
     Raises:
         InputError: As the run would.
     """
-    with threadpool_limits(1):
+    with threadpool_limits(1), quiet_optuna():
         dataset = load_data(definition)
         check_nested(dataset, definition)
         problem = prepare_problem(definition, dataset)

@@ -64,11 +64,7 @@ def make_parser() -> argparse.ArgumentParser:
         "Search a study's hyperparameters, record every trial in MLflow, log the best model. Run it again to go on.",
     )
     _add_run_flags(run)
-    output = _add_output_flags(run)
-    output.add_argument(
-        "--dry-run", action="store_true", help="show data, space, splits and an estimated time; run and write nothing"
-    )
-    output.add_argument("--quiet", action="store_true", help="no progress")
+    _add_output_flags(run, is_run=True)
     check = add(
         "check",
         "say what would go wrong with these settings, and what mends it",
@@ -96,14 +92,18 @@ def make_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _add_output_flags(parser: argparse.ArgumentParser, *, has_json: bool = True) -> argparse._ArgumentGroup:
+def _add_output_flags(parser: argparse.ArgumentParser, *, is_run: bool = False, has_json: bool = True) -> None:
     output = parser.add_argument_group("what is printed")
+    if is_run:
+        output.add_argument(
+            "--dry-run", action="store_true", help="data, space, splits and an estimated time; nothing runs or is written"
+        )
+        output.add_argument("--quiet", action="store_true", help="no progress")
     if has_json:
         output.add_argument("--json", action="store_true", help="the result as one JSON object")
     output.add_argument("--debug", action="store_true", help="the traceback of an error")
     output.add_argument("--version", action="version", version=f"hpo {hpo.__version__}", help="the version")
     output.add_argument("--help", "-h", action="help", help="this text")
-    return output
 
 
 def _add_predict_flags(predict: argparse.ArgumentParser) -> None:
@@ -155,7 +155,7 @@ def _add_run_flags(run: argparse.ArgumentParser) -> None:
     how.add_argument(
         "--workers",
         metavar="N",
-        help=f"processes, auto, or a Dask cluster's tcp://HOST:PORT; changes no result (default: ${WORKERS_VARIABLE} or auto)",
+        help=f"processes, auto, or a Dask cluster's tcp://HOST:PORT (default: ${WORKERS_VARIABLE} or auto)",
     )
     where = run.add_argument_group("where it is kept")
     _add_storage_flag(where)
