@@ -95,7 +95,7 @@ def _entry_kind(value: object) -> str:
 _T = TypeVar("_T")
 Entry = Annotated[
     Annotated[Range, Tag("range")]
-    | Annotated[tuple[_T, ...], BeforeValidator(_as_tuple), Field(min_length=1), Tag("choices")]
+    | Annotated[tuple[_T, ...], Field(min_length=1), BeforeValidator(_as_tuple), Tag("choices")]
     | Annotated[_T, Tag("fixed")],
     Discriminator(_entry_kind),
 ]

@@ -139,7 +139,7 @@ def tabulate_trials(trials: Iterable[FrozenTrial]) -> pd.DataFrame:
     rows = [
         {
             "state": trial.state.name,
-            "value": trial.value if trial.state == TrialState.COMPLETE else None,
+            "value": trial.value if trial.state == TrialState.COMPLETE else np.nan,
             **{f"{name}_fold_{k}": score for name, scores in fold_scores(trial).items() for k, score in enumerate(scores)},
             **{f"param_{name}": value for name, value in {**trial.params, **trial.user_attrs.get(DERIVED, {})}.items()},
         }

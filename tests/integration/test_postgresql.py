@@ -5,12 +5,13 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import psycopg
 import pytest
 
 from .checker import check_stores, read_trials, trial_table
 from .conftest import FinishedRun
-from .driving import COMMAND_SECONDS, run_hpo, run_hpo_well, start_hpo, stores_of, wait_until
+from .driving import COMMAND_SECONDS, run_hpo, run_hpo_well, showing_pages, start_hpo, stores_of, wait_until
 from .postgres import PASSWORD, Cluster, running_cluster
 
 N_TRIALS = 50
@@ -140,3 +141,16 @@ def test_tracking_database_of_postgresql_takes_the_runs(cluster: Cluster, url: s
     run_hpo_well(tmp_path, "--trials", "5", HPO_STORAGE=url, MLFLOW_TRACKING_URI=tracking)
     check_stores(url, tracking, n_trials=5)
     assert len(read_trials(url)) == 5
+
+
+def test_pages_of_databases_show_no_password(cluster: Cluster, url: str, tmp_path: Path) -> None:
+    urls = {"HPO_STORAGE": url, "MLFLOW_TRACKING_URI": cluster.make_database("runs")}
+    run_hpo_well(tmp_path, "--trials", "2", **urls)
+    with showing_pages(tmp_path, **urls) as (process, links):
+        family = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
+        commands = [" ".join(member.cmdline()) for member in family]
+        assert sum("optuna-dashboard" in command for command in commands) >= 1
+        assert sum("mlflow" in command for command in commands) >= 2
+        assert PASSWORD not in " ".join([*commands, *links])
+        process.send_signal(signal.SIGTERM)
+        assert PASSWORD not in "".join(process.communicate(timeout=COMMAND_SECONDS))

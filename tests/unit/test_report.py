@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from xml.etree import ElementTree as ET
 
 import pytest
 
 from hpo.errors import DataError, InterruptedBySignal
 from hpo.intervals import Estimate
-from hpo.report import StudyResult, dashboard_command, mlflow_page
+from hpo.report import StudyResult, dashboard_command, mlflow_page, ui_command
 
 RESULT = StudyResult(
     study="iris",
@@ -47,7 +48,7 @@ BEHIND = replace(RESULT, model_uri=None, best_run_id=None, n_behind=5, tracking_
 
 
 def rows(result: StudyResult) -> dict[str, str]:
-    return {line[:9].strip(): line[10:] for line in result.to_text().splitlines()}
+    return {line[:9].strip(): line[10:] for line in result.to_text().splitlines() if line[:9].strip()}
 
 
 def test_text_says_one_fact_a_line():
@@ -62,8 +63,51 @@ def test_text_says_one_fact_a_line():
         "optimism": "cv minus hold-out -0.0250 (-0.0250 to +0.1000): no more than chance",
         "model": "models:/m-1",
         "pages": "optuna-dashboard sqlite:///optuna.db  ->  http://127.0.0.1:8080",
-        "": f"mlflow ui  ->  http://127.0.0.1:5000{PAGE}",
+        "next": "python -m hpo.ui  (both pages)",
     }
+    assert RESULT.to_text().splitlines()[-4:] == [
+        f"          mlflow ui  ->  http://127.0.0.1:5000{PAGE}",
+        "next      python -m hpo.ui  (both pages)",
+        "          python -m hpo.predict models:/m-1 ROWS.csv  (score a table)",
+        "          the same command with --trials 100  (search on)",
+    ]
+
+
+def test_what_comes_next_is_catching_up_where_tracking_is_behind():
+    assert BEHIND.to_text().splitlines()[-1] == "next      the same command again: it writes what MLflow lacks"
+
+
+def test_next_prediction_is_with_the_registered_version():
+    registered = replace(
+        RESULT, registry={"name": "flowers", "version": 2, "decision": "champion", "champion": 2, "comparison": "x"}
+    )
+    assert "hpo.predict models:/flowers/2 ROWS.csv" in registered.to_text()
+
+
+@pytest.mark.parametrize(
+    ("study", "storage", "tracking_uri", "command"),
+    [
+        ("wine", "sqlite:///optuna.db", "sqlite:///mlflow.db", "python -m hpo.ui --name wine"),
+        (
+            "iris",
+            "postgresql://me:secret@db/optuna",
+            "http://tracking:5000",
+            "python -m hpo.ui --storage postgresql://me:***@db/optuna --tracking-uri http://tracking:5000",
+        ),
+    ],
+)
+def test_command_that_opens_the_pages_has_the_settings_without_passwords(study, storage, tracking_uri, command):
+    assert ui_command(study, storage, tracking_uri) == command
+
+
+def test_html_has_the_facts_and_runs_nothing():
+    cells = ET.fromstring(RESULT._repr_html_())
+    read = [tuple("".join(cell.itertext()) for cell in row) for row in cells.iter("tr")]
+    assert read == RESULT.rows()
+    note = "'<script>alert(1)</script>&' dropped: it numbers the rows"
+    html = replace(RESULT, notes=(note,))._repr_html_()
+    assert "<script" not in html
+    assert ("note", note) in [tuple("".join(cell.itertext()) for cell in row) for row in ET.fromstring(html).iter("tr")]
 
 
 def test_single_best_is_not_called_a_tie():

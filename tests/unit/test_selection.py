@@ -5,10 +5,22 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 import numpy as np
+import optuna
 import pytest
-from optuna.trial import FrozenTrial, TrialState
+from optuna.distributions import FloatDistribution
+from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from hpo.selection import SCORES, count_states, count_ties, end_time_ms, fold_scores, mean_and_std, mean_score, select_best
+from hpo.selection import (
+    SCORES,
+    count_states,
+    count_ties,
+    end_time_ms,
+    fold_scores,
+    mean_and_std,
+    mean_score,
+    select_best,
+    tabulate_trials,
+)
 
 END = datetime(2026, 1, 2, 3, 4, 5, 678000, tzinfo=UTC)
 
@@ -181,3 +193,44 @@ def test_mean_and_std_are_those_of_grid_search():
 
 def test_end_time_is_utc_whatever_the_local_zone():
     assert end_time_ms(trial(0, 0.9)) == round(END.timestamp() * 1000)
+
+
+def test_table_of_trials_has_a_row_each_and_says_what_is_missing():
+    study = optuna.create_study()
+    study.add_trial(
+        create_trial(
+            value=0.75,
+            params={"C": 2.0},
+            distributions={"C": FloatDistribution(0.1, 10)},
+            user_attrs={"hpo.scores": {"accuracy": [0.5, 1.0], "neg_log_loss": [-1.0, -2.0]}, "hpo.derived": {"solver": "lbfgs"}},
+        )
+    )
+    study.add_trial(create_trial(state=TrialState.FAIL, user_attrs={"hpo.failure": "ValueError: no"}))
+    study.add_trial(
+        create_trial(state=TrialState.PRUNED, intermediate_values={0: 0.25}, user_attrs={"hpo.scores": {"accuracy": [0.25]}})
+    )
+    table = tabulate_trials(study.trials)
+    assert list(table.index) == [0, 1, 2]
+    assert list(table.columns) == [
+        "state",
+        "value",
+        *(f"{name}_fold_{k}" for name in ("accuracy", "neg_log_loss") for k in (0, 1)),
+        "param_C",
+        "param_solver",
+        "failure",
+        "start",
+        "end",
+        "seconds",
+    ]
+    assert list(table["state"]) == ["COMPLETE", "FAIL", "PRUNED"]
+    assert table["value"].dtype == np.float64
+    assert table["value"].tolist()[0] == 0.75
+    assert table.isna()["value"].tolist() == [False, True, True]
+    assert table.loc[0, ["accuracy_fold_1", "neg_log_loss_fold_1", "param_C", "param_solver"]].tolist() == [1.0, -2.0, 2.0, "lbfgs"]
+    assert table.isna()["accuracy_fold_0"].tolist() == [False, True, False]
+    assert table.loc[1, "failure"] == "ValueError: no"
+    assert (table["seconds"] >= 0).all()
+
+
+def test_table_of_no_trials_is_empty():
+    assert tabulate_trials([]).empty
