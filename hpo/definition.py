@@ -406,7 +406,8 @@ def _explain(error: ValidationError, path: Path | str | None, overrides: Mapping
     if first["type"] == "missing":
         return DefinitionError(f"{place}: this key is required, but got only {', '.join(first['input']) or 'nothing'}")
     allowed_text = _OUR_WORDS.get(first["type"], first["msg"].removeprefix("Input "))
-    return DefinitionError(f"{place}: {allowed_text}, but got {reprlib.repr(first['input'])}")
+    given = list(first["input"]) if isinstance(first["input"], tuple) else first["input"]
+    return DefinitionError(f"{place}: {allowed_text}, but got {reprlib.repr(given)}")
 
 
 _OUR_WORDS = {

@@ -54,39 +54,21 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"hpo {hpo.__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", dest="command", required=True, parser_class=_Parser)
 
-    def add(name: str, text: str, description: str, positionals: str = "") -> argparse.ArgumentParser:
+    def add(name: str, text: str, positionals: str = "") -> argparse.ArgumentParser:
         usage = f"python -m hpo.{name}{positionals} [FLAG ...]"
-        return commands.add_parser(name, help=text, description=description, usage=usage, add_help=False)
+        return commands.add_parser(name, help=text.partition(".")[0], description=text, usage=usage, add_help=False)
 
-    run = add(
-        "run",
-        "search, record every trial, log the best model",
-        "Search a study's hyperparameters, record every trial in MLflow, log the best model. Run it again to go on.",
-    )
+    run = add("run", "Search a study's hyperparameters, record every trial in MLflow, log the best model. Run it again to go on.")
     _add_run_flags(run)
     _add_output_flags(run, is_run=True)
-    check = add(
-        "check",
-        "say what would go wrong with these settings, and what mends it",
-        "Say what a run with the same flags would meet: exit code 0 only where all is well. Writes nothing.",
-    )
+    check = add("check", "Say what a run with the same flags would meet: exit code 0 only where all is well. Writes nothing.")
     _add_run_flags(check)
     _add_output_flags(check)
-    ui = add(
-        "ui",
-        "show a study's trials in the browser",
-        "Start optuna-dashboard and MLflow's page for a study, on this machine alone; Ctrl-C stops both.",
-    )
+    ui = add("ui", "Start optuna-dashboard and MLflow's page for a study, on this machine alone. Ctrl-C stops both.")
     _add_ui_flags(ui)
-    _add_output_flags(ui, has_json=False)
-    predict = add(
-        "predict",
-        "score the rows of a table with a logged model",
-        "Score the rows of a table with a logged model: the class, and a probability for each class.",
-        " MODEL_URI FILE",
-    )
-    _add_predict_flags(predict)
-    definition = add("definition", "the JSON schema of study files", "Print the JSON schema of study files, for editors.")
+    text = "Score the rows of a table with a logged model: the class, and a probability for each class."
+    _add_predict_flags(add("predict", text, " MODEL_URI FILE"))
+    definition = add("definition", "Print the JSON schema of study files, for editors.")
     definition.add_argument("--schema", action="store_true", required=True, help="print it")
     _add_output_flags(definition, has_json=False)
     return parser
@@ -124,6 +106,7 @@ def _add_ui_flags(ui: argparse.ArgumentParser) -> None:
     ports = ui.add_argument_group("where they are shown")
     ports.add_argument("--dashboard-port", metavar="N", type=int, help="of optuna-dashboard (default: 8080, else a free one)")
     ports.add_argument("--mlflow-port", metavar="N", type=int, help="of MLflow's page (default: 5000, else a free one)")
+    _add_output_flags(ui, has_json=False)
 
 
 def _add_study_flags(group: argparse._ArgumentGroup) -> None:
