@@ -23,6 +23,7 @@ from hpo.final_model import FinalModel, fit_final_model
 from hpo.holdout import judge_holdout
 from hpo.intervals import Estimate
 from hpo.nested import check_nested, score_nested
+from hpo.notes import describe_search, make_notes
 from hpo.problem import Problem, load_data, prepare_problem
 from hpo.provenance import make_conclusion, make_model_record, make_registration, make_study_record
 from hpo.report import StudyResult
@@ -91,7 +92,11 @@ def run_study(
             may_start_workers=settings.workers == "auto" and isinstance(executor, LocalExecutor),
         )
         ledger = stack.enter_context(driver.open(problem))
-        follower.open(settings.storage, settings.tracking_uri, make_study_record(definition, dataset, ledger.uid, versions))
+        description = describe_search(definition, dataset)
+        record = make_study_record(definition, dataset, ledger.uid, ledger.study_id, versions, description)
+        follower.open(settings.storage, settings.tracking_uri, record)
+        if ledger.n_told == 0:
+            ledger.annotate({None: description})
         n_before, search_started = ledger.n_told, time.monotonic()
         with _closing_on_error(follower):
             driver.search(problem, ledger)
@@ -121,21 +126,24 @@ def run_study(
             **judge_study(problem, trials, best, params, final),
         )
         registration = make_registration(settings.register, definition, dataset) if settings.register else None
-        record = make_model_record(
-            ledger.uid, best.number, end_time_ms(best), params, dataset.columns, final, make_conclusion(result), registration
+        conclusion = make_conclusion(result, description)
+        model = make_model_record(
+            ledger.uid, best.number, end_time_ms(best), params, dataset.columns, final, conclusion, registration
         )
-        state = follower.finish(record, "FINISHED", settings.tracking_wait_seconds, notify=progress.note)
-        return replace(
+        state = follower.finish(model, "FINISHED", settings.tracking_wait_seconds, notify=progress.note)
+        result = replace(
             result,
             experiment_id=state.experiment_id,
             parent_run_id=state.parent_run_id,
+            comparison=state.comparison,
             best_run_id=state.run_ids.get(best.number),
             model_uri=state.model_uri,
             registry=None if state.registered is None else asdict(state.registered),
             n_behind=state.n_behind,
             tracking_problem=state.problem,
-            total_seconds=time.perf_counter() - started,
         )
+        ledger.annotate(make_notes(description, result, trials, state.run_ids))
+        return replace(result, total_seconds=time.perf_counter() - started)
 
 
 def judge_study(

@@ -13,9 +13,10 @@ import pandas as pd
 
 from hpo.columns import Columns
 from hpo.data import Dataset
-from hpo.definition import StudyDefinition, digest_of
+from hpo.definition import Range, StudyDefinition, choices_of, digest_of
 from hpo.final_model import TRUSTED_TYPES, FinalModel
-from hpo.report import StudyResult, describe_gain, describe_ties
+from hpo.notes import describe_outcome
+from hpo.report import DASHBOARD, StudyResult, describe_gain, describe_ties
 from hpo.shipped_model import COLUMNS_FILE
 from hpo.tracking import names
 from hpo.tracking.records import Conclusion, DatasetRecord, ModelRecord, Registration, StudyRecord
@@ -26,9 +27,22 @@ MAX_COMPARED_ROWS = 20_000
 """Of a larger hold-out, so many rows drawn with the study's seed are handed over to compare two models on."""
 
 
-def make_study_record(definition: StudyDefinition, dataset: Dataset, uid: str, versions: Mapping[str, str]) -> StudyRecord:
-    """What the parent run says of a study."""
-    identity = definition.identity()
+def make_study_record(
+    definition: StudyDefinition, dataset: Dataset, uid: str, study_id: int, versions: Mapping[str, str], description: str
+) -> StudyRecord:
+    """What the parent run says of a study.
+
+    Args:
+        definition: What is searched.
+        dataset: On which data.
+        uid: The study's own for ever.
+        study_id: The storage's own id of it.
+        versions: Package name to version.
+        description: Markdown, what is searched and on which data.
+    """
+    identity, space = definition.identity(), definition.search_space
+    searched = [name for name in type(space).model_fields if isinstance(getattr(space, name), Range | tuple)]
+    branches = {"l1_ratio", *(["C"] if "none" in choices_of(space.penalty) else [])}
     return StudyRecord(
         uid=uid,
         name=definition.name,
@@ -52,10 +66,16 @@ def make_study_record(definition: StudyDefinition, dataset: Dataset, uid: str, v
             columns=dataset.columns.signature(),
             n_rows=len(dataset.X_train),
         ),
+        description=description,
+        trials_page=f"{DASHBOARD}/dashboard/studies/{study_id}/trials?numbers=",
+        spread_name=names.cv_std(definition.study.metric),
+        chart_params=tuple(name for name in searched if name not in branches),
+        branch_params=tuple(name for name in searched if name in branches),
+        numeric_params=tuple(name for name in searched if isinstance(getattr(space, name), Range)),
     )
 
 
-def make_conclusion(result: StudyResult) -> Conclusion:
+def make_conclusion(result: StudyResult, description: str) -> Conclusion:
     """What the parent run says of a study's outcome."""
     metric = result.metric
     test, gain, optimism = names.holdout_metric(metric), names.gain_metric(metric), names.optimism_metric(metric)
@@ -82,6 +102,7 @@ def make_conclusion(result: StudyResult) -> Conclusion:
             names.TIES: describe_ties(result.n_ties, result.n_trials["complete"]),
             names.GAIN: describe_gain(result.gain, result.n_holdout_rows),
         },
+        description=f"{description}\n\n{describe_outcome(result)}",
     )
 
 

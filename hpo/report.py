@@ -11,6 +11,9 @@ from hpo.errors import HpoError
 from hpo.intervals import Estimate, half_width_over_folds
 from hpo.settings import DEFAULT_TRACKING_URI, hide_password
 
+DASHBOARD = "http://127.0.0.1:8080"
+"""Where ``optuna-dashboard`` serves its page unless told otherwise."""
+
 
 @dataclass(frozen=True)
 class NestedScore:
@@ -49,6 +52,7 @@ class StudyResult:
         tracking_uri: MLflow's, without its password.
         experiment_id: MLflow's, or None where it is not known.
         parent_run_id: MLflow's, or None where it is not known.
+        comparison: What follows MLflow's address in the link that compares the trials, or None where it is not known.
         n_trials: Counts: ``complete``, ``pruned``, ``failed``.
         n_new_trials: How many of them this run added.
         n_ties: Completed trials that the folds cannot tell from the highest one, that one included.
@@ -82,6 +86,7 @@ class StudyResult:
     tracking_uri: str
     experiment_id: str | None = None
     parent_run_id: str | None = None
+    comparison: str | None = None
     n_trials: dict[str, int]
     n_new_trials: int
     n_ties: int
@@ -111,6 +116,11 @@ class StudyResult:
     def is_tracking_complete(self) -> bool:
         """Whether MLflow has every finished trial and the final model."""
         return self.tracking_problem is None
+
+    @property
+    def mlflow_address(self) -> str | None:
+        """Where MLflow's page compares the trials, or None where that is not known; ``mlflow ui`` serves a local store there."""
+        return f"{mlflow_server(self.tracking_uri)}/{self.comparison}" if self.comparison else None
 
     @property
     def optimism(self) -> Estimate:
@@ -161,8 +171,8 @@ class StudyResult:
             *(("nested", line) for line in self._nested()),
             ("model", self.model_uri or "not logged yet: MLflow is behind, the same command catches up"),
             *([("registry", self._registry(self.registry))] if self.registry else []),
-            ("pages", f"{dashboard_command(self.storage)}  ->  http://127.0.0.1:8080"),
-            ("", mlflow_page(self.tracking_uri, self.experiment_id)),
+            ("pages", f"{dashboard_command(self.storage)}  ->  {DASHBOARD}"),
+            ("", mlflow_page(self.tracking_uri, self.comparison)),
         ]
         return "\n".join(f"{label:<9} {text}" for label, text in rows)
 
@@ -245,13 +255,24 @@ def dashboard_command(storage: str) -> str:
     return f"optuna-dashboard {hide_password(storage)}"
 
 
-def mlflow_page(tracking_uri: str, experiment_id: str | None) -> str:
-    """The command that shows the runs, if one is needed, and the address to open: the kind of view is a part of it."""
-    page = f"/#/experiments/{experiment_id}/runs?workflowType=machine_learning" if experiment_id else ""
+def mlflow_page(tracking_uri: str, path: str | None) -> str:
+    """The command that shows the runs, if one is needed, and the address to open."""
+    address = mlflow_server(tracking_uri) + (f"/{path}" if path else "")
     if tracking_uri.startswith("http"):
-        return hide_password(tracking_uri).rstrip("/") + page
+        return address
     store = "" if tracking_uri == DEFAULT_TRACKING_URI else f" --backend-store-uri {hide_password(tracking_uri)}"
-    return f"mlflow ui{store}  ->  http://127.0.0.1:5000{page}"
+    return f"mlflow ui{store}  ->  {address}"
+
+
+def mlflow_server(tracking_uri: str) -> str:
+    """The server's own address, or the one that ``mlflow ui`` serves a database at."""
+    return hide_password(tracking_uri).rstrip("/") if tracking_uri.startswith("http") else "http://127.0.0.1:5000"
+
+
+def run_address(result: StudyResult, run_id: str) -> str:
+    """Where MLflow's page shows a run."""
+    server = mlflow_server(result.tracking_uri)
+    return f"{server}/#/experiments/{result.experiment_id}/runs/{run_id}?workflowType=machine_learning"
 
 
 def _format_params(params: dict[str, Any]) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import socket
 import sqlite3
 import time
@@ -40,6 +41,8 @@ _SCHEMA_KEY = 0x68706F
 
 _KEEPALIVE = {"connect_timeout": 10, "keepalives_idle": 20, "keepalives_interval": 10, "keepalives_count": 3}
 """Of PostgreSQL's client: a server or network that is dead is noticed within a minute."""
+
+_TRIAL_NOTE = re.compile(r"dashboard:\d+:")
 
 T = TypeVar("T")
 
@@ -186,7 +189,9 @@ class _JournalText(BaseJournalBackend):
         yield from map(json.loads, self.lines[log_number_from:])
 
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
-        self.lines.extend(json.dumps(log, separators=(",", ":")) + "\n" for log in logs)
+        # A note is kept under its trial's id, which is another one in the copy.
+        kept = (log for log in logs if not any(_TRIAL_NOTE.match(key) for key in log.get("system_attr", ())))
+        self.lines.extend(json.dumps(log, separators=(",", ":")) + "\n" for log in kept)
 
 
 def _connect(url: str, *, skip_table_creation: bool = False, skip_compatibility_check: bool = False, **pool: int) -> RDBStorage:

@@ -13,6 +13,7 @@ from datetime import datetime
 
 from optuna.trial import FrozenTrial, TrialState
 
+from hpo.markdown import link
 from hpo.selection import CONVERGED, DERIVED, FAILURE, SCORES, TRACEBACK, fold_scores, mean_and_std
 from hpo.tracking import names
 from hpo.tracking.records import MetricPoint, RunStatus, StudyRecord, TrialRecord
@@ -168,6 +169,8 @@ def _tags(trial: FrozenTrial, study: StudyRecord) -> dict[str, str]:
         tags[names.CONVERGED] = str(trial.user_attrs.get(CONVERGED, True)).lower()
     if FAILURE in trial.user_attrs:
         tags[names.FAILURE] = str(trial.user_attrs[FAILURE])
+    if study.trials_page is not None:
+        tags[names.NOTE] = link(f"Trial {trial.number} in optuna-dashboard", f"{study.trials_page}{trial.number}")
     if names.DATA_DIGEST in study.tags:
         tags[names.DATA_DIGEST] = study.tags[names.DATA_DIGEST]
     return tags

@@ -40,6 +40,7 @@ from sqlalchemy.exc import SQLAlchemyError
 import hpo
 from hpo.errors import TrackingError
 from hpo.lock import hold_lock
+from hpo.markdown import link, merge_note
 from hpo.settings import sqlite_path
 from hpo.sqlite import checkpoint, use_wal
 from hpo.tracking import names
@@ -53,6 +54,7 @@ from hpo.tracking.records import (
     StudyRecord,
     TrialRecord,
 )
+from hpo.tracking.view import comparison_path, run_path, view_tag
 
 _PAGE = 1000
 _RUNS_PAGE = 50_000
@@ -83,6 +85,7 @@ class MlflowWriter:
         self._tracking_uri = tracking_uri
         self.experiment_id = ""
         self.parent_run_id = ""
+        self.comparison = ""
         self.parent_is_open = False
 
     def check_reachable(self) -> None:
@@ -109,8 +112,14 @@ class MlflowWriter:
                 tags = {names.KEY: self._study.uid, names.STUDY_UID: self._study.uid, names.SOURCE_NAME: "hpo"}
                 parent = self._client.create_run(self.experiment_id, start_time_ms, run_name=self._study.name, tags=tags)
             self.parent_run_id = parent.info.run_id
+            self.comparison = comparison_path(self.experiment_id, self._study.uid)
             if parent.info.status == "RUNNING":
                 self._describe_parent()
+                key, view = view_tag(self._study, self.parent_run_id, start_time_ms)
+                if key not in self._client.get_experiment(self.experiment_id).tags:
+                    self._client.set_experiment_tag(self.experiment_id, key, view)
+                if self._study.description and names.NOTE not in parent.data.tags:
+                    self._client.set_tag(self.parent_run_id, names.NOTE, merge_note(self._linked(self._study.description), ""))
 
     def find_trials(self) -> tuple[dict[int, str], dict[int, str]]:
         """Ask MLflow what it holds, and put it right: of runs with one key the finished, then the earliest one stays.
@@ -197,11 +206,12 @@ class MlflowWriter:
             for start in range(0, len(batch), _PAGE):
                 self._client.log_batch(self.parent_run_id, metrics=batch[start : start + _PAGE])
 
-    def write_model(self, record: ModelRecord) -> str:
+    def write_model(self, record: ModelRecord, best_run_id: str | None = None) -> str:
         """Log the final model once; what is there already under its key is left as it is.
 
         Args:
             record: The fitted model and what is known of it.
+            best_run_id: The child run of its trial, to be linked to.
 
         Returns:
             The model's URI.
@@ -226,7 +236,7 @@ class MlflowWriter:
                 self._client.delete_logged_model_tag(current.model_id, names.SUPERSEDED_BY)
             self._model_id = str(current.model_id)
             uri = f"models:/{self._model_id}"
-            self._conclude(record, uri)
+            self._conclude(record, uri, best_run_id)
             return uri
 
     def register(self, record: ModelRecord, registration: Registration) -> RegistryState:
@@ -276,7 +286,8 @@ class MlflowWriter:
         name = self._study.experiment or self._study.name
         experiment = self._client.get_experiment_by_name(name)
         if experiment is None:
-            return str(self._client.create_experiment(name, tags={names.EXPERIMENT_KIND: names.MODEL_TRAINING}))
+            tags = {names.EXPERIMENT_KIND: names.MODEL_TRAINING, names.NOTE: self._study.description}
+            return str(self._client.create_experiment(name, tags={key: value for key, value in tags.items() if value}))
         if experiment.lifecycle_stage == "deleted":
             raise TrackingError(
                 f"the MLflow experiment '{name}' is in the trash",
@@ -292,6 +303,15 @@ class MlflowWriter:
             self._client.log_inputs(self.parent_run_id, datasets=[_dataset_input(study.dataset)])
         for path, text in study.texts.items():
             self._client.log_text(self.parent_run_id, text, path)
+
+    def _linked(self, description: str, best_run_id: str | None = None) -> str:
+        """A description with links to what this page shows beside the parent run."""
+        links = [link("All trials compared", self.comparison)]
+        if best_run_id is not None:
+            links.append(link("best trial", run_path(self.experiment_id, best_run_id)))
+        if self._study.trials_page is not None:
+            links.append(link("the study in optuna-dashboard", self._study.trials_page.partition("/trials")[0]))
+        return f"{description}\n\n{' · '.join(links)}"
 
     def _reopen_parent(self) -> None:
         if not self.parent_is_open:
@@ -378,11 +398,14 @@ class MlflowWriter:
         )
         return self._client.finalize_logged_model(model.model_id, LoggedModelStatus.READY)
 
-    def _conclude(self, record: ModelRecord, uri: str) -> None:
+    def _conclude(self, record: ModelRecord, uri: str, best_run_id: str | None) -> None:
         """Say on the parent run what is known of the study now, where it does not say so already."""
         conclusion, run = record.conclusion, self._client.get_run(self.parent_run_id)
         metrics = {**record.metrics, **conclusion.metrics}
-        tags = {names.BEST_TRIAL: str(record.trial_number), names.MODEL_URI: uri, **conclusion.tags}
+        note = merge_note(self._linked(conclusion.description, best_run_id), run.data.tags.get(names.NOTE, ""))
+        # A note that is too long to add to is left as it is.
+        note_tag = {names.NOTE: note} if conclusion.description and len(note) <= _TAG_LENGTH else {}
+        tags = {names.BEST_TRIAL: str(record.trial_number), names.MODEL_URI: uri, **note_tag, **conclusion.tags}
         if metrics.items() <= run.data.metrics.items() and tags.items() <= run.data.tags.items():
             return
         self._reopen_parent()
