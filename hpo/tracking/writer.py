@@ -305,13 +305,13 @@ class MlflowWriter:
             self._client.log_text(self.parent_run_id, text, path)
 
     def _linked(self, description: str, best_run_id: str | None = None) -> str:
-        """A description with links to what this page shows beside the parent run."""
+        """A description below links to what is shown beside the parent run: the page folds what is long."""
         links = [link("All trials compared", self.comparison)]
         if best_run_id is not None:
             links.append(link("best trial", run_path(self.experiment_id, best_run_id)))
         if self._study.trials_page is not None:
             links.append(link("the study in optuna-dashboard", self._study.trials_page.partition("/trials")[0]))
-        return f"{description}\n\n{' · '.join(links)}"
+        return f"{' · '.join(links)}\n\n{description}"
 
     def _reopen_parent(self) -> None:
         if not self.parent_is_open:

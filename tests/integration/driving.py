@@ -122,16 +122,27 @@ def free_port() -> int:
         return int(listener.getsockname()[1])
 
 
-@contextmanager
-def serving(directory: Path, port: int, *arguments: str, health: str = "/health", **variables: str) -> Iterator[str]:
-    """An ``mlflow`` command that serves HTTP, from the moment it is healthy; gives its address.
+def serving(
+    directory: Path, port: int, *arguments: str, health: str = "/health", **variables: str
+) -> contextlib.AbstractContextManager[str]:
+    """An ``mlflow`` command that serves HTTP, from the moment it is healthy; gives its address."""
+    return _serving(directory, port, [sys.executable, "-m", "mlflow", *arguments], health, **variables)
 
-    Its whole process group ends with the block.
-    """
+
+def serving_dashboard(directory: Path, port: int) -> contextlib.AbstractContextManager[str]:
+    """``optuna-dashboard`` on the default storage of a directory."""
+    return _serving(
+        directory, port, [str(Path(sys.executable).with_name("optuna-dashboard")), "sqlite:///optuna.db"], "/api/studies"
+    )
+
+
+@contextmanager
+def _serving(directory: Path, port: int, command: list[str], health: str, **variables: str) -> Iterator[str]:
+    """A command from the moment it serves; its whole process group ends with the block."""
     log_path, address = directory / f"serving-{port}.log", f"http://127.0.0.1:{port}"
     with log_path.open("w") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "mlflow", *arguments, "--host", "127.0.0.1", "--port", str(port)],
+            [*command, "--host", "127.0.0.1", "--port", str(port)],
             cwd=directory,
             # Models are served by a shell that looks for python and uvicorn by name.
             env=environment(PATH=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}", **variables),
