@@ -9,7 +9,7 @@ import pytest
 
 from hpo.errors import DataError, InterruptedBySignal
 from hpo.intervals import Estimate
-from hpo.report import StudyResult, dashboard_command, error_to_json, mlflow_page
+from hpo.report import StudyResult, dashboard_command, error_to_json, mlflow_page, run_address
 
 RESULT = StudyResult(
     study="iris",
@@ -18,6 +18,7 @@ RESULT = StudyResult(
     tracking_uri="sqlite:///mlflow.db",
     experiment_id="1",
     parent_run_id="p" * 32,
+    comparison="#/experiments/1/runs?workflowType=machine_learning",
     n_trials={"complete": 48, "pruned": 0, "failed": 2},
     n_new_trials=50,
     n_ties=3,
@@ -168,7 +169,14 @@ def test_error_as_json():
     ],
 )
 def test_pages_of_mlflow_are_said_without_passwords(uri, command):
-    assert mlflow_page(uri, "1") == command
+    assert mlflow_page(uri, PAGE.removeprefix("/")) == command
+
+
+def test_the_addresses_of_a_comparison_and_a_run_follow_the_server():
+    assert RESULT.mlflow_address == f"http://127.0.0.1:5000{PAGE}"
+    served = replace(RESULT, tracking_uri="http://tracking:5000/")
+    assert run_address(served, "r1") == "http://tracking:5000/#/experiments/1/runs/r1?workflowType=machine_learning"
+    assert replace(RESULT, comparison=None).mlflow_address is None
 
 
 def test_page_of_an_experiment_that_is_not_known_is_the_first():
