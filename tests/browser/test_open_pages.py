@@ -12,8 +12,8 @@ from tests.integration.driving import (
     count_told,
     free_port,
     run_hpo_well,
-    serving,
     serving_dashboard,
+    serving_ui,
     start_hpo,
     stores_of,
     wait_until,
@@ -49,7 +49,7 @@ def test_pages_that_are_open_disturb_nothing(page: Page, browser: Browser, pages
         expect(page.get_by_text("120 training rows, 4 numeric columns")).to_be_visible()
         page.goto(f"{dashboard}/dashboard/studies/1/trials")
         expect(page.get_by_role("heading", name="Trial 0 (trial_id=1)")).to_be_visible()
-        with serving(tmp_path, free_port(), "ui", "--workers", "1") as mlflow:
+        with serving_ui(tmp_path, free_port()) as mlflow:
             other.goto(f"{mlflow}/#/experiments/1/runs?workflowType=machine_learning")
             expect(other.get_by_role("link", name="iris", exact=True).last).to_be_visible()
             stdout, stderr = process.communicate(timeout=COMMAND_SECONDS)
@@ -68,7 +68,7 @@ def test_a_thousand_trials_are_shown(page: Page, tmp_path: Path) -> None:
     started = time.perf_counter()
     run_hpo_well(tmp_path, "--study", "many.toml", timeout=2 * COMMAND_SECONDS)
     print(f"{MANY} trials in {time.perf_counter() - started:.1f} s")
-    with serving(tmp_path, free_port(), "ui", "--workers", "1") as mlflow, serving_dashboard(tmp_path, free_port()) as dashboard:
+    with serving_ui(tmp_path, free_port()) as mlflow, serving_dashboard(tmp_path, free_port()) as dashboard:
         started = time.perf_counter()
         page.goto(f"{dashboard}/dashboard/studies/1/trials?numbers={MANY - 1}")
         expect(page.get_by_role("heading", name=f"Trial {MANY - 1} (")).to_be_visible()

@@ -129,6 +129,11 @@ def serving(
     return _serving(directory, port, [sys.executable, "-m", "mlflow", *arguments], health, **variables)
 
 
+def serving_ui(directory: Path, port: int) -> contextlib.AbstractContextManager[str]:
+    """``mlflow ui`` on the default store of a directory; the jobs that it starts processes for are no matter of ours."""
+    return serving(directory, port, "ui", "--workers", "1", MLFLOW_SERVER_ENABLE_JOB_EXECUTION="false")
+
+
 def serving_dashboard(directory: Path, port: int) -> contextlib.AbstractContextManager[str]:
     """``optuna-dashboard`` on the default storage of a directory."""
     return _serving(
