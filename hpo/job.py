@@ -17,7 +17,7 @@ from threadpoolctl import threadpool_limits
 
 from hpo.definition import StudyDefinition
 from hpo.driver import Driver
-from hpo.errors import HpoError, InterruptedBySignal
+from hpo.errors import HpoError, InterruptedBySignal, LedgerError
 from hpo.executor import LocalExecutor, make_executor
 from hpo.final_model import FinalModel, fit_final_model
 from hpo.holdout import judge_holdout
@@ -142,7 +142,10 @@ def run_study(
             n_behind=state.n_behind,
             tracking_problem=state.problem,
         )
-        ledger.annotate(make_notes(description, result, trials, state.run_ids))
+        try:
+            ledger.annotate(make_notes(description, result, trials, state.run_ids))
+        except LedgerError as error:
+            progress.note(f"optuna-dashboard's notes are not up to date, the same command writes them: {error}")
         return replace(result, total_seconds=time.perf_counter() - started)
 
 
