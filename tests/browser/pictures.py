@@ -16,31 +16,32 @@ from rich.text import Text
 
 from tests.integration.driving import free_port, run_hpo_well, serving_dashboard, serving_ui
 
-from .browsing import open_page, running_browser
+from .browsing import SIZE, open_page, running_browser
 
 PICTURES = Path(__file__).parent / "pictures"
+COMMAND = ("--trials", "50")
 COLUMNS = 130
 MAX_BYTES = 150_000
 
 
 def main(directory: Path) -> None:
     """Run the built-in study in an empty directory and take the pictures."""
-    report = run_hpo_well(directory, "--trials", "50")
-    path = report.rpartition("5000")[2].strip()
+    report = run_hpo_well(directory, *COMMAND, timeout=600)
+    with serving_ui(directory, free_port()) as mlflow, serving_dashboard(directory, free_port()) as dashboard:
+        take(report, mlflow, dashboard)
+
+
+def take(report: str, mlflow: str, dashboard: str) -> None:
+    """Take the pictures of a run whose pages are served."""
     PICTURES.mkdir(exist_ok=True)
-    with (
-        running_browser() as browser,
-        serving_ui(directory, free_port()) as mlflow,
-        serving_dashboard(directory, free_port()) as dashboard,
-    ):
+    with running_browser() as browser:
         picture_terminal(browser, report)
         with open_page(browser) as page:
-            page.goto(mlflow + path)
+            page.goto(mlflow + report.rpartition("5000")[2].strip())
             expect(page.locator(".js-plotly-plot").nth(1)).to_be_visible()
-            # MLflow's own panel and banner, which a visitor closes once.
-            for button in (page.get_by_role("button", name="Close").last, page.get_by_role("button", name="Hide banner")):
-                if button.is_visible():
-                    button.click()
+            # MLflow's own banner and panel, which a visitor closes once.
+            page.get_by_role("button", name="Hide banner").click()
+            page.get_by_role("button", name="Close").last.click()
             save(page, "mlflow")
         with open_page(browser) as page:
             page.goto(f"{dashboard}/dashboard/studies/1")
@@ -55,17 +56,17 @@ def main(directory: Path) -> None:
 def picture_terminal(browser: Browser, report: str) -> None:
     """The command and its report, as a terminal of a fixed width shows them."""
     console = Console(record=True, width=COLUMNS, file=io.StringIO(), force_terminal=True)
-    console.print(Text(f"$ python -m hpo.run --trials 50\n{report.rstrip()}"))
-    with browser.new_context(viewport={"width": 1100, "height": 400}) as visitor:
+    console.print(Text(f"$ python -m hpo.run {' '.join(COMMAND)}\n{report.rstrip()}"))
+    with browser.new_context(viewport={"width": 1100, "height": 500}) as visitor:
         page = visitor.new_page()
         page.set_content(console.export_svg(title="hpo"))
         check(page.locator("svg").first.screenshot(path=PICTURES / "terminal.png"), "terminal")
 
 
-def save(page: Page, name: str, height: int = 1000) -> None:
+def save(page: Page, name: str, height: int = SIZE["height"]) -> None:
     """A picture of what is in the window, when its charts have come to rest."""
     page.wait_for_timeout(2000)
-    clip = {"x": 0, "y": 0, "width": 1600, "height": height}
+    clip = {"x": 0, "y": 0, "width": SIZE["width"], "height": height}
     check(page.screenshot(path=PICTURES / f"{name}.png", clip=clip), name)
 
 
