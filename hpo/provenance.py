@@ -71,7 +71,8 @@ def make_study_record(
         spread_name=names.cv_std(definition.study.metric),
         chart_params=tuple(name for name in searched if name not in branches),
         branch_params=tuple(name for name in searched if name in branches),
-        numeric_params=tuple(name for name in searched if isinstance(getattr(space, name), Range)),
+        # MLflow's axes are linear: of a range that is searched by its logarithm they would show one end.
+        linear_params=tuple(name for name in searched if isinstance(entry := getattr(space, name), Range) and not entry.log),
     )
 
 

@@ -95,7 +95,7 @@ class StudyRecord:
         spread_name: The metric that is the spread of a trial's value, or None.
         chart_params: Params that every trial has.
         branch_params: Params that only some trials have.
-        numeric_params: Those of either that are numbers.
+        linear_params: Those of either that a linear axis shows.
     """
 
     uid: str
@@ -112,7 +112,7 @@ class StudyRecord:
     spread_name: str | None = None
     chart_params: tuple[str, ...] = ()
     branch_params: tuple[str, ...] = ()
-    numeric_params: tuple[str, ...] = ()
+    linear_params: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

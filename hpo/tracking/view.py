@@ -69,7 +69,7 @@ def _iter_charts(study: StudyRecord) -> Any:
     yield _scatter(study, (names.TRIAL_NUMBER, "METRIC"))
     if study.spread_name:
         yield _scatter(study, (study.spread_name, "METRIC"))
-    yield from (_scatter(study, (name, "PARAM")) for name in study.numeric_params)
+    yield from (_scatter(study, (name, "PARAM")) for name in study.linear_params)
 
 
 def _scatter(study: StudyRecord, x: tuple[str, str]) -> dict[str, Any]:

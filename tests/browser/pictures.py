@@ -16,11 +16,12 @@ from rich.text import Text
 
 from tests.integration.driving import free_port, run_hpo_well, serving_dashboard, serving_ui
 
-from .browsing import SIZE, open_page, running_browser
+from .browsing import open_page, running_browser
 
 PICTURES = Path(__file__).parent / "pictures"
 COMMAND = ("--trials", "50")
 COLUMNS = 130
+SIZE = {"width": 1280, "height": 800}
 MAX_BYTES = 150_000
 
 
@@ -37,6 +38,7 @@ def take(report: str, mlflow: str, dashboard: str) -> None:
     with running_browser() as browser:
         picture_terminal(browser, report)
         with open_page(browser) as page:
+            page.set_viewport_size(SIZE)
             page.goto(mlflow + report.rpartition("5000")[2].strip())
             expect(page.locator(".js-plotly-plot").nth(1)).to_be_visible()
             # MLflow's own banner and panel, which a visitor closes once.
@@ -44,13 +46,14 @@ def take(report: str, mlflow: str, dashboard: str) -> None:
             page.get_by_role("button", name="Close").last.click()
             save(page, "mlflow")
         with open_page(browser) as page:
+            page.set_viewport_size(SIZE)
             page.goto(f"{dashboard}/dashboard/studies/1")
             expect(page.get_by_text("Hyperparameter Importance")).to_be_visible()
             expect(page.locator(".js-plotly-plot").nth(1)).to_be_visible()
             save(page, "dashboard")
             page.goto(f"{dashboard}/dashboard/studies/1/note")
             expect(page.get_by_text("All trials compared in MLflow")).to_be_visible()
-            save(page, "note", height=480)
+            save(page, "note", height=400)
 
 
 def picture_terminal(browser: Browser, report: str) -> None:

@@ -26,7 +26,7 @@ def study(tmp_path) -> Iterator[optuna.Study]:
 
 
 def write(study: optuna.Study, notes: dict[int | None, str]) -> None:
-    write_notes(study._storage.engine, study._study_id, notes)
+    write_notes(study._storage._backend.engine, study._study_id, notes)
 
 
 def read(study: optuna.Study, trial_id: int | None) -> str:
@@ -51,7 +51,7 @@ def test_the_same_notes_again_write_nothing(study):
     notes = {None: "the study", study.trials[0]._trial_id: "a trial"}
     write(study, notes)
     statements: list[str] = []
-    sqlalchemy.event.listen(study._storage.engine, "before_cursor_execute", lambda *call: statements.append(call[2]))
+    sqlalchemy.event.listen(study._storage._backend.engine, "before_cursor_execute", lambda *call: statements.append(call[2]))
     write(study, notes)
     assert len(statements) == 1
     assert statements[0].startswith("SELECT")

@@ -12,7 +12,7 @@ STUDY = StudyRecord(
     spread_name="cv_accuracy_std",
     chart_params=("C", "penalty"),
     branch_params=("l1_ratio",),
-    numeric_params=("C", "l1_ratio"),
+    linear_params=("C", "l1_ratio"),
 )
 
 
