@@ -40,7 +40,7 @@ def take(report: str, mlflow: str, dashboard: str) -> None:
         with open_page(browser) as page:
             page.set_viewport_size(SIZE)
             page.goto(mlflow + report.rpartition("5000")[2].strip())
-            expect(page.locator(".js-plotly-plot").nth(1)).to_be_visible()
+            expect(page.locator(".js-plotly-plot").first).to_be_visible()
             # MLflow's own banner and panel, which a visitor closes once.
             page.get_by_role("button", name="Hide banner").click()
             page.get_by_role("button", name="Close").last.click()
@@ -49,7 +49,7 @@ def take(report: str, mlflow: str, dashboard: str) -> None:
             page.set_viewport_size(SIZE)
             page.goto(f"{dashboard}/dashboard/studies/1")
             expect(page.get_by_text("Hyperparameter Importance")).to_be_visible()
-            expect(page.locator(".js-plotly-plot").nth(1)).to_be_visible()
+            expect(page.locator(".js-plotly-plot").first).to_be_visible()
             save(page, "dashboard")
             page.goto(f"{dashboard}/dashboard/studies/1/note")
             expect(page.get_by_text("All trials compared in MLflow")).to_be_visible()
