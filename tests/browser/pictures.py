@@ -10,6 +10,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 from rich.console import Console
 from rich.text import Text
@@ -63,21 +64,23 @@ def picture_terminal(browser: Browser, report: str) -> None:
     with browser.new_context(viewport={"width": 1100, "height": 500}) as visitor:
         page = visitor.new_page()
         page.set_content(console.export_svg(title="hpo"))
-        check(page.locator("svg").first.screenshot(path=PICTURES / "terminal.png"), "terminal")
+        check(page.locator("svg").first.screenshot(), "terminal")
 
 
 def save(page: Page, name: str, height: int = SIZE["height"]) -> None:
     """A picture of what is in the window, when its charts have come to rest."""
     page.wait_for_timeout(2000)
     clip = {"x": 0, "y": 0, "width": SIZE["width"], "height": height}
-    check(page.screenshot(path=PICTURES / f"{name}.png", clip=clip), name)
+    check(page.screenshot(clip=clip), name)
 
 
 def check(picture: bytes, name: str) -> None:
-    """Say how large a picture is; one that is too large for a README ends the script."""
-    print(f"{name}.png: {len(picture) / 1000:.0f} kB")
-    if len(picture) > MAX_BYTES:
-        sys.exit(f"{name}.png is larger than {MAX_BYTES / 1000:.0f} kB: make its window smaller")
+    """Write a picture in few colours; one that is still too large for a README ends the script."""
+    path = PICTURES / f"{name}.png"
+    Image.open(io.BytesIO(picture)).convert("RGB").quantize(128).save(path, optimize=True)
+    print(f"{path.name}: {path.stat().st_size / 1000:.0f} kB")
+    if path.stat().st_size > MAX_BYTES:
+        sys.exit(f"{path.name} is larger than {MAX_BYTES / 1000:.0f} kB: make its window smaller")
 
 
 if __name__ == "__main__":
