@@ -169,8 +169,6 @@ def _closing_on_error(follower: TrackingProcess, wait_seconds: float) -> Iterato
         yield
     except HpoError as error:
         status: RunStatus = "KILLED" if isinstance(error, InterruptedBySignal) else "FAILED"
-        if isinstance(error, InterruptedBySignal | LedgerError):
-            follower.finish(None, status, CLOSING_SECONDS, hang_seconds=1.0, is_hurried=True)
-        else:
-            follower.finish(None, status, wait_seconds)
+        is_hurried = isinstance(error, InterruptedBySignal | LedgerError)
+        follower.finish(None, status, CLOSING_SECONDS if is_hurried else wait_seconds, is_hurried=is_hurried)
         raise

@@ -32,6 +32,9 @@ POLL_SECONDS = 0.1
 HANG_SECONDS = 20.0
 """How much longer than agreed the driver waits for an answer: the length of a call that hangs, twice."""
 
+HURRIED_HANG_SECONDS = 1.0
+"""The same where a run is stopped: what hangs is left to the next one."""
+
 ENVIRONMENT = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     # MLflow's own retries take minutes and repeat creates whose answer was lost; the follower has retries of its own.
@@ -88,7 +91,6 @@ class TrackingProcess:
         wait_seconds: float,
         *,
         notify: Callable[[str], None] = lambda _: None,
-        hang_seconds: float = HANG_SECONDS,
         is_hurried: bool = False,
     ) -> TrackingState:
         """Wait until everything is written, or nothing got through for so many seconds.
@@ -98,10 +100,10 @@ class TrackingProcess:
             status: How the parent run ends.
             wait_seconds: How long the follower goes on while nothing gets through.
             notify: Takes what the follower has to say meanwhile.
-            hang_seconds: How much longer than that an answer may take.
             is_hurried: Whether the wait ends then though much gets through: the rest is left to the next run.
         """
-        give_up = time.monotonic() + wait_seconds + hang_seconds
+        patience = wait_seconds + (HURRIED_HANG_SECONDS if is_hurried else HANG_SECONDS)
+        give_up = time.monotonic() + patience
         try:
             self._send("finish", model, status, wait_seconds)
             while self._connection.poll(max(0.0, give_up - time.monotonic())):
@@ -111,7 +113,7 @@ class TrackingProcess:
                 if reply is not None:
                     notify(reply)
                 if not is_hurried:
-                    give_up = time.monotonic() + wait_seconds + hang_seconds
+                    give_up = time.monotonic() + patience
         except (EOFError, OSError):
             return TrackingState(problem=f"the tracking process ended with exit code {self._process.wait()}")
         return TrackingState(problem="the tracking process does not answer")

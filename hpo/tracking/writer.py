@@ -78,7 +78,7 @@ class MlflowWriter:
             if parent is None:
                 parent = self._create_run(self._study.uid, self._study.name, start_time_ms)
             self.parent_run_id = parent.info.run_id
-            if parent.info.status == "RUNNING":
+            if not reader.is_finished(parent):
                 self._describe_parent()
 
     def find_trials(self) -> tuple[dict[int, str], dict[int, str]]:
@@ -92,8 +92,7 @@ class MlflowWriter:
         with reader.translated():
             found: dict[str, list[Run]] = {}
             for run in self._search(names.STUDY_UID, self._study.uid):
-                # A person may have taken the key off a run: it is then no longer ours.
-                key = run.data.tags.get(names.KEY, "")
+                key = reader.key_of(run)
                 if key.startswith(f"{self._study.uid}/"):
                     found.setdefault(key, []).append(run)
             finished: dict[int, str] = {}
@@ -104,7 +103,7 @@ class MlflowWriter:
                     continue
                 if run.data.tags.get(names.PARENT_RUN_ID) != self.parent_run_id and not reader.is_deleted(run):
                     self._client.set_tag(run.info.run_id, names.PARENT_RUN_ID, self.parent_run_id)
-                home = unfinished if run.info.status == "RUNNING" else finished
+                home = finished if reader.is_finished(run) else unfinished
                 home[names.number_of(key)] = run.info.run_id
             return finished, unfinished
 
@@ -115,7 +114,7 @@ class MlflowWriter:
             The one that stays; one that a person deleted, where there is no other and it was finished.
         """
         active = [run for run in runs if not reader.is_deleted(run)]
-        active.sort(key=lambda run: (run.info.status == "RUNNING", run.info.start_time, run.info.run_id))
+        active.sort(key=lambda run: (not reader.is_finished(run), run.info.start_time, run.info.run_id))
         for duplicate in active[1:]:
             # The tag tells it from a run that a person deletes.
             self._client.set_tag(duplicate.info.run_id, names.DUPLICATE_OF, active[0].info.run_id)
