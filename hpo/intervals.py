@@ -9,11 +9,11 @@ import math
 from dataclasses import asdict, dataclass
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
 CONFIDENCE = 0.95
 _TAIL = (1 - CONFIDENCE) / 2
-_Z = float(stats.norm.ppf(1 - _TAIL))
+_Z = float(special.ndtri(1 - _TAIL))
 
 
 @dataclass(frozen=True)
@@ -50,8 +50,10 @@ def standard_error(estimate: Estimate) -> float:
 
 def estimate_proportion(n_right: int, n: int) -> Estimate:
     """A proportion with Wilson's score interval, which has a width at 0 and 1 too (Wilson 1927, JASA 22, 209-212)."""
-    interval = stats.binomtest(n_right, n).proportion_ci(CONFIDENCE, method="wilson")
-    return Estimate(n_right / n, float(interval.low), float(interval.high))
+    middle = (n_right + _Z**2 / 2) / (n + _Z**2)
+    half = _Z / (n + _Z**2) * math.sqrt(n_right * (n - n_right) / n + _Z**2 / 4)
+    # All of n, or none, is an end of its own interval, whatever rounding says.
+    return Estimate(n_right / n, middle - half if n_right else 0.0, middle + half if n_right < n else 1.0)
 
 
 def estimate_paired_proportions(n_gained: int, n_lost: int, n: int) -> Estimate:
@@ -89,7 +91,7 @@ def half_width_over_folds(scores: np.ndarray, n_splits: int) -> np.ndarray:
     if n_folds < 2:
         return np.full(scores.shape[:-1], np.nan)
     spread = scores.var(axis=-1, ddof=1) * (1 / n_folds + 1 / (n_splits - 1))
-    return np.asarray(stats.t.ppf(1 - _TAIL, n_folds - 1) * np.sqrt(spread))
+    return np.asarray(special.stdtrit(n_folds - 1, 1 - _TAIL) * np.sqrt(spread))
 
 
 def estimate_from_resamples(value: float, resampled: np.ndarray, n_units: int, *, best: float = math.inf) -> Estimate:
@@ -108,6 +110,6 @@ def estimate_from_resamples(value: float, resampled: np.ndarray, n_units: int, *
     if len(resampled) == 0 or np.ptp(resampled) == 0:
         unseen = 1 - _TAIL ** (1 / n_units)
         return Estimate(value, value - unseen, min(value + unseen, best))
-    tail = stats.norm.cdf(-math.sqrt(n_units / (n_units - 1)) * stats.t.ppf(1 - _TAIL, n_units - 1))
+    tail = special.ndtr(-math.sqrt(n_units / (n_units - 1)) * special.stdtrit(n_units - 1, 1 - _TAIL))
     low, high = np.quantile(resampled, [tail, 1 - tail])
     return Estimate(value, min(float(low), value), max(float(high), value))

@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 import optuna
 import sqlalchemy
 from optuna.exceptions import StorageInternalError
-from optuna.storages import JournalStorage, RDBStorage
+from optuna.storages import JournalStorage
 from optuna.storages.journal import BaseJournalBackend
 from sqlalchemy.engine import ExceptionContext
 
@@ -28,6 +28,7 @@ from hpo.errors import HpoError, InterruptedBySignal, LedgerError, StudyLockedEr
 from hpo.lock import driven_elsewhere, find_session, hold_lock, lock_key, lock_path
 from hpo.settings import hide_password, needing_driver, sqlite_path
 from hpo.sqlite import checkpoint, use_wal
+from hpo.transactions import LedgerStorage
 
 RETRY_SECONDS = 60.0
 """How long a storage may be locked, restarting or away in the middle of a run."""
@@ -78,7 +79,7 @@ def repeat(action: Callable[[bool], T], stop_signal: Callable[[], int | None] = 
 @contextmanager
 def open_driven(
     url: str, study_name: str, *, wait: Callable[[StudyLockedError], bool], stop_signal: Callable[[], int | None] = never
-) -> Iterator[RDBStorage]:
+) -> Iterator[LedgerStorage]:
     """Open a storage, which may be new, as the one driver of a study; the lock is held for the length of the ``with`` block.
 
     Args:
@@ -126,7 +127,7 @@ def _patiently(take: Callable[[], object], wait: Callable[[StudyLockedError], bo
             return
 
 
-def open_storage(url: str, stop_signal: Callable[[], int | None] = never) -> RDBStorage:
+def open_storage(url: str, stop_signal: Callable[[], int | None] = never) -> LedgerStorage:
     """The Optuna storage behind a URL, its tables made; in an SQLite file's WAL mode readers and the writer do not wait.
 
     Raises:
@@ -190,14 +191,14 @@ class _JournalText(BaseJournalBackend):
         self.lines.extend(json.dumps(log, separators=(",", ":")) + "\n" for log in logs)
 
 
-def _connect(url: str, pool: Mapping[str, int] | None = None, **skip: Any) -> RDBStorage:
+def _connect(url: str, pool: Mapping[str, int] | None = None, **skip: Any) -> LedgerStorage:
     """Optuna's storage with an engine whose errors are ours; what it may skip is named as Optuna names it."""
     arguments: dict[str, Any] = {"connect_args": {"timeout": BUSY_SECONDS}}
     if sqlite_path(url) is None:
         name = f"hpo on {socket.gethostname()[:30]}, pid {os.getpid()}"
         arguments = {"connect_args": {**_KEEPALIVE, "application_name": name}, "pool_pre_ping": True, **(pool or {})}
     with translated(url):
-        storage = RDBStorage(url, engine_kwargs=arguments, **skip)
+        storage = LedgerStorage(url, engine_kwargs=arguments, **skip)
 
     def translate(context: ExceptionContext) -> None:
         # Optuna looks at the one kind itself; what it would do with the others is to write a trial twice.

@@ -16,7 +16,6 @@ from typing import Any, TypeVar
 
 import numpy as np
 import optuna
-from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from hpo.cross_validation import FoldResult
@@ -26,6 +25,7 @@ from hpo.mirror import Mirror, SlotResult
 from hpo.search_space import baseline, replay, suggest
 from hpo.selection import CONVERGED, DERIVED, FAILURE, SCORES, TRACEBACK, rounded
 from hpo.storage import never, open_driven, quiet_optuna, repeat
+from hpo.transactions import LedgerStorage
 from hpo.versions import describe_changes
 
 IDENTITY = "hpo.identity"
@@ -64,7 +64,7 @@ class Ledger:
 
     def __init__(
         self,
-        storage: RDBStorage,
+        storage: LedgerStorage,
         identity: Mapping[str, Any],
         definition: StudyDefinition,
         derive: Derive,
@@ -159,9 +159,7 @@ class Ledger:
         return repeat(action, self._stop_signal)
 
     def _store(self, slot: Slot, result: SlotResult, folds: Sequence[FoldResult], *, is_repeated: bool) -> None:
-        """Everything that is known of a trial, its state last: until then it is RUNNING and would be adopted."""
-        if is_repeated and self._storage.get_trial(slot.trial_id).state.is_finished():
-            return
+        """Everything that is known of a trial, at once: until then it is RUNNING and would be adopted."""
         attributes: dict[str, Any] = {}
         if result.failure is not None:
             attributes = {FAILURE: result.failure, **({TRACEBACK: folds[-1].traceback} if folds[-1].traceback else {})}
@@ -169,11 +167,10 @@ class Ledger:
             attributes[SCORES] = {name: [fold.scores[name] for fold in folds] for name in folds[0].scores}
             if not all(fold.converged for fold in folds):
                 attributes[CONVERGED] = False
-        for step, score in enumerate(result.scores):
-            self._storage.set_trial_intermediate_value(slot.trial_id, step, score)
-        for name, value in attributes.items():
-            self._storage.set_trial_user_attr(slot.trial_id, name, value)
-        self._storage.set_trial_state_values(slot.trial_id, result.state, None if result.value is None else [result.value])
+        is_stored = self._storage.finish_trial(slot.trial_id, result.state, result.value, result.scores, attributes)
+        # An attempt whose answer was lost may have stored it.
+        if not is_stored and not is_repeated:
+            raise LedgerError(f"trial {slot.number} was ended by another process", hint="let one driver own the study")
 
     def _load(self) -> None:
         """Learn what is there: finished trials, then those that a driver left or a person queued."""
@@ -324,7 +321,7 @@ def open_ledger(
 
 
 def _open_study(
-    storage: RDBStorage, definition: StudyDefinition, data_digest: str, versions: Mapping[str, str]
+    storage: LedgerStorage, definition: StudyDefinition, data_digest: str, versions: Mapping[str, str]
 ) -> Mapping[str, Any]:
     """The study's identity, made or found to be the one that is asked for; with a note where libraries are others now."""
     study = optuna.create_study(storage=storage, study_name=definition.name, direction="maximize", load_if_exists=True)

@@ -6,12 +6,14 @@ the next one finds out what is missing. An error is waited out, with a growing p
 
 from __future__ import annotations
 
+import gc
 import math
 import time
 from collections.abc import Callable
 from importlib import import_module
 
 import optuna
+from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial
 
 from hpo.errors import HpoError, LedgerError, first_line
@@ -19,7 +21,7 @@ from hpo.storage import export_journal
 from hpo.tracking import names
 from hpo.tracking.projection import Projection, end_time_ms
 from hpo.tracking.records import Drawings, HeldOut, ModelRecord, RegistryState, RunStatus, StudyRecord, TrackingState
-from hpo.tracking.writer import MlflowWriter
+from hpo.tracking.writer import MlflowWriter, rehearse
 
 FIRST_PAUSE_SECONDS = 0.25
 LONGEST_PAUSE_SECONDS = 8.0
@@ -51,6 +53,7 @@ class Follower:
         self._writer = MlflowWriter(tracking_uri, study)
         self._projection = Projection(self._writer, study)
         self._notify = notify
+        self._has_failed = False
         self._has_warned = False
         self._has_recovered = False
         self._is_open = False
@@ -84,9 +87,10 @@ class Follower:
             nonlocal model_uri, registered
             self._catch_up()
             if self._writer.parent_is_open:
-                # What a lost answer left behind: runs that were made twice.
-                self._projection.learn()
-                self._catch_up()
+                if self._has_failed:
+                    # What a lost answer left behind: runs that were made twice.
+                    self._projection.learn()
+                    self._catch_up()
                 self._writer.write_text(names.JOURNAL_FILE, export_journal(self._study()))
             if model is not None:
                 model_uri = self._writer.write_model(model)
@@ -163,6 +167,7 @@ class Follower:
         try:
             action()
         except HpoError as error:
+            self._has_failed = True
             self._problem = f"{error}; {error.hint}" if error.hint else str(error)
             got_through = self._writer.n_steps > n_before
             longest = LONGEST_PAUSE_WHILE_THERE_SECONDS if self._is_there else LONGEST_PAUSE_SECONDS
@@ -195,6 +200,8 @@ def _draw(model: ModelRecord, held_out: HeldOut, study: optuna.Study, on_step: C
 
 
 def warm_up() -> None:
-    """Import what logging a model needs, while the driver is not yet ready to be followed."""
-    for module in ("mlflow.sklearn", "mlflow.pyfunc", "sklearn.pipeline", "sklearn.linear_model", "skops.io"):
-        import_module(module)
+    """Load what following a study and logging a model need, by doing both for nobody: much of it is loaded only then."""
+    RDBStorage("sqlite://")
+    rehearse(import_module("sklearn.linear_model").LogisticRegression())
+    gc.freeze()
+    gc.enable()

@@ -13,6 +13,7 @@ import os
 import pickle
 import subprocess
 import sys
+import threading
 import time
 import warnings
 from collections.abc import Callable
@@ -42,6 +43,8 @@ ENVIRONMENT = {
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
     "MLFLOW_ENABLE_ASYNC_LOGGING": "false",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    # The address of each run, for which its client would ask the server once more a run.
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
     "OPENBLAS_NUM_THREADS": "1",
     "MPLBACKEND": "agg",
 }
@@ -143,7 +146,9 @@ def _serve(connection: Connection) -> None:
         """The end, or a line for a person, or None where something got through while the driver waits."""
         connection.send_bytes(pickle.dumps(message))
 
-    warm_up()
+    # Beside what follows, which mostly waits: for the driver, then for MLflow.
+    warming = threading.Thread(target=warm_up, daemon=True)
+    warming.start()
     follower: Follower | None = None
     while True:
         while not connection.poll(None if follower is None else POLL_SECONDS):
@@ -154,10 +159,9 @@ def _serve(connection: Connection) -> None:
             storage_url, tracking_uri, study = arguments
             follower = Follower(partial(open_for_reading, storage_url, study.name), tracking_uri, study, send)
             follower.follow()
-            gc.freeze()
-            gc.enable()
         else:
             assert follower is not None
+            warming.join()
             model, status, wait_seconds = arguments
             send(follower.finish(model, status, wait_seconds, on_step=lambda: send(None)))
 
