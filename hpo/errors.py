@@ -23,6 +23,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+from typing import Any
 
 
 class HpoError(Exception):
@@ -45,6 +46,10 @@ class HpoError(Exception):
     def kind(self) -> str:
         """The name that programs compare: the class's."""
         return type(self).__name__
+
+    def to_json(self) -> dict[str, Any]:
+        """The object that ``--json`` prints when a run ends in this error."""
+        return {"error": {"kind": self.kind, "message": str(self), "hint": self.hint}, "exit_code": self.exit_code}
 
 
 class InputError(HpoError):

@@ -24,9 +24,10 @@ from hpo.holdout import judge_holdout
 from hpo.intervals import Estimate
 from hpo.nested import check_nested, score_nested
 from hpo.problem import Problem, load_data, prepare_problem
+from hpo.progress import Progress
 from hpo.provenance import make_model_record, make_study_record
 from hpo.report import StudyResult
-from hpo.search import Driver, Progress, Search, SilentProgress, baseline_value, default_params
+from hpo.search import Driver, Search, baseline_value, default_params
 from hpo.search_space import replay
 from hpo.selection import count_states, count_ties, end_time_ms, fold_scores, mean_and_std, mean_score, select_best
 from hpo.settings import ServiceSettings, hide_password
@@ -68,7 +69,7 @@ def run_study(
     """
     started = time.perf_counter()
     settings = settings or ServiceSettings()
-    progress = progress or SilentProgress()
+    progress = progress or Progress()
     with ExitStack() as stack:
         stack.enter_context(threadpool_limits(1))
         follower = stack.enter_context(tracking or TrackingProcess())
@@ -120,7 +121,7 @@ def run_study(
         )
         shipped = refit_on_all(final, dataset) if result.refit == "all" else final
         record = make_model_record(ledger.uid, end_time_ms(best), result, problem, final, shipped, settings)
-        state = follower.finish(record, "FINISHED", settings.tracking_wait_seconds, notify=progress.note)
+        state = follower.finish(record, "FINISHED", settings.tracking_wait_seconds, notify=progress.hear)
         return replace(
             result,
             experiment_id=state.experiment_id,

@@ -13,7 +13,7 @@ import pandas as pd
 from hpo.data import Dataset
 from hpo.definition import StudyDefinition, digest_of
 from hpo.final_model import TRUSTED_TYPES, FinalModel
-from hpo.model_card import make_card
+from hpo.notes import make_card
 from hpo.problem import Problem
 from hpo.report import StudyResult, describe_gain, describe_ties
 from hpo.settings import ServiceSettings

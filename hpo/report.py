@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import jinja2
 import numpy as np
 
-from hpo.errors import HpoError
 from hpo.intervals import Estimate, half_width_over_folds
-from hpo.settings import DEFAULT_TRACKING_URI, hide_password
+from hpo.rendering import render
+from hpo.settings import DEFAULT_STORAGE, DEFAULT_TRACKING_URI, hide_password
 
 if TYPE_CHECKING:
     import optuna
+    import pandas as pd
+
+DASHBOARD = "http://127.0.0.1:8080"
+"""Where ``optuna-dashboard`` serves its page unless told otherwise."""
+
+DEFAULT_STUDY = "iris"
 
 
 @dataclass(frozen=True)
@@ -55,6 +59,7 @@ class StudyResult:
         tracking_uri: MLflow's, without its password.
         experiment_id: MLflow's, or None where it is not known.
         parent_run_id: MLflow's, or None where it is not known.
+        comparison: What follows MLflow's address in the link that compares the trials, or None where it is not known.
         n_trials: Counts: ``complete``, ``pruned``, ``failed``.
         n_new_trials: How many of them this run added.
         n_ties: Completed trials that the folds cannot tell from the highest one, that one included.
@@ -90,6 +95,7 @@ class StudyResult:
     tracking_uri: str
     experiment_id: str | None = None
     parent_run_id: str | None = None
+    comparison: str | None = None
     n_trials: dict[str, int]
     n_new_trials: int
     n_ties: int
@@ -177,17 +183,23 @@ class StudyResult:
             gain=describe_gain(self.gain, self.n_holdout_rows),
             optimism=describe_optimism(self.optimism),
             ties=describe_ties(self.n_ties, self.n_trials["complete"]),
-            dashboard=dashboard_command(self.storage),
-            mlflow=mlflow_page(self.tracking_uri, self.experiment_id),
+            dashboard=f"optuna-dashboard {self.storage}  ->  {DASHBOARD}",
+            mlflow=mlflow_page(self.tracking_uri, self.comparison),
+            ui=ui_command(self.study, self.storage, self.tracking_uri),
         )
 
+    def _repr_html_(self) -> str:
+        """The report as Jupyter shows it."""
+        return render("report.html.jinja", rows=split_report(self.to_text()))
 
-def render(template: str, **values: Any) -> str:
-    """A text whose words stand in a file beside this one; its last line has no end."""
-    environment = jinja2.Environment(  # noqa: S701 - text and Markdown, not HTML
-        loader=jinja2.FileSystemLoader(Path(__file__).parent), undefined=jinja2.StrictUndefined
-    )
-    return environment.get_template(template).render(values)
+    def trials_dataframe(self) -> pd.DataFrame:
+        """All trials, as Optuna's ``Study.trials_dataframe`` has them: fold scores are in ``user_attrs_hpo.scores``."""
+        return self.open_study().trials_dataframe()
+
+
+def split_report(text: str) -> list[tuple[str, str]]:
+    """Label and fact of each line of a report; a fact under an empty label belongs to the label above."""
+    return [(line[:9].strip(), line[10:]) for line in text.splitlines()]
 
 
 def describe_ties(n_ties: int, n_complete: int) -> str:
@@ -223,20 +235,26 @@ def _format_signed(estimate: Estimate) -> str:
     return f"{estimate.value:+.4f} ({estimate.low:+.4f} to {estimate.high:+.4f})"
 
 
-def error_to_json(error: HpoError) -> dict[str, Any]:
-    """The object that ``--json`` prints when a run ends in an error."""
-    return {"error": {"kind": error.kind, "message": str(error), "hint": error.hint}, "exit_code": error.exit_code}
-
-
-def dashboard_command(storage: str) -> str:
-    """The command that shows the study's progress; the password is left for the user to fill in."""
-    return f"optuna-dashboard {hide_password(storage)}"
-
-
-def mlflow_page(tracking_uri: str, experiment_id: str | None) -> str:
-    """The command that shows the runs, if one is needed, and the address to open: the kind of view is a part of it."""
-    page = f"/#/experiments/{experiment_id}/runs?workflowType=machine_learning" if experiment_id else ""
+def mlflow_page(tracking_uri: str, path: str | None) -> str:
+    """The command that shows the runs, if one is needed, and the address to open."""
+    address = mlflow_server(tracking_uri) + (f"/{path}" if path else "")
     if tracking_uri.startswith("http"):
-        return hide_password(tracking_uri).rstrip("/") + page
+        return address
     store = "" if tracking_uri == DEFAULT_TRACKING_URI else f" --backend-store-uri {hide_password(tracking_uri)}"
-    return f"mlflow ui{store}  ->  http://127.0.0.1:5000{page}"
+    return f"mlflow ui{store}  ->  {address}"
+
+
+def mlflow_server(tracking_uri: str) -> str:
+    """The server's own address, or the one that ``mlflow ui`` serves a database at."""
+    return hide_password(tracking_uri).rstrip("/") if tracking_uri.startswith("http") else "http://127.0.0.1:5000"
+
+
+def ui_command(study: str, storage: str, tracking_uri: str) -> str:
+    """The command that opens both pages of a study; passwords are left for the user to fill in."""
+    given = (
+        ("--name", study, DEFAULT_STUDY),
+        ("--storage", storage, DEFAULT_STORAGE),
+        ("--tracking-uri", tracking_uri, DEFAULT_TRACKING_URI),
+    )
+    flags = [f" {flag} {hide_password(value)}" for flag, value, default in given if value != default]
+    return f"python -m hpo.ui{''.join(flags)}"

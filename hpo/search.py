@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, closing
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import loky
 
@@ -16,6 +16,7 @@ from hpo.cross_validation import FoldResult
 from hpo.errors import InterruptedBySignal, StudyLockedError
 from hpo.executor import FoldExecutor, LocalExecutor, PoolExecutor, Scoring
 from hpo.problem import Problem
+from hpo.progress import Progress
 from hpo.search_space import DEFAULT_PARAMS, baseline, replay
 from hpo.selection import mean_and_std
 from hpo.storage import never
@@ -34,38 +35,6 @@ CHEAP_SECONDS = 0.25
 """A trial that takes less in this process would take no less on workers: what is handed to and fro costs as much."""
 
 
-class Progress(Protocol):
-    """What a run tells while it goes on."""
-
-    def begin(self, n_told: int, n_trials: int, n_folds: int) -> None:
-        """The search starts with so many trials finished, of so many in all."""
-
-    def fold_scored(self, number: int, n_scored: int) -> None:
-        """Of a trial so many folds are scored."""
-
-    def trial_told(self, number: int, state: str, value: float | None) -> None:
-        """A trial is finished."""
-
-    def note(self, line: str) -> None:
-        """Something that a person should know now."""
-
-
-class SilentProgress:
-    """Tells nobody."""
-
-    def begin(self, n_told: int, n_trials: int, n_folds: int) -> None:
-        """Do nothing."""
-
-    def fold_scored(self, number: int, n_scored: int) -> None:
-        """Do nothing."""
-
-    def trial_told(self, number: int, state: str, value: float | None) -> None:
-        """Do nothing."""
-
-    def note(self, line: str) -> None:
-        """Do nothing."""
-
-
 @dataclass(frozen=True)
 class Driver:
     """What all searches of one run share: one, or with ``nested`` several, each a study of its own.
@@ -76,7 +45,7 @@ class Driver:
         executor: Where folds are scored; closed by the caller.
         progress: Is told of folds and trials.
         stop_signal: The number of a signal that asked to stop, or None; looked at between fits.
-        read_notes: Gives what tracking has to say since it was last asked.
+        read_notes: Gives what tracking has to say since it was last asked, for :meth:`Progress.hear`.
         waits: Whether to wait while another driver has a study.
         may_start_workers: Whether workers take over where the rest of a search turns out to be long.
     """
@@ -84,9 +53,9 @@ class Driver:
     storage: str
     versions: Mapping[str, str]
     executor: FoldExecutor
-    progress: Progress = field(default_factory=SilentProgress)
+    progress: Progress = field(default_factory=Progress)
     stop_signal: Callable[[], int | None] = never
-    read_notes: Callable[[], Sequence[str]] = tuple
+    read_notes: Callable[[], Sequence[str | int]] = tuple
     waits: bool = False
     may_start_workers: bool = False
 
@@ -152,7 +121,7 @@ class Search:
             InterruptedBySignal: ``stop_signal`` gave a number.
             TooManyFailuresError: More failed than ``max_failed`` allows.
         """
-        self._progress.begin(self._n_before, self._study.n_trials, len(self._problem.folds))
+        self._progress.begin(self._ledger.told(), self._study.n_trials, len(self._problem.folds))
         open_slots: deque[tuple[Slot, Scoring | None]] = deque()
         with ExitStack() as stack:
             while self._fill(open_slots):
@@ -195,8 +164,8 @@ class Search:
         while scoring is not None and len(results) < n_folds and not is_pruned and not (results and results[-1].failure):
             if results and self._is_over():
                 return False
-            for line in self._driver.read_notes():
-                self._progress.note(line)
+            for message in self._driver.read_notes():
+                self._progress.hear(message)
             result = scoring.result(len(results), POLL_SECONDS)
             if result is None:
                 if self._is_over():

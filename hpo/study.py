@@ -91,6 +91,10 @@ class Ledger:
         """How many trials are finished, whatever their state."""
         return len(self._told)
 
+    def told(self) -> list[tuple[str, float | None]]:
+        """State and value of each finished trial, by number."""
+        return [(result.state.name, result.value) for result in self._told]
+
     def trials(self) -> list[FrozenTrial]:
         """All trials as the storage has them, by number."""
         return self._repeat(lambda _: self._storage.get_all_trials(self._study_id, deepcopy=False))

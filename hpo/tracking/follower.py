@@ -38,7 +38,8 @@ class Follower:
         open_ledger: Gives the study, open for reading; asked again while it fails.
         tracking_uri: MLflow's.
         study: What the parent run says.
-        notify: Takes one line the first time that nothing gets through, and one when all is written again.
+        notify: Takes how many trials MLflow has, whenever something got through; and one line the first time that nothing does,
+            and one when all is written again.
     """
 
     def __init__(
@@ -46,12 +47,13 @@ class Follower:
         open_ledger: Callable[[], optuna.Study],
         tracking_uri: str,
         study: StudyRecord,
-        notify: Callable[[str], None] = lambda _: None,
+        notify: Callable[[str | int], None] = lambda _: None,
     ) -> None:
         self._open_ledger = open_ledger
         self._ledger: optuna.Study | None = None
         self._writer = MlflowWriter(tracking_uri, study)
         self._projection = Projection(self._writer, study)
+        self._writer.on_step = lambda: notify(len(self._projection.run_ids))
         self._notify = notify
         self._has_failed = False
         self._has_warned = False
@@ -68,18 +70,14 @@ class Follower:
         if time.monotonic() >= self._next_attempt:
             self._attempt(self._catch_up)
 
-    def finish(
-        self, model: ModelRecord | None, status: RunStatus, wait_seconds: float, on_step: Callable[[], None] = lambda: None
-    ) -> TrackingState:
+    def finish(self, model: ModelRecord | None, status: RunStatus, wait_seconds: float) -> TrackingState:
         """Write everything, then the final model, then close the parent run; registering comes last.
 
         Args:
             model: The final model, or None where there is none to log.
             status: How the parent run ends.
             wait_seconds: How long to go on while nothing gets through.
-            on_step: Called where something got through, so that waiting is worth it.
         """
-        self._writer.on_step = on_step
         model_uri: str | None = None
         registered: RegistryState | None = None
 

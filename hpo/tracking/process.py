@@ -79,12 +79,12 @@ class TrackingProcess:
         with suppress(OSError):
             self._send("open", storage_url, tracking_uri, study)
 
-    def read_notes(self) -> list[str]:
-        """What the follower has to say since the last call, one line each."""
+    def read_notes(self) -> list[str | int]:
+        """What the follower has to say since the last call: a line for a person, or how many trials MLflow has."""
         notes = []
         with suppress(EOFError, OSError):
             while self._connection.poll():
-                notes.append(str(pickle.loads(self._connection.recv_bytes())))
+                notes.append(pickle.loads(self._connection.recv_bytes()))
         return notes
 
     def finish(
@@ -93,7 +93,7 @@ class TrackingProcess:
         status: RunStatus,
         wait_seconds: float,
         *,
-        notify: Callable[[str], None] = lambda _: None,
+        notify: Callable[[str | int], None] = lambda _: None,
         is_hurried: bool = False,
     ) -> TrackingState:
         """Wait until everything is written, or nothing got through for so many seconds.
@@ -113,8 +113,7 @@ class TrackingProcess:
                 reply = pickle.loads(self._connection.recv_bytes())
                 if isinstance(reply, TrackingState):
                     return reply
-                if reply is not None:
-                    notify(reply)
+                notify(reply)
                 if not is_hurried:
                     give_up = time.monotonic() + patience
         except (EOFError, OSError):
@@ -142,8 +141,8 @@ def _serve(connection: Connection) -> None:
     from hpo.storage import open_for_reading
     from hpo.tracking.follower import Follower, warm_up
 
-    def send(message: TrackingState | str | None) -> None:
-        """The end, or a line for a person, or None where something got through while the driver waits."""
+    def send(message: TrackingState | str | int) -> None:
+        """The end, or a line for a person, or how many trials are written: said whenever something got through."""
         connection.send_bytes(pickle.dumps(message))
 
     # Beside what follows, which mostly waits: for the driver, then for MLflow.
@@ -163,7 +162,7 @@ def _serve(connection: Connection) -> None:
             assert follower is not None
             warming.join()
             model, status, wait_seconds = arguments
-            send(follower.finish(model, status, wait_seconds, on_step=lambda: send(None)))
+            send(follower.finish(model, status, wait_seconds))
 
 
 if __name__ == "__main__":

@@ -21,7 +21,8 @@ from threadpoolctl import threadpool_limits
 from hpo.definition import load_definition
 from hpo.executor import make_executor
 from hpo.problem import Problem, prepare_problem
-from hpo.search import Driver, Search, SilentProgress
+from hpo.progress import Progress
+from hpo.search import Driver, Search
 from hpo.study import open_ledger
 from tests.integration.checker import trial_table
 from tests.integration.driving import start_hpo, wait_until
@@ -82,7 +83,7 @@ def session_of(driver: int) -> list[int]:
     return [pid for pid, _, session in processes() if session == driver]
 
 
-class _Watching(SilentProgress):
+class _Watching(Progress):
     """Notes how many workers there were; kills one after each of some folds."""
 
     def __init__(self, kill_after: tuple[tuple[int, int], ...] = ()) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import replace
 from typing import Any
@@ -20,7 +21,8 @@ from hpo.executor import make_executor
 from hpo.final_model import fit_final_model
 from hpo.holdout import judge_holdout
 from hpo.problem import Problem, load_data, prepare_problem
-from hpo.search import Driver, Search, SilentProgress, baseline_value, default_params
+from hpo.progress import Progress
+from hpo.search import Driver, Search, baseline_value, default_params
 from hpo.search_space import replay
 from hpo.selection import select_best
 from hpo.study import open_ledger
@@ -29,7 +31,7 @@ from tests.unit.driving import define, facts
 N_FOLDS = 3
 
 
-class Watching(SilentProgress):
+class Watching(Progress):
     """Keeps what it is told; sleeps, or does something else, after a fold of its choice."""
 
     def __init__(self, number: int = -1, n_scored: int = -1, act: Any = None) -> None:
@@ -37,8 +39,8 @@ class Watching(SilentProgress):
         self._moment = (number, n_scored)
         self._act = act
 
-    def begin(self, n_told: int, n_trials: int, n_folds: int) -> None:
-        self.events.append(("begin", n_told, n_trials, n_folds))
+    def begin(self, told: Sequence[tuple[str, float | None]], n_trials: int, n_folds: int) -> None:
+        self.events.append(("begin", len(told), n_trials, n_folds))
 
     def fold_scored(self, number: int, n_scored: int) -> None:
         self.events.append(("fold", number, n_scored))
@@ -70,7 +72,7 @@ def run(
 ) -> None:
     problem = prepare_problem(definition, dataset)
     with open_ledger(storage_url, definition, problem.dataset.digest, {}, problem.derive) as ledger:
-        progress = progress or SilentProgress()
+        progress = progress or Progress()
         with closing(make_executor(workers, n_cells=0)) as executor:
             driver = Driver(
                 storage_url, {}, executor, progress=progress, stop_signal=stop_signal, may_start_workers=workers == "auto"
@@ -167,7 +169,7 @@ def test_workers_and_their_death_change_no_trial(storage_url, tmp_path, concurre
     assert facts(read_trials(pool_url)) == local
 
 
-class Looking(SilentProgress):
+class Looking(Progress):
     """Keeps, at the first fold of each trial, the states of all trials; stops after a fold of its choice."""
 
     def __init__(self, storage_url: str, stop_at: int = -1) -> None:

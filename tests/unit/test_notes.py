@@ -10,7 +10,7 @@ from markdown_it import MarkdownIt
 
 from hpo.data import Dataset, load_dataset
 from hpo.intervals import Estimate
-from hpo.model_card import MAX_ROWS, make_card
+from hpo.notes import MAX_ROWS, make_card
 from hpo.report import NestedScore
 
 from .driving import define

@@ -1,0 +1,96 @@
+"""What is said of a study, its trials and its model in words: MLflow's descriptions, optuna-dashboard's notes, the model card.
+
+They put in words what report, definition and data say, and stand in templates. Nothing here depends on the time of writing, so a
+run that adds nothing changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from hpo.data import Dataset
+from hpo.definition import Range, StudyDefinition
+from hpo.rendering import render
+from hpo.report import StudyResult, describe_gain, describe_optimism, describe_ties, mlflow_server
+from hpo.selection import CONVERGED, DERIVED, FAILURE, fold_scores, mean_and_std
+from hpo.tracking.names import MODEL_URI_MARK
+from hpo.tracking.view import runs_path
+
+if TYPE_CHECKING:
+    from optuna.trial import FrozenTrial
+
+MAX_ROWS = 50
+"""Columns and classes that the card lists."""
+
+
+def describe_search(definition: StudyDefinition, dataset: Dataset) -> str:
+    """What is searched, and on which data."""
+    searched = [name for name, entry in definition.search_space if isinstance(entry, Range | tuple)]
+    return render("search.md.jinja", definition=definition, dataset=dataset, searched=searched)
+
+
+def describe_study(search: str, result: StudyResult) -> str:
+    """The same below what came of it: which trial was chosen, how good it is and how sure that is."""
+    gain, ties = describe_gain(result.gain, result.n_holdout_rows), describe_ties(result.n_ties, result.n_trials["complete"])
+    return render("outcome.md.jinja", search=search, result=result, gain=gain, ties=ties)
+
+
+def make_card(result: StudyResult, definition: StudyDefinition, dataset: Dataset) -> str:
+    """The model card: what a person who did not make the model should know before it is used.
+
+    After Mitchell et al. 2019, "Model Cards for Model Reporting", FAT*. The model's URI is not known when it is written:
+    ``names.MODEL_URI_MARK`` stands for it.
+
+    Args:
+        result: What is known of study and model.
+        definition: What was searched.
+        dataset: The rows.
+    """
+    labels, counts = np.unique(np.concatenate([dataset.y_train, dataset.y_test]), return_counts=True)
+    card = render(
+        "model_card.md.jinja",
+        result=result,
+        definition=definition,
+        dataset=dataset,
+        counts=dict(zip(labels, counts, strict=True)),
+        columns=[(name, kind) for kind, names in result.columns.items() for name in names],
+        gain=describe_gain(result.gain, result.n_holdout_rows),
+        optimism=describe_optimism(result.optimism),
+        ties=describe_ties(result.n_ties, result.n_trials["complete"]),
+        uri=MODEL_URI_MARK,
+        max_rows=MAX_ROWS,
+    )
+    return card + "\n"
+
+
+def make_notes(
+    search: str, result: StudyResult, trials: Sequence[FrozenTrial], run_ids: Mapping[int, str]
+) -> dict[int | None, str]:
+    """The dashboard's note of a study, under None, and of every finished trial, under its number.
+
+    Args:
+        search: As :func:`describe_search` says it.
+        result: Of the run.
+        trials: Of the study.
+        run_ids: Trial number to child run, as far as they are known.
+    """
+    server = mlflow_server(result.tracking_uri)
+    address = f"{server}/{result.comparison}" if result.comparison else None
+    notes: dict[int | None, str] = {None: render("study_note.md.jinja", study=describe_study(search, result), address=address)}
+    for trial in trials:
+        if trial.state.is_finished():
+            run_id = run_ids.get(trial.number)
+            notes[trial.number] = render(
+                "trial_note.md.jinja",
+                is_best=trial.number == result.best_number,
+                is_baseline=trial.number == 0 and trial.value == result.baseline_value is not None,
+                failure=trial.user_attrs.get(FAILURE),
+                scores={name: mean_and_std(scores) for name, scores in fold_scores(trial).items()},
+                solver=trial.user_attrs.get(DERIVED, {}).get("solver"),
+                has_converged=trial.user_attrs.get(CONVERGED, True),
+                address=f"{server}/{runs_path(str(result.experiment_id), run_id)}" if run_id else None,
+            )
+    return notes

@@ -1,0 +1,165 @@
+"""Both web pages of a study: optuna-dashboard and MLflow, started for the settings at hand, on this machine alone.
+
+Each runs in a process group of its own, which ends with the block, and with this process even where that is killed. URLs reach the
+programs by their environment, since they may hold passwords.
+"""
+
+from __future__ import annotations
+
+import http.client
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field
+from typing import IO
+
+from hpo.errors import HpoError, LedgerError, SettingsError, TrackingError
+from hpo.settings import STORAGE_VARIABLE, ServiceSettings, hide_password
+from hpo.storage import open_storage
+from hpo.stores import OPTUNA, Trials, read_database, read_trials
+from hpo.tracking.reader import check_reachable, read_runs
+from hpo.tracking.view import comparison_path, experiment_path
+from hpo.tracking.writer import connect
+
+HOST = "127.0.0.1"
+START_SECONDS = 60.0
+STOP_SECONDS = 5.0
+POLL_SECONDS = 0.1
+
+DASHBOARD = "optuna-dashboard"
+MLFLOW = "mlflow"
+PORTS = {DASHBOARD: 8080, MLFLOW: 5000}
+"""Of each program by default, or a free one where that is taken."""
+
+_HEALTH = {DASHBOARD: "/dashboard", MLFLOW: "/health"}
+_ERRORS: Mapping[str, type[HpoError]] = {DASHBOARD: LedgerError, MLFLOW: TrackingError}
+
+
+@dataclass
+class Pages:
+    """What was started.
+
+    Attributes:
+        links: Program to the address where it shows the study.
+        stop_signal: The number of a signal that asked to stop, or None.
+    """
+
+    links: dict[str, str]
+    stop_signal: Callable[[], int | None]
+    _started: dict[str, tuple[subprocess.Popen[bytes], IO[bytes]]] = field(default_factory=dict)
+
+    def watch(self, is_over: Callable[[], bool] = lambda: False) -> None:
+        """Return when a signal comes, or something else is over.
+
+        Raises:
+            HpoError: A program ended by itself.
+        """
+        while self.stop_signal() is None and not is_over():
+            for name, (process, log) in self._started.items():
+                if process.poll() is not None:
+                    log.seek(0)
+                    lines = log.read().decode(errors="replace").strip().splitlines() or ["it said nothing"]
+                    raise _ERRORS[name](f"{name} ended with exit code {process.returncode}: {hide_password(lines[-1])}")
+            time.sleep(POLL_SECONDS)
+
+    def start(self, stack: ExitStack, name: str, port: int, arguments: tuple[str, ...], variables: Mapping[str, str]) -> None:
+        """Start a program and wait until it answers.
+
+        Raises:
+            HpoError: It ended, or does not answer within a minute.
+        """
+        log = stack.enter_context(tempfile.TemporaryFile())  # noqa: SIM115 - the stack is its block
+        process = subprocess.Popen(
+            [sys.executable, "-m", "hpo.child", str(os.getpid()), name, *arguments, "--host", HOST, "--port", str(port)],
+            env={**os.environ, **variables},
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+        stack.callback(_stop, process)
+        self._started[name] = (process, log)
+        give_up = time.monotonic() + START_SECONDS
+        self.watch(lambda: _answers(port, _HEALTH[name]) or time.monotonic() > give_up)
+        if time.monotonic() > give_up:
+            raise _ERRORS[name](f"{name} does not answer after {START_SECONDS:.0f} s")
+
+
+@contextmanager
+def serve_pages(
+    study: str, settings: ServiceSettings, ports: Mapping[str, int | None], stop_signal: Callable[[], int | None]
+) -> Iterator[Pages]:
+    """Start what is needed to show a study, which need not be there yet; what was started ends with the block.
+
+    Args:
+        study: The study's name.
+        settings: Where ledger and tracking are; a tracking server is used as it is.
+        ports: Program to its port, None for the default.
+        stop_signal: The number of a signal that asked to stop, or None.
+
+    Raises:
+        SettingsError: A port is taken.
+        HpoError: A database or server cannot be read, or a program ended.
+    """
+    storage, tracking = settings.storage, settings.tracking_uri
+    open_storage(storage).engine.dispose()
+    with read_database(storage, OPTUNA) as connection:
+        trials = Trials() if connection is None else read_trials(connection, study)
+    check_reachable(tracking)
+    connect(tracking)
+    experiment = read_runs(tracking, study, trials.uid).experiment
+    path = ""
+    if experiment is not None:
+        path = comparison_path(experiment.experiment_id, trials.uid) if trials.uid else experiment_path(experiment.experiment_id)
+    with ExitStack() as stack:
+        pages = Pages({}, stop_signal)
+        port = _choose_port(DASHBOARD, ports[DASHBOARD])
+        pages.start(stack, DASHBOARD, port, (f"${STORAGE_VARIABLE}",), {STORAGE_VARIABLE: storage})
+        of_study = "" if trials.study_id is None else f"/studies/{trials.study_id}"
+        pages.links[DASHBOARD] = f"http://{HOST}:{port}/dashboard{of_study}"
+        address = hide_password(tracking).rstrip("/")
+        if not tracking.startswith("http"):
+            port = _choose_port(MLFLOW, ports[MLFLOW])
+            # What "mlflow ui" reads; MLFLOW_TRACKING_URI it does not.
+            variables = {"MLFLOW_BACKEND_STORE_URI": tracking, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+            pages.start(stack, MLFLOW, port, ("ui", "--workers", "1"), variables)
+            address = f"http://{HOST}:{port}"
+        pages.links[MLFLOW] = f"{address}/{path}"
+        yield pages
+
+
+def _choose_port(name: str, given: int | None) -> int:
+    for port in (PORTS[name], 0) if given is None else (given,):
+        with socket.socket() as listener, suppress(OSError, OverflowError):
+            # As servers do: a port that was closed a moment ago is free.
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind((HOST, port))
+            return int(listener.getsockname()[1])
+    raise SettingsError(f"{name}: port {given} of {HOST} cannot be had", hint="give another, or leave it out for a free one")
+
+
+def _answers(port: int, path: str) -> bool:
+    connection = http.client.HTTPConnection(HOST, port, timeout=STOP_SECONDS)
+    try:
+        connection.request("GET", path)
+        return connection.getresponse().status == http.HTTPStatus.OK
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    """End a program and all it started: asked first, killed where it does not heed."""
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGTERM)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(STOP_SECONDS)
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()

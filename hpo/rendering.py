@@ -1,0 +1,31 @@
+"""Texts whose words stand in a file beside this module: reports, cards, notes, and the view that MLflow's comparison opens."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+
+def render(template: str, **values: Any) -> str:
+    """The text of a template; its last line has no end. What goes into HTML is escaped."""
+    return _environment().get_template(template).render(values)
+
+
+def code(value: object) -> str:
+    """Text of the data's as code, on one line: nothing in it is taken as Markdown or HTML."""
+    text = " ".join(str(value).split()).replace("`", "'").replace("|", "\\|")
+    return f"`{text or ' '}`"
+
+
+@cache
+def _environment() -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
+        undefined=jinja2.StrictUndefined,
+        autoescape=jinja2.select_autoescape(["html.jinja"], default=False),
+    )
+    environment.globals["code"] = code
+    return environment

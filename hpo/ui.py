@@ -1,0 +1,8 @@
+"""``python -m hpo.ui``: both web pages."""
+
+import sys
+
+from hpo.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main(["ui", *sys.argv[1:]]))

@@ -1,0 +1,89 @@
+"""Pages that are open before and during a run, and with many trials."""
+
+import time
+from pathlib import Path
+
+from playwright.sync_api import Browser, Page, expect
+
+from hpo.storage import open_storage
+from tests.integration.checker import check_stores, trial_table
+from tests.integration.driving import (
+    COMMAND_SECONDS,
+    count_told,
+    free_port,
+    run_hpo_well,
+    serving_dashboard,
+    serving_ui,
+    start_hpo,
+    stores_of,
+    wait_until,
+)
+
+from .browsing import open_page
+from .conftest import N_TRIALS, Pages
+
+MANY = 1000
+MANY_FILE = f"""
+[study]
+name = "many"
+n_trials = {MANY}
+[cv]
+n_splits = 2
+[sampler]
+kind = "random"
+[search_space]
+penalty = "l2"
+class_weight = "none"
+"""
+
+
+def test_pages_that_are_open_disturb_nothing(page: Page, browser: Browser, pages: Pages, tmp_path: Path) -> None:
+    """The dashboard from before there is a study, MLflow from the moment that its file is there."""
+    open_storage(stores_of(tmp_path)["storage"]).engine.dispose()
+    with serving_dashboard(tmp_path, free_port()) as dashboard, open_page(browser) as other:
+        page.goto(f"{dashboard}/dashboard")
+        expect(page.get_by_role("button", name="Create")).to_be_visible()
+        process = start_hpo(tmp_path, "--trials", str(N_TRIALS))
+        wait_until(lambda: count_told(tmp_path) >= 3 and (tmp_path / "mlflow.db").exists(), process)
+        page.goto(f"{dashboard}/dashboard/studies/1/note")
+        expect(page.get_by_text("120 training rows, 4 numeric columns")).to_be_visible()
+        page.goto(f"{dashboard}/dashboard/studies/1/trials")
+        expect(page.get_by_role("heading", name="Trial 0 (trial_id=1)")).to_be_visible()
+        with serving_ui(tmp_path, free_port()) as mlflow:
+            other.goto(f"{mlflow}/#/experiments/1/runs?workflowType=machine_learning")
+            expect(other.get_by_role("link", name="iris", exact=True).last).to_be_visible()
+            stdout, stderr = process.communicate(timeout=COMMAND_SECONDS)
+            assert (process.returncode, stderr) == (0, ""), stdout
+            other.reload()
+            expect(other.get_by_text(f"{N_TRIALS + 1} matching runs")).to_be_visible()
+        page.reload()
+        expect(page.get_by_text(f"{N_TRIALS} Trials")).to_be_visible()
+    stores = stores_of(tmp_path)
+    check_stores(**stores, n_trials=N_TRIALS)
+    assert trial_table(stores["storage"]) == trial_table(stores_of(pages.directory)["storage"])
+
+
+def test_a_thousand_trials_are_shown(page: Page, tmp_path: Path) -> None:
+    (tmp_path / "many.toml").write_text(MANY_FILE, encoding="utf-8")
+    started = time.perf_counter()
+    run_hpo_well(tmp_path, "--study", "many.toml", timeout=2 * COMMAND_SECONDS)
+    print(f"{MANY} trials in {time.perf_counter() - started:.1f} s")
+    with serving_ui(tmp_path, free_port()) as mlflow, serving_dashboard(tmp_path, free_port()) as dashboard:
+        started = time.perf_counter()
+        page.goto(f"{dashboard}/dashboard/studies/1/trials?numbers={MANY - 1}")
+        expect(page.get_by_role("heading", name=f"Trial {MANY - 1} (")).to_be_visible()
+        expect(page.get_by_role("link", name="Run in MLflow")).to_be_visible()
+        print(f"optuna-dashboard's first trial after {time.perf_counter() - started:.1f} s")
+        started = time.perf_counter()
+        page.goto(f"{mlflow}/#/experiments/1/runs?workflowType=machine_learning")
+        expect(page.get_by_text(f"{MANY + 1} matching runs").or_(page.get_by_text("matching runs"))).to_be_visible()
+        print(f"MLflow's first table after {time.perf_counter() - started:.1f} s")
+        view = page.request.get(f"{mlflow}/ajax-api/2.0/mlflow/experiments/get?experiment_id=1").json()
+        key = next(tag["key"] for tag in view["experiment"]["tags"] if tag["key"].startswith("mlflow.sharedViewState."))
+        started = time.perf_counter()
+        page.goto(
+            f"{mlflow}/#/experiments/1/runs?workflowType=machine_learning&compareRunsMode=CHART&viewStateShareKey={key.rpartition('.')[2]}"
+        )
+        expect(page.get_by_text("Study many").first).to_be_visible()
+        expect(page.locator(".js-plotly-plot").first).to_be_visible()
+        print(f"MLflow's comparison after {time.perf_counter() - started:.1f} s")

@@ -1,0 +1,45 @@
+"""The job from Python: the same study as the command's, with a table of one's own, and a result to look at."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.datasets import load_wine
+
+import hpo
+
+from .checker import check_stores
+from .driving import run_hpo_well, stores_of
+
+OVERRIDES = {"study.name": "mine", "data.target": "target", "study.n_trials": 4}
+
+
+def settings(directory: Path) -> hpo.ServiceSettings:
+    return hpo.ServiceSettings(**stores_of(directory))
+
+
+def test_frame_goes_on_with_the_study_of_its_file(tmp_path: Path) -> None:
+    frame = load_wine(as_frame=True).frame
+    frame.to_parquet(tmp_path / "mine.parquet")
+    run_hpo_well(tmp_path, "--data", "mine.parquet", "--target", "target", "--trials", "3")
+    result = hpo.run_study(hpo.load_definition(overrides=OVERRIDES), settings(tmp_path), data=frame)
+    assert (result.n_trials["complete"], result.n_new_trials) == (4, 1)
+    check_stores(**stores_of(tmp_path), n_trials=4, study="mine")
+    predicted = result.model.predict(frame.drop(columns="target"))
+    assert np.mean(predicted == frame["target"]) > 0.9
+    trials = result.trials_dataframe()
+    assert trials.loc[result.best_number, "value"] == trials["value"].max() == result.best_value
+    folds = trials[[f"accuracy_fold_{k}" for k in range(5)]]
+    assert np.allclose(folds.mean(axis=1), trials["value"])
+    assert trials.loc[0, "param_penalty"] == "l2"
+    frame.loc[0, "alcohol"] += 1
+    with pytest.raises(hpo.HpoError, match="study 'mine' was begun with something else: the data"):
+        hpo.run_study(hpo.load_definition(overrides=OVERRIDES), settings(tmp_path), data=frame)
+
+
+def test_frame_without_a_name_is_refused_and_nothing_is_written(tmp_path: Path) -> None:
+    definition = hpo.load_definition(overrides={"data.target": "target"})
+    with pytest.raises(hpo.HpoError, match="a study of a DataFrame needs a name"):
+        hpo.run_study(definition, settings(tmp_path), data=pd.DataFrame({"target": [0, 1]}))
+    assert list(tmp_path.iterdir()) == []

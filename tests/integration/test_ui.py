@@ -1,0 +1,157 @@
+"""``python -m hpo.ui``: both pages answer, end with the command however it ends, and show no password."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+import requests
+
+from .conftest import FinishedRun
+from .driving import COMMAND_SECONDS, environment, free_port, run_python, serving_tracking, showing_pages
+
+
+def wait_until_gone(children: list[psutil.Process]) -> None:
+    assert len(children) >= 3, children
+    _, alive = psutil.wait_procs(children, timeout=20)
+    assert alive == []
+
+
+def ports(links: list[str]) -> list[int]:
+    return [int(link.split(":")[2].split("/")[0]) for link in links]
+
+
+def is_open(port: int) -> bool:
+    with socket.socket() as client:
+        return client.connect_ex(("127.0.0.1", port)) == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_both_pages_answer_and_end_with_a_signal(finished: FinishedRun, number: signal.Signals) -> None:
+    with showing_pages(finished.directory) as (process, links):
+        dashboard, mlflow = links
+        assert dashboard.endswith("/dashboard/studies/1")
+        assert mlflow.endswith("/#/experiments/1/runs?workflowType=machine_learning")
+        assert "Optuna Dashboard" in requests.get(dashboard, timeout=20).text
+        page, _, _ = mlflow.partition("#")
+        assert "<title>MLflow</title>" in requests.get(page, timeout=20).text
+        study = requests.get(dashboard.replace("/dashboard/", "/api/"), params={"after": 0}, timeout=20).json()
+        assert (study["name"], len(study["trials"])) == ("iris", 50)
+        found = requests.get(f"{page}ajax-api/2.0/mlflow/experiments/get", params={"experiment_id": "1"}, timeout=20).json()
+        assert found["experiment"]["name"] == "iris"
+        children = psutil.Process(process.pid).children(recursive=True)
+        process.send_signal(number)
+        stdout, stderr = process.communicate(timeout=COMMAND_SECONDS)
+        assert (process.returncode, stdout, stderr) == (0, "", "hpo: stopping what was started\n")
+        wait_until_gone(children)
+        assert not any(map(is_open, ports(links)))
+
+
+def test_pages_end_with_a_command_that_is_killed(finished: FinishedRun) -> None:
+    with showing_pages(finished.directory) as (process, links):
+        children = psutil.Process(process.pid).children(recursive=True)
+        process.kill()
+        wait_until_gone(children)
+        assert not any(map(is_open, ports(links)))
+
+
+def test_taken_default_port_is_replaced_and_nothing_else_is_listened_on(finished: FinishedRun) -> None:
+    with socket.socket() as taken:
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            taken.bind(("127.0.0.1", 8080))
+            taken.listen()
+        except OSError:
+            pass  # somebody else has it, which is as good
+        with showing_pages(finished.directory, "--mlflow-port", str(free_port()), ports=()) as (process, links):
+            assert ports(links)[0] != 8080
+            family = [process.pid, *(child.pid for child in psutil.Process(process.pid).children(recursive=True))]
+            listening = {c.laddr for pid in family for c in psutil.Process(pid).net_connections("inet") if c.status == "LISTEN"}
+            assert listening == {("127.0.0.1", port) for port in ports(links)}
+
+
+def test_one_page_that_ends_ends_the_other_and_is_said(finished: FinishedRun) -> None:
+    with showing_pages(finished.directory) as (process, links):
+        children = psutil.Process(process.pid).children(recursive=True)
+        next(child for child in children if "optuna-dashboard" in child.cmdline()).kill()
+        _, stderr = process.communicate(timeout=COMMAND_SECONDS)
+        assert process.returncode == 4
+        assert stderr.startswith("hpo: optuna-dashboard ended with exit code -9")
+        assert stderr.count("\n") == 1
+        wait_until_gone(children)
+        assert not any(map(is_open, ports(links)))
+
+
+def test_server_is_used_as_it_is(finished: FinishedRun, tmp_path: Path) -> None:
+    storage = f"sqlite:///{finished.directory}/optuna.db"
+    with serving_tracking(tmp_path, free_port()) as address:
+        flags = ("--storage", storage, "--tracking-uri", address)
+        with showing_pages(tmp_path, *flags) as (process, links):
+            assert links[1] == address
+            names = [" ".join(child.cmdline()) for child in psutil.Process(process.pid).children(recursive=True)]
+            assert names
+            assert not any("mlflow" in name for name in names)
+    process = run_python(tmp_path, "-m", "hpo.ui", *flags)
+    assert process.returncode == 3
+    assert process.stderr.startswith(f"hpo: {address} does not answer")
+
+
+def expect_refusal(process: "subprocess.CompletedProcess[str]", exit_code: int, line: str) -> None:
+    assert (process.returncode, process.stdout) == (exit_code, "")
+    assert process.stderr == f"hpo: {line}\n"
+
+
+def test_nothing_to_show_is_one_line_and_makes_nothing(tmp_path: Path) -> None:
+    line = "sqlite:///optuna.db has no tables of optuna yet: there is nothing to show"
+    hint = "python -m hpo.run makes them; or name another with --storage or --tracking-uri"
+    expect_refusal(run_python(tmp_path, "-m", "hpo.ui"), 4, f"{line} ({hint})")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_asked_for_port_that_is_taken_is_one_line(finished: FinishedRun) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        process = run_python(finished.directory, "-m", "hpo.ui", "--mlflow-port", str(port))
+    hint = "give another, or leave it out for a free one"
+    expect_refusal(process, 2, f"--mlflow-port: port {port} of 127.0.0.1 cannot be had ({hint})")
+
+
+def test_missing_program_is_one_line(finished: FinishedRun, tmp_path: Path) -> None:
+    # A package without its metadata is what pip leaves of one that was installed by hand.
+    site = tmp_path / "sitecustomize.py"
+    site.write_text(
+        "import importlib.metadata as m\nfind = m.entry_points\n"
+        "m.entry_points = lambda **wanted: [] if wanted.get('name') == 'optuna-dashboard' else find(**wanted)\n",
+        encoding="utf-8",
+    )
+    path = os.pathsep.join(filter(None, [str(tmp_path), os.environ.get("PYTHONPATH")]))
+    process = run_python(finished.directory, "-m", "hpo.ui", PYTHONPATH=path)
+    expect_refusal(process, 2, "the program optuna-dashboard is not installed here (pip install optuna-dashboard)")
+
+
+def test_page_that_cannot_start_is_one_line_without_the_password(finished: FinishedRun) -> None:
+    # The driver's connection goes well; what the pages make of the environment does not.
+    process = run_python(finished.directory, "-m", "hpo.ui", MLFLOW_FLASK_SERVER_SECRET_KEY="x", MLFLOW_STATIC_PREFIX="wrong")
+    assert process.returncode == 3
+    assert process.stderr.startswith("hpo: mlflow ended with exit code 2: ")
+    assert process.stderr.count("\n") == 1
+
+
+def test_no_process_shows_a_password() -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "hpo.child", str(os.getpid()), "optuna-dashboard", "$HPO_STORAGE", "--version"],
+        env=environment(HPO_STORAGE="postgresql://me:secret@db/optuna"),
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    shown = psutil.Process(process.pid).cmdline()
+    process.communicate(timeout=COMMAND_SECONDS)
+    assert "$HPO_STORAGE" in shown
+    assert not any("secret" in argument for argument in shown)
