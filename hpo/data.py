@@ -20,7 +20,7 @@ from sklearn.model_selection import StratifiedGroupKFold, train_test_split
 from hpo.columns import Columns, decide_columns
 from hpo.definition import DataSection
 from hpo.errors import DataError, did_you_mean
-from hpo.tables import read_table
+from hpo.tables import read_table, take_frame
 
 BUNDLED = {
     "iris": datasets.load_iris,
@@ -68,18 +68,19 @@ class Dataset:
         return np.unique(self.y_train)
 
 
-def load_dataset(section: DataSection, *, seed: int, n_splits: int) -> Dataset:
+def load_dataset(section: DataSection, *, seed: int, n_splits: int, frame: pd.DataFrame | None = None) -> Dataset:
     """Load, check and split a table.
 
     Args:
         section: Which table, which target, how much to hold out, what to drop.
         seed: Seed of the hold-out split.
         n_splits: Number of folds that the training rows must serve.
+        frame: The table, of shape (n_samples, n_columns), in the place of ``source``; it is not changed.
 
     Raises:
         DataError: The table, its target or a column cannot be used, with what to do about it.
     """
-    table, target, notes = _load_table(section)
+    table, target, notes = _load_table(section, frame)
     with naming(section.source):
         labels = _labels(table[target], notes)
         table = table[table[target].notna()]
@@ -122,10 +123,14 @@ def _groups(column: pd.Series) -> np.ndarray:
     return column.astype("str").to_numpy(dtype=np.str_)
 
 
-def _load_table(section: DataSection) -> tuple[pd.DataFrame, str, list[str]]:
+def _load_table(section: DataSection, frame: pd.DataFrame | None) -> tuple[pd.DataFrame, str, list[str]]:
     """The raw table, the target's name and what was done; every column that the definition names is there."""
     notes: list[str] = []
-    if section.source in BUNDLED:
+    if frame is not None:
+        if section.target is None:
+            raise DataError("data: a DataFrame needs a target column", hint="name it in data.target")
+        table, target = take_frame(frame), section.target
+    elif section.source in BUNDLED:
         table = BUNDLED[section.source](as_frame=True).frame
         target = section.target or "target"
     elif Path(section.source).suffix or Path(section.source).exists():

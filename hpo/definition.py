@@ -104,7 +104,7 @@ def _entry_kind(value: object) -> str:
 _T = TypeVar("_T")
 Entry = Annotated[
     Annotated[Range, Tag("range")]
-    | Annotated[tuple[_T, ...], BeforeValidator(_as_tuple), Field(min_length=1), Tag("choices")]
+    | Annotated[tuple[_T, ...], Field(min_length=1), BeforeValidator(_as_tuple), Tag("choices")]
     | Annotated[_T, Tag("fixed")],
     Discriminator(_entry_kind),
 ]
@@ -289,6 +289,17 @@ class StudyDefinition(_Section):
         """The study's name: the given one, else the data's."""
         return self.study.name or Path(self.data.source).name.split(".")[0]
 
+    def for_frame(self) -> StudyDefinition:
+        """The same for a DataFrame in the place of ``data.source``.
+
+        Raises:
+            DefinitionError: It has no name, which otherwise the source gives.
+        """
+        if self.study.name is None:
+            hint = "load_definition(overrides={'study.name': NAME, ...})"
+            raise DefinitionError("study.name: a study of a DataFrame needs a name", hint=hint)
+        return self.model_copy(update={"data": self.data.model_copy(update={"source": "DataFrame"})})
+
     def identity(self) -> dict[str, Any]:
         """What may not change while a study goes on.
 
@@ -297,6 +308,13 @@ class StudyDefinition(_Section):
         """
         flat = _flatten(self.model_dump(mode="json"))
         return {key: value for key, value in flat.items() if key not in NOT_IDENTITY}
+
+
+def make_schema() -> dict[str, Any]:
+    """The JSON schema of study files, for editors; what a schema cannot say, :func:`load_definition` does."""
+    schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", **StudyDefinition.model_json_schema()}
+    text: dict[str, Any] = json.loads(json.dumps(schema).replace("``", "`"))
+    return text | {"title": "hpo study file", "description": "What is searched and judged; every key has a default."}
 
 
 def _flatten(value: Any, prefix: str = "") -> dict[str, Any]:
@@ -374,7 +392,8 @@ def _explain(error: ValidationError, path: Path | str | None, overrides: Mapping
     if first["type"] == "missing":
         return DefinitionError(f"{place}: this key is required, but got only {', '.join(first['input']) or 'nothing'}")
     allowed_text = _OUR_WORDS.get(first["type"], first["msg"].removeprefix("Input "))
-    return DefinitionError(f"{place}: {allowed_text}, but got {reprlib.repr(first['input'])}")
+    given = list(first["input"]) if isinstance(first["input"], tuple) else first["input"]
+    return DefinitionError(f"{place}: {allowed_text}, but got {reprlib.repr(given)}")
 
 
 _OUR_WORDS = {
@@ -392,3 +411,11 @@ def _keys_at(location: list[str]) -> list[str]:
         inner = model.model_fields[part].annotation
         model = inner if isinstance(inner, type) and issubclass(inner, BaseModel) else Range
     return list(model.model_fields)
+
+
+if __name__ == "__main__":
+    import sys
+
+    from hpo.cli import main
+
+    sys.exit(main(["definition", *sys.argv[1:]]))

@@ -98,8 +98,14 @@ def _add_run_flags(run: argparse.ArgumentParser) -> None:
     where = _add_where(run, "where it is kept")
     where.add_argument("--register", metavar="NAME", help="make the final model a version of this registered model")
     seconds = ServiceSettings.tracking_wait_seconds
-    waits = {"metavar": "SECONDS", "type": float, "default": seconds, "dest": "tracking_wait_seconds"}
-    where.add_argument("--tracking-wait", help=f"wait at the end for an MLflow that is away (default: {seconds:g})", **waits)
+    where.add_argument(
+        "--tracking-wait",
+        metavar="SECONDS",
+        type=float,
+        default=seconds,
+        dest="tracking_wait_seconds",
+        help=f"wait at the end for an MLflow that is away (default: {seconds:g})",
+    )
     where.add_argument("--no-plots", action="store_false", dest="plots", help="draw no figures of study and model")
     where.add_argument("--wait", action="store_true", help="wait while another process drives the study")
 

@@ -23,6 +23,7 @@ from hpo.final_model import FinalModel, fit_final_model, refit_on_all
 from hpo.holdout import judge_holdout
 from hpo.intervals import Estimate
 from hpo.nested import check_nested, score_nested
+from hpo.notes import describe_search, make_notes
 from hpo.problem import Problem, load_data, prepare_problem
 from hpo.progress import Progress
 from hpo.provenance import make_model_record, make_study_record
@@ -37,6 +38,7 @@ from hpo.tracking.records import RunStatus
 from hpo.versions import recorded_versions
 
 if TYPE_CHECKING:
+    import pandas as pd
     from optuna.trial import FrozenTrial
 
 CLOSING_SECONDS = 3.0
@@ -47,6 +49,7 @@ def run_study(
     definition: StudyDefinition,
     settings: ServiceSettings | None = None,
     *,
+    data: pd.DataFrame | None = None,
     progress: Progress | None = None,
     stop_signal: Callable[[], int | None] = never,
     tracking: TrackingProcess | None = None,
@@ -56,6 +59,8 @@ def run_study(
     Args:
         definition: What is searched and judged.
         settings: Where ledger and tracking are; by default SQLite files in the working directory.
+        data: A table of shape (n_samples, n_columns) in the place of ``data.source``, target included; what it holds is a part of
+            the study's identity, as with a file.
         progress: Is told of every trial.
         stop_signal: The number of a signal that asked the run to stop, or None; looked at between fits.
         tracking: A tracking process that was started earlier, to save its start-up time.
@@ -70,10 +75,11 @@ def run_study(
     started = time.perf_counter()
     settings = settings or ServiceSettings()
     progress = progress or Progress()
+    definition = definition if data is None else definition.for_frame()
     with ExitStack() as stack:
         stack.enter_context(threadpool_limits(1))
         follower = stack.enter_context(tracking or TrackingProcess())
-        dataset = load_data(definition)
+        dataset = load_data(definition, data)
         check_nested(dataset, definition)
         executor = stack.enter_context(closing(make_executor(settings.workers, dataset.X_train.size)))
         problem = prepare_problem(definition, dataset)
@@ -91,7 +97,11 @@ def run_study(
             may_start_workers=settings.workers == "auto" and isinstance(executor, LocalExecutor),
         )
         ledger = stack.enter_context(driver.open(problem))
-        follower.open(settings.storage, settings.tracking_uri, make_study_record(definition, dataset, ledger.uid, versions))
+        search = describe_search(definition, dataset)
+        study = make_study_record(definition, dataset, ledger.uid, ledger.study_id, versions, search)
+        follower.open(settings.storage, settings.tracking_uri, study)
+        if ledger.n_told == 0:
+            ledger.annotate({None: search})
         n_before, search_started = ledger.n_told, time.monotonic()
         with _closing_on_error(follower, settings.tracking_wait_seconds):
             Search(driver, problem, ledger).run()
@@ -122,18 +132,23 @@ def run_study(
         shipped = refit_on_all(final, dataset) if result.refit == "all" else final
         record = make_model_record(ledger.uid, end_time_ms(best), result, problem, final, shipped, settings)
         state = follower.finish(record, "FINISHED", settings.tracking_wait_seconds, notify=progress.hear)
-        return replace(
+        result = replace(
             result,
             experiment_id=state.experiment_id,
             parent_run_id=state.parent_run_id,
+            comparison=state.comparison,
             best_run_id=state.run_ids.get(best.number),
             model_uri=state.model_uri,
             registry=None if state.registered is None else asdict(state.registered),
             n_behind=state.n_behind,
             tracking_problem=state.problem,
-            total_seconds=time.perf_counter() - started,
             model=shipped.pipeline,
         )
+        try:
+            ledger.annotate(make_notes(search, result, trials, state.run_ids))
+        except LedgerError as error:
+            progress.note(f"optuna-dashboard's notes are not up to date, the same command writes them: {error}")
+        return replace(result, total_seconds=time.perf_counter() - started)
 
 
 def judge_study(

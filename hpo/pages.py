@@ -24,7 +24,7 @@ from hpo.settings import STORAGE_VARIABLE, ServiceSettings, hide_password
 from hpo.storage import open_storage
 from hpo.stores import OPTUNA, Trials, read_database, read_trials
 from hpo.tracking.reader import check_reachable, read_runs
-from hpo.tracking.view import comparison_path, experiment_path
+from hpo.tracking.view import comparison_path, runs_path
 from hpo.tracking.writer import connect
 
 HOST = "127.0.0.1"
@@ -116,7 +116,7 @@ def serve_pages(
     experiment = read_runs(tracking, study, trials.uid).experiment
     path = ""
     if experiment is not None:
-        path = comparison_path(experiment.experiment_id, trials.uid) if trials.uid else experiment_path(experiment.experiment_id)
+        path = comparison_path(experiment.experiment_id, trials.uid) if trials.uid else runs_path(experiment.experiment_id)
     with ExitStack() as stack:
         pages = Pages({}, stop_signal)
         port = _choose_port(DASHBOARD, ports[DASHBOARD])

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import pandas as pd
+
 from hpo.cross_validation import Fold, check_metrics, check_width, prepare_folds, resolve_metrics, training_shape
 from hpo.data import Dataset, load_dataset
 from hpo.definition import StudyDefinition
@@ -40,8 +42,12 @@ class Problem:
         return derive_params(params, self.shape, seed=self.definition.study.seed)
 
 
-def load_data(definition: StudyDefinition) -> Dataset:
+def load_data(definition: StudyDefinition, frame: pd.DataFrame | None = None) -> Dataset:
     """Load the table and check that it can be searched by this definition; writes nothing.
+
+    Args:
+        definition: What is searched.
+        frame: The table, in the place of ``data.source``.
 
     Raises:
         DefinitionError: The metric is unknown, or does not fit the classes.
@@ -49,7 +55,7 @@ def load_data(definition: StudyDefinition) -> Dataset:
     """
     study = definition.study
     metrics = resolve_metrics(study.metric, study.metrics)
-    dataset = load_dataset(definition.data, seed=study.seed, n_splits=definition.cv.n_splits)
+    dataset = load_dataset(definition.data, seed=study.seed, n_splits=definition.cv.n_splits, frame=frame)
     check_metrics(metrics, dataset.y_train)
     check_solvers(definition.search_space, n_classes=len(dataset.classes))
     check_size(dataset, definition)

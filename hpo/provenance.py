@@ -11,11 +11,11 @@ import numpy as np
 import pandas as pd
 
 from hpo.data import Dataset
-from hpo.definition import StudyDefinition, digest_of
+from hpo.definition import Range, StudyDefinition, choices_of, digest_of
 from hpo.final_model import TRUSTED_TYPES, FinalModel
-from hpo.notes import make_card
+from hpo.notes import describe_search, describe_study, make_card
 from hpo.problem import Problem
-from hpo.report import StudyResult, describe_gain, describe_ties
+from hpo.report import DASHBOARD, StudyResult, describe_gain, describe_ties
 from hpo.settings import ServiceSettings
 from hpo.shipped_model import COLUMNS_FILE
 from hpo.tracking import names
@@ -27,9 +27,22 @@ MAX_HELD_OUT_ROWS = 20_000
 """Of a larger hold-out, so many rows drawn with the study's seed are handed over to compare two models on and to draw."""
 
 
-def make_study_record(definition: StudyDefinition, dataset: Dataset, uid: str, versions: Mapping[str, str]) -> StudyRecord:
-    """What the parent run says of a study."""
-    identity = definition.identity()
+def make_study_record(
+    definition: StudyDefinition, dataset: Dataset, uid: str, study_id: int, versions: Mapping[str, str], description: str
+) -> StudyRecord:
+    """What the parent run says of a study.
+
+    Args:
+        definition: What is searched.
+        dataset: On which data.
+        uid: The study's own for ever.
+        study_id: The storage's own id of it.
+        versions: Package name to version.
+        description: Markdown, what is searched and on which data.
+    """
+    identity, space = definition.identity(), definition.search_space
+    searched = [name for name, entry in space if isinstance(entry, Range | tuple)]
+    branches = {"l1_ratio", *(["C"] if "none" in choices_of(space.penalty) else [])}
     return StudyRecord(
         uid=uid,
         name=definition.name,
@@ -53,10 +66,15 @@ def make_study_record(definition: StudyDefinition, dataset: Dataset, uid: str, v
             columns=dataset.columns.signature(),
             n_rows=len(dataset.X_train),
         ),
+        description=description,
+        dashboard=f"{DASHBOARD}/dashboard/studies/{study_id}",
+        spread_name=names.cv_std(definition.study.metric),
+        chart_params=tuple(name for name in searched if name not in branches),
+        branch_params=tuple(name for name in searched if name in branches),
     )
 
 
-def make_conclusion(result: StudyResult, card: str) -> Conclusion:
+def make_conclusion(result: StudyResult, card: str, description: str) -> Conclusion:
     """What the parent run says of a study's outcome."""
     metric = result.metric
     scored = {names.holdout_metric(metric): result.holdout_score, names.optimism_metric(metric): result.optimism}
@@ -81,6 +99,7 @@ def make_conclusion(result: StudyResult, card: str) -> Conclusion:
             names.TIES: describe_ties(result.n_ties, result.n_trials["complete"]),
             names.GAIN: describe_gain(result.gain, result.n_holdout_rows),
         },
+        description=description,
         card=card,
     )
 
@@ -117,7 +136,11 @@ def make_model_record(
         params={name: str(value) for name, value in result.best_params.items()},
         time_ms=time_ms,
         input_types=columns.signature(),
-        conclusion=make_conclusion(result, make_card(result, definition, problem.dataset)),
+        conclusion=make_conclusion(
+            result,
+            make_card(result, definition, problem.dataset),
+            describe_study(describe_search(definition, problem.dataset), result),
+        ),
         trusted_types=TRUSTED_TYPES,
         needs_hpo=bool(columns.datetime),
         files={COLUMNS_FILE: columns.to_json()},

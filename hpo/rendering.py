@@ -20,6 +20,18 @@ def code(value: object) -> str:
     return f"`{text or ' '}`"
 
 
+_LINE = "\n\n---\n_Written by hpo. What you write below this line stays._\n"
+
+
+def merge_note(text: str, present: str = "") -> str:
+    """A note as it is to stand: the text, then what a person wrote below the line of the present note.
+
+    A present note without the line is a person's own and stays as it is.
+    """
+    _, line, below = present.partition(_LINE)
+    return present if present and not line else text + _LINE + below
+
+
 @cache
 def _environment() -> jinja2.Environment:
     environment = jinja2.Environment(

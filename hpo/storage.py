@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import socket
 import sqlite3
 import time
@@ -188,7 +189,9 @@ class _JournalText(BaseJournalBackend):
         yield from map(json.loads, self.lines[log_number_from:])
 
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
-        self.lines.extend(json.dumps(log, separators=(",", ":")) + "\n" for log in logs)
+        # A note is kept under its trial's id, which is another one in the copy.
+        kept = (log for log in logs if not any(re.match(r"dashboard:\d+:", key) for key in log.get("system_attr", ())))
+        self.lines.extend(json.dumps(log, separators=(",", ":")) + "\n" for log in kept)
 
 
 def _connect(url: str, pool: Mapping[str, int] | None = None, **skip: Any) -> LedgerStorage:

@@ -58,10 +58,12 @@ class Trials:
     Attributes:
         uid: The study's, or None where there is no study or ``hpo`` did not make it.
         states: Trial number to the name of its state.
+        study_id: The storage's own number of the study, or None where there is none.
     """
 
     uid: str | None = None
     states: dict[int, str] = field(default_factory=dict)
+    study_id: int | None = None
 
 
 @contextmanager
@@ -99,7 +101,8 @@ def read_trials(connection: Connection, study: str) -> Trials:
         text("SELECT value_json FROM study_user_attributes WHERE study_id = :study_id AND key = 'hpo.identity'"), of_study
     )
     trials = connection.execute(text("SELECT number, state FROM trials WHERE study_id = :study_id"), of_study)
-    return Trials(None if identity is None else json.loads(identity)["uid"], {trial.number: trial.state for trial in trials})
+    uid = None if identity is None else json.loads(identity)["uid"]
+    return Trials(uid, {trial.number: trial.state for trial in trials}, study_id)
 
 
 def _has_tables(connection: Connection, url: str, library: Library) -> bool:

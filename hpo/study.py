@@ -59,6 +59,7 @@ class Ledger:
 
     Attributes:
         uid: 32 hexadecimal digits, the study's own for ever.
+        study_id: The storage's own id of it.
         notes: What a person should know of a study that is resumed, one line each.
     """
 
@@ -74,7 +75,7 @@ class Ledger:
         self.notes = tuple(identity.get("notes", ()))
         self._storage = storage
         self._stop_signal = stop_signal
-        self._study_id = self._repeat(lambda _: storage.get_study_id_from_name(definition.name))
+        self.study_id = self._repeat(lambda _: storage.get_study_id_from_name(definition.name))
         self._definition = definition
         self._derive = derive
         self._mirror = Mirror(
@@ -97,7 +98,11 @@ class Ledger:
 
     def trials(self) -> list[FrozenTrial]:
         """All trials as the storage has them, by number."""
-        return self._repeat(lambda _: self._storage.get_all_trials(self._study_id, deepcopy=False))
+        return self._repeat(lambda _: self._storage.get_all_trials(self.study_id, deepcopy=False))
+
+    def annotate(self, notes: Mapping[int | None, str]) -> None:
+        """Write what optuna-dashboard shows beside trials, by number, and beside the study, under None; all at once."""
+        self._repeat(lambda _: self._storage.write_notes(self.study_id, notes))
 
     def next_slot(self, n_trials: int) -> Slot | None:
         """The next slot to score: one that is in the ledger already, else a new one, else None when a stop rule holds.
@@ -239,11 +244,11 @@ class Ledger:
         )
 
         def create(is_repeated: bool) -> tuple[int, int]:
-            if is_repeated and self._storage.get_n_trials(self._study_id) > number:
+            if is_repeated and self._storage.get_n_trials(self.study_id) > number:
                 found = self._find_made(number, template)
                 if found is not None:
                     return found
-            trial_id = self._storage.create_new_trial(self._study_id, template)
+            trial_id = self._storage.create_new_trial(self.study_id, template)
             # Ids count up in a database: the next one is the next number, unless somebody else writes there too.
             is_next = self._last_trial_id is not None and trial_id == self._last_trial_id + 1
             return trial_id, number if is_next else self._storage.get_trial_number_from_id(trial_id)
@@ -258,13 +263,13 @@ class Ledger:
 
     def _find_made(self, number: int, template: FrozenTrial) -> tuple[int, int] | None:
         """The trial of an attempt whose answer was lost, and its number; others may have added theirs meanwhile."""
-        for trial in self._storage.get_all_trials(self._study_id, deepcopy=False)[number:]:
+        for trial in self._storage.get_all_trials(self.study_id, deepcopy=False)[number:]:
             if (trial.state, trial.params, trial.user_attrs) == (template.state, template.params, template.user_attrs):
                 return self._find(trial.number), trial.number
         return None
 
     def _find(self, number: int) -> int:
-        return self._repeat(lambda _: self._storage.get_trial_id_from_study_id_trial_number(self._study_id, number))
+        return self._repeat(lambda _: self._storage.get_trial_id_from_study_id_trial_number(self.study_id, number))
 
     def _remember(self, result: SlotResult) -> None:
         self._mirror.tell(result)

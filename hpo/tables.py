@@ -67,10 +67,20 @@ def read_table(path: Path, target: str | None, text: Collection[str] = ()) -> tu
         raise DataError(
             f"data: {path} cannot be read as {ending[1:]}: {first_line(error)}", hint="check that the file is what it is named"
         ) from error
-    _check_names(path, [str(name) for name in frame.columns])
-    if frame.empty:
-        raise DataError(f"data: {path} has a header but no rows", hint="give a table with rows")
+    _check_frame(path, frame)
     return frame, notes
+
+
+def take_frame(frame: pd.DataFrame) -> pd.DataFrame:
+    """A user's own table as a file would give it, without its index; the original stays as it is.
+
+    Raises:
+        DataError: It is no DataFrame, is empty, or has a column name twice.
+    """
+    if not isinstance(frame, pd.DataFrame):
+        raise DataError(f"data: this should be a pandas DataFrame, but got {type(frame).__name__}", hint="pandas.DataFrame(...)")
+    _check_frame("a DataFrame", frame)
+    return frame.reset_index(drop=True)
 
 
 def check_output(path: Path) -> None:
@@ -158,7 +168,13 @@ def _read_header(path: Path) -> tuple[str, list[str]]:
     return separator, next(csv.reader([first], delimiter=separator))
 
 
-def _check_names(path: Path, header: list[str]) -> None:
+def _check_frame(path: Path | str, frame: pd.DataFrame) -> None:
+    _check_names(path, [str(name) for name in frame.columns])
+    if frame.empty:
+        raise DataError(f"data: {path} has a header but no rows", hint="give a table with rows")
+
+
+def _check_names(path: Path | str, header: list[str]) -> None:
     twice = [name for name, count in Counter(header).items() if count > 1]
     if twice:
         raise DataError(f"data: {path} has the column '{twice[0]}' twice", hint="give every column its own name")

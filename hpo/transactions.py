@@ -13,9 +13,16 @@ from typing import Any
 
 from optuna.storages import RDBStorage
 from optuna.trial import TrialState
-from sqlalchemy import DateTime, Enum, column, delete, insert, table, update
+from sqlalchemy import DateTime, Enum, bindparam, column, delete, insert, select, table, update
 
-_TRIALS = table("trials", column("trial_id"), column("state", Enum(TrialState)), column("datetime_complete", DateTime))
+from hpo.rendering import merge_note
+
+_TRIALS = table(
+    "trials",
+    *map(column, ("trial_id", "study_id", "number")),
+    column("state", Enum(TrialState)),
+    column("datetime_complete", DateTime),
+)
 _VALUES = table(
     "trial_values", *map(column, ("trial_id", "objective", "value")), column("value_type", Enum("FINITE", name="trialvaluetype"))
 )
@@ -24,7 +31,12 @@ _STEPS = table(
     *map(column, ("trial_id", "step", "intermediate_value")),
     column("intermediate_value_type", Enum("FINITE", name="trialintermediatevaluetype")),
 )
+_OF_STUDY = table("study_system_attributes", *map(column, ("study_id", "key", "value_json")))
 _ATTRIBUTES = table("trial_user_attributes", *map(column, ("trial_id", "key", "value_json")))
+
+
+NOTE_LENGTH = 2045
+"""Characters of a note that one attribute holds; the page puts the parts together again (``optuna_dashboard/_note.py``)."""
 
 
 class LedgerStorage(RDBStorage):
@@ -66,3 +78,40 @@ class LedgerStorage(RDBStorage):
             if rows:
                 connection.execute(insert(_ATTRIBUTES), rows)
         return True
+
+    def write_notes(self, study_id: int, notes: Mapping[int | None, str]) -> None:
+        """Bring notes that optuna-dashboard shows up to date; what a person added to one stays.
+
+        ``optuna_dashboard.save_note`` takes three transactions a note, and seconds to import.
+
+        Args:
+            study_id: The storage's own id of the study.
+            notes: Trial number, or None for the study itself, to Markdown.
+        """
+        of_study = _OF_STUDY.c.study_id == study_id
+        with self.engine.begin() as connection:
+            numbered = connection.execute(select(_TRIALS.c.number, _TRIALS.c.trial_id).where(_TRIALS.c.study_id == study_id))
+            ids = {row.number: row.trial_id for row in numbered}
+            rows = connection.execute(select(_OF_STUDY).where(of_study, _OF_STUDY.c.key.startswith("dashboard:")))
+            present = {row.key: json.loads(row.value_json) for row in rows}
+            changed: dict[str, Any] = {}
+            for number, text in notes.items():
+                changed |= _note_changes(present, "dashboard:" if number is None else f"dashboard:{ids[number]}:", text)
+            if changed:
+                named = [{"name": key} for key in changed]
+                connection.execute(delete(_OF_STUDY).where(of_study, _OF_STUDY.c.key == bindparam("name")), named)
+                values = [{"study_id": study_id, "key": key, "value_json": json.dumps(value)} for key, value in changed.items()]
+                connection.execute(insert(_OF_STUDY), values)
+
+
+def _note_changes(present: Mapping[str, Any], prefix: str, text: str) -> dict[str, Any]:
+    """Attributes of one note that are to be written."""
+    parts: list[str] = []
+    while f"{prefix}note_str:{len(parts)}" in present:
+        parts.append(str(present[f"{prefix}note_str:{len(parts)}"]))
+    note = merge_note(text, "".join(parts))
+    if note == "".join(parts):
+        return {}
+    n_parts = max(len(parts), -(-len(note) // NOTE_LENGTH))
+    written = {f"{prefix}note_str:{part}": note[part * NOTE_LENGTH : (part + 1) * NOTE_LENGTH] for part in range(n_parts)}
+    return {f"{prefix}note_ver": int(present.get(f"{prefix}note_ver", 0)) + 1, **written}

@@ -91,7 +91,7 @@ class Follower:
                     self._catch_up()
                 self._writer.write_text(names.JOURNAL_FILE, export_journal(self._study()))
             if model is not None:
-                model_uri = self._writer.write_model(model)
+                model_uri = self._writer.write_model(model, self._projection.run_ids.get(model.trial_number))
                 self._write_drawings(model)
             self._writer.close(status, end_time_ms(self._trials()))
             if model is not None:
@@ -107,6 +107,7 @@ class Follower:
         return TrackingState(
             experiment_id=self._writer.experiment_id or None,
             parent_run_id=self._writer.parent_run_id or None,
+            comparison=self._writer.comparison or None,
             run_ids=dict(self._projection.run_ids),
             n_behind=self._count_behind(),
             model_uri=model_uri,

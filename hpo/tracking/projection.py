@@ -169,6 +169,8 @@ def _tags(trial: FrozenTrial, study: StudyRecord) -> dict[str, str]:
         tags[names.CONVERGED] = str(trial.user_attrs.get(CONVERGED, True)).lower()
     if FAILURE in trial.user_attrs:
         tags[names.FAILURE] = str(trial.user_attrs[FAILURE])
+    if study.dashboard is not None:
+        tags[names.NOTE] = f"[Trial {trial.number} in optuna-dashboard]({study.dashboard}/trials?numbers={trial.number})"
     if names.DATA_DIGEST in study.tags:
         tags[names.DATA_DIGEST] = study.tags[names.DATA_DIGEST]
     return tags

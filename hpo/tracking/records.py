@@ -73,6 +73,11 @@ class StudyRecord:
         tags: Name to text.
         texts: Artifact path to its content.
         dataset: The table, or None where it is unknown.
+        description: Markdown, until there is a conclusion.
+        dashboard: Where another page shows the study, or None.
+        spread_name: The metric that is the spread of a trial's value, or None.
+        chart_params: Params that every trial has.
+        branch_params: Params that only some trials have.
     """
 
     uid: str
@@ -84,6 +89,11 @@ class StudyRecord:
     tags: dict[str, str] = field(default_factory=dict)
     texts: dict[str, str] = field(default_factory=dict)
     dataset: DatasetRecord | None = None
+    description: str = ""
+    dashboard: str | None = None
+    spread_name: str | None = None
+    chart_params: tuple[str, ...] = ()
+    branch_params: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -95,6 +105,7 @@ class Conclusion:
         metrics: Name to value.
         steps: Name to one value a step, from step 0.
         tags: Name to text.
+        description: Markdown.
         card: The model card, Markdown, in which ``names.MODEL_URI_MARK`` stands for the model's URI.
     """
 
@@ -102,6 +113,7 @@ class Conclusion:
     metrics: dict[str, float] = field(default_factory=dict)
     steps: dict[str, dict[int, float]] = field(default_factory=dict)
     tags: dict[str, str] = field(default_factory=dict)
+    description: str = ""
     card: str = ""
 
 
@@ -227,6 +239,7 @@ class TrackingState:
     Attributes:
         experiment_id: The experiment's, or None while unknown.
         parent_run_id: The parent run's, or None while unknown.
+        comparison: What follows the server's address in the link that opens the comparison of the trials, or None.
         run_ids: Trial number to child run.
         n_behind: Finished trials that have no finished run yet, or None while unknown.
         model_uri: ``models:/...`` of the current final model, or None.
@@ -236,6 +249,7 @@ class TrackingState:
 
     experiment_id: str | None = None
     parent_run_id: str | None = None
+    comparison: str | None = None
     run_ids: dict[int, str] = field(default_factory=dict)
     n_behind: int | None = None
     model_uri: str | None = None

@@ -24,10 +24,12 @@ from mlflow.types.schema import ColSpec, DataType, Schema
 import hpo
 from hpo.errors import TrackingError
 from hpo.lock import hold_lock
+from hpo.rendering import merge_note
 from hpo.settings import sqlite_path
 from hpo.sqlite import checkpoint, use_wal
 from hpo.tracking import names, reader
 from hpo.tracking.records import DatasetRecord, Drawings, ModelRecord, RegistryState, StudyRecord, TrialRecord
+from hpo.tracking.view import comparison_path, runs_path, view_tag
 
 _PAGE = 1000
 _PARAM_LENGTH = 6000
@@ -57,6 +59,7 @@ class MlflowWriter:
         self._tracking_uri = tracking_uri
         self.experiment_id = ""
         self.parent_run_id = ""
+        self.comparison = ""
         self.parent_is_open = False
 
     def check_reachable(self) -> None:
@@ -70,7 +73,7 @@ class MlflowWriter:
             start_time_ms: When the study began, milliseconds since 1970: the start of a parent run that is made.
         """
         with reader.translated():
-            self._client = _connect(self._tracking_uri)
+            self._client = connect(self._tracking_uri)
             self.experiment_id = self._find_or_create_experiment()
             parents = self._search(names.KEY, self._study.uid)
             parent = self._keep_one(parents)
@@ -79,8 +82,13 @@ class MlflowWriter:
             if parent is None:
                 parent = self._create_run(self._study.uid, self._study.name, start_time_ms)
             self.parent_run_id = parent.info.run_id
+            self.comparison = comparison_path(self.experiment_id, self._study.uid)
             if not reader.is_finished(parent):
                 self._describe_parent()
+                key, view = view_tag(self._study, self.parent_run_id, start_time_ms)
+                self._client.set_experiment_tag(self.experiment_id, key, view)
+                if self._study.description and names.NOTE not in parent.data.tags:
+                    self._client.set_tag(self.parent_run_id, names.NOTE, merge_note(self._linked(self._study.description)))
 
     def find_trials(self) -> tuple[dict[int, str], dict[int, str]]:
         """Ask MLflow what it holds, and put it right: of runs with one key the finished, then the earliest one stays.
@@ -166,11 +174,12 @@ class MlflowWriter:
             for start in range(0, len(batch), _PAGE):
                 self._client.log_batch(self.parent_run_id, metrics=batch[start : start + _PAGE])
 
-    def write_model(self, record: ModelRecord) -> str:
+    def write_model(self, record: ModelRecord, best_run_id: str | None = None) -> str:
         """Log the final model once; what is there already under its key is left as it is.
 
         Args:
             record: The fitted model and what is known of it.
+            best_run_id: The child run of its trial, to be linked to.
 
         Returns:
             The model's URI.
@@ -195,7 +204,7 @@ class MlflowWriter:
                 self._client.delete_logged_model_tag(current.model_id, names.SUPERSEDED_BY)
             self._model_id = str(current.model_id)
             uri = f"models:/{self._model_id}"
-            self._conclude(record, uri)
+            self._conclude(record, uri, best_run_id)
             return uri
 
     def has_drawn(self, key: str) -> bool:
@@ -265,7 +274,8 @@ class MlflowWriter:
         name = self._study.experiment or self._study.name
         experiment = self._client.get_experiment_by_name(name)
         if experiment is None:
-            return str(self._client.create_experiment(name, tags={names.EXPERIMENT_KIND: names.MODEL_TRAINING}))
+            tags = {names.EXPERIMENT_KIND: names.MODEL_TRAINING, names.NOTE: self._study.description}
+            return str(self._client.create_experiment(name, tags={key: value for key, value in tags.items() if value}))
         if experiment.lifecycle_stage == "deleted":
             raise reader.trashed_experiment(experiment)
         return str(experiment.experiment_id)
@@ -278,6 +288,15 @@ class MlflowWriter:
             self._client.log_inputs(self.parent_run_id, datasets=[_dataset_input(study.dataset)])
         for path, text in study.texts.items():
             self._client.log_text(self.parent_run_id, text, path)
+
+    def _linked(self, description: str, best_run_id: str | None = None) -> str:
+        """A description below links to what is shown beside the parent run: the page folds what is long."""
+        links = [f"[All trials compared]({self.comparison})"]
+        if best_run_id is not None:
+            links.append(f"[best trial]({runs_path(self.experiment_id, best_run_id)})")
+        if self._study.dashboard is not None:
+            links.append(f"[the study in optuna-dashboard]({self._study.dashboard})")
+        return f"{' · '.join(links)}\n\n{description}"
 
     def _reopen_parent(self) -> None:
         if not self.parent_is_open:
@@ -357,11 +376,14 @@ class MlflowWriter:
             _write_files(Path(directory), of_study or {})
             self._client.log_artifacts(self.parent_run_id, directory)
 
-    def _conclude(self, record: ModelRecord, uri: str) -> None:
+    def _conclude(self, record: ModelRecord, uri: str, best_run_id: str | None) -> None:
         """Say on the parent run what is known of the study now, where it does not say so already."""
         conclusion, run = record.conclusion, self._client.get_run(self.parent_run_id)
         metrics = {**record.metrics, **conclusion.metrics}
         tags = {names.BEST_TRIAL: str(record.trial_number), names.MODEL_URI: uri, **conclusion.tags}
+        note = merge_note(self._linked(conclusion.description, best_run_id), run.data.tags.get(names.NOTE, ""))
+        if conclusion.description and len(note) <= _TAG_LENGTH:  # one that is too long to add to is left as it is
+            tags[names.NOTE] = note
         if metrics.items() <= run.data.metrics.items() and tags.items() <= run.data.tags.items():
             return
         self._reopen_parent()
@@ -375,7 +397,7 @@ class MlflowWriter:
         self._client.log_batch(self.parent_run_id, metrics=changed, tags=_tags(tags))
 
 
-def _connect(tracking_uri: str) -> MlflowClient:
+def connect(tracking_uri: str) -> MlflowClient:
     """A client; for an SQLite file, one whose tables exist.
 
     MLflow makes its tables in many steps, guarded against nobody: two starters on a new file would collide, and one that is
