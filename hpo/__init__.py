@@ -5,6 +5,7 @@ The public names are loaded when first used, so that ``import hpo`` costs nothin
 
 from __future__ import annotations
 
+import warnings
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -42,7 +43,10 @@ _HOMES = {
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'hpo' has no attribute {name!r}")
-    return getattr(import_module(_HOMES[name]), name)
+    with warnings.catch_warnings():
+        # Of tqdm, which Optuna loads, in a notebook without widgets; no bar of it is shown.
+        warnings.filterwarnings("ignore", "IProgress not found")
+        return getattr(import_module(_HOMES[name]), name)
 
 
 def __dir__() -> list[str]:

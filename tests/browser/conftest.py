@@ -9,7 +9,7 @@ from playwright.sync_api import Browser, Page
 
 from tests.integration.checker import Picture, read_stores
 from tests.integration.conftest import _end_servers_when_terminated, pytest_configure  # noqa: F401 - found by their name
-from tests.integration.driving import free_port, run_hpo_well, serving_dashboard, serving_ui, stores_of
+from tests.integration.driving import run_hpo_well, serving_pages, stores_of
 
 from .browsing import open_page, running_browser
 
@@ -56,8 +56,5 @@ def pages(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     """For tests that only read."""
     directory = tmp_path_factory.mktemp("pages")
     report = run_hpo_well(directory, "--trials", str(N_TRIALS))
-    with (
-        serving_ui(directory, free_port()) as mlflow,
-        serving_dashboard(directory, free_port()) as dashboard,
-    ):
+    with serving_pages(directory) as (mlflow, dashboard):
         yield Pages(directory, mlflow, dashboard, report, read_stores(**stores_of(directory)))

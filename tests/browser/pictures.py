@@ -6,6 +6,7 @@ Both pages in Debian's Chromium, and what the command prints, drawn by rich. Eac
 from __future__ import annotations
 
 import io
+import re
 import sys
 import tempfile
 from pathlib import Path
@@ -15,7 +16,7 @@ from playwright.sync_api import Browser, Page, expect
 from rich.console import Console
 from rich.text import Text
 
-from tests.integration.driving import free_port, run_hpo_well, serving_dashboard, serving_ui
+from tests.integration.driving import run_hpo_well, serving_pages
 
 from .browsing import open_page, running_browser
 
@@ -29,7 +30,7 @@ MAX_BYTES = 150_000
 def main(directory: Path) -> None:
     """Run the built-in study in an empty directory and take the pictures."""
     report = run_hpo_well(directory, *COMMAND, timeout=600)
-    with serving_ui(directory, free_port()) as mlflow, serving_dashboard(directory, free_port()) as dashboard:
+    with serving_pages(directory) as (mlflow, dashboard):
         take(report, mlflow, dashboard)
 
 
@@ -40,7 +41,7 @@ def take(report: str, mlflow: str, dashboard: str) -> None:
         picture_terminal(browser, report)
         with open_page(browser) as page:
             page.set_viewport_size(SIZE)
-            page.goto(mlflow + report.rpartition("5000")[2].strip())
+            page.goto(mlflow + re.search(r"http://127\.0\.0\.1:5000(/#/\S+)", report).group(1))
             expect(page.locator(".js-plotly-plot").first).to_be_visible()
             # MLflow's own banner and panel, which a visitor closes once.
             page.get_by_role("button", name="Hide banner").click()

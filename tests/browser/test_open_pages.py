@@ -5,15 +5,12 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, Page, expect
 
-from hpo.storage import open_storage
 from tests.integration.checker import check_stores, trial_table
 from tests.integration.driving import (
     COMMAND_SECONDS,
     count_told,
-    free_port,
     run_hpo_well,
-    serving_dashboard,
-    serving_ui,
+    serving_pages,
     start_hpo,
     stores_of,
     wait_until,
@@ -38,24 +35,23 @@ class_weight = "none"
 
 
 def test_pages_that_are_open_disturb_nothing(page: Page, browser: Browser, pages: Pages, tmp_path: Path) -> None:
-    """The dashboard from before there is a study, MLflow from the moment that its file is there."""
-    open_storage(stores_of(tmp_path)["storage"]).engine.dispose()
-    with serving_dashboard(tmp_path, free_port()) as dashboard, open_page(browser) as other:
+    """Both pages from before there is a study, looked at before, during and after its run."""
+    with serving_pages(tmp_path) as (mlflow, dashboard), open_page(browser) as other:
         page.goto(f"{dashboard}/dashboard")
         expect(page.get_by_role("button", name="Create")).to_be_visible()
+        other.goto(mlflow)
         process = start_hpo(tmp_path, "--trials", str(N_TRIALS))
-        wait_until(lambda: count_told(tmp_path) >= 3 and (tmp_path / "mlflow.db").exists(), process)
+        wait_until(lambda: count_told(tmp_path) >= 3, process)
         page.goto(f"{dashboard}/dashboard/studies/1/note")
         expect(page.get_by_text("120 training rows, 4 numeric columns")).to_be_visible()
         page.goto(f"{dashboard}/dashboard/studies/1/trials")
         expect(page.get_by_role("heading", name="Trial 0 (trial_id=1)")).to_be_visible()
-        with serving_ui(tmp_path, free_port()) as mlflow:
-            other.goto(f"{mlflow}/#/experiments/1/runs?workflowType=machine_learning")
-            expect(other.get_by_role("link", name="iris", exact=True).last).to_be_visible()
-            stdout, stderr = process.communicate(timeout=COMMAND_SECONDS)
-            assert (process.returncode, stderr) == (0, ""), stdout
-            other.reload()
-            expect(other.get_by_text(f"{N_TRIALS + 1} matching runs")).to_be_visible()
+        other.goto(f"{mlflow}/#/experiments/1/runs?workflowType=machine_learning")
+        expect(other.get_by_role("link", name="iris", exact=True).last).to_be_visible()
+        stdout, stderr = process.communicate(timeout=COMMAND_SECONDS)
+        assert (process.returncode, stderr) == (0, ""), stdout
+        other.reload()
+        expect(other.get_by_text(f"{N_TRIALS + 1} matching runs")).to_be_visible()
         page.reload()
         expect(page.get_by_text(f"{N_TRIALS} Trials")).to_be_visible()
     stores = stores_of(tmp_path)
@@ -68,7 +64,7 @@ def test_a_thousand_trials_are_shown(page: Page, tmp_path: Path) -> None:
     started = time.perf_counter()
     run_hpo_well(tmp_path, "--study", "many.toml", timeout=2 * COMMAND_SECONDS)
     print(f"{MANY} trials in {time.perf_counter() - started:.1f} s")
-    with serving_ui(tmp_path, free_port()) as mlflow, serving_dashboard(tmp_path, free_port()) as dashboard:
+    with serving_pages(tmp_path) as (mlflow, dashboard):
         started = time.perf_counter()
         page.goto(f"{dashboard}/dashboard/studies/1/trials?numbers={MANY - 1}")
         expect(page.get_by_role("heading", name=f"Trial {MANY - 1} (")).to_be_visible()

@@ -176,3 +176,35 @@ def serving_tracking(directory: Path, port: int) -> contextlib.AbstractContextMa
     """A tracking server on SQLite in a directory, with the artifacts passed through it."""
     stores = ("--backend-store-uri", f"sqlite:///{directory}/server.db", "--artifacts-destination", f"{directory}/artifacts")
     return serving(directory, port, "server", *stores, "--workers", "1")
+
+
+@contextmanager
+def showing_pages(
+    directory: Path, *flags: str, ports: Sequence[str] = ("--dashboard-port", "--mlflow-port"), **variables: str
+) -> Iterator[tuple[subprocess.Popen[str], list[str]]]:
+    """``python -m hpo.ui`` from the moment that it printed its two links; gives those. By default on ports that nobody asks for."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "hpo.ui", *flags, *(part for flag in ports for part in (flag, str(free_port())))],
+        cwd=directory,
+        env=environment(**variables),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    assert process.stdout is not None
+    try:
+        lines = [process.stdout.readline().split() for _ in range(2)]
+        assert [line[:1] for line in lines] == [["optuna-dashboard"], ["mlflow"]], process.communicate(timeout=COMMAND_SECONDS)
+        yield process, [link for _, link in lines]
+    finally:
+        process.kill()
+        process.communicate(timeout=COMMAND_SECONDS)
+
+
+@contextmanager
+def serving_pages(directory: Path) -> Iterator[tuple[str, str]]:
+    """Both pages of a directory's study, as ``python -m hpo.ui`` serves them: the addresses of MLflow and of optuna-dashboard."""
+    with showing_pages(directory) as (_, (dashboard, mlflow)):
+        yield mlflow.partition("/#")[0].rstrip("/"), dashboard.partition("/dashboard")[0]

@@ -29,10 +29,9 @@ def test_frame_goes_on_with_the_study_of_its_file(tmp_path: Path) -> None:
     predicted = result.model.predict(frame.drop(columns="target"))
     assert np.mean(predicted == frame["target"]) > 0.9
     trials = result.trials_dataframe()
-    assert trials.loc[result.best_number, "value"] == trials["value"].max() == result.best_value
-    folds = trials[[f"accuracy_fold_{k}" for k in range(5)]]
-    assert np.allclose(folds.mean(axis=1), trials["value"])
-    assert trials.loc[0, "param_penalty"] == "l2"
+    assert trials.loc[result.best_number, "value_accuracy"] == trials["value_accuracy"].max() == result.best_value
+    assert np.allclose([np.mean(scores["accuracy"]) for scores in trials["user_attrs_hpo.scores"]], trials["value_accuracy"])
+    assert trials.loc[0, "params_penalty"] == "l2"
     frame.loc[0, "alcohol"] += 1
     with pytest.raises(hpo.HpoError, match="study 'mine' was begun with something else: the data"):
         hpo.run_study(hpo.load_definition(overrides=OVERRIDES), settings(tmp_path), data=frame)

@@ -11,8 +11,18 @@ import psutil
 import pytest
 import requests
 
+from .checker import check_stores
 from .conftest import FinishedRun
-from .driving import COMMAND_SECONDS, environment, free_port, run_python, serving_tracking, showing_pages
+from .driving import (
+    COMMAND_SECONDS,
+    environment,
+    free_port,
+    run_hpo_well,
+    run_python,
+    serving_tracking,
+    showing_pages,
+    stores_of,
+)
 
 
 def wait_until_gone(children: list[psutil.Process]) -> None:
@@ -35,7 +45,7 @@ def test_both_pages_answer_and_end_with_a_signal(finished: FinishedRun, number: 
     with showing_pages(finished.directory) as (process, links):
         dashboard, mlflow = links
         assert dashboard.endswith("/dashboard/studies/1")
-        assert mlflow.endswith("/#/experiments/1/runs?workflowType=machine_learning")
+        assert "/#/experiments/1/runs?workflowType=machine_learning&compareRunsMode=CHART&viewStateShareKey=hpo-" in mlflow
         assert "Optuna Dashboard" in requests.get(dashboard, timeout=20).text
         page, _, _ = mlflow.partition("#")
         assert "<title>MLflow</title>" in requests.get(page, timeout=20).text
@@ -91,7 +101,7 @@ def test_server_is_used_as_it_is(finished: FinishedRun, tmp_path: Path) -> None:
     with serving_tracking(tmp_path, free_port()) as address:
         flags = ("--storage", storage, "--tracking-uri", address)
         with showing_pages(tmp_path, *flags) as (process, links):
-            assert links[1] == address
+            assert links[1] == f"{address}/"
             names = [" ".join(child.cmdline()) for child in psutil.Process(process.pid).children(recursive=True)]
             assert names
             assert not any("mlflow" in name for name in names)
@@ -105,11 +115,13 @@ def expect_refusal(process: "subprocess.CompletedProcess[str]", exit_code: int, 
     assert process.stderr == f"hpo: {line}\n"
 
 
-def test_nothing_to_show_is_one_line_and_makes_nothing(tmp_path: Path) -> None:
-    line = "sqlite:///optuna.db has no tables of optuna yet: there is nothing to show"
-    hint = "python -m hpo.run makes them; or name another with --storage or --tracking-uri"
-    expect_refusal(run_python(tmp_path, "-m", "hpo.ui"), 4, f"{line} ({hint})")
-    assert list(tmp_path.iterdir()) == []
+def test_pages_open_before_there_is_a_study(tmp_path: Path) -> None:
+    with showing_pages(tmp_path) as (_, (dashboard, mlflow)):
+        assert dashboard.endswith("/dashboard")
+        assert requests.get(dashboard.replace("/dashboard", "/api/studies"), timeout=20).json() == {"study_summaries": []}
+        assert requests.get(f"{mlflow}health", timeout=20).text == "OK"
+        run_hpo_well(tmp_path, "--trials", "3")
+        check_stores(**stores_of(tmp_path), n_trials=3)
 
 
 def test_asked_for_port_that_is_taken_is_one_line(finished: FinishedRun) -> None:
@@ -119,20 +131,7 @@ def test_asked_for_port_that_is_taken_is_one_line(finished: FinishedRun) -> None
         port = taken.getsockname()[1]
         process = run_python(finished.directory, "-m", "hpo.ui", "--mlflow-port", str(port))
     hint = "give another, or leave it out for a free one"
-    expect_refusal(process, 2, f"--mlflow-port: port {port} of 127.0.0.1 cannot be had ({hint})")
-
-
-def test_missing_program_is_one_line(finished: FinishedRun, tmp_path: Path) -> None:
-    # A package without its metadata is what pip leaves of one that was installed by hand.
-    site = tmp_path / "sitecustomize.py"
-    site.write_text(
-        "import importlib.metadata as m\nfind = m.entry_points\n"
-        "m.entry_points = lambda **wanted: [] if wanted.get('name') == 'optuna-dashboard' else find(**wanted)\n",
-        encoding="utf-8",
-    )
-    path = os.pathsep.join(filter(None, [str(tmp_path), os.environ.get("PYTHONPATH")]))
-    process = run_python(finished.directory, "-m", "hpo.ui", PYTHONPATH=path)
-    expect_refusal(process, 2, "the program optuna-dashboard is not installed here (pip install optuna-dashboard)")
+    expect_refusal(process, 2, f"mlflow: port {port} of 127.0.0.1 cannot be had ({hint})")
 
 
 def test_page_that_cannot_start_is_one_line_without_the_password(finished: FinishedRun) -> None:

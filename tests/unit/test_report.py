@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from xml.etree import ElementTree as ET
 
 import optuna
 import plotly.graph_objects
@@ -12,7 +13,7 @@ import pytest
 from hpo.errors import DataError, InterruptedBySignal
 from hpo.intervals import Estimate
 from hpo.plots import PLOTS
-from hpo.report import StudyResult, dashboard_command, error_to_json, mlflow_page
+from hpo.report import StudyResult, mlflow_page, split_report, ui_command
 
 
 def make_study() -> optuna.Study:
@@ -28,6 +29,7 @@ RESULT = StudyResult(
     tracking_uri="sqlite:///mlflow.db",
     experiment_id="1",
     parent_run_id="p" * 32,
+    comparison="#/experiments/1/runs?workflowType=machine_learning",
     n_trials={"complete": 48, "pruned": 0, "failed": 2},
     n_new_trials=50,
     n_ties=3,
@@ -58,7 +60,7 @@ BEHIND = replace(RESULT, model_uri=None, best_run_id=None, n_behind=5, tracking_
 
 
 def rows(result: StudyResult) -> dict[str, str]:
-    return {line[:9].strip(): line[10:] for line in result.to_text().splitlines()}
+    return {line[:9].strip(): line[10:] for line in result.to_text().splitlines() if line[:9].strip()}
 
 
 def test_text_says_one_fact_a_line():
@@ -73,8 +75,50 @@ def test_text_says_one_fact_a_line():
         "optimism": "cv minus hold-out -0.0250 (-0.0250 to +0.1000): no more than chance",
         "model": "models:/m-1",
         "pages": "optuna-dashboard sqlite:///optuna.db  ->  http://127.0.0.1:8080",
-        "": f"mlflow ui  ->  http://127.0.0.1:5000{PAGE}",
+        "next": "python -m hpo.ui  (both pages)",
     }
+    assert RESULT.to_text().splitlines()[-4:] == [
+        f"          mlflow ui  ->  http://127.0.0.1:5000{PAGE}",
+        "next      python -m hpo.ui  (both pages)",
+        "          python -m hpo.predict models:/m-1 ROWS.csv  (score a table)",
+        "          the same command with --trials 100  (search on)",
+    ]
+
+
+def test_what_comes_next_is_catching_up_where_tracking_is_behind():
+    assert BEHIND.to_text().splitlines()[-1] == "next      the same command again: it writes what MLflow lacks"
+
+
+def test_next_prediction_is_with_the_registered_version():
+    registry = {"name": "flowers", "version": 2, "decision": "champion", "champion": 2, "comparison": "x"}
+    assert "hpo.predict models:/flowers/2 ROWS.csv" in replace(RESULT, registry=registry).to_text()
+
+
+@pytest.mark.parametrize(
+    ("study", "storage", "tracking_uri", "command"),
+    [
+        ("wine", "sqlite:///optuna.db", "sqlite:///mlflow.db", "python -m hpo.ui --name wine"),
+        (
+            "iris",
+            "postgresql://me:secret@db/optuna",
+            "http://tracking:5000",
+            "python -m hpo.ui --storage postgresql://me:***@db/optuna --tracking-uri http://tracking:5000",
+        ),
+    ],
+)
+def test_command_that_opens_the_pages_has_the_settings_without_passwords(study, storage, tracking_uri, command):
+    assert ui_command(study, storage, tracking_uri) == command
+
+
+def test_html_has_the_facts_and_runs_nothing():
+    def read(html: str) -> list[tuple[str, ...]]:
+        return [tuple("".join(cell.itertext()) for cell in row) for row in ET.fromstring(html).iter("tr")]
+
+    assert read(RESULT._repr_html_()) == split_report(RESULT.to_text())
+    note = "'<script>alert(1)</script>&' dropped: it numbers the rows"
+    html = replace(RESULT, notes=(note,))._repr_html_()
+    assert "<script" not in html
+    assert ("note", note) in read(html)
 
 
 def test_single_best_is_not_called_a_tie():
@@ -172,11 +216,11 @@ def test_model_is_not_a_part_of_the_values():
 
 
 def test_error_as_json():
-    assert error_to_json(DataError("no rows", hint="add some")) == {
+    assert DataError("no rows", hint="add some").to_json() == {
         "error": {"kind": "DataError", "message": "no rows", "hint": "add some"},
         "exit_code": 2,
     }
-    assert error_to_json(InterruptedBySignal(15, "stopped"))["exit_code"] == 143
+    assert InterruptedBySignal(15, "stopped").to_json()["exit_code"] == 143
 
 
 @pytest.mark.parametrize(
@@ -193,12 +237,8 @@ def test_error_as_json():
     ],
 )
 def test_pages_of_mlflow_are_said_without_passwords(uri, command):
-    assert mlflow_page(uri, "1") == command
+    assert mlflow_page(uri, PAGE.removeprefix("/")) == command
 
 
 def test_page_of_an_experiment_that_is_not_known_is_the_first():
     assert mlflow_page("http://tracking:5000/", None) == "http://tracking:5000"
-
-
-def test_dashboard_is_said_without_passwords():
-    assert dashboard_command("postgresql://me:secret@db/optuna") == "optuna-dashboard postgresql://me:***@db/optuna"

@@ -1,6 +1,6 @@
 """Notes that a program writes anew and people add to."""
 
-from hpo.markdown import link, merge_note
+from hpo.rendering import code, merge_note
 
 
 def test_what_a_person_wrote_below_the_line_stays():
@@ -17,5 +17,5 @@ def test_a_note_of_a_persons_own_stays():
     assert merge_note("text", "mine") == "mine"
 
 
-def test_link():
-    assert link("trial 3", "#/a") == "[trial 3](#/a)"
+def test_text_of_the_datas_is_code_on_one_line():
+    assert code("a`b|c\n<b>d</b>") == "`a'b\\|c <b>d</b>`"
