@@ -133,7 +133,7 @@ def test_notebook_runs_and_shows_what_it_says(tmp_path: Path) -> None:
     html = ["".join(output["data"].get("text/html", "")) for output in outputs]
     texts = ["".join(output["data"]["text/plain"]) for output in outputs]
     assert "iris: 20 trials (20 complete)" in html[1]
-    assert html[2].count("<tr") == 2 + 5
+    assert html[2].count("<tr") == 1 + 5
     assert texts[3] == "array([0, 1, 2])"
     assert texts[4].startswith("'models:/m-")
     assert texts[5] == "({'complete': 30, 'pruned': 0, 'failed': 0}, 10)"
