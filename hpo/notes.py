@@ -6,17 +6,18 @@ run that adds nothing changes nothing.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from hpo.data import Dataset
-from hpo.definition import Range, StudyDefinition
+from hpo.definition import Range, StudyDefinition, choices_of
 from hpo.rendering import render
 from hpo.report import StudyResult, describe_gain, describe_optimism, describe_ties, mlflow_server
 from hpo.selection import CONVERGED, DERIVED, FAILURE, fold_scores, mean_and_std
-from hpo.tracking.names import MODEL_URI_MARK
+from hpo.tracking import names
 from hpo.tracking.view import runs_path
 
 if TYPE_CHECKING:
@@ -28,8 +29,7 @@ MAX_ROWS = 50
 
 def describe_search(definition: StudyDefinition, dataset: Dataset) -> str:
     """What is searched, and on which data."""
-    searched = [name for name, entry in definition.search_space if isinstance(entry, Range | tuple)]
-    return render("search.md.jinja", definition=definition, dataset=dataset, searched=searched)
+    return render("search.md.jinja", definition=definition, dataset=dataset, searched=_searched(definition))
 
 
 def describe_study(search: str, result: StudyResult) -> str:
@@ -60,10 +60,36 @@ def make_card(result: StudyResult, definition: StudyDefinition, dataset: Dataset
         gain=describe_gain(result.gain, result.n_holdout_rows),
         optimism=describe_optimism(result.optimism),
         ties=describe_ties(result.n_ties, result.n_trials["complete"]),
-        uri=MODEL_URI_MARK,
+        uri=names.MODEL_URI_MARK,
         max_rows=MAX_ROWS,
     )
     return card + "\n"
+
+
+def make_view(definition: StudyDefinition, uid: str) -> str:
+    """What MLflow's page shows of a study's trials when they are compared, as the page itself saves a view.
+
+    Exactly this study's child runs, the best first, with the columns and charts that say something.
+    """
+    metric, space = definition.study.metric, definition.search_space
+    params = _searched(definition)
+    # A run without one of the params would not be drawn.
+    branches = {"l1_ratio", *(["C"] if "none" in choices_of(space.penalty) else [])}
+    state = render(
+        "comparison.json.jinja",
+        name=definition.name,
+        uid=uid,
+        value=names.cv_mean(metric),
+        axes=(names.TRIAL_NUMBER, names.cv_std(metric)),
+        params=params,
+        always=[name for name in params if name not in branches],
+        runs=f"tags.`{names.STUDY_UID}` = '{uid}' AND tags.`{names.TRIAL_STATE}` LIKE '%'",
+    )
+    return json.dumps(json.loads(state))
+
+
+def _searched(definition: StudyDefinition) -> list[str]:
+    return [name for name, entry in definition.search_space if isinstance(entry, Range | tuple)]
 
 
 def make_notes(

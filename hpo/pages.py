@@ -6,7 +6,6 @@ programs by their environment, since they may hold passwords.
 
 from __future__ import annotations
 
-import http.client
 import os
 import signal
 import socket
@@ -14,9 +13,11 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import IO
 
 from hpo.errors import HpoError, LedgerError, SettingsError, TrackingError
@@ -34,11 +35,11 @@ POLL_SECONDS = 0.1
 
 DASHBOARD = "optuna-dashboard"
 MLFLOW = "mlflow"
-PORTS = {DASHBOARD: 8080, MLFLOW: 5000}
-"""Of each program by default, or a free one where that is taken."""
-
-_HEALTH = {DASHBOARD: "/dashboard", MLFLOW: "/health"}
-_ERRORS: Mapping[str, type[HpoError]] = {DASHBOARD: LedgerError, MLFLOW: TrackingError}
+PROGRAMS: Mapping[str, tuple[int, str, type[HpoError]]] = {
+    DASHBOARD: (8080, "/dashboard", LedgerError),
+    MLFLOW: (5000, "/health", TrackingError),
+}
+"""Name to the port it has by default, what it answers once it is there, and the error where it is not."""
 
 
 @dataclass
@@ -46,12 +47,12 @@ class Pages:
     """What was started.
 
     Attributes:
-        links: Program to the address where it shows the study.
         stop_signal: The number of a signal that asked to stop, or None.
+        links: Program to the address where it shows the study.
     """
 
-    links: dict[str, str]
     stop_signal: Callable[[], int | None]
+    links: dict[str, str] = field(default_factory=dict)
     _started: dict[str, tuple[subprocess.Popen[bytes], IO[bytes]]] = field(default_factory=dict)
 
     def watch(self, is_over: Callable[[], bool] = lambda: False) -> None:
@@ -64,16 +65,18 @@ class Pages:
             for name, (process, log) in self._started.items():
                 if process.poll() is not None:
                     log.seek(0)
-                    lines = log.read().decode(errors="replace").strip().splitlines() or ["it said nothing"]
-                    raise _ERRORS[name](f"{name} ended with exit code {process.returncode}: {hide_password(lines[-1])}")
+                    last = log.read().decode(errors="replace").strip().rpartition("\n")[2] or "it said nothing"
+                    raise PROGRAMS[name][2](f"{name} ended with exit code {process.returncode}: {hide_password(last)}")
             time.sleep(POLL_SECONDS)
 
-    def start(self, stack: ExitStack, name: str, port: int, arguments: tuple[str, ...], variables: Mapping[str, str]) -> None:
-        """Start a program and wait until it answers.
+    def start(self, stack: ExitStack, name: str, port: int | None, arguments: Sequence[str], variables: Mapping[str, str]) -> str:
+        """Start a program, wait until it answers, and give its address; the stack ends it.
 
         Raises:
             HpoError: It ended, or does not answer within a minute.
         """
+        default, page, error = PROGRAMS[name]
+        port = _choose_port(name, port, default)
         log = stack.enter_context(tempfile.TemporaryFile())  # noqa: SIM115 - the stack is its block
         process = subprocess.Popen(
             [sys.executable, "-m", "hpo.child", str(os.getpid()), name, *arguments, "--host", HOST, "--port", str(port)],
@@ -85,10 +88,11 @@ class Pages:
         )
         stack.callback(_stop, process)
         self._started[name] = (process, log)
-        give_up = time.monotonic() + START_SECONDS
-        self.watch(lambda: _answers(port, _HEALTH[name]) or time.monotonic() > give_up)
+        address, give_up = f"http://{HOST}:{port}", time.monotonic() + START_SECONDS
+        self.watch(lambda: _answers(address + page) or time.monotonic() > give_up)
         if time.monotonic() > give_up:
-            raise _ERRORS[name](f"{name} does not answer after {START_SECONDS:.0f} s")
+            raise error(f"{name} does not answer after {START_SECONDS:.0f} s")
+        return address
 
 
 @contextmanager
@@ -118,24 +122,20 @@ def serve_pages(
     if experiment is not None:
         path = comparison_path(experiment.experiment_id, trials.uid) if trials.uid else runs_path(experiment.experiment_id)
     with ExitStack() as stack:
-        pages = Pages({}, stop_signal)
-        port = _choose_port(DASHBOARD, ports[DASHBOARD])
-        pages.start(stack, DASHBOARD, port, (f"${STORAGE_VARIABLE}",), {STORAGE_VARIABLE: storage})
-        of_study = "" if trials.study_id is None else f"/studies/{trials.study_id}"
-        pages.links[DASHBOARD] = f"http://{HOST}:{port}/dashboard{of_study}"
+        pages, of_study = Pages(stop_signal), "" if trials.study_id is None else f"/studies/{trials.study_id}"
+        arguments, variables = (f"${STORAGE_VARIABLE}",), {STORAGE_VARIABLE: storage}
+        pages.links[DASHBOARD] = pages.start(stack, DASHBOARD, ports[DASHBOARD], arguments, variables) + f"/dashboard{of_study}"
         address = hide_password(tracking).rstrip("/")
         if not tracking.startswith("http"):
-            port = _choose_port(MLFLOW, ports[MLFLOW])
             # What "mlflow ui" reads; MLFLOW_TRACKING_URI it does not.
             variables = {"MLFLOW_BACKEND_STORE_URI": tracking, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
-            pages.start(stack, MLFLOW, port, ("ui", "--workers", "1"), variables)
-            address = f"http://{HOST}:{port}"
+            address = pages.start(stack, MLFLOW, ports[MLFLOW], ("ui", "--workers", "1"), variables)
         pages.links[MLFLOW] = f"{address}/{path}"
         yield pages
 
 
-def _choose_port(name: str, given: int | None) -> int:
-    for port in (PORTS[name], 0) if given is None else (given,):
+def _choose_port(name: str, given: int | None, default: int) -> int:
+    for port in (default, 0) if given is None else (given,):
         with socket.socket() as listener, suppress(OSError, OverflowError):
             # As servers do: a port that was closed a moment ago is free.
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -144,15 +144,12 @@ def _choose_port(name: str, given: int | None) -> int:
     raise SettingsError(f"{name}: port {given} of {HOST} cannot be had", hint="give another, or leave it out for a free one")
 
 
-def _answers(port: int, path: str) -> bool:
-    connection = http.client.HTTPConnection(HOST, port, timeout=STOP_SECONDS)
-    try:
-        connection.request("GET", path)
-        return connection.getresponse().status == http.HTTPStatus.OK
-    except (OSError, http.client.HTTPException):
-        return False
-    finally:
-        connection.close()
+def _answers(url: str) -> bool:
+    # Of this machine: no proxy that the environment names has a part in it.
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    with suppress(OSError), opener.open(url, timeout=STOP_SECONDS) as answer:
+        return bool(answer.status == HTTPStatus.OK)
+    return False
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:

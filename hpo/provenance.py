@@ -11,9 +11,9 @@ import numpy as np
 import pandas as pd
 
 from hpo.data import Dataset
-from hpo.definition import Range, StudyDefinition, choices_of, digest_of
+from hpo.definition import StudyDefinition, digest_of
 from hpo.final_model import TRUSTED_TYPES, FinalModel
-from hpo.notes import describe_search, describe_study, make_card
+from hpo.notes import describe_search, describe_study, make_card, make_view
 from hpo.problem import Problem
 from hpo.report import DASHBOARD, StudyResult, describe_gain, describe_ties
 from hpo.settings import ServiceSettings
@@ -40,9 +40,7 @@ def make_study_record(
         versions: Package name to version.
         description: Markdown, what is searched and on which data.
     """
-    identity, space = definition.identity(), definition.search_space
-    searched = [name for name, entry in space if isinstance(entry, Range | tuple)]
-    branches = {"l1_ratio", *(["C"] if "none" in choices_of(space.penalty) else [])}
+    identity = definition.identity()
     return StudyRecord(
         uid=uid,
         name=definition.name,
@@ -68,9 +66,7 @@ def make_study_record(
         ),
         description=description,
         dashboard=f"{DASHBOARD}/dashboard/studies/{study_id}",
-        spread_name=names.cv_std(definition.study.metric),
-        chart_params=tuple(name for name in searched if name not in branches),
-        branch_params=tuple(name for name in searched if name in branches),
+        view=make_view(definition, uid),
     )
 
 

@@ -75,9 +75,7 @@ class StudyRecord:
         dataset: The table, or None where it is unknown.
         description: Markdown, until there is a conclusion.
         dashboard: Where another page shows the study, or None.
-        spread_name: The metric that is the spread of a trial's value, or None.
-        chart_params: Params that every trial has.
-        branch_params: Params that only some trials have.
+        view: What MLflow's page is to show of the trials when they are compared, as it saves a view; or nothing.
     """
 
     uid: str
@@ -91,9 +89,7 @@ class StudyRecord:
     dataset: DatasetRecord | None = None
     description: str = ""
     dashboard: str | None = None
-    spread_name: str | None = None
-    chart_params: tuple[str, ...] = ()
-    branch_params: tuple[str, ...] = ()
+    view: str = ""
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ from hpo.settings import sqlite_path
 from hpo.sqlite import checkpoint, use_wal
 from hpo.tracking import names, reader
 from hpo.tracking.records import DatasetRecord, Drawings, ModelRecord, RegistryState, StudyRecord, TrialRecord
-from hpo.tracking.view import comparison_path, runs_path, view_tag
+from hpo.tracking.view import comparison_path, runs_path, view_id
 
 _PAGE = 1000
 _PARAM_LENGTH = 6000
@@ -85,8 +85,10 @@ class MlflowWriter:
             self.comparison = comparison_path(self.experiment_id, self._study.uid)
             if not reader.is_finished(parent):
                 self._describe_parent()
-                key, view = view_tag(self._study, self.parent_run_id, start_time_ms)
-                self._client.set_experiment_tag(self.experiment_id, key, view)
+                if self._study.view:
+                    view = {"name": f"{self._study.name}: all trials", "createdAt": start_time_ms, "updatedAt": start_time_ms}
+                    key = f"mlflow.sharedViewState.{view_id(self._study.uid)}"
+                    self._client.set_experiment_tag(self.experiment_id, key, json.dumps({**view, "state": self._study.view}))
                 if self._study.description and names.NOTE not in parent.data.tags:
                     self._client.set_tag(self.parent_run_id, names.NOTE, merge_note(self._linked(self._study.description)))
 

@@ -105,10 +105,11 @@ def test_study_file_is_accepted(tmp_path: Path) -> None:
 
 def test_python_examples_run(tmp_path: Path) -> None:
     examples = blocks("python")
-    assert len(examples) == 3
+    assert len(examples) == 4
     shutil.copytree(ROOT / "studies", tmp_path / "studies")
     before = (
-        "import optuna, hpo, pandas as pd\nfrom sklearn.datasets import load_wine\nrows = load_wine(as_frame=True).data.head()\n"
+        "import optuna, hpo, pandas as pd\nfrom sklearn.datasets import load_wine\ntable = load_wine(as_frame=True).frame\n"
+        "rows = table.drop(columns='target').head()\n"
     )
     assert run_python(tmp_path, "-m", "hpo.run", "--trials", "3").returncode == 0
     (journal,) = (tmp_path / "mlruns").rglob("optuna_journal.log")
@@ -119,6 +120,15 @@ def test_python_examples_run(tmp_path: Path) -> None:
         script.write_text(before + study + example, encoding="utf-8")
         process = run_python(tmp_path, str(script))
         assert process.returncode == 0, process.stderr
+
+
+def test_help_is_the_one_printed(tmp_path: Path) -> None:
+    process = run_python(tmp_path, "-m", "hpo.run", "--help", COLUMNS="120")
+    assert (process.returncode, process.stderr) == (0, "")
+    (shown,) = blocks("text")
+    assert process.stdout == shown
+    assert max(map(len, shown.splitlines())) <= 118
+    assert len(shown.splitlines()) < 45
 
 
 def test_exit_codes_are_those_of_the_errors() -> None:

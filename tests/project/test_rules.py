@@ -80,6 +80,12 @@ def test_importing_the_package_loads_nothing_heavy():
     assert loaded_by("import hpo").isdisjoint(heavy)
 
 
+def test_help_and_wrong_flags_load_nothing_heavy():
+    heavy = {"mlflow", "optuna", "sklearn", "numpy", "pandas", "sqlalchemy", "pydantic", "rich", "jinja2"}
+    assert loaded_by("from hpo.cli import main; main(['run', '--bogus'])").isdisjoint(heavy)
+    assert loaded_by("from hpo.flags import make_parser; make_parser({}).format_help()").isdisjoint(heavy)
+
+
 @pytest.mark.parametrize("module", ["hpo.job", "hpo.cli", "hpo.tracking.process"])
 def test_driver_never_loads_mlflow(module):
     assert "mlflow" not in loaded_by(f"import {module}")

@@ -2,47 +2,51 @@
 
 import json
 
-from hpo.tracking.records import StudyRecord
-from hpo.tracking.view import comparison_path, view_tag
+from hpo.definition import load_definition
+from hpo.notes import make_view
+from hpo.tracking.view import comparison_path, view_id
 
-STUDY = StudyRecord(
-    uid="0123456789abcdef" * 2,
-    name="iris",
-    value_name="cv_accuracy_mean",
-    spread_name="cv_accuracy_std",
-    chart_params=("C", "penalty"),
-    branch_params=("l1_ratio",),
-)
+UID = "0123456789abcdef" * 2
 
 
-def state_of(study: StudyRecord) -> dict:
-    return json.loads(json.loads(view_tag(study, "parent", 5)[1])["state"])
+def state_of(**overrides: object) -> dict:
+    definition = load_definition(overrides={key.replace("__", "."): value for key, value in overrides.items()})
+    return json.loads(make_view(definition, UID))
 
 
-def test_the_link_names_the_tag():
-    key, view = view_tag(STUDY, "parent", 5)
-    assert key == "mlflow.sharedViewState.hpo-0123456789ab"
-    assert comparison_path("7", STUDY.uid).endswith(
+def test_the_link_names_the_view():
+    assert view_id(UID) == "hpo-0123456789ab"
+    assert comparison_path("7", UID).endswith(
         "/7/runs?workflowType=machine_learning&compareRunsMode=CHART&viewStateShareKey=hpo-0123456789ab"
     )
-    # MLflow refuses longer values of an experiment's tags.
-    assert len(view) <= 5000
 
 
-def test_it_shows_the_parents_children_the_best_first():
-    state = state_of(STUDY)
-    assert state["searchFilter"] == "tags.`mlflow.parentRunId` = 'parent'"
+def test_it_fits_into_a_tag_of_an_experiment():
+    view = make_view(load_definition(overrides={"study.name": "n" * 128, "study.metric": "neg_negative_likelihood_ratio"}), UID)
+    assert len(json.dumps({"name": "n" * 140, "createdAt": 10**13, "updatedAt": 10**13, "state": view})) <= 5000
+
+
+def test_it_shows_the_studys_child_runs_the_best_first():
+    state = state_of()
+    assert state["searchFilter"] == f"tags.`hpo.study` = '{UID}' AND tags.`optuna.state` LIKE '%'"
     assert (state["orderByKey"], state["orderByAsc"]) == ("metrics.`cv_accuracy_mean`", False)
 
 
 def test_a_param_that_some_trials_lack_is_a_column_but_no_axis_of_the_parallel_chart():
-    state = state_of(STUDY)
+    state = state_of()
     parallel, *scatters = state["compareRunCharts"]
-    assert parallel["selectedParams"] == ["C", "penalty"]
+    assert parallel["selectedParams"] == ["C", "penalty", "class_weight"]
     assert [chart["xaxis"]["key"] for chart in scatters] == ["trial_number", "cv_accuracy_std"]
     assert "params.`l1_ratio`" in state["selectedColumns"]
+    (parallel, *_) = state_of(search_space__penalty=["l2", "none"])["compareRunCharts"]
+    assert parallel["selectedParams"] == ["penalty", "class_weight"]
 
 
-def test_a_study_of_unknown_params_has_its_values_by_trial():
-    (chart,) = state_of(StudyRecord(uid="u" * 32, name="mine", value_name="loss", is_maximized=False))["compareRunCharts"]
-    assert (chart["xaxis"]["key"], chart["yaxis"]["key"]) == ("trial_number", "loss")
+def test_a_space_of_one_point_has_its_values_by_trial():
+    space = {
+        "search_space__C": 1.0,
+        "search_space__penalty": "l2",
+        "search_space__class_weight": "none",
+        "search_space__l1_ratio": 0.5,
+    }
+    assert [chart["type"] for chart in state_of(**space)["compareRunCharts"]] == ["SCATTER", "SCATTER"]
