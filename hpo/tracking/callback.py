@@ -11,7 +11,6 @@ import atexit
 import threading
 import uuid
 import warnings
-from types import TracebackType
 from typing import Self
 
 import optuna
@@ -73,7 +72,7 @@ class MLflowCallback:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
     def close(self) -> TrackingState:

@@ -10,6 +10,7 @@ import gc
 import math
 import time
 from collections.abc import Callable
+from functools import cache
 from importlib import import_module
 
 import optuna
@@ -48,8 +49,7 @@ class Follower:
         study: StudyRecord,
         notify: Callable[[str], None] = lambda _: None,
     ) -> None:
-        self._open_ledger = open_ledger
-        self._ledger: optuna.Study | None = None
+        self._study = cache(open_ledger)
         self._writer = MlflowWriter(tracking_uri, study)
         self._projection = Projection(self._writer, study)
         self._notify = notify
@@ -62,6 +62,7 @@ class Follower:
         self._drawings: Drawings | None = None
         self._pause_seconds = FIRST_PAUSE_SECONDS
         self._next_attempt = 0.0
+        self._last_gain = 0.0
 
     def follow(self) -> None:
         """Write what is missing now, unless the last attempt failed a moment ago."""
@@ -99,13 +100,9 @@ class Follower:
             if model is not None:
                 registered = self._writer.register(model)
 
-        give_up, n_steps = time.monotonic() + wait_seconds, self._writer.n_steps
-        while not self._attempt(write_rest):
-            if self._writer.n_steps > n_steps:
-                give_up, n_steps = time.monotonic() + wait_seconds, self._writer.n_steps
-            if time.monotonic() >= give_up:
-                break
-            time.sleep(min(self._pause_seconds, max(0.0, give_up - time.monotonic())))
+        self._last_gain = time.monotonic()
+        while not self._attempt(write_rest) and (seconds := self._last_gain + wait_seconds - time.monotonic()) > 0:
+            time.sleep(min(self._pause_seconds, seconds))
         return TrackingState(
             experiment_id=self._writer.experiment_id or None,
             parent_run_id=self._writer.parent_run_id or None,
@@ -134,11 +131,6 @@ class Follower:
                 self._notify(f"figures were not drawn ({reason}); all else is logged, --no-plots leaves them out")
         if self._drawings.of_study:
             self._writer.write_drawings(self._drawings, key, step)
-
-    def _study(self) -> optuna.Study:
-        if self._ledger is None:
-            self._ledger = self._open_ledger()
-        return self._ledger
 
     def _trials(self) -> list[FrozenTrial]:
         return self._study().get_trials(deepcopy=False)
@@ -169,13 +161,14 @@ class Follower:
         except HpoError as error:
             self._has_failed = True
             self._problem = f"{error}; {error.hint}" if error.hint else str(error)
-            got_through = self._writer.n_steps > n_before
             longest = LONGEST_PAUSE_WHILE_THERE_SECONDS if self._is_there else LONGEST_PAUSE_SECONDS
-            self._pause_seconds = FIRST_PAUSE_SECONDS if got_through else min(2 * self._pause_seconds, longest)
-            self._next_attempt = time.monotonic() + self._pause_seconds
-            if not got_through and not self._has_warned:
+            self._pause_seconds = min(2 * self._pause_seconds, longest)
+            if self._writer.n_steps > n_before:
+                self._pause_seconds, self._last_gain = FIRST_PAUSE_SECONDS, time.monotonic()
+            elif not self._has_warned:
                 self._has_warned = True
                 self._notify(f"MLflow does not take what is written ({self._problem}); the search goes on, nothing is lost")
+            self._next_attempt = time.monotonic() + self._pause_seconds
             return False
         if self._has_warned and not self._has_recovered:
             self._has_recovered = True

@@ -10,7 +10,6 @@ from __future__ import annotations
 import gc
 import logging
 import os
-import pickle
 import subprocess
 import sys
 import threading
@@ -21,8 +20,7 @@ from contextlib import suppress
 from functools import partial
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
-from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 from hpo.child import serve_driver
 from hpo.tracking.records import ModelRecord, RunStatus, StudyRecord, TrackingState
@@ -69,7 +67,7 @@ class TrackingProcess:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(self, *error: object) -> None:
         self._connection.close()
         self._process.kill()
         self._process.wait()
@@ -77,14 +75,14 @@ class TrackingProcess:
     def open(self, storage_url: str, tracking_uri: str, study: StudyRecord) -> None:
         """Begin to follow a study; returns at once. A process that is gone is said by :meth:`finish`."""
         with suppress(OSError):
-            self._send("open", storage_url, tracking_uri, study)
+            self._connection.send((storage_url, tracking_uri, study))
 
     def read_notes(self) -> list[str]:
         """What the follower has to say since the last call, one line each."""
         notes = []
         with suppress(EOFError, OSError):
             while self._connection.poll():
-                notes.append(str(pickle.loads(self._connection.recv_bytes())))
+                notes.append(str(self._connection.recv()))
         return notes
 
     def finish(
@@ -108,9 +106,9 @@ class TrackingProcess:
         patience = wait_seconds + (HURRIED_HANG_SECONDS if is_hurried else HANG_SECONDS)
         give_up = time.monotonic() + patience
         try:
-            self._send("finish", model, status, wait_seconds)
+            self._connection.send((model, status, wait_seconds))
             while self._connection.poll(max(0.0, give_up - time.monotonic())):
-                reply = pickle.loads(self._connection.recv_bytes())
+                reply = self._connection.recv()
                 if isinstance(reply, TrackingState):
                     return reply
                 if reply is not None:
@@ -121,19 +119,15 @@ class TrackingProcess:
             return TrackingState(problem=f"the tracking process ended with exit code {self._process.wait()}")
         return TrackingState(problem="the tracking process does not answer")
 
-    def _send(self, *request: Any) -> None:
-        self._connection.send_bytes(pickle.dumps(request))
-
 
 def main(descriptor: int, driver_pid: int) -> None:
     """Follow until the driver hangs up or dies."""
     serve_driver(driver_pid)
     warnings.simplefilter("ignore")
     logging.disable(logging.ERROR)
-    try:
+    with suppress(EOFError, ConnectionError):
         _serve(Connection(descriptor))
-    except (EOFError, ConnectionError):
-        os._exit(0)
+    os._exit(0)
 
 
 def _serve(connection: Connection) -> None:
@@ -142,28 +136,19 @@ def _serve(connection: Connection) -> None:
     from hpo.storage import open_for_reading
     from hpo.tracking.follower import Follower, warm_up
 
-    def send(message: TrackingState | str | None) -> None:
-        """The end, or a line for a person, or None where something got through while the driver waits."""
-        connection.send_bytes(pickle.dumps(message))
-
     # Beside what follows, which mostly waits: for the driver, then for MLflow.
     warming = threading.Thread(target=warm_up, daemon=True)
     warming.start()
-    follower: Follower | None = None
-    while True:
-        while not connection.poll(None if follower is None else POLL_SECONDS):
-            assert follower is not None
-            follower.follow()
-        method, *arguments = pickle.loads(connection.recv_bytes())
-        if method == "open":
-            storage_url, tracking_uri, study = arguments
-            follower = Follower(partial(open_for_reading, storage_url, study.name), tracking_uri, study, send)
-            follower.follow()
-        else:
-            assert follower is not None
-            warming.join()
-            model, status, wait_seconds = arguments
-            send(follower.finish(model, status, wait_seconds, on_step=lambda: send(None)))
+    storage_url, tracking_uri, study = connection.recv()
+    follower = Follower(partial(open_for_reading, storage_url, study.name), tracking_uri, study, connection.send)
+    follower.follow()
+    while not connection.poll(POLL_SECONDS):
+        follower.follow()
+    model, status, wait_seconds = connection.recv()
+    warming.join()
+    # A line for a person, or None where something got through while the driver waits; then the end.
+    connection.send(follower.finish(model, status, wait_seconds, on_step=partial(connection.send, None)))
+    connection.poll(None)
 
 
 if __name__ == "__main__":
