@@ -57,15 +57,9 @@ class DaskExecutor(FoldExecutor):
             logging.getLogger(name).setLevel(logging.CRITICAL)  # what a person needs to know is said here
         self.address = address
         self._folds: list[Any] = []
-        self.losses = (
-            CancelledError,
-            distributed.scheduler.KilledWorker,
-            distributed.CancelledError,
-            distributed.comm.CommClosedError,
-        )
+        self.losses = (CancelledError, distributed.scheduler.KilledWorker, distributed.comm.CommClosedError)
         try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # of versions: those that matter are compared below
+            with warnings.catch_warnings(action="ignore"):  # of versions: those that matter are compared below
                 self._client = distributed.Client(address, timeout=CONNECT_SECONDS, set_as_default=False)
         except (OSError, ValueError) as error:
             raise SettingsError(f"--workers: no Dask scheduler answers at {address}", hint=START_HINT) from error
@@ -102,9 +96,7 @@ class DaskExecutor(FoldExecutor):
             raise HpoError(f"the Dask cluster at {self.address} is gone", hint="run the same command again to go on")
         if self._client.status != "running" or not self._client.nthreads():
             return False
-        self.n_lost += 1
-        if self.n_lost > MAX_LOSSES:
-            raise HpoError(f"Dask workers ended {self.n_lost} times in a row without a result", hint="they may run out of memory")
+        self.count_loss(MAX_LOSSES, "Dask workers", hint="they may run out of memory")
         if any(fold.status != "finished" for fold in self._folds):
             self._scatter()
         return True
@@ -121,15 +113,14 @@ _one_fit = threading.Lock()
 """In a worker: what a fit warns of is noted for the whole process, so one fit a process at a time."""
 
 
-@cache
-def _pin_threads() -> None:
-    threadpool_limits(1)
+_limit_threads = cache(threadpool_limits)
+"""In a worker: done once, since looking through all libraries takes a while."""
 
 
 def _score(fold: Fold, params: Mapping[str, Any], metrics: Sequence[str], versions: dict[str, str]) -> FoldResult:
     """In a worker: score on a fold that it holds."""
     _check_versions(versions)
-    _pin_threads()
+    _limit_threads(1)
     with _one_fit:
         # Arrays that came over a wire begin anywhere in memory, where a sum may take another order: the last bit would differ.
         return score_fold(params, copy.deepcopy(fold), metrics)

@@ -9,12 +9,12 @@ from __future__ import annotations
 import math
 import os
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import lru_cache
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import joblib
@@ -24,7 +24,6 @@ from threadpoolctl import threadpool_limits
 from hpo.child import serve_driver
 from hpo.cluster import DaskExecutor
 from hpo.cross_validation import Fold, FoldResult, score_fold
-from hpo.errors import HpoError
 from hpo.folds import FoldExecutor, Scoring
 
 __all__ = ["FoldExecutor", "LocalExecutor", "PoolExecutor", "Scoring", "make_executor"]
@@ -49,22 +48,12 @@ LARGE_CELLS = 1_000_000
 class LocalExecutor(FoldExecutor):
     """Scores in this process, each fold when it is asked for."""
 
-    def submit(self, params: Mapping[str, Any], index: int) -> _Later:
-        """Nothing is computed yet."""
-        return _Later(partial(score_fold, params, self.folds[index], self.metrics))
+    def submit(self, params: Mapping[str, Any], index: int) -> SimpleNamespace:
+        """A future whose result is computed when it is asked for."""
+        return SimpleNamespace(result=lambda _: score_fold(params, self.folds[index], self.metrics))
 
     def close(self) -> None:
         """Nothing was started."""
-
-
-@dataclass(frozen=True)
-class _Later:
-    """A future whose result is computed when it is asked for."""
-
-    compute: Callable[[], FoldResult]
-
-    def result(self, timeout: float) -> FoldResult:  # noqa: ARG002
-        return self.compute()
 
 
 def make_executor(workers: int | str, n_cells: int) -> FoldExecutor:
@@ -136,12 +125,7 @@ class PoolExecutor(FoldExecutor):
         return pool
 
     def _replace_pool(self) -> None:
-        self.n_lost += 1
-        if self.n_lost > MAX_BROKEN_POOLS:
-            raise HpoError(
-                f"worker processes ended {self.n_lost} times in a row without a result",
-                hint="they may run out of memory: use fewer --workers",
-            )
+        self.count_loss(MAX_BROKEN_POOLS, "worker processes", hint="they may run out of memory: use fewer --workers")
         self._pool.shutdown(wait=False, kill_workers=True)
         self._pool = self._make_pool()
 

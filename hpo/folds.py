@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from hpo.cross_validation import Fold, FoldResult
+from hpo.errors import HpoError
 
 
 class FoldExecutor(ABC):
@@ -48,6 +49,16 @@ class FoldExecutor(ABC):
             HpoError: They keep being lost.
         """
         return True
+
+    def count_loss(self, limit: int, workers: str, *, hint: str) -> None:
+        """Count that workers ended, which they may do so often in a row.
+
+        Raises:
+            HpoError: It was once more.
+        """
+        self.n_lost += 1
+        if self.n_lost > limit:
+            raise HpoError(f"{workers} ended {self.n_lost} times in a row without a result", hint=hint)
 
     @abstractmethod
     def close(self) -> None:
