@@ -17,11 +17,10 @@ from urllib.parse import unquote, urlsplit
 
 from hpo.errors import HpoError, LedgerError, TrackingError
 from hpo.lock import driven_elsewhere, find_holder, find_session, lock_key, lock_path
-from hpo.server import check_server
 from hpo.settings import DEFAULT_TRACKING_URI, ServiceSettings, hide_password, sqlite_path
 from hpo.stores import MLFLOW, OPTUNA, Trials, read_database, read_trials
 from hpo.tracking import names
-from hpo.tracking.reader import StudyRuns, deleted_parent, is_finished, key_of, read_runs, trashed_experiment
+from hpo.tracking.reader import StudyRuns, check_server, deleted_parent, is_finished, key_of, read_runs, trashed_experiment
 
 LOW_MEGABYTES = 100
 

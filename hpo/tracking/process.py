@@ -16,11 +16,10 @@ import threading
 import time
 import warnings
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from functools import partial
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
-from typing import Self
 
 from hpo.child import serve_driver
 from hpo.tracking.records import ModelRecord, RunStatus, StudyRecord, TrackingState
@@ -49,7 +48,7 @@ ENVIRONMENT = {
 """What MLflow is told before it is imported."""
 
 
-class TrackingProcess:
+class TrackingProcess(AbstractContextManager["TrackingProcess"]):
     """A follower that runs beside the driver; use it in a ``with`` block, whose end ends the process."""
 
     def __init__(self) -> None:
@@ -63,9 +62,6 @@ class TrackingProcess:
             env={**os.environ, **ENVIRONMENT},
         )
         theirs.close()
-
-    def __enter__(self) -> Self:
-        return self
 
     def __exit__(self, *error: object) -> None:
         self._connection.close()
@@ -125,12 +121,6 @@ def main(descriptor: int, driver_pid: int) -> None:
     serve_driver(driver_pid)
     warnings.simplefilter("ignore")
     logging.disable(logging.ERROR)
-    with suppress(EOFError, ConnectionError):
-        _serve(Connection(descriptor))
-    os._exit(0)
-
-
-def _serve(connection: Connection) -> None:
     # Imports and MLflow's tables leave nothing to collect, and looking for it took a third of their time.
     gc.disable()
     from hpo.storage import open_for_reading
@@ -139,16 +129,19 @@ def _serve(connection: Connection) -> None:
     # Beside what follows, which mostly waits: for the driver, then for MLflow.
     warming = threading.Thread(target=warm_up, daemon=True)
     warming.start()
-    storage_url, tracking_uri, study = connection.recv()
-    follower = Follower(partial(open_for_reading, storage_url, study.name), tracking_uri, study, connection.send)
-    follower.follow()
-    while not connection.poll(POLL_SECONDS):
+    connection = Connection(descriptor)
+    with suppress(EOFError, ConnectionError):
+        storage_url, tracking_uri, study = connection.recv()
+        follower = Follower(partial(open_for_reading, storage_url, study.name), tracking_uri, study, connection.send)
         follower.follow()
-    model, status, wait_seconds = connection.recv()
-    warming.join()
-    # A line for a person, or None where something got through while the driver waits; then the end.
-    connection.send(follower.finish(model, status, wait_seconds, on_step=partial(connection.send, None)))
-    connection.poll(None)
+        while not connection.poll(POLL_SECONDS):
+            follower.follow()
+        model, status, wait_seconds = connection.recv()
+        warming.join()
+        # A line for a person, or None where something got through while the driver waits; then the end.
+        connection.send(follower.finish(model, status, wait_seconds, on_step=partial(connection.send, None)))
+        connection.poll(None)
+    os._exit(0)
 
 
 if __name__ == "__main__":

@@ -96,7 +96,6 @@ class Projection:
             run_id = self._writer.find_trial(record.key)
         self._in_doubt.add(number)
         self.run_ids[number] = self._writer.write_trial(record, run_id)
-        self._in_doubt.discard(number)
 
     def _best_so_far(self, trials: Sequence[FrozenTrial]) -> list[tuple[int, float, int]]:
         """Trial number, best value up to it, and when it ended, of each trial that the parent run does not show yet."""
