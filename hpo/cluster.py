@@ -56,7 +56,6 @@ class DaskExecutor(FoldExecutor):
         for name in [name for name in logging.root.manager.loggerDict if name.partition(".")[0] == "distributed"]:
             logging.getLogger(name).setLevel(logging.CRITICAL)  # what a person needs to know is said here
         self.address = address
-        self._folds: list[Any] = []
         self.losses = (CancelledError, distributed.scheduler.KilledWorker, distributed.comm.CommClosedError)
         try:
             with warnings.catch_warnings(action="ignore"):  # of versions: those that matter are compared below

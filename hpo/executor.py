@@ -87,7 +87,6 @@ class PoolExecutor(FoldExecutor):
     def __init__(self, n_workers: int) -> None:
         self._n_workers = n_workers
         self._directory = tempfile.TemporaryDirectory(prefix="hpo-folds-")
-        self._path = ""
         self._n_held = 0
         self._pool = self._make_pool()
 
@@ -101,7 +100,7 @@ class PoolExecutor(FoldExecutor):
         self.n_useful_trials = 1 + math.ceil(self._n_workers / len(folds))
 
     def submit(self, params: Mapping[str, Any], index: int) -> Future[FoldResult]:
-        """Hand one fold to the workers.
+        """Hand one fold to the workers, new ones where the others ended.
 
         Raises:
             HpoError: Workers keep dying.
@@ -110,7 +109,9 @@ class PoolExecutor(FoldExecutor):
             try:
                 future: Future[FoldResult] = self._pool.submit(_score_held, self._path, self.metrics, params, index)
             except BrokenProcessPool:
-                self._replace_pool()
+                self.count_loss(MAX_BROKEN_POOLS, "worker processes", hint="they may run out of memory: use fewer --workers")
+                self._pool.shutdown(wait=False, kill_workers=True)
+                self._pool = self._make_pool()
             else:
                 return future
 
@@ -123,11 +124,6 @@ class PoolExecutor(FoldExecutor):
         pool = loky.ProcessPoolExecutor(self._n_workers, initializer=_make_ready, initargs=(os.getpid(),), env=_WORKER_ENVIRONMENT)
         pool.submit(os.getpid)  # the processes start with the first call
         return pool
-
-    def _replace_pool(self) -> None:
-        self.count_loss(MAX_BROKEN_POOLS, "worker processes", hint="they may run out of memory: use fewer --workers")
-        self._pool.shutdown(wait=False, kill_workers=True)
-        self._pool = self._make_pool()
 
 
 def _make_ready(driver_pid: int) -> None:

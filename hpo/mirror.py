@@ -101,10 +101,8 @@ class Mirror:
         if self._pruner is None:
             return False
         for result in self.results[self._n_judged : max(0, number - self._concurrency + 1)]:
-            value = result.value if result.state == TrialState.COMPLETE else None
-            self._judged.add_trial(
-                create_trial(state=result.state, value=value, intermediate_values=dict(enumerate(result.scores)))
-            )
+            steps = dict(enumerate(result.scores))
+            self._judged.add_trial(create_trial(state=result.state, value=result.value, intermediate_values=steps))
             self._n_judged += 1
         trial = create_trial(state=TrialState.RUNNING, intermediate_values=dict(enumerate(scores)))
         return self._pruner.prune(self._judged, trial)

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 from urllib.parse import unquote, urlsplit
 
 from hpo.errors import HpoError, LedgerError, TrackingError
@@ -42,7 +42,7 @@ class Finding:
     exit_code: int = 0
 
     @classmethod
-    def of(cls, check: str, error: HpoError) -> Finding:
+    def of(cls, check: str, error: HpoError) -> Self:
         """What an error says."""
         return cls(check, str(error), error.hint, error.exit_code)
 

@@ -10,6 +10,7 @@ import gc
 import math
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cache
 from importlib import import_module
 
@@ -62,7 +63,6 @@ class Follower:
         self._drawings: Drawings | None = None
         self._pause_seconds = FIRST_PAUSE_SECONDS
         self._next_attempt = 0.0
-        self._last_gain = 0.0
 
     def follow(self) -> None:
         """Write what is missing now, unless the last attempt failed a moment ago."""
@@ -103,11 +103,14 @@ class Follower:
         self._last_gain = time.monotonic()
         while not self._attempt(write_rest) and (seconds := self._last_gain + wait_seconds - time.monotonic()) > 0:
             time.sleep(min(self._pause_seconds, seconds))
+        n_behind = None
+        with suppress(LedgerError):
+            n_behind = self._projection.count_behind(self._trials())
         return TrackingState(
             experiment_id=self._writer.experiment_id or None,
             parent_run_id=self._writer.parent_run_id or None,
             run_ids=dict(self._projection.run_ids),
-            n_behind=self._count_behind(),
+            n_behind=n_behind,
             model_uri=model_uri,
             registered=registered,
             problem=self._problem,
@@ -134,12 +137,6 @@ class Follower:
 
     def _trials(self) -> list[FrozenTrial]:
         return self._study().get_trials(deepcopy=False)
-
-    def _count_behind(self) -> int | None:
-        try:
-            return self._projection.count_behind(self._trials())
-        except LedgerError:
-            return None
 
     def _catch_up(self) -> None:
         trials = self._trials()

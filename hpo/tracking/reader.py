@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
-from importlib import metadata
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -116,7 +115,7 @@ def check_server(address: str) -> None:
     except TrackingError as error:
         error.hint = "start it or mend the address; a run searches on without it, and the same command catches up later"
         raise
-    client, server = metadata.version("mlflow"), version.strip()
+    client, server = mlflow.__version__, version.strip()
     if status == 403 and "Invalid Host header" in body:
         host = urlsplit(address).netloc.rpartition("@")[2]
         problem, hint = f"refuses requests to '{host}'", f"start it with --allowed-hosts {host} (its /health answers all the same)"
@@ -151,8 +150,7 @@ class StudyRuns:
     def deleted_by_hand(self) -> dict[str, str]:
         """Key to run id of what a person deleted: finished, and nothing else is there for it."""
         there = {key_of(run) for run in self.active}
-        deleted = (run for run in self.runs if was_deleted_by_hand(run) and key_of(run) not in there)
-        return {key_of(run): str(run.info.run_id) for run in deleted}
+        return {key_of(run): run.info.run_id for run in self.runs if was_deleted_by_hand(run) and key_of(run) not in there}
 
 
 def read_runs(tracking_uri: str, experiment: str, uid: str | None) -> StudyRuns:
