@@ -1,7 +1,5 @@
 """What every process that a driver starts does first: it leaves signals to the driver, and ends with it."""
 
-from __future__ import annotations
-
 import os
 import signal
 import threading

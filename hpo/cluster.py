@@ -4,8 +4,6 @@ Scheduling, transport and the loss of workers are Dask's job. What is here: the 
 with all of its copies is handed out again, and a worker with other library versions is refused, since its scores could differ.
 """
 
-from __future__ import annotations
-
 import copy
 import logging
 import math

@@ -4,8 +4,6 @@ Whichever it is, the results are the same to the last bit and are taken in the o
 only a matter of time. What travels to a worker is a trial's params and a fold's index, and back its scores.
 """
 
-from __future__ import annotations
-
 import math
 import os
 import tempfile

@@ -1,7 +1,5 @@
 """What all executors have in common: a trial's folds are handed out, and one that is lost with its worker is handed out again."""
 
-from __future__ import annotations
-
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -34,7 +32,7 @@ class FoldExecutor(ABC):
         """Take the prepared folds and the scorer names; comes before the first ``start``."""
         self.folds, self.metrics = list(folds), tuple(metrics)
 
-    def start(self, params: Mapping[str, Any]) -> Scoring:
+    def start(self, params: Mapping[str, Any]) -> "Scoring":
         """Begin to score all folds; results are asked for one by one, in order."""
         return Scoring(self, dict(params))
 

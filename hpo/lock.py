@@ -3,8 +3,6 @@
 Here the file is held; where PostgreSQL keeps the ledger, the connection that writes holds the lock, in ``hpo.storage``.
 """
 
-from __future__ import annotations
-
 import fcntl
 import hashlib
 import json

@@ -5,8 +5,6 @@ with their results, later ones as running (B is the concurrency). So neither tim
 change what is suggested: it is a function of the definition, the data and k.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any

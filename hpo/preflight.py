@@ -4,8 +4,6 @@ What the next run mends by itself is a finding too. Whether a study is the one t
 so before it writes.
 """
 
-from __future__ import annotations
-
 import os
 import shutil
 from collections.abc import Iterator

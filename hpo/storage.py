@@ -5,8 +5,6 @@ PostgreSQL the connection that writes is the one that holds the lock: where a re
 again or is not made.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import socket

@@ -4,8 +4,6 @@ The libraries' own clients make tables and experiments where they are missing, s
 them, in the schema of the installed library.
 """
 
-from __future__ import annotations
-
 import json
 import sqlite3
 from collections.abc import Iterator

@@ -4,8 +4,6 @@ Sole owner of the study in the storage. A trial enters it whole, RUNNING with it
 left RUNNING is adopted: the same slot, with the same params, is scored again. Results are told in slot order.
 """
 
-from __future__ import annotations
-
 import uuid
 import warnings
 from collections import deque

@@ -4,8 +4,6 @@ A trial's results are there whole or not at all, and in a fifth of the time. The
 when it opens a database.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime

@@ -5,8 +5,6 @@ of MLflow's ever reaches the search. It holds an event, not a queue: what is mis
 Optuna shows to no callback (an exception that is not in ``catch``) are recorded too.
 """
 
-from __future__ import annotations
-
 import atexit
 import threading
 import uuid

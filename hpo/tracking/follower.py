@@ -4,8 +4,6 @@ It reads what there is to write from the ledger itself, so there is no queue and
 the next one finds out what is missing. An error is waited out, with a growing pause, and never reaches the search.
 """
 
-from __future__ import annotations
-
 import gc
 import math
 import time

@@ -5,8 +5,6 @@ the search nothing. A plain subprocess is used rather than ``multiprocessing``, 
 This module imports nothing heavy: the process is started before the driver's own imports, so that the two overlap.
 """
 
-from __future__ import annotations
-
 import gc
 import logging
 import os

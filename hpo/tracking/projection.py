@@ -4,8 +4,6 @@ Nothing is marked in the ledger: MLflow is asked once, at the start, what it hol
 wrote itself. After an error it does not know, and looks for a run before it creates one.
 """
 
-from __future__ import annotations
-
 import math
 import time
 from collections.abc import Mapping, Sequence

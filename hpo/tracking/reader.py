@@ -1,7 +1,5 @@
 """Asks MLflow: whether a server will do, what a store holds of a study, and for a logged model's files; none is loaded here."""
 
-from __future__ import annotations
-
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager

@@ -6,8 +6,6 @@ version is pending from its creation until its decision is tagged on it, and wai
 alias is read again. All of it may be repeated: what was decided once stays.
 """
 
-from __future__ import annotations
-
 import tempfile
 import time
 from dataclasses import dataclass

@@ -5,8 +5,6 @@ model is the same: it counts from the moment its status is READY. The client API
 its active run in the thread.
 """
 
-from __future__ import annotations
-
 import json
 import tempfile
 import time
