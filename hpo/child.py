@@ -3,8 +3,6 @@
 As a program (``python -m hpo.child PID NAME ARGUMENT ...``) it runs another package's command so that it ends with its driver too.
 """
 
-from __future__ import annotations
-
 import os
 import signal
 import sys

@@ -4,8 +4,6 @@ Scheduling, transport and the loss of workers are Dask's job. What is here: the 
 with all of its copies is handed out again, and a worker with other library versions is refused, since its scores could differ.
 """
 
-from __future__ import annotations
-
 import copy
 import logging
 import math
@@ -14,6 +12,7 @@ import time
 import warnings
 from collections.abc import Mapping, Sequence
 from concurrent.futures import CancelledError
+from contextlib import ExitStack
 from functools import cache
 from typing import Any
 
@@ -21,6 +20,7 @@ from threadpoolctl import threadpool_limits
 
 from hpo.cross_validation import Fold, FoldResult, score_fold
 from hpo.errors import HpoError, SettingsError
+from hpo.folds import FoldExecutor
 from hpo.versions import describe_changes, recorded_versions
 
 CONNECT_SECONDS = 10
@@ -34,14 +34,11 @@ MAX_LOSSES = 20
 START_HINT = "start one: dask scheduler, and workers: dask worker ADDRESS --nthreads 1"
 
 
-class DaskExecutor:
+class DaskExecutor(FoldExecutor):
     """Scores on the workers of a Dask cluster; they may come and go.
 
     Args:
         address: Of the scheduler, ``tcp://host:port``.
-
-    Attributes:
-        n_useful_trials: So many open trials keep the cluster busy.
 
     Raises:
         SettingsError: No scheduler answers, it has no workers, or one of them has other versions.
@@ -57,79 +54,47 @@ class DaskExecutor:
         for name in [name for name in logging.root.manager.loggerDict if name.partition(".")[0] == "distributed"]:
             logging.getLogger(name).setLevel(logging.CRITICAL)  # what a person needs to know is said here
         self.address = address
-        self.n_useful_trials = 1
-        self.source: list[Fold] = []
-        self._folds: list[Any] = []
-        self._metrics: tuple[str, ...] = ()
-        self._generation = 0
-        self._n_lost = 0
-        self._lost_since: float | None = None
-        self._lost = (
-            CancelledError,
-            distributed.scheduler.KilledWorker,
-            distributed.CancelledError,
-            distributed.comm.CommClosedError,
-        )
+        self.losses = (CancelledError, distributed.scheduler.KilledWorker, distributed.comm.CommClosedError)
         try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # of versions: those that matter are compared below
+            with warnings.catch_warnings(action="ignore"):  # of versions: those that matter are compared below
                 self._client = distributed.Client(address, timeout=CONNECT_SECONDS, set_as_default=False)
         except (OSError, ValueError) as error:
             raise SettingsError(f"--workers: no Dask scheduler answers at {address}", hint=START_HINT) from error
-        try:
-            self._client.wait_for_workers(1, timeout=WORKERS_SECONDS)
-            self._client.run(_check_versions, recorded_versions())
-        except TimeoutError as error:
-            self.close()
-            raise SettingsError(f"--workers: the Dask scheduler at {address} has no workers", hint=START_HINT) from error
-        except ImportError as error:
-            self.close()
-            raise SettingsError(f"--workers: a Dask worker lacks the package {error.name}", hint="install hpo there too") from error
-        except BaseException:
-            self.close()
-            raise
+        with ExitStack() as stack:
+            stack.callback(self.close)
+            try:
+                self._client.wait_for_workers(1, timeout=WORKERS_SECONDS)
+                self._client.run(_check_versions, recorded_versions())
+            except TimeoutError as error:
+                raise SettingsError(f"--workers: the Dask scheduler at {address} has no workers", hint=START_HINT) from error
+            except ImportError as error:
+                raise SettingsError(
+                    f"--workers: a Dask worker lacks the package {error.name}", hint="install hpo there too"
+                ) from error
+            stack.pop_all()
 
     def hold(self, folds: Sequence[Fold], metrics: Sequence[str]) -> None:
         """Send the folds to every worker; one that joins later gets what it needs from the others."""
-        self.source, self._metrics = list(folds), tuple(metrics)
+        super().hold(folds, metrics)
         self._scatter()
         self.n_useful_trials = 1 + math.ceil(sum(self._client.nthreads().values()) / len(folds))
 
-    def start(self, params: Mapping[str, Any]) -> DaskScoring:
-        """Hand all folds to the workers."""
-        return DaskScoring(self, dict(params))
+    def submit(self, params: Mapping[str, Any], index: int) -> Any:
+        """Hand one fold to the workers."""
+        return self._client.submit(_score, self._folds[index], params, self.metrics, recorded_versions(), pure=False)
 
-    def submit(self, params: Mapping[str, Any], index: int) -> tuple[int, Any]:
-        """Hand one fold to the workers; gives the generation of the folds that it is scored on, and a future."""
-        arguments = (self._folds[index], params, self._metrics, recorded_versions())
-        return self._generation, self._client.submit(_score, *arguments, pure=False)
-
-    def take(self, future: Any, timeout: float) -> FoldResult | None:
-        """A fold's result, or None while it is not there; ``LookupError`` where it is lost."""
-        try:
-            result: FoldResult = future.result(timeout)
-        except TimeoutError:
-            return None
-        except self._lost as error:
-            raise LookupError from error
-        self._n_lost, self._lost_since = 0, None
-        return result
-
-    def recover(self, generation: int) -> bool:
-        """After a loss: whether folds can be handed out again.
+    def recover(self) -> bool:
+        """After a loss: whether folds can be handed out again; those that are lost themselves are sent anew.
 
         Raises:
             HpoError: The scheduler stays away, or folds keep being lost.
         """
-        self._lost_since = self._lost_since or time.monotonic()
-        if time.monotonic() - self._lost_since > LOST_SECONDS:
+        if self.lost_since is not None and time.monotonic() - self.lost_since > LOST_SECONDS:
             raise HpoError(f"the Dask cluster at {self.address} is gone", hint="run the same command again to go on")
         if self._client.status != "running" or not self._client.nthreads():
             return False
-        self._n_lost += 1
-        if self._n_lost > MAX_LOSSES:
-            raise HpoError(f"Dask workers ended {self._n_lost} times in a row without a result", hint="they may run out of memory")
-        if generation == self._generation:
+        self.count_loss(MAX_LOSSES, "Dask workers", hint="they may run out of memory")
+        if any(fold.status != "finished" for fold in self._folds):
             self._scatter()
         return True
 
@@ -138,44 +103,21 @@ class DaskExecutor:
         self._client.close()
 
     def _scatter(self) -> None:
-        self._generation += 1
-        self._folds = self._client.scatter(self.source, broadcast=True, hash=False)
-
-
-class DaskScoring:
-    """The futures of one trial; a fold that is lost is handed out again."""
-
-    def __init__(self, executor: DaskExecutor, params: dict[str, Any]) -> None:
-        self._executor = executor
-        self._params = params
-        self._submitted = [executor.submit(params, index) for index in range(len(executor.source))]
-
-    def result(self, index: int, timeout: float) -> FoldResult | None:
-        """A fold's result, or None while it is not there after so many seconds."""
-        generation, future = self._submitted[index]
-        try:
-            return self._executor.take(future, timeout)
-        except LookupError:
-            if self._executor.recover(generation):
-                self._submitted[index] = self._executor.submit(self._params, index)
-            else:
-                time.sleep(timeout)
-            return None
+        self._folds = self._client.scatter(self.folds, broadcast=True, hash=False)
 
 
 _one_fit = threading.Lock()
 """In a worker: what a fit warns of is noted for the whole process, so one fit a process at a time."""
 
 
-@cache
-def _pin_threads() -> None:
-    threadpool_limits(1)
+_limit_threads = cache(threadpool_limits)
+"""In a worker: done once, since looking through all libraries takes a while."""
 
 
 def _score(fold: Fold, params: Mapping[str, Any], metrics: Sequence[str], versions: dict[str, str]) -> FoldResult:
     """In a worker: score on a fold that it holds."""
     _check_versions(versions)
-    _pin_threads()
+    _limit_threads(1)
     with _one_fit:
         # Arrays that came over a wire begin anywhere in memory, where a sum may take another order: the last bit would differ.
         return score_fold(params, copy.deepcopy(fold), metrics)

@@ -4,18 +4,16 @@ Whichever it is, the results are the same to the last bit and are taken in the o
 only a matter of time. What travels to a worker is a trial's params and a fold's index, and back its scores.
 """
 
-from __future__ import annotations
-
 import math
 import os
 import tempfile
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
-from concurrent.futures import TimeoutError as FutureTimeoutError
 from concurrent.futures.process import BrokenProcessPool
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Protocol
+from types import SimpleNamespace
+from typing import Any
 
 import joblib
 import loky
@@ -24,7 +22,9 @@ from threadpoolctl import threadpool_limits
 from hpo.child import serve_driver
 from hpo.cluster import DaskExecutor
 from hpo.cross_validation import Fold, FoldResult, score_fold
-from hpo.errors import HpoError
+from hpo.folds import FoldExecutor, Scoring
+
+__all__ = ["FoldExecutor", "LocalExecutor", "PoolExecutor", "Scoring", "make_executor"]
 
 MAX_BROKEN_POOLS = 5
 """So often in a row workers may die before the run ends: it is then the fold that kills them."""
@@ -43,45 +43,12 @@ LARGE_CELLS = 1_000_000
 """Above so many values in the training rows, fits are known to be worth workers before the first one was timed."""
 
 
-class Scoring(Protocol):
-    """A trial whose folds are being scored."""
-
-    def result(self, index: int, timeout: float) -> FoldResult | None:
-        """A fold's result, or None while it is not there after so many seconds."""
-
-
-class FoldExecutor(Protocol):
-    """Scores the folds of params; ``close`` ends what it started.
-
-    Attributes:
-        n_useful_trials: So many open trials keep it busy.
-    """
-
-    n_useful_trials: int
-
-    def hold(self, folds: Sequence[Fold], metrics: Sequence[str]) -> None:
-        """Take the prepared folds and the scorer names; comes before the first ``start``."""
-
-    def start(self, params: Mapping[str, Any]) -> Scoring:
-        """Begin to score; results are asked for one by one, in order."""
-
-    def close(self) -> None:
-        """End what was started."""
-
-
-class LocalExecutor:
+class LocalExecutor(FoldExecutor):
     """Scores in this process, each fold when it is asked for."""
 
-    n_useful_trials = 1
-
-    def hold(self, folds: Sequence[Fold], metrics: Sequence[str]) -> None:
-        """They are here already."""
-        self.folds = folds
-        self.metrics = metrics
-
-    def start(self, params: Mapping[str, Any]) -> Scoring:
-        """Nothing is computed yet."""
-        return _LocalScoring(self, params)
+    def submit(self, params: Mapping[str, Any], index: int) -> SimpleNamespace:
+        """A future whose result is computed when it is asked for."""
+        return SimpleNamespace(result=lambda _: score_fold(params, self.folds[index], self.metrics))
 
     def close(self) -> None:
         """Nothing was started."""
@@ -103,16 +70,7 @@ def make_executor(workers: int | str, n_cells: int) -> FoldExecutor:
     return PoolExecutor(n_workers) if n_workers > 1 else LocalExecutor()
 
 
-class _LocalScoring:
-    def __init__(self, executor: LocalExecutor, params: Mapping[str, Any]) -> None:
-        self._executor = executor
-        self._params = params
-
-    def result(self, index: int, timeout: float) -> FoldResult | None:  # noqa: ARG002
-        return score_fold(self._params, self._executor.folds[index], self._executor.metrics)
-
-
-class PoolExecutor:
+class PoolExecutor(FoldExecutor):
     """Scores on processes of this machine, which map the prepared folds from one file.
 
     They start at once and import what they need while the folds are prepared. A process that dies is replaced and what it had is
@@ -122,47 +80,38 @@ class PoolExecutor:
         n_workers: How many processes.
     """
 
+    losses = (BrokenProcessPool,)
+
     def __init__(self, n_workers: int) -> None:
-        self.n_folds = 0
-        self.n_useful_trials = 1
         self._n_workers = n_workers
         self._directory = tempfile.TemporaryDirectory(prefix="hpo-folds-")
-        self._path = ""
         self._n_held = 0
-        self._metrics: tuple[str, ...] = ()
-        self._n_broken = 0
         self._pool = self._make_pool()
 
     def hold(self, folds: Sequence[Fold], metrics: Sequence[str]) -> None:
         """Write the folds, once, to a temporary file that the workers map."""
+        super().hold(folds, metrics)
         # A name of its own: workers know by it which folds they have mapped.
         self._n_held += 1
         self._path = str(Path(self._directory.name, f"folds-{self._n_held}.joblib"))
-        joblib.dump(list(folds), self._path)
-        self.n_folds, self._metrics = len(folds), tuple(metrics)
+        joblib.dump(self.folds, self._path)
         self.n_useful_trials = 1 + math.ceil(self._n_workers / len(folds))
 
-    def start(self, params: Mapping[str, Any]) -> Scoring:
-        """Hand all folds to the workers."""
-        return _PoolScoring(self, dict(params))
-
     def submit(self, params: Mapping[str, Any], index: int) -> Future[FoldResult]:
-        """Hand one fold to the workers.
+        """Hand one fold to the workers, new ones where the others ended.
 
         Raises:
             HpoError: Workers keep dying.
         """
         while True:
             try:
-                future: Future[FoldResult] = self._pool.submit(_score_held, self._path, self._metrics, params, index)
+                future: Future[FoldResult] = self._pool.submit(_score_held, self._path, self.metrics, params, index)
             except BrokenProcessPool:
-                self._replace_pool()
+                self.count_loss(MAX_BROKEN_POOLS, "worker processes", hint="they may run out of memory: use fewer --workers")
+                self._pool.shutdown(wait=False, kill_workers=True)
+                self._pool = self._make_pool()
             else:
                 return future
-
-    def note_alive(self) -> None:
-        """A result came: the workers do not die of what they are given."""
-        self._n_broken = 0
 
     def close(self) -> None:
         """End the workers at once and remove the folds' file."""
@@ -173,36 +122,6 @@ class PoolExecutor:
         pool = loky.ProcessPoolExecutor(self._n_workers, initializer=_make_ready, initargs=(os.getpid(),), env=_WORKER_ENVIRONMENT)
         pool.submit(os.getpid)  # the processes start with the first call
         return pool
-
-    def _replace_pool(self) -> None:
-        self._n_broken += 1
-        if self._n_broken > MAX_BROKEN_POOLS:
-            raise HpoError(
-                f"worker processes ended {self._n_broken} times in a row without a result",
-                hint="they may run out of memory: use fewer --workers",
-            )
-        self._pool.shutdown(wait=False, kill_workers=True)
-        self._pool = self._make_pool()
-
-
-class _PoolScoring:
-    """The futures of one trial; a fold whose worker died is handed out again."""
-
-    def __init__(self, executor: PoolExecutor, params: dict[str, Any]) -> None:
-        self._executor = executor
-        self._params = params
-        self._futures = [executor.submit(params, index) for index in range(executor.n_folds)]
-
-    def result(self, index: int, timeout: float) -> FoldResult | None:
-        try:
-            result = self._futures[index].result(timeout)
-        except FutureTimeoutError:
-            return None
-        except BrokenProcessPool:
-            self._futures[index] = self._executor.submit(self._params, index)
-            return None
-        self._executor.note_alive()
-        return result
 
 
 def _make_ready(driver_pid: int) -> None:

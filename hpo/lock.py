@@ -3,8 +3,6 @@
 Here the file is held; where PostgreSQL keeps the ledger, the connection that writes holds the lock, in ``hpo.storage``.
 """
 
-from __future__ import annotations
-
 import fcntl
 import hashlib
 import json
@@ -51,16 +49,11 @@ def hold_lock(path: Path, *, wait: bool = False, subject: str = "this file") -> 
 
 def find_holder(path: Path) -> str | None:
     """Who holds a lock, or None where nobody does; the file is neither made nor changed."""
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return None
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return _read_holder(descriptor)
-    finally:
-        os.close(descriptor)
+    with suppress(FileNotFoundError), path.open("rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return _read_holder(file.fileno())
     return None
 
 

@@ -5,8 +5,6 @@ with their results, later ones as running (B is the concurrency). So neither tim
 change what is suggested: it is a function of the definition, the data and k.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -46,6 +44,10 @@ class Mirror:
         pruner: Which pruner.
         seed: The study's seed.
         concurrency: B: how many trials are open at once.
+
+    Attributes:
+        results: Of the slots that are told, in order.
+        n_asked: How many slots were asked or added.
     """
 
     def __init__(self, sampler: SamplerSection, pruner: PrunerSection, *, seed: int, concurrency: int) -> None:
@@ -54,7 +56,8 @@ class Mirror:
         self._concurrency = concurrency
         self._storage = optuna.storages.InMemoryStorage()
         self._study = optuna.create_study(direction="maximize", storage=self._storage)
-        self._results: list[SlotResult] = []
+        self.results: list[SlotResult] = []
+        self.n_asked = 0
         self._n_shown = 0
         self._pruner = MedianPruner(pruner.n_startup_trials, pruner.n_warmup_steps) if pruner.kind == "median" else None
         self._judged = optuna.create_study(direction="maximize", storage=optuna.storages.InMemoryStorage())
@@ -71,8 +74,9 @@ class Mirror:
             number: The slot; all lower ones were asked or added.
             fixed: Params that the trial is to have, whatever the sampler would say.
         """
+        self.n_asked += 1
         # A slot that is drawn at random may be asked before those results are there.
-        self._show_results(up_to=min(number - self._concurrency, len(self._results) - 1))
+        self._show_results(up_to=min(number - self._concurrency, len(self.results) - 1))
         self._study.sampler = self._sampler(number)
         if fixed is not None:
             self._study.enqueue_trial(dict(fixed))
@@ -80,11 +84,12 @@ class Mirror:
 
     def add(self, params: Mapping[str, Any], distributions: Mapping[str, BaseDistribution]) -> None:
         """Take the next slot from the ledger: a trial that an earlier run asked."""
+        self.n_asked += 1
         self._study.add_trial(create_trial(state=TrialState.RUNNING, params=dict(params), distributions=dict(distributions)))
 
     def tell(self, result: SlotResult) -> None:
         """The result of the next slot in order; it is shown to sampler and pruner when its turn comes."""
-        self._results.append(result)
+        self.results.append(result)
 
     def should_prune(self, number: int, scores: Sequence[float]) -> bool:
         """Whether a slot with these scores of its first folds is stopped; it is judged by the results it was asked with.
@@ -93,11 +98,9 @@ class Mirror:
         """
         if self._pruner is None:
             return False
-        for result in self._results[self._n_judged : max(0, number - self._concurrency + 1)]:
-            value = result.value if result.state == TrialState.COMPLETE else None
-            self._judged.add_trial(
-                create_trial(state=result.state, value=value, intermediate_values=dict(enumerate(result.scores)))
-            )
+        for result in self.results[self._n_judged : max(0, number - self._concurrency + 1)]:
+            steps = dict(enumerate(result.scores))
+            self._judged.add_trial(create_trial(state=result.state, value=result.value, intermediate_values=steps))
             self._n_judged += 1
         trial = create_trial(state=TrialState.RUNNING, intermediate_values=dict(enumerate(scores)))
         return self._pruner.prune(self._judged, trial)
@@ -105,7 +108,7 @@ class Mirror:
     def _show_results(self, up_to: int) -> None:
         study_id = self._storage.get_study_id_from_name(self._study.study_name)
         while self._n_shown <= up_to:
-            result = self._results[self._n_shown]
+            result = self.results[self._n_shown]
             if result.state == TrialState.PRUNED:
                 trial_id = self._storage.get_trial_id_from_study_id_trial_number(study_id, self._n_shown)
                 for step, score in enumerate(result.scores):

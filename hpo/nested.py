@@ -6,8 +6,6 @@ which had no part in it (Stone 1974, JRSS B 36, 111-147; Varma and Simon 2006, B
 touched. What the columns are was decided from all training rows, as a person would have decided it.
 """
 
-from __future__ import annotations
-
 import hashlib
 import math
 import time

@@ -4,24 +4,21 @@ What the next run mends by itself is a finding too. Whether a study is the one t
 so before it writes.
 """
 
-from __future__ import annotations
-
 import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 from urllib.parse import unquote, urlsplit
 
 from hpo.errors import HpoError, LedgerError, TrackingError
 from hpo.lock import driven_elsewhere, find_holder, find_session, lock_key, lock_path
-from hpo.server import check_server
 from hpo.settings import DEFAULT_TRACKING_URI, ServiceSettings, hide_password, sqlite_path
 from hpo.stores import MLFLOW, OPTUNA, Trials, read_database, read_trials
 from hpo.tracking import names
-from hpo.tracking.reader import StudyRuns, deleted_parent, is_finished, key_of, read_runs, trashed_experiment
+from hpo.tracking.reader import StudyRuns, check_server, deleted_parent, is_finished, key_of, read_runs, trashed_experiment
 
 LOW_MEGABYTES = 100
 
@@ -43,7 +40,7 @@ class Finding:
     exit_code: int = 0
 
     @classmethod
-    def of(cls, check: str, error: HpoError) -> Finding:
+    def of(cls, check: str, error: HpoError) -> Self:
         """What an error says."""
         return cls(check, str(error), error.hint, error.exit_code)
 

@@ -1,7 +1,5 @@
 """SQLite files that one process writes while others read: WAL mode, and whole again when the writer is done."""
 
-from __future__ import annotations
-
 import sqlite3
 from contextlib import closing
 from pathlib import Path

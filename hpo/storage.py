@@ -5,15 +5,13 @@ PostgreSQL the connection that writes is the one that holds the lock: where a re
 again or is not made.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import re
 import socket
 import sqlite3
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
@@ -105,27 +103,22 @@ def open_driven(
         if path is not None:
             stack.callback(_checkpoint_quietly, path)
         else:
-            storage.engine.dispose()
-            # One connection, which holds the lock.
-            storage = _connect(url, {"pool_size": 1, "max_overflow": 0}, skip_table_creation=True, skip_compatibility_check=True)
-            stack.callback(storage.engine.dispose)
             key = lock_key(study_name)
             sqlalchemy.event.listen(storage.engine, "connect", lambda connection, _: _lock_on(connection, key, subject))
+            # From here on one connection is open, which holds the lock: a second one at the same time would not get it.
             storage.engine.dispose()
             _patiently(lambda: storage.engine.connect().close(), wait)
         yield storage
 
 
-def _patiently(take: Callable[[], object], wait: Callable[[StudyLockedError], bool]) -> None:
+def _patiently(take: Callable[[], object], wait: Callable[[StudyLockedError], bool]) -> object:
     while True:
         try:
-            take()
+            return take()
         except StudyLockedError as error:
             if not wait(error):
                 raise
-            time.sleep(LONGEST_PAUSE_SECONDS)
-        else:
-            return
+        time.sleep(LONGEST_PAUSE_SECONDS)
 
 
 def open_storage(url: str, stop_signal: Callable[[], int | None] = never) -> LedgerStorage:
@@ -137,16 +130,20 @@ def open_storage(url: str, stop_signal: Callable[[], int | None] = never) -> Led
         SettingsError: The database's driver is not installed.
     """
     path = sqlite_path(url)
-    with ExitStack() as stack, needing_driver(url), translated(url):
-        # Two starters on new files would both create the tables.
+
+    def connect(_: bool) -> LedgerStorage:
+        with translated(url):
+            if path is not None:
+                use_wal(path, BUSY_SECONDS)
+            return _connect(url)
+
+    # Two starters on new files would both create the tables.
+    schema_lock = _postgresql_schema_lock(url) if path is None else hold_lock(path.with_name(f".{path.name}.lock"), wait=True)
+    with needing_driver(url), translated(url), schema_lock:
+        storage = repeat(connect, stop_signal)
         if path is not None:
-            stack.enter_context(hold_lock(path.with_name(f".{path.name}.lock"), wait=True))
-            repeat(lambda _: _use_wal(url, path), stop_signal)
-        else:
-            stack.enter_context(_postgresql_schema_lock(url))
-        storage = repeat(lambda _: _connect(url), stop_signal)
-        if path is not None:
-            sqlalchemy.event.listen(storage.engine, "connect", _relax_synchronous)
+            # In WAL mode a commit that is not yet on disk is lost by a power cut, never by a killed process, and never torn.
+            sqlalchemy.event.listen(storage.engine, "connect", lambda each, _: each.execute("PRAGMA synchronous = NORMAL"))
             storage.engine.dispose()
         return storage
 
@@ -194,14 +191,13 @@ class _JournalText(BaseJournalBackend):
         self.lines.extend(json.dumps(log, separators=(",", ":")) + "\n" for log in kept)
 
 
-def _connect(url: str, pool: Mapping[str, int] | None = None, **skip: Any) -> LedgerStorage:
-    """Optuna's storage with an engine whose errors are ours; what it may skip is named as Optuna names it."""
+def _connect(url: str, *, skip_table_creation: bool = False) -> LedgerStorage:
+    """Optuna's storage with an engine whose errors are ours."""
     arguments: dict[str, Any] = {"connect_args": {"timeout": BUSY_SECONDS}}
     if sqlite_path(url) is None:
         name = f"hpo on {socket.gethostname()[:30]}, pid {os.getpid()}"
-        arguments = {"connect_args": {**_KEEPALIVE, "application_name": name}, "pool_pre_ping": True, **(pool or {})}
-    with translated(url):
-        storage = LedgerStorage(url, engine_kwargs=arguments, **skip)
+        arguments = {"connect_args": {**_KEEPALIVE, "application_name": name}, "pool_pre_ping": True}
+    storage = LedgerStorage(url, engine_kwargs=arguments, skip_table_creation=skip_table_creation)
 
     def translate(context: ExceptionContext) -> None:
         # Optuna looks at the one kind itself; what it would do with the others is to write a trial twice.
@@ -212,20 +208,10 @@ def _connect(url: str, pool: Mapping[str, int] | None = None, **skip: Any) -> Le
     return storage
 
 
-def _use_wal(url: str, path: Path) -> None:
-    with translated(url):
-        use_wal(path, BUSY_SECONDS)
-
-
 def _checkpoint_quietly(path: Path) -> None:
     """Leave one whole file; where the disk is full or another process writes, what was written stays in the WAL file beside it."""
     with suppress(sqlite3.Error):
         checkpoint(path, BUSY_SECONDS)
-
-
-def _relax_synchronous(connection: Any, _: Any) -> None:
-    """In WAL mode a commit that is not yet on disk is lost by a power cut, never by a killed process, and never torn."""
-    connection.execute("PRAGMA synchronous = NORMAL")
 
 
 @contextmanager
@@ -259,19 +245,13 @@ def translated(url: str) -> Iterator[None]:
 
 def _make_error(url: str, error: BaseException) -> HpoError:
     cause = error.__cause__ if isinstance(error, StorageInternalError) and error.__cause__ else error
-    return LedgerError(
-        f"the storage {hide_password(url)} failed: {first_line(getattr(cause, 'orig', None) or cause)}",
-        hint="check that it is there, writable and not full; nothing that was finished is lost",
-        may_pass=_may_pass(cause),
-    )
-
-
-def _may_pass(cause: BaseException) -> bool:
-    """Whether a storage that failed so may be there again in a moment."""
     original = getattr(cause, "orig", None) or cause
-    if isinstance(original, sqlite3.Error):
-        return "locked" in str(original)
-    return isinstance(cause, sqlalchemy.exc.OperationalError | sqlalchemy.exc.InterfaceError)
+    is_cut_off = isinstance(cause, sqlalchemy.exc.OperationalError | sqlalchemy.exc.InterfaceError)
+    return LedgerError(
+        f"the storage {hide_password(url)} failed: {first_line(original)}",
+        hint="check that it is there, writable and not full; nothing that was finished is lost",
+        may_pass="locked" in str(original) if isinstance(original, sqlite3.Error) else is_cut_off,
+    )
 
 
 @contextmanager

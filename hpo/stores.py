@@ -4,8 +4,6 @@ The libraries' own clients make tables and experiments where they are missing, s
 them, in the schema of the installed library.
 """
 
-from __future__ import annotations
-
 import json
 import sqlite3
 from collections.abc import Iterator
@@ -17,7 +15,7 @@ from typing import Any
 
 import sqlalchemy
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, NullPool, create_engine, text
 
 from hpo.errors import HpoError, LedgerError, SettingsError, TrackingError, first_line
 from hpo.settings import hide_password, needing_driver, sqlite_path
@@ -81,8 +79,7 @@ def read_database(url: str, library: Library) -> Iterator[Connection | None]:
     patience: dict[str, Any] = {"connect_timeout": CONNECT_SECONDS} if path is None else {}
     try:
         with needing_driver(url):
-            unchanged = url if path is None else url_unchanged(path)
-            engine = sqlalchemy.create_engine(unchanged, connect_args=patience, poolclass=sqlalchemy.NullPool)
+            engine = create_engine(url if path is None else url_unchanged(path), connect_args=patience, poolclass=NullPool)
         with engine.connect() as connection:
             connection.execution_options(postgresql_readonly=True)
             yield connection if _has_tables(connection, url, library) else None

@@ -4,8 +4,6 @@ Sole owner of the study in the storage. A trial enters it whole, RUNNING with it
 left RUNNING is adopted: the same slot, with the same params, is scored again. Results are told in slot order.
 """
 
-from __future__ import annotations
-
 import uuid
 import warnings
 from collections import deque
@@ -81,20 +79,18 @@ class Ledger:
         self._mirror = Mirror(
             definition.sampler, definition.pruner, seed=definition.study.seed, concurrency=definition.study.concurrency
         )
-        self._told: list[SlotResult] = []
         self._unfinished: deque[FrozenTrial] = deque()
-        self._n_asked = 0
         self._last_trial_id: int | None = None
         self._load()
 
     @property
     def n_told(self) -> int:
         """How many trials are finished, whatever their state."""
-        return len(self._told)
+        return len(self._mirror.results)
 
     def told(self) -> list[tuple[str, float | None]]:
         """State and value of each finished trial, by number."""
-        return [(result.state.name, result.value) for result in self._told]
+        return [(result.state.name, result.value) for result in self._mirror.results]
 
     def trials(self) -> list[FrozenTrial]:
         """All trials as the storage has them, by number."""
@@ -116,19 +112,17 @@ class Ledger:
         self._check_failures()
         if self._unfinished:
             return self._take_up(self._unfinished.popleft())
-        if self._n_asked >= n_trials or self._patience_is_over():
+        if self._mirror.n_asked >= n_trials or self._patience_is_over():
             return None
-        space, number = self._definition.search_space, self._n_asked
+        space, number = self._definition.search_space, self._mirror.n_asked
         trial = self._mirror.ask(number, fixed=baseline(space) if number == 0 else None)
         chosen = suggest(space, trial)
-        slot = Slot(number, self._create(number, trial, chosen), self._derive(chosen))
-        self._n_asked += 1
-        return slot
+        return Slot(number, self._create(number, trial, chosen), self._derive(chosen))
 
     def can_look_ahead(self) -> bool:
         """Whether the next slot would be there, and be the same, whatever comes of those that are open."""
-        is_judged = self._n_asked >= MIN_TRIALS_TO_JUDGE_FAILURES or self._definition.study.patience is not None
-        return not self._unfinished and not is_judged and self._mirror.draws_at_random(self._n_asked)
+        is_judged = self._mirror.n_asked >= MIN_TRIALS_TO_JUDGE_FAILURES or self._definition.study.patience is not None
+        return not self._unfinished and not is_judged and self._mirror.draws_at_random(self._mirror.n_asked)
 
     def should_prune(self, slot: Slot, results: Sequence[FoldResult]) -> bool:
         """Whether a slot is stopped after the folds that are done, by what was known when it was asked."""
@@ -148,16 +142,15 @@ class Ledger:
         Raises:
             TooManyFailuresError: With this one, more trials failed than ``max_failed`` allows.
         """
-        last = results[-1]
-        if last.failure is not None:
-            result = SlotResult(TrialState.FAIL, failure=last.failure)
-        elif is_pruned:
-            result = SlotResult(TrialState.PRUNED, scores=self._judged_scores(results))
+        failure = results[-1].failure
+        if failure is not None:
+            result = SlotResult(TrialState.FAIL, failure=failure)
         else:
             scores = self._judged_scores(results)
-            result = SlotResult(TrialState.COMPLETE, float(np.mean(scores)), scores)
+            state, value = (TrialState.PRUNED, None) if is_pruned else (TrialState.COMPLETE, float(np.mean(scores)))
+            result = SlotResult(state, value, scores)
         self._repeat(lambda is_repeated: self._store(slot, result, results, is_repeated=is_repeated))
-        self._remember(result)
+        self._mirror.tell(result)
         self._check_failures()
         return result.state, result.value
 
@@ -186,30 +179,30 @@ class Ledger:
         for trial in self.trials():
             is_ours = DERIVED in trial.user_attrs or trial.state == TrialState.WAITING or FAILURE in trial.user_attrs
             if not is_ours or (trial.state.is_finished() and self._unfinished):
-                raise self._stranger(trial)
+                raise IdentityError(
+                    f"trial {trial.number} of study '{self._definition.name}' is {trial.state.name} and was not asked by hpo",
+                    hint="let one driver own the study: start another one with --name",
+                )
             if not trial.state.is_finished():
                 self._unfinished.append(trial)
             else:
                 self._mirror.add(trial.params, trial.distributions)
-                self._n_asked += 1
                 scores = tuple(score for _, score in sorted(trial.intermediate_values.items()))
                 value = trial.value if trial.state == TrialState.COMPLETE else None
-                self._remember(SlotResult(trial.state, value, scores, trial.user_attrs.get(FAILURE)))
+                self._mirror.tell(SlotResult(trial.state, value, scores, trial.user_attrs.get(FAILURE)))
 
     def _take_up(self, trial: FrozenTrial) -> Slot:
         """A trial that a dead driver left RUNNING is scored again, one that a person queued is started with its params."""
         trial_id = self._find(trial.number)
         if trial.state == TrialState.WAITING:
-            self._n_asked += 1
             try:
                 chosen = self._start_queued(trial, trial_id)
             except (ValueError, TypeError) as error:
-                failure = f"queued with params that are not in the search space: {error}"
-                return Slot(trial.number, trial_id, {}, failure)
-            return Slot(trial.number, trial_id, self._derive(chosen))
-        self._mirror.add(trial.params, trial.distributions)
-        self._n_asked += 1
-        return Slot(trial.number, trial_id, self._derive(replay(self._definition.search_space, trial.params)))
+                return Slot(trial.number, trial_id, {}, f"queued with params that are not in the search space: {error}")
+        else:
+            self._mirror.add(trial.params, trial.distributions)
+            chosen = replay(self._definition.search_space, trial.params)
+        return Slot(trial.number, trial_id, self._derive(chosen))
 
     def _start_queued(self, trial: FrozenTrial, trial_id: int) -> dict[str, Any]:
         """Give a queued trial all its params, then let it run: killed in between it is still queued, for the same params."""
@@ -228,12 +221,6 @@ class Ledger:
 
     def _derived(self, chosen: Mapping[str, Any], asked: Mapping[str, Any]) -> dict[str, Any]:
         return {name: value for name, value in self._derive(chosen).items() if name not in asked}
-
-    def _stranger(self, trial: FrozenTrial) -> IdentityError:
-        return IdentityError(
-            f"trial {trial.number} of study '{self._definition.name}' is {trial.state.name} and was not asked by hpo",
-            hint="let one driver own the study: start another one with --name",
-        )
 
     def _create(self, number: int, trial: optuna.Trial, chosen: Mapping[str, Any]) -> int:
         template = create_trial(
@@ -271,22 +258,18 @@ class Ledger:
     def _find(self, number: int) -> int:
         return self._repeat(lambda _: self._storage.get_trial_id_from_study_id_trial_number(self.study_id, number))
 
-    def _remember(self, result: SlotResult) -> None:
-        self._mirror.tell(result)
-        self._told.append(result)
-
     def _patience_is_over(self) -> bool:
         """Whether the last ``patience`` trials that the next slot sees brought no better value."""
         patience = self._definition.study.patience
         if patience is None:
             return False
-        seen = self._told[: max(0, self._n_asked - self._definition.study.concurrency + 1)]
+        seen = self._mirror.results[: max(0, self._mirror.n_asked - self._definition.study.concurrency + 1)]
         values = [rounded(result.value) if result.value is not None else float("-inf") for result in seen]
         return len(values) > patience and max(values[-patience:]) <= max(values[:-patience])
 
     def _check_failures(self) -> None:
-        reasons = [result.failure or "no reason kept" for result in self._told if result.state == TrialState.FAIL]
-        n_told = len(self._told)
+        reasons = [result.failure or "no reason kept" for result in self._mirror.results if result.state == TrialState.FAIL]
+        n_told = self.n_told
         if n_told < MIN_TRIALS_TO_JUDGE_FAILURES or len(reasons) <= self._definition.study.max_failed * n_told:
             return
         commonest = max(set(reasons), key=reasons.count)
@@ -342,8 +325,7 @@ def _open_study(
                 f"study '{definition.name}' exists in this storage and was not made by hpo", hint="choose another --name"
             )
         known = {"uid": uuid.uuid4().hex, "definition": identity, "data_digest": data_digest, "versions": dict(versions)}
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        with warnings.catch_warnings(action="ignore", category=optuna.exceptions.ExperimentalWarning):
             study.set_metric_names([definition.study.metric])
         study.set_user_attr(IDENTITY, known)
         return known

@@ -4,8 +4,6 @@ A trial's results are there whole or not at all, and in a fifth of the time. The
 when it opens a database.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -58,25 +56,23 @@ class LedgerStorage(RDBStorage):
             False where it is finished already; then nothing is changed.
         """
         trial, now = {"trial_id": trial_id}, datetime.now(UTC).replace(tzinfo=None)
+        values = [] if value is None else [{**trial, "objective": 0, "value": value, "value_type": "FINITE"}]
         steps = [
             {**trial, "step": step, "intermediate_value": score, "intermediate_value_type": "FINITE"}
             for step, score in enumerate(scores)
         ]
+        named = [{**trial, "key": key, "value_json": json.dumps(content)} for key, content in attributes.items()]
         with self.engine.begin() as connection:
             is_open = (_TRIALS.c.trial_id == trial_id) & _TRIALS.c.state.in_([TrialState.RUNNING, TrialState.WAITING])
             if not connection.execute(update(_TRIALS).where(is_open).values(state=state, datetime_complete=now)).rowcount:
                 return False
             # What somebody else, or an earlier version of this program, may have left of it.
-            named = (_ATTRIBUTES.c.trial_id == trial_id) & _ATTRIBUTES.c.key.in_(list(attributes))
-            for left in (delete(_STEPS).where(_STEPS.c.trial_id == trial_id), delete(_ATTRIBUTES).where(named)):
-                connection.execute(left)
-            if value is not None:
-                connection.execute(insert(_VALUES), [{**trial, "objective": 0, "value": value, "value_type": "FINITE"}])
-            if steps:
-                connection.execute(insert(_STEPS), steps)
-            rows = [{**trial, "key": key, "value_json": json.dumps(content)} for key, content in attributes.items()]
-            if rows:
-                connection.execute(insert(_ATTRIBUTES), rows)
+            is_named = (_ATTRIBUTES.c.trial_id == trial_id) & _ATTRIBUTES.c.key.in_(list(attributes))
+            connection.execute(delete(_STEPS).where(_STEPS.c.trial_id == trial_id))
+            connection.execute(delete(_ATTRIBUTES).where(is_named))
+            for of_trial, rows in ((_VALUES, values), (_STEPS, steps), (_ATTRIBUTES, named)):
+                if rows:
+                    connection.execute(insert(of_trial), rows)
         return True
 
     def write_notes(self, study_id: int, notes: Mapping[int | None, str]) -> None:

@@ -5,14 +5,11 @@ of MLflow's ever reaches the search. It holds an event, not a queue: what is mis
 Optuna shows to no callback (an exception that is not in ``catch``) are recorded too.
 """
 
-from __future__ import annotations
-
 import atexit
 import threading
 import uuid
 import warnings
-from types import TracebackType
-from typing import Self
+from contextlib import AbstractContextManager
 
 import optuna
 from optuna.trial import FrozenTrial
@@ -25,7 +22,7 @@ from hpo.tracking.records import StudyRecord, TrackingState
 UID_ATTRIBUTE = "hpo.uid"
 
 
-class MLflowCallback:
+class MLflowCallback(AbstractContextManager["MLflowCallback"]):
     """Records every trial of a study as a child run of one parent run.
 
     Example::
@@ -56,7 +53,6 @@ class MLflowCallback:
         self._wait_seconds = wait_seconds
         self._lock = threading.Lock()
         self._trial_ended = threading.Event()
-        self._is_closing = False
         self._thread: threading.Thread | None = None
         self._state = TrackingState()
 
@@ -64,16 +60,12 @@ class MLflowCallback:
         """Note that a trial has ended; costs the search nothing."""
         with self._lock:
             if self._thread is None:
-                self._is_closing = False
                 self._thread = threading.Thread(target=self._follow, args=(study,), name="hpo-mlflow", daemon=True)
                 self._thread.start()
                 atexit.register(self.close)
         self._trial_ended.set()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
     def close(self) -> TrackingState:
@@ -81,7 +73,6 @@ class MLflowCallback:
         with self._lock:
             thread, self._thread = self._thread, None
         if thread is not None:
-            self._is_closing = True
             self._trial_ended.set()
             thread.join()
             atexit.unregister(self.close)
@@ -91,7 +82,7 @@ class MLflowCallback:
 
     def _follow(self, study: optuna.Study) -> None:
         follower = Follower(lambda: study, self._tracking_uri, self._describe(study))
-        while not self._is_closing:
+        while self._thread is threading.current_thread():
             self._trial_ended.wait(timeout=1.0)
             self._trial_ended.clear()
             follower.follow()

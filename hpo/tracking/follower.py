@@ -4,12 +4,12 @@ It reads what there is to write from the ledger itself, so there is no queue and
 the next one finds out what is missing. An error is waited out, with a growing pause, and never reaches the search.
 """
 
-from __future__ import annotations
-
 import gc
 import math
 import time
 from collections.abc import Callable
+from contextlib import suppress
+from functools import cache
 from importlib import import_module
 
 import optuna
@@ -49,8 +49,7 @@ class Follower:
         study: StudyRecord,
         notify: Callable[[str | int], None] = lambda _: None,
     ) -> None:
-        self._open_ledger = open_ledger
-        self._ledger: optuna.Study | None = None
+        self._study = cache(open_ledger)
         self._writer = MlflowWriter(tracking_uri, study)
         self._projection = Projection(self._writer, study)
         self._writer.on_step = lambda: notify(len(self._projection.run_ids))
@@ -97,19 +96,18 @@ class Follower:
             if model is not None:
                 registered = self._writer.register(model)
 
-        give_up, n_steps = time.monotonic() + wait_seconds, self._writer.n_steps
-        while not self._attempt(write_rest):
-            if self._writer.n_steps > n_steps:
-                give_up, n_steps = time.monotonic() + wait_seconds, self._writer.n_steps
-            if time.monotonic() >= give_up:
-                break
-            time.sleep(min(self._pause_seconds, max(0.0, give_up - time.monotonic())))
+        self._last_gain = time.monotonic()
+        while not self._attempt(write_rest) and (seconds := self._last_gain + wait_seconds - time.monotonic()) > 0:
+            time.sleep(min(self._pause_seconds, seconds))
+        n_behind = None
+        with suppress(LedgerError):
+            n_behind = self._projection.count_behind(self._trials())
         return TrackingState(
             experiment_id=self._writer.experiment_id or None,
             parent_run_id=self._writer.parent_run_id or None,
             comparison=self._writer.comparison or None,
             run_ids=dict(self._projection.run_ids),
-            n_behind=self._count_behind(),
+            n_behind=n_behind,
             model_uri=model_uri,
             registered=registered,
             problem=self._problem,
@@ -134,19 +132,8 @@ class Follower:
         if self._drawings.of_study:
             self._writer.write_drawings(self._drawings, key, step)
 
-    def _study(self) -> optuna.Study:
-        if self._ledger is None:
-            self._ledger = self._open_ledger()
-        return self._ledger
-
     def _trials(self) -> list[FrozenTrial]:
         return self._study().get_trials(deepcopy=False)
-
-    def _count_behind(self) -> int | None:
-        try:
-            return self._projection.count_behind(self._trials())
-        except LedgerError:
-            return None
 
     def _catch_up(self) -> None:
         trials = self._trials()
@@ -168,13 +155,14 @@ class Follower:
         except HpoError as error:
             self._has_failed = True
             self._problem = f"{error}; {error.hint}" if error.hint else str(error)
-            got_through = self._writer.n_steps > n_before
             longest = LONGEST_PAUSE_WHILE_THERE_SECONDS if self._is_there else LONGEST_PAUSE_SECONDS
-            self._pause_seconds = FIRST_PAUSE_SECONDS if got_through else min(2 * self._pause_seconds, longest)
-            self._next_attempt = time.monotonic() + self._pause_seconds
-            if not got_through and not self._has_warned:
+            self._pause_seconds = min(2 * self._pause_seconds, longest)
+            if self._writer.n_steps > n_before:
+                self._pause_seconds, self._last_gain = FIRST_PAUSE_SECONDS, time.monotonic()
+            elif not self._has_warned:
                 self._has_warned = True
                 self._notify(f"MLflow does not take what is written ({self._problem}); the search goes on, nothing is lost")
+            self._next_attempt = time.monotonic() + self._pause_seconds
             return False
         if self._has_warned and not self._has_recovered:
             self._has_recovered = True

@@ -1,7 +1,5 @@
 """Every metric, tag, artifact and run name that MLflow shows."""
 
-from __future__ import annotations
-
 import re
 
 # Tags of ours; "mlflow." ones are MLflow's own and steer its pages.

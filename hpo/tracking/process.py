@@ -5,24 +5,19 @@ the search nothing. A plain subprocess is used rather than ``multiprocessing``, 
 This module imports nothing heavy: the process is started before the driver's own imports, so that the two overlap.
 """
 
-from __future__ import annotations
-
 import gc
 import logging
 import os
-import pickle
 import subprocess
 import sys
 import threading
 import time
 import warnings
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from functools import partial
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
-from types import TracebackType
-from typing import Any, Self
 
 from hpo.child import serve_driver
 from hpo.tracking.records import ModelRecord, RunStatus, StudyRecord, TrackingState
@@ -51,7 +46,7 @@ ENVIRONMENT = {
 """What MLflow is told before it is imported."""
 
 
-class TrackingProcess:
+class TrackingProcess(AbstractContextManager["TrackingProcess"]):
     """A follower that runs beside the driver; use it in a ``with`` block, whose end ends the process."""
 
     def __init__(self) -> None:
@@ -66,10 +61,7 @@ class TrackingProcess:
         )
         theirs.close()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(self, *error: object) -> None:
         self._connection.close()
         self._process.kill()
         self._process.wait()
@@ -77,14 +69,14 @@ class TrackingProcess:
     def open(self, storage_url: str, tracking_uri: str, study: StudyRecord) -> None:
         """Begin to follow a study; returns at once. A process that is gone is said by :meth:`finish`."""
         with suppress(OSError):
-            self._send("open", storage_url, tracking_uri, study)
+            self._connection.send((storage_url, tracking_uri, study))
 
     def read_notes(self) -> list[str | int]:
         """What the follower has to say since the last call: a line for a person, or how many trials MLflow has."""
         notes = []
         with suppress(EOFError, OSError):
             while self._connection.poll():
-                notes.append(pickle.loads(self._connection.recv_bytes()))
+                notes.append(self._connection.recv())
         return notes
 
     def finish(
@@ -108,9 +100,9 @@ class TrackingProcess:
         patience = wait_seconds + (HURRIED_HANG_SECONDS if is_hurried else HANG_SECONDS)
         give_up = time.monotonic() + patience
         try:
-            self._send("finish", model, status, wait_seconds)
+            self._connection.send((model, status, wait_seconds))
             while self._connection.poll(max(0.0, give_up - time.monotonic())):
-                reply = pickle.loads(self._connection.recv_bytes())
+                reply = self._connection.recv()
                 if isinstance(reply, TrackingState):
                     return reply
                 notify(reply)
@@ -120,49 +112,32 @@ class TrackingProcess:
             return TrackingState(problem=f"the tracking process ended with exit code {self._process.wait()}")
         return TrackingState(problem="the tracking process does not answer")
 
-    def _send(self, *request: Any) -> None:
-        self._connection.send_bytes(pickle.dumps(request))
-
 
 def main(descriptor: int, driver_pid: int) -> None:
     """Follow until the driver hangs up or dies."""
     serve_driver(driver_pid)
     warnings.simplefilter("ignore")
     logging.disable(logging.ERROR)
-    try:
-        _serve(Connection(descriptor))
-    except (EOFError, ConnectionError):
-        os._exit(0)
-
-
-def _serve(connection: Connection) -> None:
     # Imports and MLflow's tables leave nothing to collect, and looking for it took a third of their time.
     gc.disable()
     from hpo.storage import open_for_reading
     from hpo.tracking.follower import Follower, warm_up
 
-    def send(message: TrackingState | str | int) -> None:
-        """The end, or a line for a person, or how many trials are written: said whenever something got through."""
-        connection.send_bytes(pickle.dumps(message))
-
     # Beside what follows, which mostly waits: for the driver, then for MLflow.
     warming = threading.Thread(target=warm_up, daemon=True)
     warming.start()
-    follower: Follower | None = None
-    while True:
-        while not connection.poll(None if follower is None else POLL_SECONDS):
-            assert follower is not None
+    connection = Connection(descriptor)
+    with suppress(EOFError, ConnectionError):
+        storage_url, tracking_uri, study = connection.recv()
+        follower = Follower(partial(open_for_reading, storage_url, study.name), tracking_uri, study, connection.send)
+        follower.follow()
+        while not connection.poll(POLL_SECONDS):
             follower.follow()
-        method, *arguments = pickle.loads(connection.recv_bytes())
-        if method == "open":
-            storage_url, tracking_uri, study = arguments
-            follower = Follower(partial(open_for_reading, storage_url, study.name), tracking_uri, study, send)
-            follower.follow()
-        else:
-            assert follower is not None
-            warming.join()
-            model, status, wait_seconds = arguments
-            send(follower.finish(model, status, wait_seconds))
+        model, status, wait_seconds = connection.recv()
+        warming.join()
+        connection.send(follower.finish(model, status, wait_seconds))
+        connection.poll(None)
+    os._exit(0)
 
 
 if __name__ == "__main__":

@@ -4,8 +4,6 @@ Nothing is marked in the ledger: MLflow is asked once, at the start, what it hol
 wrote itself. After an error it does not know, and looks for a run before it creates one.
 """
 
-from __future__ import annotations
-
 import math
 import time
 from collections.abc import Mapping, Sequence
@@ -96,7 +94,6 @@ class Projection:
             run_id = self._writer.find_trial(record.key)
         self._in_doubt.add(number)
         self.run_ids[number] = self._writer.write_trial(record, run_id)
-        self._in_doubt.discard(number)
 
     def _best_so_far(self, trials: Sequence[FrozenTrial]) -> list[tuple[int, float, int]]:
         """Trial number, best value up to it, and when it ended, of each trial that the parent run does not show yet."""

@@ -1,6 +1,4 @@
-"""Asks MLflow: whether a server is there, what a store holds of a study, and for a logged model's files; none is loaded here."""
-
-from __future__ import annotations
+"""Asks MLflow: whether a server will do, what a store holds of a study, and for a logged model's files; none is loaded here."""
 
 import sqlite3
 from collections.abc import Callable, Iterator
@@ -8,7 +6,8 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 import mlflow
 from mlflow.entities import Experiment, LifecycleStage, Run, ViewType
@@ -26,6 +25,16 @@ from hpo.tracking import names
 
 _RUNS_PAGE = 50_000
 REACH_SECONDS = 3.0
+
+_REFUSALS = {
+    401: (
+        "needs credentials that it accepts",
+        "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN",
+    ),
+    403: ("allows this user too little", "ask its administrator for permission to edit"),
+}
+
+T = TypeVar("T")
 
 
 def fetch_model(uri: str, tracking_uri: str, directory: Path) -> Path:
@@ -92,6 +101,33 @@ def ask_server(address: str, endpoint: str) -> tuple[int, str]:
     return int(answer.status_code), str(answer.text)
 
 
+def check_server(address: str) -> None:
+    """Ask a server as a run would, and for its version.
+
+    Raises:
+        TrackingError: It is away, lets nobody in, or is of another major version.
+    """
+    try:
+        status, body = ask_server(address, "/api/2.0/mlflow/experiments/search?max_results=1")
+        version_status, version = ask_server(address, "/version")
+    except TrackingError as error:
+        error.hint = "start it or mend the address; a run searches on without it, and the same command catches up later"
+        raise
+    client, server = mlflow.__version__, version.strip()
+    if status == 403 and "Invalid Host header" in body:
+        host = urlsplit(address).netloc.rpartition("@")[2]
+        problem, hint = f"refuses requests to '{host}'", f"start it with --allowed-hosts {host} (its /health answers all the same)"
+    elif status in _REFUSALS:
+        problem, hint = _REFUSALS[status]
+    elif status != 200 or not body.lstrip().startswith("{"):
+        problem, hint = f"answers {status} where MLflow's API should be", "check the address and the server's log"
+    elif version_status == 200 and server.partition(".")[0] != client.partition(".")[0]:
+        problem, hint = f"is MLflow {server}, but the client here is {client}", "bring both to one major version"
+    else:
+        return
+    raise TrackingError(f"{hide_password(address)} {problem}", hint=hint)
+
+
 @dataclass(frozen=True)
 class StudyRuns:
     """A study in MLflow.
@@ -112,8 +148,7 @@ class StudyRuns:
     def deleted_by_hand(self) -> dict[str, str]:
         """Key to run id of what a person deleted: finished, and nothing else is there for it."""
         there = {key_of(run) for run in self.active}
-        deleted = (run for run in self.runs if was_deleted_by_hand(run) and key_of(run) not in there)
-        return {key_of(run): str(run.info.run_id) for run in deleted}
+        return {key_of(run): run.info.run_id for run in self.runs if was_deleted_by_hand(run) and key_of(run) not in there}
 
 
 def read_runs(tracking_uri: str, experiment: str, uid: str | None) -> StudyRuns:
@@ -202,6 +237,14 @@ def is_finished(run: Run) -> bool:
 def was_deleted_by_hand(run: Run) -> bool:
     """Whether a person deleted it: it was finished, and is no duplicate."""
     return is_deleted(run) and is_finished(run) and names.DUPLICATE_OF not in run.data.tags
+
+
+def translating(cls: type[T]) -> type[T]:
+    """A class whose public methods raise ours for what MLflow and the file system raise."""
+    for name, method in list(vars(cls).items()):
+        if callable(method) and not name.startswith("_"):
+            setattr(cls, name, translated()(method))
+    return cls
 
 
 @contextmanager

@@ -3,8 +3,6 @@
 Everything is already in the form that is logged: the writer adds how, not what.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 from typing import Any, Literal
 

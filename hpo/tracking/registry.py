@@ -6,8 +6,6 @@ version is pending from its creation until its decision is tagged on it, and wai
 alias is read again. All of it may be repeated: what was decided once stays.
 """
 
-from __future__ import annotations
-
 import tempfile
 import time
 from dataclasses import dataclass
@@ -110,11 +108,8 @@ class Registry:
             self._tag(number, names.COMPARED_WITH, str(champion or ""))
             if not is_fit:
                 return names.KEPT
-            if self._champion() != champion:
-                continue
-            self.client.set_registered_model_alias(self.wanted.name, names.CHAMPION, number)
-            if self._champion() == number:
-                return names.CHAMPION
+            if self._champion() == champion:
+                self.client.set_registered_model_alias(self.wanted.name, names.CHAMPION, number)
         raise TrackingError(f"the champion of '{self.wanted.name}' is being moved by others", hint="the same command decides")
 
     def _champion(self) -> int | None:

@@ -5,12 +5,11 @@ model is the same: it counts from the moment its status is READY. The client API
 its active run in the thread.
 """
 
-from __future__ import annotations
-
 import json
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ import mlflow
 import numpy as np
 from mlflow import MlflowClient, entities
 from mlflow.entities import LoggedModel, LoggedModelStatus, Metric, Run, RunTag
+from mlflow.exceptions import MlflowException
 from mlflow.store.tracking import DEFAULT_LOCAL_FILE_AND_ARTIFACT_PATH
 from mlflow.types.schema import ColSpec, DataType, Schema
 
@@ -36,6 +36,7 @@ _PARAM_LENGTH = 6000
 _TAG_LENGTH = 8000
 
 
+@reader.translating
 class MlflowWriter:
     """One study's runs in one tracking store.
 
@@ -72,25 +73,23 @@ class MlflowWriter:
         Args:
             start_time_ms: When the study began, milliseconds since 1970: the start of a parent run that is made.
         """
-        with reader.translated():
-            self._client = connect(self._tracking_uri)
-            self.experiment_id = self._find_or_create_experiment()
-            parents = self._search(names.KEY, self._study.uid)
-            parent = self._keep_one(parents)
-            if parent is not None and reader.is_deleted(parent):
-                raise reader.deleted_parent(self._study.name, parent.info.run_id)
-            if parent is None:
-                parent = self._create_run(self._study.uid, self._study.name, start_time_ms)
-            self.parent_run_id = parent.info.run_id
-            self.comparison = comparison_path(self.experiment_id, self._study.uid)
-            if not reader.is_finished(parent):
-                self._describe_parent()
-                if self._study.view:
-                    view = {"name": f"{self._study.name}: all trials", "createdAt": start_time_ms, "updatedAt": start_time_ms}
-                    key = f"mlflow.sharedViewState.{view_id(self._study.uid)}"
-                    self._client.set_experiment_tag(self.experiment_id, key, json.dumps({**view, "state": self._study.view}))
-                if self._study.description and names.NOTE not in parent.data.tags:
-                    self._client.set_tag(self.parent_run_id, names.NOTE, merge_note(self._linked(self._study.description)))
+        self._client = connect(self._tracking_uri)
+        self.experiment_id = self._find_or_create_experiment()
+        parent = self._keep_one(self._search(names.KEY, self._study.uid))
+        if parent is not None and reader.is_deleted(parent):
+            raise reader.deleted_parent(self._study.name, parent.info.run_id)
+        if parent is None:
+            parent = self._create_run(self._study.uid, self._study.name, start_time_ms)
+        self.parent_run_id = parent.info.run_id
+        self.comparison = comparison_path(self.experiment_id, self._study.uid)
+        if not reader.is_finished(parent):
+            self._describe_parent()
+            if self._study.view:
+                view = {"name": f"{self._study.name}: all trials", "createdAt": start_time_ms, "updatedAt": start_time_ms}
+                key = f"mlflow.sharedViewState.{view_id(self._study.uid)}"
+                self._client.set_experiment_tag(self.experiment_id, key, json.dumps({**view, "state": self._study.view}))
+            if self._study.description and names.NOTE not in parent.data.tags:
+                self._client.set_tag(self.parent_run_id, names.NOTE, merge_note(self._linked(self._study.description)))
 
     def find_trials(self) -> tuple[dict[int, str], dict[int, str]]:
         """Ask MLflow what it holds, and put it right: of runs with one key the finished, then the earliest one stays.
@@ -100,23 +99,22 @@ class MlflowWriter:
         Returns:
             Trial number to run id of every finished child run, and the same of every unfinished one.
         """
-        with reader.translated():
-            found: dict[str, list[Run]] = {}
-            for run in self._search(names.STUDY_UID, self._study.uid):
-                key = reader.key_of(run)
-                if key.startswith(f"{self._study.uid}/"):
-                    found.setdefault(key, []).append(run)
-            finished: dict[int, str] = {}
-            unfinished: dict[int, str] = {}
-            for key, runs in found.items():
-                run = self._keep_one(runs)
-                if run is None:
-                    continue
-                if run.data.tags.get(names.PARENT_RUN_ID) != self.parent_run_id and not reader.is_deleted(run):
-                    self._client.set_tag(run.info.run_id, names.PARENT_RUN_ID, self.parent_run_id)
-                home = finished if reader.is_finished(run) else unfinished
-                home[names.number_of(key)] = run.info.run_id
-            return finished, unfinished
+        found: dict[str, list[Run]] = {}
+        for run in self._search(names.STUDY_UID, self._study.uid):
+            key = reader.key_of(run)
+            if key.startswith(f"{self._study.uid}/"):
+                found.setdefault(key, []).append(run)
+        finished: dict[int, str] = {}
+        unfinished: dict[int, str] = {}
+        for key, runs in found.items():
+            run = self._keep_one(runs)
+            if run is None:
+                continue
+            if run.data.tags.get(names.PARENT_RUN_ID) != self.parent_run_id and not reader.is_deleted(run):
+                self._client.set_tag(run.info.run_id, names.PARENT_RUN_ID, self.parent_run_id)
+            home = finished if reader.is_finished(run) else unfinished
+            home[names.number_of(key)] = run.info.run_id
+        return finished, unfinished
 
     def _keep_one(self, runs: list[Run]) -> Run | None:
         """Of runs with one key delete all but the finished, then the earliest, then the one with the smallest id.
@@ -136,8 +134,7 @@ class MlflowWriter:
 
     def find_trial(self, key: str) -> str | None:
         """The id of the run with this key, or None."""
-        with reader.translated():
-            return next((run.info.run_id for run in self._search(names.KEY, key) if not reader.is_deleted(run)), None)
+        return next((run.info.run_id for run in self._search(names.KEY, key) if not reader.is_deleted(run)), None)
 
     def write_trial(self, record: TrialRecord, run_id: str | None) -> str:
         """Create, fill and terminate a child run.
@@ -149,32 +146,29 @@ class MlflowWriter:
         Returns:
             The run's id.
         """
-        with reader.translated():
-            self._reopen_parent()
-            # A server takes tags with a new run at a fraction of what they cost it later.
-            tags = {} if run_id is None else record.tags
-            run_id = run_id or self._create_child(record)
-            metrics = [Metric(name, value, record.end_time_ms, 0) for name, value in record.metrics.items()]
-            for name, steps in record.steps.items():
-                metrics.extend(Metric(name, value, record.end_time_ms, step) for step, value in steps.items())
-            self._client.log_batch(run_id, metrics=metrics, params=_params(record.params), tags=_tags(tags))
-            if record.traceback is not None:
-                self._client.log_text(run_id, record.traceback, names.TRACEBACK_FILE)
-            self._client.set_terminated(run_id, status=record.status, end_time=record.end_time_ms)
-            self._count_step()
-            return run_id
+        self._reopen_parent()
+        # A server takes tags with a new run at a fraction of what they cost it later.
+        tags = {} if run_id is None else record.tags
+        run_id = run_id or self._create_child(record)
+        metrics = _metrics(record.metrics, record.end_time_ms)
+        for name, steps in record.steps.items():
+            metrics.extend(Metric(name, value, record.end_time_ms, step) for step, value in steps.items())
+        self._client.log_batch(run_id, metrics=metrics, params=_params(record.params), tags=_tags(tags))
+        if record.traceback is not None:
+            self._client.log_text(run_id, record.traceback, names.TRACEBACK_FILE)
+        self._client.set_terminated(run_id, status=record.status, end_time=record.end_time_ms)
+        self._count_step()
+        return run_id
 
     def write_text(self, path: str, text: str) -> None:
         """Log a text as an artifact of the parent run."""
-        with reader.translated():
-            self._client.log_text(self.parent_run_id, text, path)
+        self._client.log_text(self.parent_run_id, text, path)
 
     def write_parent_metric(self, name: str, points: Iterable[tuple[int, float, int]]) -> None:
         """Log a metric of the parent run: step, value and time (milliseconds since 1970, UTC) of each point."""
         batch = [Metric(name, value, time_ms, step) for step, value, time_ms in points]
-        with reader.translated():
-            for start in range(0, len(batch), _PAGE):
-                self._client.log_batch(self.parent_run_id, metrics=batch[start : start + _PAGE])
+        for start in range(0, len(batch), _PAGE):
+            self._client.log_batch(self.parent_run_id, metrics=batch[start : start + _PAGE])
 
     def write_model(self, record: ModelRecord, best_run_id: str | None = None) -> str:
         """Log the final model once; what is there already under its key is left as it is.
@@ -186,33 +180,31 @@ class MlflowWriter:
         Returns:
             The model's URI.
         """
-        with reader.translated():
-            of_study = self._find_models()
-            ready = [model for model in of_study if model.status == LoggedModelStatus.READY]
-            current = next((model for model in ready if model.tags.get(names.KEY) == record.key), None)
-            for model in of_study:
-                # Of an earlier best trial too: after a top-up nobody would go on with it.
-                if model.status != LoggedModelStatus.READY and not self._is_begun(model):
-                    self._client.delete_logged_model(model.model_id)
-            if current is None:
-                self._reopen_parent()
-                begun = next((model for model in of_study if self._is_begun(model)), None)
-                current = self._log_model(record, begun or self._create_model(record))
-            for model in ready:
-                if model.model_id != current.model_id and names.SUPERSEDED_BY not in model.tags:
-                    self._client.set_logged_model_tags(model.model_id, {names.SUPERSEDED_BY: current.model_id})
-            if names.SUPERSEDED_BY in current.tags:
-                # The rule that chooses was changed and changed back.
-                self._client.delete_logged_model_tag(current.model_id, names.SUPERSEDED_BY)
-            self._model_id = str(current.model_id)
-            uri = f"models:/{self._model_id}"
-            self._conclude(record, uri, best_run_id)
-            return uri
+        of_study = self._find_models()
+        ready = [model for model in of_study if model.status == LoggedModelStatus.READY]
+        current = next((model for model in ready if model.tags.get(names.KEY) == record.key), None)
+        for model in of_study:
+            # Of an earlier best trial too: after a top-up nobody would go on with it.
+            if model.status != LoggedModelStatus.READY and not self._is_begun(model):
+                self._client.delete_logged_model(model.model_id)
+        if current is None:
+            self._reopen_parent()
+            begun = next((model for model in of_study if self._is_begun(model)), None)
+            current = self._log_model(record, begun or self._create_model(record))
+        for model in ready:
+            if model.model_id != current.model_id and names.SUPERSEDED_BY not in model.tags:
+                self._client.set_logged_model_tags(model.model_id, {names.SUPERSEDED_BY: current.model_id})
+        if names.SUPERSEDED_BY in current.tags:
+            # The rule that chooses was changed and changed back.
+            self._client.delete_logged_model_tag(current.model_id, names.SUPERSEDED_BY)
+        self._model_id = str(current.model_id)
+        uri = f"models:/{self._model_id}"
+        self._conclude(record, uri, best_run_id)
+        return uri
 
     def has_drawn(self, key: str) -> bool:
         """Whether the parent run has the drawings of this key."""
-        with reader.translated():
-            return bool(self._client.get_run(self.parent_run_id).data.tags.get(names.DRAWN) == key)
+        return bool(self._client.get_run(self.parent_run_id).data.tags.get(names.DRAWN) == key)
 
     def write_drawings(self, drawings: Drawings, key: str, step: int) -> None:
         """Log figures and tables, then the key that says they are there.
@@ -223,12 +215,10 @@ class MlflowWriter:
             step: Of the metrics.
         """
         now = time.time_ns() // 1_000_000
-        with reader.translated():
-            self._log_files(drawings.of_model, drawings.of_study)
-            metrics = [Metric(name, value, now, step) for name, value in drawings.metrics.items()]
-            self._client.log_batch(self.parent_run_id, metrics=metrics, tags=_tags({names.DRAWN: key}))
-            self._count_step()
-            self._checkpoint()
+        self._log_files(drawings.of_model, drawings.of_study)
+        self._client.log_batch(self.parent_run_id, metrics=_metrics(drawings.metrics, now, step), tags=_tags({names.DRAWN: key}))
+        self._count_step()
+        self._checkpoint()
 
     def register(self, record: ModelRecord) -> RegistryState | None:
         """Make the model that was written a version of a registered model, if it is to be one; what is done is left as it is."""
@@ -238,12 +228,11 @@ class MlflowWriter:
 
         # MLflow looks a model's URI up in the process's own store, whatever the client's is.
         mlflow.set_tracking_uri(self._tracking_uri)
-        with reader.translated():
-            state = Registry(self._client, self._tracking_uri, record, record.registration, record.held_out).register(
-                self._model_id, self.parent_run_id
-            )
-            self._checkpoint()
-            return state
+        state = Registry(self._client, self._tracking_uri, record, record.registration, record.held_out).register(
+            self._model_id, self.parent_run_id
+        )
+        self._checkpoint()
+        return state
 
     def close(self, status: str, end_time_ms: int) -> None:
         """Terminate the parent run, if anything was written to it.
@@ -253,10 +242,9 @@ class MlflowWriter:
             end_time_ms: Milliseconds since 1970.
         """
         if self.parent_is_open:
-            with reader.translated():
-                self._client.set_terminated(self.parent_run_id, status=status, end_time=end_time_ms)
-                self.parent_is_open = False
-                self._checkpoint()
+            self._client.set_terminated(self.parent_run_id, status=status, end_time=end_time_ms)
+            self.parent_is_open = False
+            self._checkpoint()
 
     def _checkpoint(self) -> None:
         path = sqlite_path(self._tracking_uri)
@@ -343,15 +331,14 @@ class MlflowWriter:
 
     def _log_model(self, record: ModelRecord, model: LoggedModel) -> LoggedModel:
         with tempfile.TemporaryDirectory(prefix="hpo-") as directory:
-            saved, loaded = Path(directory, "saved"), Path(directory, "loaded")
+            saved = Path(directory, "saved")
             if (model.model_id, "uploaded") not in self._model_steps:
                 _save_model(record, saved, model, self.parent_run_id)
                 self._client.log_model_artifacts(model.model_id, str(saved))
                 self._note_step(model, "uploaded")
             if (model.model_id, "checked") not in self._model_steps:
-                loaded.mkdir()
                 copy = mlflow.artifacts.download_artifacts(
-                    artifact_uri=model.artifact_location, dst_path=str(loaded), tracking_uri=self._tracking_uri
+                    artifact_uri=model.artifact_location, dst_path=directory, tracking_uri=self._tracking_uri
                 )
                 _check_same_predictions(copy, record)
                 self._note_step(model, "checked")
@@ -361,13 +348,8 @@ class MlflowWriter:
             self._client.log_outputs(self.parent_run_id, [entities.LoggedModelOutput(model.model_id, step=0)])
         dataset = self._study.dataset
         about = {"dataset_name": dataset.name, "dataset_digest": dataset.digest} if dataset else {}
-        self._client.log_batch(
-            self.parent_run_id,
-            metrics=[
-                Metric(name, value, record.time_ms, record.conclusion.n_finished, model_id=model.model_id, **about)
-                for name, value in record.metrics.items()
-            ],
-        )
+        metrics = _metrics(record.metrics, record.time_ms, record.conclusion.n_finished, model_id=model.model_id, **about)
+        self._client.log_batch(self.parent_run_id, metrics=metrics)
         return self._client.finalize_logged_model(model.model_id, LoggedModelStatus.READY)
 
     def _log_files(self, of_model: Mapping[str, bytes], of_study: Mapping[str, bytes] | None = None) -> None:
@@ -392,7 +374,7 @@ class MlflowWriter:
         if conclusion.card:
             self._log_files({names.MODEL_CARD_FILE: conclusion.card.replace(names.MODEL_URI_MARK, uri).encode()})
         now, step = time.time_ns() // 1_000_000, conclusion.n_finished
-        changed = [Metric(name, value, now, step) for name, value in metrics.items() if run.data.metrics.get(name) != value]
+        changed = _metrics({name: value for name, value in metrics.items() if run.data.metrics.get(name) != value}, now, step)
         for name, values in conclusion.steps.items():
             known = {(metric.step, metric.value) for metric in self._client.get_metric_history(self.parent_run_id, name)}
             changed.extend(Metric(name, value, now, at) for at, value in values.items() if (at, value) not in known)
@@ -440,7 +422,8 @@ def _save_model(record: ModelRecord, path: Path, model: LoggedModel, run_id: str
 
 def rehearse(model: Any) -> None:
     """Save a model and throw it away: what MLflow loads for that, and the list that it makes of all packages, take a second."""
-    with tempfile.TemporaryDirectory(prefix="hpo-") as directory:
+    # A full disk is found out, and said, when there is something to write.
+    with suppress(OSError, MlflowException), tempfile.TemporaryDirectory(prefix="hpo-") as directory:
         mlflow.sklearn.save_model(model, f"{directory}/model", serialization_format="skops", pip_requirements=["mlflow"])
 
 
@@ -477,6 +460,10 @@ def _dataset_input(record: DatasetRecord) -> entities.DatasetInput:
         profile=json.dumps({"num_rows": record.n_rows, "num_elements": record.n_rows * len(columns)}),
     )
     return entities.DatasetInput(dataset, tags=[entities.InputTag(names.DATASET_CONTEXT, "training")])
+
+
+def _metrics(metrics: Mapping[str, float], time_ms: int, step: int = 0, **about: str) -> list[Metric]:
+    return [Metric(name, value, time_ms, step, **about) for name, value in metrics.items()]
 
 
 def _params(params: Mapping[str, str]) -> list[entities.Param]:
