@@ -19,20 +19,9 @@ import reprlib
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar, get_args
 
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Discriminator,
-    Field,
-    Tag,
-    ValidationError,
-    ValidationInfo,
-    field_validator,
-    model_validator,
-)
+from pydantic import BaseModel, Discriminator, Field, Tag, ValidationError, ValidationInfo, field_validator, model_validator
 
 from hpo.errors import DefinitionError, did_you_mean
 
@@ -46,8 +35,8 @@ Refit = Literal["train", "all"]
 Solver = Literal["lbfgs", "liblinear", "newton-cg", "newton-cholesky", "sag", "saga"]
 
 SOLVERS_FOR: Mapping[str, frozenset[str]] = {
-    "none": frozenset({"lbfgs", "newton-cg", "newton-cholesky", "sag", "saga"}),
-    "l2": frozenset({"lbfgs", "liblinear", "newton-cg", "newton-cholesky", "sag", "saga"}),
+    "none": frozenset(get_args(Solver)) - {"liblinear"},
+    "l2": frozenset(get_args(Solver)),
     "l1": frozenset({"liblinear", "saga"}),
     "elasticnet": frozenset({"saga"}),
 }
@@ -73,12 +62,8 @@ FLAGS = {
 """Keys that a flag of the command may override."""
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-
-def _as_tuple(value: object) -> object:
-    return tuple(value) if isinstance(value, list) else value
+class _Section(BaseModel, extra="forbid", frozen=True, strict=True):
+    """What all sections refuse: a key that is not theirs, a change, a value of another type."""
 
 
 class Range(_Section):
@@ -104,7 +89,7 @@ def _entry_kind(value: object) -> str:
 _T = TypeVar("_T")
 Entry = Annotated[
     Annotated[Range, Tag("range")]
-    | Annotated[tuple[_T, ...], BeforeValidator(_as_tuple), Field(min_length=1), Tag("choices")]
+    | Annotated[tuple[_T, ...], Field(min_length=1, strict=False), Tag("choices")]
     | Annotated[_T, Tag("fixed")],
     Discriminator(_entry_kind),
 ]
@@ -161,7 +146,8 @@ class SearchSpace(_Section):
         return self
 
 
-Names = Annotated[tuple[str, ...], BeforeValidator(_as_tuple)]
+Names = Annotated[tuple[str, ...], Field(strict=False)]
+"""A list of names; a list is no tuple to a strict model."""
 
 
 class StudySection(_Section):
@@ -300,12 +286,11 @@ class StudyDefinition(_Section):
 
 
 def _flatten(value: Any, prefix: str = "") -> dict[str, Any]:
+    """The leaves of a nested dict, each under the keys that lead to it, joined by dots."""
     if not isinstance(value, dict):
         return {prefix: value}
-    flat: dict[str, Any] = {}
-    for key, inner in value.items():
-        flat.update(_flatten(inner, f"{prefix}.{key}" if prefix else key))
-    return flat
+    parts = (_flatten(inner, f"{prefix}.{key}".lstrip(".")) for key, inner in value.items())
+    return {key: leaf for part in parts for key, leaf in part.items()}
 
 
 def digest_of(identity: Mapping[str, Any]) -> str:
@@ -367,8 +352,8 @@ def _explain(error: ValidationError, path: Path | str | None, overrides: Mapping
     place = f"flag {FLAGS.get(key, key)}" if key in overrides else f"{path or 'built-in definition'}: {key}".rstrip(": ")
     if first["type"] == "extra_forbidden":
         allowed = _keys_at(location[:-1])
-        message = f"{place}: unknown key; allowed here: {', '.join(allowed)}"
-        return DefinitionError(message, hint=did_you_mean(location[-1], allowed))
+        hint = did_you_mean(location[-1], allowed)
+        return DefinitionError(f"{place}: unknown key; allowed here: {', '.join(allowed)}", hint=hint)
     if first["type"] == "value_error":
         return DefinitionError(f"{place}: {first['ctx']['error']}")
     if first["type"] == "missing":
@@ -378,7 +363,6 @@ def _explain(error: ValidationError, path: Path | str | None, overrides: Mapping
 
 
 _OUR_WORDS = {
-    "dict_type": "should be a table",
     "model_type": "should be a table",
     "tuple_type": "should be a list",
     "too_short": "should have at least one entry",

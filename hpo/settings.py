@@ -64,9 +64,7 @@ class ServiceSettings:
                 f"storage and tracking URI should be two databases, but got {hide_password(self.storage)} for both",
                 hint="Optuna and MLflow each own a table of one name; give two files, or createdb a second database",
             )
-        if self.register is not None and (
-            not self.register.strip() or ".." in self.register or any(mark in self.register for mark in "/:'\"`")
-        ):
+        if self.register is not None and re.search(r"""^\s*$|\.\.|[/:'"`]""", self.register):
             raise SettingsError(f"--register: a model name should have no slash, colon, quote or '..', but got '{self.register}'")
 
 
