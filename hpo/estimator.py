@@ -99,13 +99,12 @@ def resolve_space(space: SearchSpace, shape: TrainingShape) -> tuple[SearchSpace
     Returns:
         The space that is searched, and what a person should know of it.
     """
-    if "penalty" in space.model_fields_set:
-        return space, []
-    kept = tuple(penalty for penalty in choices_of(space.penalty) if _is_affordable(penalty, shape))
-    left_out = [penalty for penalty in choices_of(space.penalty) if penalty not in kept]
+    by_default = () if "penalty" in space.model_fields_set else choices_of(space.penalty)
+    left_out = [penalty for penalty in by_default if not _is_affordable(penalty, shape)]
     if not left_out:
         return space, []
     note = f"penalty {' and '.join(left_out)} left out: slow on so many values; search_space.penalty can name them"
+    kept = tuple(penalty for penalty in by_default if penalty not in left_out)
     return space.model_copy(update={"penalty": kept}), [note]
 
 
@@ -143,10 +142,7 @@ def build_classifier(params: Mapping[str, Any]) -> LogisticRegression:
         C=math.inf if penalty == "none" else params["C"],
         l1_ratio={"none": 0.0, "l2": 0.0, "l1": 1.0}.get(penalty, params.get("l1_ratio")),
         class_weight=None if params["class_weight"] == "none" else params["class_weight"],
-        solver=params["solver"],
-        max_iter=params["max_iter"],
-        tol=params["tol"],
-        random_state=params["random_state"],
+        **{name: params[name] for name in ("solver", "max_iter", "tol", "random_state")},
     )
 
 

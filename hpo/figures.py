@@ -60,10 +60,8 @@ def draw_model(
     matrix.insert(0, "true class", judged.classes_)
     tables = {"coefficients": coefficients, "confusion_matrix": matrix, "permutation_importance": importances}
     files = {f"tables/{name}.csv": _to_csv(table) for name, table in tables.items() if len(table)}
-    # A "$" in a name is no formula.
-    with mpl.rc_context({"text.parse_math": False}), warnings.catch_warnings():
-        # A name in a script that the font does not have.
-        warnings.simplefilter("ignore")
+    # A "$" in a name is no formula; a name may be in a script that the font does not have.
+    with mpl.rc_context({"text.parse_math": False}), warnings.catch_warnings(action="ignore"):
         figures = {"confusion_matrix": _draw_confusion(y, predicted), "coefficients": _draw_coefficients(coefficients)}
         for name, draw in _CURVES.items():
             figures[re.sub(r"\W", "_", name.lower())] = _draw_curves(name, draw, judged.classes_, y, probabilities)

@@ -75,9 +75,8 @@ def fit_final_model(params: Mapping[str, Any], dataset: Dataset, definition: Stu
     """
     pipeline = build_pipeline(dataset.columns, definition.preprocessing, params)
     _fit(pipeline, dataset.X_train, dataset.y_train)
-    with warnings.catch_warnings():
-        # A score that is not defined for these rows.
-        warnings.simplefilter("ignore")
+    # A score that is not defined for these rows.
+    with warnings.catch_warnings(action="ignore"):
         scores = score_model(pipeline, dataset.X_test, dataset.y_test, holdout_metrics(metrics, len(dataset.classes)))
     example = dataset.X_train.head(INPUT_EXAMPLE_ROWS).reset_index(drop=True)
     return FinalModel(pipeline, scores, example, pipeline.predict(example))
@@ -91,7 +90,6 @@ def refit_on_all(final: FinalModel, dataset: Dataset) -> FinalModel:
 
 
 def _fit(pipeline: Pipeline, X: pd.DataFrame, y: np.ndarray) -> Pipeline:
-    with warnings.catch_warnings():
-        # A fit that does not converge is marked on its trial.
-        warnings.simplefilter("ignore")
+    # A fit that does not converge is marked on its trial.
+    with warnings.catch_warnings(action="ignore"):
         return pipeline.fit(X, y)

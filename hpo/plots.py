@@ -41,9 +41,8 @@ def draw_study(study: optuna.Study) -> dict[str, bytes]:
         Artifact path to content.
     """
     files: dict[str, bytes] = {}
-    with quiet_optuna(), mpl.rc_context(), warnings.catch_warnings():
-        # Of functions that may change, of too few trials: nobody can do anything about it here.
-        warnings.simplefilter("ignore")
+    # Warnings of functions that may change, of too few trials: nobody can do anything about them here.
+    with quiet_optuna(), mpl.rc_context(), warnings.catch_warnings(action="ignore"):
         study = _copy_finished(study)
         title = html.escape(study.study_name)
         parts = [f"<h1>{title}</h1>"]

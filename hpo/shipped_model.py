@@ -87,8 +87,7 @@ def load_model(directory: Path, trusted_types: Collection[str]) -> ShippedModel:
         raise ModelError(
             f"model: how its rows are converted is not with it ({COLUMNS_FILE})", hint="log it anew with python -m hpo.run"
         )
-    with refusing("its files are damaged"), warnings.catch_warnings():
-        warnings.simplefilter("ignore", InconsistentVersionWarning)
+    with refusing("its files are damaged"), warnings.catch_warnings(action="ignore", category=InconsistentVersionWarning):
         columns = Columns.from_json((directory / COLUMNS_FILE).read_text(encoding="utf-8"))
         pipeline = skops.io.load(directory / MODEL_FILE, trusted=list(trusted_types))
     kinds = [type(step) for _, step in pipeline.steps] if type(pipeline) is Pipeline else [type(pipeline)]
