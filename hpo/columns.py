@@ -7,10 +7,10 @@ value when served), text for categories, datetime64 for dates.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -21,17 +21,15 @@ from hpo.errors import DataError
 
 KINDS = ("numeric", "boolean", "categorical", "datetime")
 
-READINGS = ("thousands", "decimal_comma", "text")
-
 TEXT_LENGTH = 40
 """Mean length from which distinct values are a text, not a category."""
 
 LARGEST_NUMBER = 1e150
 """Scaling squares a number."""
 
-_THOUSANDS = re.compile(r"[+-]?\d{1,3}(,\d{3})+(\.\d+)?|[+-]?\d{1,3}(\.\d+)?")
-_DECIMAL_COMMA = re.compile(r"[+-]?(\d+|\d{1,3}(\.\d{3})+)(,\d+)?")
-_ISO_DATE = re.compile(r"\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}(\.\d+)?)?)?(Z|[+-]\d{2}:?\d{2})?")
+_THOUSANDS = r"[+-]?\d{1,3}(,\d{3})+(\.\d+)?|[+-]?\d{1,3}(\.\d+)?"
+_DECIMAL_COMMA = r"[+-]?(\d+|\d{1,3}(\.\d{3})+)(,\d+)?"
+_ISO_DATE = r"\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}(\.\d+)?)?)?(Z|[+-]\d{2}:?\d{2})?"
 _BOOLEANS = {"true": 1.0, "false": 0.0}
 
 
@@ -80,8 +78,7 @@ class Columns:
 
     def kinds(self) -> dict[str, list[str]]:
         """Kind to column names, as it is shown and logged."""
-        every = {kind: list(getattr(self, kind)) for kind in KINDS}
-        return {kind: names for kind, names in every.items() if names}
+        return {kind: list(getattr(self, kind)) for kind in KINDS if getattr(self, kind)}
 
     def signature(self) -> dict[str, str]:
         """Column name to the type that MLflow's signature has for it."""
@@ -108,19 +105,13 @@ class Columns:
         if not types.is_numeric_dtype(column):
             text = _to_text(column)
             if column.name in self.thousands:
-                is_plain = ~text.str.contains(",", regex=False, na=True)
-                text = text.where(is_plain | text.str.fullmatch(_THOUSANDS.pattern)).str.replace(",", "", regex=False)
+                # A later number without a comma may have more digits than three.
+                text = text.where(text.str.fullmatch(f"{_THOUSANDS}|[^,]*")).str.replace(",", "", regex=False)
             if column.name in self.decimal_comma:
-                text = text.where(text.str.fullmatch(_DECIMAL_COMMA.pattern))
+                text = text.where(text.str.fullmatch(_DECIMAL_COMMA))
                 text = text.str.replace(".", "", regex=False).str.replace(",", ".", regex=False)
             numbers = pd.to_numeric(text, errors="coerce")
-            wrong = numbers.isna() & _to_text(column).notna()
-            if wrong.any():
-                row = int(np.flatnonzero(wrong.to_numpy())[0])
-                raise DataError(
-                    f"data: column '{column.name}' should be numbers, but got {column.iloc[row]!r}",
-                    hint="mend the value, or name the column in data.categorical",
-                )
+            refuse_lost(column, numbers, "numbers", hint="mend the value, or name the column in data.categorical")
             column = numbers
         values = column.to_numpy(dtype=np.float64, na_value=np.nan)
         n_infinite = int((np.abs(values) > LARGEST_NUMBER).sum())
@@ -143,31 +134,41 @@ def decide_columns(train: pd.DataFrame, *, numeric: Sequence[str] = (), categori
     Raises:
         DataError: A column is a text, or no column is left.
     """
-    decisions: dict[str, _Decision] = {}
+    listed = defaultdict[str, list[str]](list)
     for name in map(str, train.columns):
-        column = train[name]
         if name in numeric:
-            decisions[name] = _read_as_numbers(column) or _Decision("numeric")
+            decision = _read_as_numbers(train[name]) or _Decision("numeric")
         elif name in categorical:
-            decisions[name] = _as_categories(column)
+            decision = _as_categories(train[name])
         else:
-            decisions[name] = _decide(column)
-    chosen: dict[str, list[str]] = {}
-    for name, decision in decisions.items():
-        for attribute in (decision.kind, decision.reading):
-            chosen.setdefault(attribute, []).append(name)
-    by_kind: dict[str, Any] = {kind: tuple(chosen.get(kind, ())) for kind in KINDS}
-    by_reading: dict[str, Any] = {reading: frozenset(chosen.get(reading, ())) for reading in READINGS}
-    notes = tuple(f"'{name}' {decision.note}" for name, decision in decisions.items() if decision.note)
-    columns = Columns(**by_kind, **by_reading, notes=notes)
+            decision = _decide(train[name])
+        listed[decision.kind].append(name)
+        listed[decision.reading].append(name)
+        if decision.note:
+            listed["notes"].append(f"'{name}' {decision.note}")
+    columns = TypeAdapter(Columns).validate_python(listed)
     if not columns.features:
         why = "; ".join(columns.notes) or "all are dropped, the target or the group"
         raise DataError(f"data: no feature is left: {why}", hint="shorten data.drop, or give a table with features")
     return columns
 
 
+def refuse_lost(raw: pd.Series, converted: pd.Series, what: str, *, hint: str) -> None:
+    """Refuse a value that conversion would silently make a missing one.
+
+    Raises:
+        DataError: There is one in the column, which should be ``what``.
+    """
+    lost = raw[converted.isna() & _to_text(raw).notna()]
+    if len(lost):
+        raise DataError(f"data: column '{raw.name}' should be {what}, but got {lost.iloc[0]!r}", hint=hint)
+
+
 class _Decision(NamedTuple):
-    """What a column is: its kind, or nothing where it is dropped; how its text is read; what a person should know."""
+    """What a column is: its kind, or nothing where it is dropped; how its text is read; what a person should know.
+
+    Kind and reading are names of :class:`Columns`' attributes.
+    """
 
     kind: str = ""
     reading: str = ""
@@ -199,9 +200,9 @@ def _is_row_number(present: pd.Series, n_rows: int) -> bool:
 
 def _decide_text(column: pd.Series, present: pd.Series) -> _Decision:
     distinct = pd.Series(present.unique())
-    if all(value.lower() in _BOOLEANS for value in distinct):
+    if distinct.str.lower().isin(_BOOLEANS).all():
         return _Decision("boolean")
-    if _all_match(distinct, _ISO_DATE) and _to_dates(distinct).notna().all():
+    if distinct.str.fullmatch(_ISO_DATE).all() and _to_dates(distinct).notna().all():
         return _Decision("datetime")
     numbers = _read_as_numbers(present)
     if numbers is not None:
@@ -230,15 +231,11 @@ def _read_as_numbers(column: pd.Series) -> _Decision | None:
     distinct = pd.Series(_to_text(column.dropna()).dropna().unique())
     if pd.to_numeric(distinct, errors="coerce").notna().all():
         return _Decision("numeric")
-    if _all_match(distinct, _THOUSANDS):
+    if distinct.str.fullmatch(_THOUSANDS).all():
         return _Decision("numeric", "thousands", "read with a comma between thousands")
-    if _all_match(distinct, _DECIMAL_COMMA):
+    if distinct.str.fullmatch(_DECIMAL_COMMA).all():
         return _Decision("numeric", "decimal_comma", "read with a decimal comma")
     return None
-
-
-def _all_match(values: Iterable[str], pattern: re.Pattern[str]) -> bool:
-    return all(pattern.fullmatch(value) for value in values)
 
 
 def _to_text(column: pd.Series) -> pd.Series:
