@@ -9,17 +9,17 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 from pandas.api import types
-from pydantic import TypeAdapter
+from pydantic import BaseModel
 
 from hpo.errors import DataError
 
-KINDS = ("numeric", "boolean", "categorical", "datetime")
+KINDS = {"numeric": "double", "boolean": "double", "categorical": "string", "datetime": "datetime"}
+"""Kind of column to the type that MLflow's signature has for it."""
 
 TEXT_LENGTH = 40
 """Mean length from which distinct values are a text, not a category."""
@@ -33,9 +33,10 @@ _ISO_DATE = r"\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}(\.\d+)?)?)?(Z|[+-]\d{2}:?
 _BOOLEANS = {"true": 1.0, "false": 0.0}
 
 
-@dataclass(frozen=True)
-class Columns:
+class Columns(BaseModel, frozen=True):
     """The features of a table, by kind, in the table's order within a kind.
+
+    Travels with a model as JSON, so that later rows are converted as the training rows were.
 
     Attributes:
         numeric: Float64; a missing value gets the median and an indicator.
@@ -62,19 +63,10 @@ class Columns:
         """What a CSV reader must not guess from other rows: "007" is no 7, and with a decimal comma "1.234" is a thousand."""
         return self.text | self.thousands | self.decimal_comma | frozenset(self.datetime)
 
-    def to_json(self) -> str:
-        """What travels with a model, so that later rows are converted as the training rows were."""
-        return TypeAdapter(Columns).dump_json(self).decode()
-
-    @staticmethod
-    def from_json(text: str) -> Columns:
-        """The inverse of :meth:`to_json`; a ``ValueError`` (Pydantic's) where the text is something else."""
-        return TypeAdapter(Columns).validate_json(text)
-
     @property
     def features(self) -> tuple[str, ...]:
         """All features that are kept."""
-        return (*self.numeric, *self.boolean, *self.categorical, *self.datetime)
+        return tuple(self.signature())
 
     def kinds(self) -> dict[str, list[str]]:
         """Kind to column names, as it is shown and logged."""
@@ -82,8 +74,7 @@ class Columns:
 
     def signature(self) -> dict[str, str]:
         """Column name to the type that MLflow's signature has for it."""
-        numbers = dict.fromkeys((*self.numeric, *self.boolean), "double")
-        return {**numbers, **dict.fromkeys(self.categorical, "string"), **dict.fromkeys(self.datetime, "datetime")}
+        return {name: type_name for kind, type_name in KINDS.items() for name in getattr(self, kind)}
 
     def convert(self, raw: pd.DataFrame) -> pd.DataFrame:
         """Raw rows as the model takes them.
@@ -146,7 +137,7 @@ def decide_columns(train: pd.DataFrame, *, numeric: Sequence[str] = (), categori
         listed[decision.reading].append(name)
         if decision.note:
             listed["notes"].append(f"'{name}' {decision.note}")
-    columns = TypeAdapter(Columns).validate_python(listed)
+    columns = Columns.model_validate(listed)
     if not columns.features:
         why = "; ".join(columns.notes) or "all are dropped, the target or the group"
         raise DataError(f"data: no feature is left: {why}", hint="shorten data.drop, or give a table with features")

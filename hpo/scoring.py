@@ -13,7 +13,7 @@ from hpo.columns import refuse_lost
 from hpo.data import naming
 from hpo.errors import DataError, ModelError, nearest
 from hpo.final_model import TRUSTED_TYPES
-from hpo.shipped_model import ShippedModel, load_model
+from hpo.shipped_model import ShippedModel, load_model, refusing
 from hpo.tables import read_table
 
 SHOWN_NAMES = 10
@@ -46,10 +46,9 @@ def predict_table(model_uri: str, path: Path, tracking_uri: str) -> tuple[pd.Dat
         wanted |= dict.fromkeys(model.columns.datetime, "dates such as 2026-01-31")
         for name, what in wanted.items():
             refuse_lost(raw[name], X[name], what, hint="mend the value, or leave it empty")
-    labels, probabilities = model.predict(X)
-    names = [f"probability_{label}" for label in model.classes]
-    table = pd.DataFrame(probabilities, columns=names)
-    table.insert(0, "prediction", labels)
+    with refusing("it does not predict"):
+        table = pd.DataFrame(model.pipeline.predict_proba(X), columns=[f"probability_{label}" for label in model.classes])
+        table.insert(0, "prediction", model.pipeline.predict(X))
     return table, notes
 
 
