@@ -189,7 +189,7 @@ def score_fold(params: Mapping[str, Any], fold: Fold, metrics: Sequence[str]) ->
     return FoldResult(scores, converged=not any(issubclass(w.category, ConvergenceWarning) for w in caught))
 
 
-def score_model(model: ClassifierMixin, X: Any, y: np.ndarray, metrics: Sequence[str]) -> dict[str, float]:
+def score_model(model: ClassifierMixin, X: Any, y: np.ndarray, metrics: Iterable[str]) -> dict[str, float]:
     """All scores of a fitted classifier, predicting once.
 
     Accuracy and log loss are computed here as scikit-learn computes them: its own scorers spend about 2 ms on validating what

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from sklearn import datasets
-from sklearn.model_selection import StratifiedGroupKFold, train_test_split
+from sklearn.model_selection import StratifiedGroupKFold, StratifiedShuffleSplit
 
 from hpo.columns import Columns, decide_columns
 from hpo.definition import DataSection
@@ -182,13 +182,12 @@ def _labels(column: pd.Series, notes: list[str]) -> np.ndarray:
 
 def _hold_out(labels: np.ndarray, groups: np.ndarray | None, section: DataSection, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Positions of the training and of the held-out rows; stratified, and a group is never split."""
-    rows = np.arange(len(labels))
+    if groups is None:
+        splitter = StratifiedShuffleSplit(1, test_size=section.test_size, random_state=seed)
+    else:
+        splitter = StratifiedGroupKFold(max(2, round(1 / section.test_size)), shuffle=True, random_state=seed)
     try:
-        if groups is None:
-            train, test = train_test_split(rows, test_size=section.test_size, stratify=labels, random_state=seed)
-        else:
-            splitter = StratifiedGroupKFold(n_splits=max(2, round(1 / section.test_size)), shuffle=True, random_state=seed)
-            train, test = next(splitter.split(rows, labels, groups))
+        train, test = next(splitter.split(labels, labels, groups))
     except ValueError as error:
         raise DataError(
             f"data: a hold-out of test_size = {section.test_size:g} does not hold every class ({error})",

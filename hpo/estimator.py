@@ -88,8 +88,7 @@ def derive_params(params: Mapping[str, Any], shape: TrainingShape, *, seed: int)
     solver = params.get("solver") or _solver(params["penalty"], shape)
     derived: Params = {"solver": solver, "max_iter": 1000, "tol": 1e-4, "random_state": seed}
     if solver in ("saga", "sag"):
-        derived["max_iter"] = int(min(1000, max(100, SAGA_CELL_PASSES // shape.n_cells)))
-        derived["tol"] = 1e-3
+        derived |= {"max_iter": int(min(1000, max(100, SAGA_CELL_PASSES // shape.n_cells))), "tol": 1e-3}
     return {**params, **{name: value for name, value in derived.items() if name not in params}}
 
 
@@ -100,17 +99,13 @@ def resolve_space(space: SearchSpace, shape: TrainingShape) -> tuple[SearchSpace
         The space that is searched, and what a person should know of it.
     """
     by_default = () if "penalty" in space.model_fields_set else choices_of(space.penalty)
-    left_out = [penalty for penalty in by_default if not _is_affordable(penalty, shape)]
+    limits = {"saga": MAX_SAGA_CELLS, "liblinear": MAX_LIBLINEAR_CELLS}
+    left_out = [penalty for penalty in by_default if shape.n_cells > limits.get(_solver(penalty, shape), math.inf)]
     if not left_out:
         return space, []
     note = f"penalty {' and '.join(left_out)} left out: slow on so many values; search_space.penalty can name them"
     kept = tuple(penalty for penalty in by_default if penalty not in left_out)
     return space.model_copy(update={"penalty": kept}), [note]
-
-
-def _is_affordable(penalty: str, shape: TrainingShape) -> bool:
-    limits = {"saga": MAX_SAGA_CELLS, "liblinear": MAX_LIBLINEAR_CELLS}
-    return shape.n_cells <= limits.get(_solver(penalty, shape), math.inf)
 
 
 def check_solvers(space: SearchSpace, *, n_classes: int) -> None:
@@ -170,7 +165,7 @@ def build_preprocessing(columns: Columns, section: PreprocessingSection, *, are_
     steps = (
         ("numeric", _filled_and_scaled("median"), columns.numeric),
         ("boolean", _filled_and_scaled("most_frequent"), columns.boolean),
-        ("categorical", _encoder(section) if are_encoded else _one_hot(section), columns.categorical),
+        ("categorical", _one_hot(section, are_encoded=are_encoded), columns.categorical),
         ("datetime", Pipeline([("parts", CalendarParts()), ("numbers", _filled_and_scaled("median"))]), columns.datetime),
     )
     return ColumnTransformer([(kind, step, list(names)) for kind, step, names in steps if names], verbose_feature_names_out=False)
@@ -181,21 +176,17 @@ def _filled_and_scaled(strategy: str) -> Pipeline:
     return Pipeline([("fill", fill), ("scale", StandardScaler())])
 
 
-def _one_hot(section: PreprocessingSection) -> Pipeline:
+def _one_hot(section: PreprocessingSection, *, are_encoded: bool) -> OneHotEncoder | Pipeline:
     """Missing is a category of its own, whether a server hands it over as NaN or as None."""
-    constant = {"strategy": "constant", "fill_value": MISSING_CATEGORY, "keep_empty_features": True}
-    steps = [
-        ("fill_nan", SimpleImputer(missing_values=np.nan, **constant)),
-        ("fill_none", SimpleImputer(missing_values=None, **constant)),
-        ("encode", _encoder(section)),
-    ]
-    return Pipeline(steps)
-
-
-def _encoder(section: PreprocessingSection) -> OneHotEncoder:
-    return OneHotEncoder(
+    encoder = OneHotEncoder(
         handle_unknown="infrequent_if_exist", min_frequency=section.min_frequency, max_categories=section.max_categories
     )
+    constant = {"strategy": "constant", "fill_value": MISSING_CATEGORY, "keep_empty_features": True}
+    fills = [
+        ("fill_nan", SimpleImputer(missing_values=np.nan, **constant)),
+        ("fill_none", SimpleImputer(missing_values=None, **constant)),
+    ]
+    return encoder if are_encoded else Pipeline([*fills, ("encode", encoder)])
 
 
 def build_pipeline(columns: Columns, section: PreprocessingSection, params: Mapping[str, Any]) -> Pipeline:

@@ -136,8 +136,7 @@ def _read_csv(path: Path, target: str | None, text: Collection[str]) -> tuple[pd
         na_values={name: [""] if name == target else list(MISSING) for name in header},
         low_memory=False,
     )
-    notes = [] if separator == "," else [f"read with {separator!r} between the values"]
-    return frame, notes
+    return frame, [] if separator == "," else [f"read with {separator!r} between the values"]
 
 
 def _read_header(path: Path) -> tuple[str, list[str]]:
