@@ -158,7 +158,7 @@ def refuse_lost(raw: pd.Series, converted: pd.Series, what: str, *, hint: str) -
 class _Decision(NamedTuple):
     """What a column is: its kind, or nothing where it is dropped; how its text is read; what a person should know.
 
-    Kind and reading are names of :class:`Columns`' attributes.
+    Kind and reading are names of attributes of :class:`Columns`, which leaves alone what has none.
     """
 
     kind: str = ""

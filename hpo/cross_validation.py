@@ -211,12 +211,12 @@ def score_model(model: ClassifierMixin, X: Any, y: np.ndarray, metrics: Iterable
 class Predicted(ClassifierMixin, BaseEstimator):
     """A fitted classifier and the rows it is asked about: each kind of prediction is made once, whoever asks."""
 
-    def __init__(self, model: ClassifierMixin, X: Any) -> None:
+    def __init__(self, model: ClassifierMixin, X: Any, rows: Any = slice(None)) -> None:
         self.model = model
         self.X = X
+        self.rows = rows
         self.classes_ = model.classes_
         self._responses: dict[str, np.ndarray] = {}
-        self._rows: np.ndarray | None = None
 
     def score(self, metric: str, y: np.ndarray) -> float:
         """One score, given the rows' labels."""
@@ -225,14 +225,11 @@ class Predicted(ClassifierMixin, BaseEstimator):
 
     def take(self, rows: np.ndarray) -> Predicted:
         """The same of some of the rows, by position."""
-        part = Predicted(self, None)
-        part._rows = rows
-        return part
+        return Predicted(self, None, rows)
 
     def _response(self, method: str) -> np.ndarray:
         if method not in self._responses:
-            response = getattr(self.model, method)(self.X)
-            self._responses[method] = response if self._rows is None else response[self._rows]
+            self._responses[method] = getattr(self.model, method)(self.X)[self.rows]
         return self._responses[method]
 
     def predict(self, X: Any = None) -> np.ndarray:  # noqa: ARG002

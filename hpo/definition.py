@@ -277,8 +277,7 @@ class StudyDefinition(_Section):
         Returns:
             Dotted key to plain value, for example ``{"search_space.C.low": 1e-4}``.
         """
-        flat = _flatten(self.model_dump(mode="json"))
-        return {key: value for key, value in flat.items() if key not in NOT_IDENTITY}
+        return {key: value for key, value in _flatten(self.model_dump(mode="json")).items() if key not in NOT_IDENTITY}
 
 
 def _flatten(value: Any, prefix: str = "") -> dict[str, Any]:
@@ -340,7 +339,7 @@ def _explain(error: ValidationError, path: Path | str | None, overrides: Mapping
     first = min(error.errors(include_url=False), key=lambda found: found["type"] != "extra_forbidden")
     location = [str(part) for part in first["loc"]]
     if location[:1] == ["search_space"]:
-        location = [*location[:2], *(part for part in location[2:] if part not in ("range", "choices", "fixed"))]
+        del location[2:3]  # the kind of entry that it was taken for
     key = ".".join(location)
     place = f"flag {FLAGS.get(key, key)}" if key in overrides else f"{path or 'built-in definition'}: {key}".rstrip(": ")
     if first["type"] == "extra_forbidden":

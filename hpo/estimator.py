@@ -25,8 +25,6 @@ from hpo.columns import Columns
 from hpo.definition import PreprocessingSection, SearchSpace, choices_of
 from hpo.errors import DefinitionError
 
-Params = dict[str, Any]
-
 MISSING_CATEGORY = "(missing)"
 
 MAX_NEWTON_COEFFICIENTS = 150
@@ -71,7 +69,7 @@ class TrainingShape:
         return self.n_values * self.n_outputs
 
 
-def derive_params(params: Mapping[str, Any], shape: TrainingShape, *, seed: int) -> Params:
+def derive_params(params: Mapping[str, Any], shape: TrainingShape, *, seed: int) -> dict[str, Any]:
     """Complete params by the rule; what is given stays.
 
     The loss is convex: solver, iterations and tolerance change how long a fit takes, not where it ends, so they are derived
@@ -86,7 +84,7 @@ def derive_params(params: Mapping[str, Any], shape: TrainingShape, *, seed: int)
         Params with ``solver``, ``max_iter``, ``tol`` and ``random_state``.
     """
     solver = params.get("solver") or _solver(params["penalty"], shape)
-    derived: Params = {"solver": solver, "max_iter": 1000, "tol": 1e-4, "random_state": seed}
+    derived: dict[str, Any] = {"solver": solver, "max_iter": 1000, "tol": 1e-4, "random_state": seed}
     if solver in ("saga", "sag"):
         derived |= {"max_iter": int(min(1000, max(100, SAGA_CELL_PASSES // shape.n_cells))), "tol": 1e-3}
     return {**params, **{name: value for name, value in derived.items() if name not in params}}
