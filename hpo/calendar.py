@@ -7,7 +7,7 @@ from typing import Any, Self
 import numpy as np
 import pandas as pd
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
-from sklearn.utils.validation import check_is_fitted
+from sklearn.utils.validation import check_is_fitted, validate_data
 
 PARTS = ("year", "month", "day", "day_of_week", "hour")
 
@@ -17,8 +17,7 @@ class CalendarParts(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
 
     def fit(self, X: pd.DataFrame, y: Any = None) -> Self:  # noqa: ARG002
         """Remember the column names."""
-        self.feature_names_in_ = np.asarray(X.columns, dtype=object)
-        self.n_features_in_ = len(X.columns)
+        validate_data(self, X, skip_check_array=True)
         return self
 
     def transform(self, X: pd.DataFrame) -> np.ndarray:

@@ -7,21 +7,19 @@ value when served), text for categories, datetime64 for dates.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 from pandas.api import types
-from pydantic import TypeAdapter
+from pydantic import BaseModel
 
 from hpo.errors import DataError
 
-KINDS = ("numeric", "boolean", "categorical", "datetime")
-
-READINGS = ("thousands", "decimal_comma", "text")
+KINDS = {"numeric": "double", "boolean": "double", "categorical": "string", "datetime": "datetime"}
+"""Kind of column to the type that MLflow's signature has for it."""
 
 TEXT_LENGTH = 40
 """Mean length from which distinct values are a text, not a category."""
@@ -29,15 +27,16 @@ TEXT_LENGTH = 40
 LARGEST_NUMBER = 1e150
 """Scaling squares a number."""
 
-_THOUSANDS = re.compile(r"[+-]?\d{1,3}(,\d{3})+(\.\d+)?|[+-]?\d{1,3}(\.\d+)?")
-_DECIMAL_COMMA = re.compile(r"[+-]?(\d+|\d{1,3}(\.\d{3})+)(,\d+)?")
-_ISO_DATE = re.compile(r"\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}(\.\d+)?)?)?(Z|[+-]\d{2}:?\d{2})?")
+_THOUSANDS = r"[+-]?\d{1,3}(,\d{3})+(\.\d+)?|[+-]?\d{1,3}(\.\d+)?"
+_DECIMAL_COMMA = r"[+-]?(\d+|\d{1,3}(\.\d{3})+)(,\d+)?"
+_ISO_DATE = r"\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}(\.\d+)?)?)?(Z|[+-]\d{2}:?\d{2})?"
 _BOOLEANS = {"true": 1.0, "false": 0.0}
 
 
-@dataclass(frozen=True)
-class Columns:
+class Columns(BaseModel, frozen=True):
     """The features of a table, by kind, in the table's order within a kind.
+
+    Travels with a model as JSON, so that later rows are converted as the training rows were.
 
     Attributes:
         numeric: Float64; a missing value gets the median and an indicator.
@@ -64,29 +63,18 @@ class Columns:
         """What a CSV reader must not guess from other rows: "007" is no 7, and with a decimal comma "1.234" is a thousand."""
         return self.text | self.thousands | self.decimal_comma | frozenset(self.datetime)
 
-    def to_json(self) -> str:
-        """What travels with a model, so that later rows are converted as the training rows were."""
-        return TypeAdapter(Columns).dump_json(self).decode()
-
-    @staticmethod
-    def from_json(text: str) -> Columns:
-        """The inverse of :meth:`to_json`; a ``ValueError`` (Pydantic's) where the text is something else."""
-        return TypeAdapter(Columns).validate_json(text)
-
     @property
     def features(self) -> tuple[str, ...]:
         """All features that are kept."""
-        return (*self.numeric, *self.boolean, *self.categorical, *self.datetime)
+        return tuple(self.signature())
 
     def kinds(self) -> dict[str, list[str]]:
         """Kind to column names, as it is shown and logged."""
-        every = {kind: list(getattr(self, kind)) for kind in KINDS}
-        return {kind: names for kind, names in every.items() if names}
+        return {kind: list(getattr(self, kind)) for kind in KINDS if getattr(self, kind)}
 
     def signature(self) -> dict[str, str]:
         """Column name to the type that MLflow's signature has for it."""
-        numbers = dict.fromkeys((*self.numeric, *self.boolean), "double")
-        return {**numbers, **dict.fromkeys(self.categorical, "string"), **dict.fromkeys(self.datetime, "datetime")}
+        return {name: type_name for kind, type_name in KINDS.items() for name in getattr(self, kind)}
 
     def convert(self, raw: pd.DataFrame) -> pd.DataFrame:
         """Raw rows as the model takes them.
@@ -108,19 +96,13 @@ class Columns:
         if not types.is_numeric_dtype(column):
             text = _to_text(column)
             if column.name in self.thousands:
-                is_plain = ~text.str.contains(",", regex=False, na=True)
-                text = text.where(is_plain | text.str.fullmatch(_THOUSANDS.pattern)).str.replace(",", "", regex=False)
+                # A later number without a comma may have more digits than three.
+                text = text.where(text.str.fullmatch(f"{_THOUSANDS}|[^,]*")).str.replace(",", "", regex=False)
             if column.name in self.decimal_comma:
-                text = text.where(text.str.fullmatch(_DECIMAL_COMMA.pattern))
+                text = text.where(text.str.fullmatch(_DECIMAL_COMMA))
                 text = text.str.replace(".", "", regex=False).str.replace(",", ".", regex=False)
             numbers = pd.to_numeric(text, errors="coerce")
-            wrong = numbers.isna() & _to_text(column).notna()
-            if wrong.any():
-                row = int(np.flatnonzero(wrong.to_numpy())[0])
-                raise DataError(
-                    f"data: column '{column.name}' should be numbers, but got {column.iloc[row]!r}",
-                    hint="mend the value, or name the column in data.categorical",
-                )
+            refuse_lost(column, numbers, "numbers", hint="mend the value, or name the column in data.categorical")
             column = numbers
         values = column.to_numpy(dtype=np.float64, na_value=np.nan)
         n_infinite = int((np.abs(values) > LARGEST_NUMBER).sum())
@@ -143,31 +125,41 @@ def decide_columns(train: pd.DataFrame, *, numeric: Sequence[str] = (), categori
     Raises:
         DataError: A column is a text, or no column is left.
     """
-    decisions: dict[str, _Decision] = {}
+    listed = defaultdict[str, list[str]](list)
     for name in map(str, train.columns):
-        column = train[name]
         if name in numeric:
-            decisions[name] = _read_as_numbers(column) or _Decision("numeric")
+            decision = _read_as_numbers(train[name]) or _Decision("numeric")
         elif name in categorical:
-            decisions[name] = _as_categories(column)
+            decision = _as_categories(train[name])
         else:
-            decisions[name] = _decide(column)
-    chosen: dict[str, list[str]] = {}
-    for name, decision in decisions.items():
-        for attribute in (decision.kind, decision.reading):
-            chosen.setdefault(attribute, []).append(name)
-    by_kind: dict[str, Any] = {kind: tuple(chosen.get(kind, ())) for kind in KINDS}
-    by_reading: dict[str, Any] = {reading: frozenset(chosen.get(reading, ())) for reading in READINGS}
-    notes = tuple(f"'{name}' {decision.note}" for name, decision in decisions.items() if decision.note)
-    columns = Columns(**by_kind, **by_reading, notes=notes)
+            decision = _decide(train[name])
+        listed[decision.kind].append(name)
+        listed[decision.reading].append(name)
+        if decision.note:
+            listed["notes"].append(f"'{name}' {decision.note}")
+    columns = Columns.model_validate(listed)
     if not columns.features:
         why = "; ".join(columns.notes) or "all are dropped, the target or the group"
         raise DataError(f"data: no feature is left: {why}", hint="shorten data.drop, or give a table with features")
     return columns
 
 
+def refuse_lost(raw: pd.Series, converted: pd.Series, what: str, *, hint: str) -> None:
+    """Refuse a value that conversion would silently make a missing one.
+
+    Raises:
+        DataError: There is one in the column, which should be ``what``.
+    """
+    lost = raw[converted.isna() & _to_text(raw).notna()]
+    if len(lost):
+        raise DataError(f"data: column '{raw.name}' should be {what}, but got {lost.iloc[0]!r}", hint=hint)
+
+
 class _Decision(NamedTuple):
-    """What a column is: its kind, or nothing where it is dropped; how its text is read; what a person should know."""
+    """What a column is: its kind, or nothing where it is dropped; how its text is read; what a person should know.
+
+    Kind and reading are names of attributes of :class:`Columns`, which leaves alone what has none.
+    """
 
     kind: str = ""
     reading: str = ""
@@ -199,11 +191,11 @@ def _is_row_number(present: pd.Series, n_rows: int) -> bool:
 
 def _decide_text(column: pd.Series, present: pd.Series) -> _Decision:
     distinct = pd.Series(present.unique())
-    if all(value.lower() in _BOOLEANS for value in distinct):
+    if distinct.str.lower().isin(_BOOLEANS).all():
         return _Decision("boolean")
-    if _all_match(distinct, _ISO_DATE) and _to_dates(distinct).notna().all():
+    if distinct.str.fullmatch(_ISO_DATE).all() and _to_dates(distinct).notna().all():
         return _Decision("datetime")
-    numbers = _read_as_numbers(present)
+    numbers = _read_as_numbers(distinct)
     if numbers is not None:
         return numbers
     if len(distinct) > max(20, len(present) // 2) and distinct.str.len().mean() > TEXT_LENGTH:
@@ -230,15 +222,11 @@ def _read_as_numbers(column: pd.Series) -> _Decision | None:
     distinct = pd.Series(_to_text(column.dropna()).dropna().unique())
     if pd.to_numeric(distinct, errors="coerce").notna().all():
         return _Decision("numeric")
-    if _all_match(distinct, _THOUSANDS):
+    if distinct.str.fullmatch(_THOUSANDS).all():
         return _Decision("numeric", "thousands", "read with a comma between thousands")
-    if _all_match(distinct, _DECIMAL_COMMA):
+    if distinct.str.fullmatch(_DECIMAL_COMMA).all():
         return _Decision("numeric", "decimal_comma", "read with a decimal comma")
     return None
-
-
-def _all_match(values: Iterable[str], pattern: re.Pattern[str]) -> bool:
-    return all(pattern.fullmatch(value) for value in values)
 
 
 def _to_text(column: pd.Series) -> pd.Series:

@@ -16,7 +16,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 import sklearn
-from scipy.sparse import csr_matrix
+from scipy.sparse import csr_matrix, issparse
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.dummy import DummyClassifier
 from sklearn.exceptions import ConvergenceWarning
@@ -71,16 +71,12 @@ class FoldResult:
 
 def make_splits(dataset: Dataset, section: CvSection, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
     """Training and test positions of ``n_splits * n_repeats`` stratified folds; a group is never split."""
+    n_splits, n_repeats = section.n_splits, section.n_repeats
     if dataset.groups is None:
-        splitter = RepeatedStratifiedKFold(n_splits=section.n_splits, n_repeats=section.n_repeats, random_state=seed)
-        return list(splitter.split(dataset.X_train, dataset.y_train))
-    return [
-        split
-        for repeat in range(section.n_repeats)
-        for split in StratifiedGroupKFold(section.n_splits, shuffle=True, random_state=seed + repeat).split(
-            dataset.X_train, dataset.y_train, dataset.groups
-        )
-    ]
+        splitters = [RepeatedStratifiedKFold(n_splits=n_splits, n_repeats=n_repeats, random_state=seed)]
+    else:
+        splitters = [StratifiedGroupKFold(n_splits, shuffle=True, random_state=seed + repeat) for repeat in range(n_repeats)]
+    return [split for splitter in splitters for split in splitter.split(dataset.X_train, dataset.y_train, dataset.groups)]
 
 
 def prepare_folds(dataset: Dataset, definition: StudyDefinition) -> list[Fold]:
@@ -89,20 +85,14 @@ def prepare_folds(dataset: Dataset, definition: StudyDefinition) -> list[Fold]:
     Raises:
         DataError: The preprocessed table is wider than ``preprocessing.max_features``.
     """
-    folds: list[Fold] = []
+    folds = []
     X = encode_categories(dataset.X_train, dataset.columns)
     y = np.unique(dataset.y_train, return_inverse=True)[1]
     for train, test in make_splits(dataset, definition.cv, definition.study.seed):
         preprocessing = build_preprocessing(dataset.columns, definition.preprocessing, are_encoded=True)
-        folds.append(
-            Fold(
-                X_train=preprocessing.fit_transform(X.iloc[train], y[train]),
-                y_train=y[train],
-                X_test=preprocessing.transform(X.iloc[test]),
-                y_test=y[test],
-            )
-        )
-        check_width(folds[-1].X_train.shape[1], definition.preprocessing.max_features)
+        X_train = preprocessing.fit_transform(X.iloc[train], y[train])
+        check_width(X_train.shape[1], definition.preprocessing.max_features)
+        folds.append(Fold(X_train, y[train], preprocessing.transform(X.iloc[test]), y[test]))
     return folds
 
 
@@ -122,9 +112,8 @@ def check_width(n_features: int, max_features: int) -> None:
 def training_shape(fold: Fold, n_classes: int) -> TrainingShape:
     """What a fit's cost depends on, of a fold's training rows."""
     n_samples, n_features = fold.X_train.shape
-    is_sparse = isinstance(fold.X_train, csr_matrix)
-    n_values = fold.X_train.nnz if isinstance(fold.X_train, csr_matrix) else n_samples * n_features
-    return TrainingShape(n_samples, n_features, n_classes, n_values, is_sparse)
+    # The size of a sparse matrix is the number of its stored values.
+    return TrainingShape(n_samples, n_features, n_classes, fold.X_train.size, issparse(fold.X_train))
 
 
 def resolve_metrics(metric: str, extra: Iterable[str]) -> tuple[str, ...]:
@@ -158,25 +147,20 @@ def check_metrics(metrics: Sequence[str], y: np.ndarray) -> None:
             raise DefinitionError(
                 f"study.metric: metric '{name}' judges numbers, not classes", hint="for example accuracy, f1_macro or neg_log_loss"
             )
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            try:
+        try:
+            with warnings.catch_warnings(action="ignore"):
                 score = get_scorer(name)(model, X, y)
-            except (ValueError, TypeError, AttributeError) as error:
-                raise _unfit_metric(name, first_line(error)) from error
-        if not np.isfinite(score):
-            raise _unfit_metric(name, f"it gives {score}")
+            if not np.isfinite(score):
+                raise ValueError(f"it gives {score}")  # noqa: TRY301 - one line says all that can be wrong with it
+        except (ValueError, TypeError, AttributeError) as error:
+            raise DefinitionError(
+                f"study.metric: metric '{name}' cannot judge these classes: {first_line(error)}",
+                hint="for more than two classes take an averaged one, for example f1_macro, roc_auc_ovr or balanced_accuracy",
+            ) from error
 
 
 _JUDGES_NUMBERS = re.compile(r"^r2$|error|deviance|^explained_variance$")
 """scikit-learn's names of scorers for regression: they take integer labels for numbers and do not complain."""
-
-
-def _unfit_metric(name: str, reason: str) -> DefinitionError:
-    return DefinitionError(
-        f"study.metric: metric '{name}' cannot judge these classes: {reason}",
-        hint="for more than two classes take an averaged one, for example f1_macro, roc_auc_ovr or balanced_accuracy",
-    )
 
 
 def score_fold(params: Mapping[str, Any], fold: Fold, metrics: Sequence[str]) -> FoldResult:
@@ -193,9 +177,8 @@ def score_fold(params: Mapping[str, Any], fold: Fold, metrics: Sequence[str]) ->
     try:
         with (
             sklearn.config_context(skip_parameter_validation=True, assume_finite=True),
-            warnings.catch_warnings(record=True) as caught,
+            warnings.catch_warnings(record=True, action="always") as caught,
         ):
-            warnings.simplefilter("always")
             classifier = build_classifier(params).fit(fold.X_train, fold.y_train)
             scores = score_model(classifier, fold.X_test, fold.y_test, metrics)
     except Exception as error:  # noqa: BLE001 - whatever a fit raises is a failed trial, not a dead study
@@ -206,7 +189,7 @@ def score_fold(params: Mapping[str, Any], fold: Fold, metrics: Sequence[str]) ->
     return FoldResult(scores, converged=not any(issubclass(w.category, ConvergenceWarning) for w in caught))
 
 
-def score_model(model: ClassifierMixin, X: Any, y: np.ndarray, metrics: Sequence[str]) -> dict[str, float]:
+def score_model(model: ClassifierMixin, X: Any, y: np.ndarray, metrics: Iterable[str]) -> dict[str, float]:
     """All scores of a fitted classifier, predicting once.
 
     Accuracy and log loss are computed here as scikit-learn computes them: its own scorers spend about 2 ms on validating what
@@ -228,12 +211,12 @@ def score_model(model: ClassifierMixin, X: Any, y: np.ndarray, metrics: Sequence
 class Predicted(ClassifierMixin, BaseEstimator):
     """A fitted classifier and the rows it is asked about: each kind of prediction is made once, whoever asks."""
 
-    def __init__(self, model: ClassifierMixin, X: Any) -> None:
+    def __init__(self, model: ClassifierMixin, X: Any, rows: Any = slice(None)) -> None:
         self.model = model
         self.X = X
+        self.rows = rows
         self.classes_ = model.classes_
         self._responses: dict[str, np.ndarray] = {}
-        self._rows: np.ndarray | None = None
 
     def score(self, metric: str, y: np.ndarray) -> float:
         """One score, given the rows' labels."""
@@ -242,14 +225,11 @@ class Predicted(ClassifierMixin, BaseEstimator):
 
     def take(self, rows: np.ndarray) -> Predicted:
         """The same of some of the rows, by position."""
-        part = Predicted(self, None)
-        part._rows = rows
-        return part
+        return Predicted(self, None, rows)
 
     def _response(self, method: str) -> np.ndarray:
         if method not in self._responses:
-            response = getattr(self.model, method)(self.X)
-            self._responses[method] = response if self._rows is None else response[self._rows]
+            self._responses[method] = getattr(self.model, method)(self.X)[self.rows]
         return self._responses[method]
 
     def predict(self, X: Any = None) -> np.ndarray:  # noqa: ARG002

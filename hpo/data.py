@@ -15,19 +15,15 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from sklearn import datasets
-from sklearn.model_selection import StratifiedGroupKFold, train_test_split
+from sklearn.model_selection import StratifiedGroupKFold, StratifiedShuffleSplit
 
 from hpo.columns import Columns, decide_columns
 from hpo.definition import DataSection
 from hpo.errors import DataError, did_you_mean
 from hpo.tables import read_table, take_frame
 
-BUNDLED = {
-    "iris": datasets.load_iris,
-    "wine": datasets.load_wine,
-    "breast_cancer": datasets.load_breast_cancer,
-    "digits": datasets.load_digits,
-}
+BUNDLED = ("iris", "wine", "breast_cancer", "digits")
+"""What follows ``load_`` in the names of ``sklearn.datasets``."""
 
 MAX_CLASSES = 100
 
@@ -84,9 +80,7 @@ def load_dataset(section: DataSection, *, seed: int, n_splits: int, frame: pd.Da
     with naming(section.source):
         labels = _labels(table[target], notes)
         table = table[table[target].notna()]
-        groups = None if section.group is None else _groups(table[section.group])
-        _check_labels(target, labels)
-        _check_groups(section, groups, n_splits)
+        groups = None if section.group is None else _groups(table[section.group], section, n_splits)
         train, test = _hold_out(labels, groups, section, seed)
         _check_classes(labels[train], n_splits)
         raw = table.drop(columns=[target, *section.drop, *([section.group] if section.group else [])])
@@ -116,28 +110,34 @@ def naming(source: str) -> Iterator[None]:
         raise DataError(str(error).replace("data: ", f"data: {source}: ", 1), hint=error.hint) from error
 
 
-def _groups(column: pd.Series) -> np.ndarray:
+def _groups(column: pd.Series, section: DataSection, n_splits: int) -> np.ndarray:
+    """The name of each row's group; a fold, and the hold-out, takes one group or more for itself."""
     n_missing = int(column.isna().sum())
     if n_missing:
         raise DataError(f"data: the group column '{column.name}' has {n_missing} missing values", hint="name every row's group")
-    return column.astype("str").to_numpy(dtype=np.str_)
+    groups = column.astype("str").to_numpy(dtype=np.str_)
+    needed, n_groups = max(n_splits + 1, round(1 / section.test_size)), len(np.unique(groups))
+    if n_groups < needed:
+        raise DataError(
+            f"data.group: the hold-out and {n_splits} folds need {needed} groups, but '{column.name}' has {n_groups}",
+            hint="lower cv.n_splits, or raise data.test_size",
+        )
+    return groups
 
 
 def _load_table(section: DataSection, frame: pd.DataFrame | None) -> tuple[pd.DataFrame, str, list[str]]:
     """The raw table, the target's name and what was done; every column that the definition names is there."""
-    notes: list[str] = []
+    path, target, notes = Path(section.source), section.target, list[str]()
     if frame is not None:
-        if section.target is None:
+        if target is None:
             raise DataError("data: a DataFrame needs a target column", hint="name it in data.target")
-        table, target = take_frame(frame), section.target
+        table = take_frame(frame)
     elif section.source in BUNDLED:
-        table = BUNDLED[section.source](as_frame=True).frame
-        target = section.target or "target"
-    elif Path(section.source).suffix or Path(section.source).exists():
-        if section.target is None:
+        table, target = getattr(datasets, f"load_{section.source}")(as_frame=True).frame, target or "target"
+    elif path.suffix or path.exists():
+        if target is None:
             raise DataError(f"data: {section.source} needs a target column", hint="name it with --target COLUMN")
-        table, notes = read_table(Path(section.source), section.target)
-        target = section.target
+        table, notes = read_table(path, target)
     else:
         raise DataError(
             f"data: this should be a file or one of {', '.join(BUNDLED)}, but got '{section.source}'",
@@ -149,21 +149,18 @@ def _load_table(section: DataSection, frame: pd.DataFrame | None) -> tuple[pd.Da
 
 
 def _check_column_names(section: DataSection, target: str, names: list[str]) -> None:
-    listed = [("numeric", name) for name in section.numeric] + [("categorical", name) for name in section.categorical]
-    wanted = [("target", target), *(("drop", name) for name in section.drop), *listed]
-    if section.group is not None:
-        wanted.append(("group", section.group))
-    for key, name in wanted:
+    listed = [(key, name) for key in ("drop", "numeric", "categorical") for name in getattr(section, key)]
+    group = [] if section.group is None else [("group", section.group)]
+    for key, name in [("target", target), *listed, *group]:
         if name not in names:
             shown = ", ".join(names[:10]) + (", ..." if len(names) > 10 else "")
             raise DataError(
                 f"data.{key}: {section.source} has no column '{name}'",
                 hint=did_you_mean(name, names, f"its columns are {shown}", n=3),
             )
-        if key not in ("target", "numeric", "categorical") and name == target:
+        if key in ("drop", "group") and name == target:
             raise DataError(f"data.{key}: '{name}' is the target", hint=f"take it out of {key}")
-    for name in section.numeric:
-        if name in section.categorical:
+        if key == "numeric" and name in section.categorical:
             raise DataError(f"data.numeric: '{name}' is in data.categorical too", hint="name it once")
 
 
@@ -173,47 +170,29 @@ def _labels(column: pd.Series, notes: list[str]) -> np.ndarray:
     n_missing = len(column) - len(present)
     if n_missing:
         notes.append(f"{n_missing} of {len(column)} rows dropped: '{column.name}' is missing there")
-    if present.dtype.kind in "iub":
-        return present.to_numpy()
     if present.dtype.kind == "f" and (present % 1 == 0).all():
-        return present.to_numpy(dtype=np.int64)
-    return present.astype("str").to_numpy(dtype=np.str_) if present.dtype.kind != "f" else present.to_numpy()
-
-
-def _check_labels(target: str, labels: np.ndarray) -> None:
-    n_classes = len(np.unique(labels))
+        present = present.astype(np.int64)
+    labels = present.to_numpy() if present.dtype.kind in "iubf" else present.astype("str").to_numpy(dtype=np.str_)
+    subject, n_classes = f"data: target '{column.name}'", len(np.unique(labels))
     if n_classes < 2:
         shown = "no label at all" if n_classes == 0 else f"only '{labels[0]}'"
-        raise DataError(
-            f"data: target '{target}' should have at least 2 classes, but got {shown}", hint="name another with --target"
-        )
+        raise DataError(f"{subject} should have at least 2 classes, but got {shown}", hint="name another with --target")
     if labels.dtype.kind == "f" or n_classes > MAX_CLASSES:
         raise DataError(
-            f"data: target '{target}' should be a class label, but got {n_classes} distinct values in {len(labels)} rows",
+            f"{subject} should be a class label, but got {n_classes} distinct values in {len(labels)} rows",
             hint="numbers to be predicted are a regression, which this project does not search; or name another with --target",
         )
-
-
-def _check_groups(section: DataSection, groups: np.ndarray | None, n_splits: int) -> None:
-    """A fold, and the hold-out, takes one group or more for itself."""
-    needed = max(n_splits + 1, round(1 / section.test_size))
-    n_groups = needed if groups is None else len(np.unique(groups))
-    if n_groups < needed:
-        raise DataError(
-            f"data.group: the hold-out and {n_splits} folds need {needed} groups, but '{section.group}' has {n_groups}",
-            hint="lower cv.n_splits, or raise data.test_size",
-        )
+    return labels
 
 
 def _hold_out(labels: np.ndarray, groups: np.ndarray | None, section: DataSection, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Positions of the training and of the held-out rows; stratified, and a group is never split."""
-    rows = np.arange(len(labels))
+    if groups is None:
+        splitter = StratifiedShuffleSplit(1, test_size=section.test_size, random_state=seed)
+    else:
+        splitter = StratifiedGroupKFold(max(2, round(1 / section.test_size)), shuffle=True, random_state=seed)
     try:
-        if groups is None:
-            train, test = train_test_split(rows, test_size=section.test_size, stratify=labels, random_state=seed)
-        else:
-            splitter = StratifiedGroupKFold(n_splits=max(2, round(1 / section.test_size)), shuffle=True, random_state=seed)
-            train, test = next(splitter.split(rows, labels, groups))
+        train, test = next(splitter.split(labels, labels, groups))
     except ValueError as error:
         raise DataError(
             f"data: a hold-out of test_size = {section.test_size:g} does not hold every class ({error})",

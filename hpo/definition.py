@@ -19,35 +19,21 @@ import reprlib
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar, get_args
 
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Discriminator,
-    Field,
-    Tag,
-    ValidationError,
-    ValidationInfo,
-    field_validator,
-    model_validator,
-)
+from pydantic import AfterValidator, BaseModel, Discriminator, Field, Tag, ValidationError, ValidationInfo, model_validator
 
 from hpo.errors import DefinitionError, did_you_mean
 
 STUDY_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")
 STUDY_NAME_RULE = "1 to 128 letters, digits, '.', '_' or '-', the first a letter or digit"
 
-Penalty = Literal["none", "l2", "l1", "elasticnet"]
-ClassWeight = Literal["none", "balanced"]
 Rule = Literal["best", "one_standard_error"]
-Refit = Literal["train", "all"]
 Solver = Literal["lbfgs", "liblinear", "newton-cg", "newton-cholesky", "sag", "saga"]
 
 SOLVERS_FOR: Mapping[str, frozenset[str]] = {
-    "none": frozenset({"lbfgs", "newton-cg", "newton-cholesky", "sag", "saga"}),
-    "l2": frozenset({"lbfgs", "liblinear", "newton-cg", "newton-cholesky", "sag", "saga"}),
+    "none": frozenset(get_args(Solver)) - {"liblinear"},
+    "l2": frozenset(get_args(Solver)),
     "l1": frozenset({"liblinear", "saga"}),
     "elasticnet": frozenset({"saga"}),
 }
@@ -73,12 +59,8 @@ FLAGS = {
 """Keys that a flag of the command may override."""
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-
-def _as_tuple(value: object) -> object:
-    return tuple(value) if isinstance(value, list) else value
+class _Section(BaseModel, extra="forbid", frozen=True, strict=True):
+    """What all sections refuse: a key that is not theirs, a change, a value of another type."""
 
 
 class Range(_Section):
@@ -101,16 +83,6 @@ def _entry_kind(value: object) -> str:
     return "choices" if isinstance(value, list | tuple) else "fixed"
 
 
-_T = TypeVar("_T")
-Entry = Annotated[
-    Annotated[Range, Tag("range")]
-    | Annotated[tuple[_T, ...], Field(min_length=1), BeforeValidator(_as_tuple), Tag("choices")]
-    | Annotated[_T, Tag("fixed")],
-    Discriminator(_entry_kind),
-]
-"""What a study file may say of one parameter: a range, a list of choices, or one fixed value."""
-
-
 def choices_of(entry: Any) -> tuple[Any, ...]:
     """The single values an entry names: its choices, its fixed value, a range's two ends; () where it is absent."""
     if entry is None:
@@ -120,6 +92,33 @@ def choices_of(entry: Any) -> tuple[Any, ...]:
     return entry if isinstance(entry, tuple) else (entry,)
 
 
+def _check_entry(entry: Any, info: ValidationInfo) -> Any:
+    """What the types do not say; an ``l1_ratio`` of 0 or 1 is a penalty of its own."""
+    is_number = info.field_name in ("C", "l1_ratio", "max_iter", "tol")
+    upper = 1 if info.field_name == "l1_ratio" else MAX_VALUE
+    if isinstance(entry, tuple) and len(set(entry)) != len(entry):
+        raise ValueError(f"choices should be distinct, but got {list(entry)}")
+    if isinstance(entry, Range) and not is_number:
+        raise ValueError("a name or a list of names is allowed here, but got a range")
+    for value in choices_of(entry) if is_number else ():
+        if not 0 < value < upper:
+            raise ValueError(f"should be above 0 and below {upper}, but got {value:g}")
+        if info.field_name == "max_iter" and value % 1:
+            raise ValueError(f"should be a whole number, but got {value:g}")
+    return entry
+
+
+_T = TypeVar("_T")
+Entry = Annotated[
+    Annotated[Range, Tag("range")]
+    | Annotated[tuple[_T, ...], Field(min_length=1, strict=False), Tag("choices")]
+    | Annotated[_T, Tag("fixed")],
+    Discriminator(_entry_kind),
+    AfterValidator(_check_entry),
+]
+"""What a study file may say of one parameter: a range, a list of choices, or one fixed value."""
+
+
 class SearchSpace(_Section):
     """``[search_space]``: one entry a parameter.
 
@@ -127,29 +126,12 @@ class SearchSpace(_Section):
     """
 
     C: Entry[float] = Range(low=1e-4, high=1e4, log=True)
-    penalty: Entry[Penalty] = ("l2", "l1", "elasticnet")
+    penalty: Entry[Literal["none", "l2", "l1", "elasticnet"]] = ("l2", "l1", "elasticnet")
     l1_ratio: Entry[float] = Range(low=0.05, high=0.95)
-    class_weight: Entry[ClassWeight] = ("none", "balanced")
+    class_weight: Entry[Literal["none", "balanced"]] = ("none", "balanced")
     solver: Entry[Solver] | None = None
     max_iter: Entry[int] | None = None
     tol: Entry[float] | None = None
-
-    @field_validator("*")
-    @classmethod
-    def _check_entry(cls, entry: Any, info: ValidationInfo) -> Any:
-        """What the types do not say; an ``l1_ratio`` of 0 or 1 is a penalty of its own."""
-        is_number = info.field_name in ("C", "l1_ratio", "max_iter", "tol")
-        upper = 1 if info.field_name == "l1_ratio" else MAX_VALUE
-        if isinstance(entry, tuple) and len(set(entry)) != len(entry):
-            raise ValueError(f"choices should be distinct, but got {list(entry)}")
-        if isinstance(entry, Range) and not is_number:
-            raise ValueError("a name or a list of names is allowed here, but got a range")
-        for value in choices_of(entry) if is_number else ():
-            if not 0 < value < upper:
-                raise ValueError(f"should be above 0 and below {upper}, but got {value:g}")
-            if info.field_name == "max_iter" and value % 1:
-                raise ValueError(f"should be a whole number, but got {value:g}")
-        return entry
 
     @model_validator(mode="after")
     def _check_solvers(self) -> SearchSpace:
@@ -161,7 +143,14 @@ class SearchSpace(_Section):
         return self
 
 
-Names = Annotated[tuple[str, ...], BeforeValidator(_as_tuple)]
+Names = Annotated[tuple[str, ...], Field(strict=False)]
+"""A list of names; a list is no tuple to a strict model."""
+
+
+def _check_study_name(name: str) -> str:
+    if not STUDY_NAME.fullmatch(name):
+        raise ValueError(f"a study name should be {STUDY_NAME_RULE}, but got '{name}'")
+    return name
 
 
 class StudySection(_Section):
@@ -170,7 +159,7 @@ class StudySection(_Section):
     ``nested`` repeats the search on so many outer folds, in studies of their own: it changes no trial of this one.
     """
 
-    name: str | None = None
+    name: Annotated[str, AfterValidator(_check_study_name)] | None = None
     metric: str = "accuracy"
     metrics: Names = ()
     n_trials: int = Field(50, ge=1)
@@ -180,13 +169,6 @@ class StudySection(_Section):
     concurrency: int = Field(1, ge=1, le=1024)
     max_failed: float = Field(0.5, ge=0, le=1)
     nested: int | None = Field(None, ge=2, le=100)
-
-    @field_validator("name")
-    @classmethod
-    def _check_name(cls, name: str | None) -> str | None:
-        if name is not None and not STUDY_NAME.fullmatch(name):
-            raise ValueError(f"a study name should be {STUDY_NAME_RULE}, but got '{name}'")
-        return name
 
 
 class DataSection(_Section):
@@ -247,7 +229,7 @@ class SelectionSection(_Section):
     """
 
     rule: Rule = "best"
-    refit: Refit = "train"
+    refit: Literal["train", "all"] = "train"
 
 
 class RegistrySection(_Section):
@@ -306,8 +288,7 @@ class StudyDefinition(_Section):
         Returns:
             Dotted key to plain value, for example ``{"search_space.C.low": 1e-4}``.
         """
-        flat = _flatten(self.model_dump(mode="json"))
-        return {key: value for key, value in flat.items() if key not in NOT_IDENTITY}
+        return {key: value for key, value in _flatten(self.model_dump(mode="json")).items() if key not in NOT_IDENTITY}
 
 
 def make_schema() -> dict[str, Any]:
@@ -318,12 +299,11 @@ def make_schema() -> dict[str, Any]:
 
 
 def _flatten(value: Any, prefix: str = "") -> dict[str, Any]:
+    """The leaves of a nested dict, each under the keys that lead to it, joined by dots."""
     if not isinstance(value, dict):
         return {prefix: value}
-    flat: dict[str, Any] = {}
-    for key, inner in value.items():
-        flat.update(_flatten(inner, f"{prefix}.{key}" if prefix else key))
-    return flat
+    parts = (_flatten(inner, f"{prefix}.{key}".lstrip(".")) for key, inner in value.items())
+    return {key: leaf for part in parts for key, leaf in part.items()}
 
 
 def digest_of(identity: Mapping[str, Any]) -> str:
@@ -342,7 +322,7 @@ def load_definition(path: Path | str | None = None, overrides: Mapping[str, Any]
     Raises:
         DefinitionError: The file cannot be read, or a key or value is not allowed.
     """
-    content = {} if path is None else _anchored(_read_toml(Path(path)), Path(path).parent)
+    content = {} if path is None else _read_toml(Path(path))
     overrides = dict(overrides or {})
     for key, value in overrides.items():
         section, _, name = key.partition(".")
@@ -356,22 +336,19 @@ def load_definition(path: Path | str | None = None, overrides: Mapping[str, Any]
 
 
 def _read_toml(path: Path) -> dict[str, Any]:
+    """A study file's content, with a data file that is named relative to the study file found from here."""
     hint = "give a study file with --study FILE, or leave it out for the built-in Iris study"
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
+        content = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise DefinitionError(f"{path}: the study file cannot be read ({error.strerror})", hint=hint) from error
     except UnicodeDecodeError as error:
         raise DefinitionError(f"{path}: a study file should be UTF-8 text, but got other bytes at {error.start}") from error
     except (ValueError, RecursionError) as error:
         raise DefinitionError(f"{path}: this is not TOML: {error}") from error
-
-
-def _anchored(content: dict[str, Any], directory: Path) -> dict[str, Any]:
-    """The same with a data file that is named relative to the study file found from here."""
     data = content.get("data")
     if isinstance(data, dict) and isinstance(data.get("source"), str) and Path(data["source"]).suffix:
-        data["source"] = str(directory / data["source"])
+        data["source"] = str(path.parent / data["source"])
     return content
 
 
@@ -380,13 +357,13 @@ def _explain(error: ValidationError, path: Path | str | None, overrides: Mapping
     first = min(error.errors(include_url=False), key=lambda found: found["type"] != "extra_forbidden")
     location = [str(part) for part in first["loc"]]
     if location[:1] == ["search_space"]:
-        location = [*location[:2], *(part for part in location[2:] if part not in ("range", "choices", "fixed"))]
+        del location[2:3]  # the kind of entry that it was taken for
     key = ".".join(location)
     place = f"flag {FLAGS.get(key, key)}" if key in overrides else f"{path or 'built-in definition'}: {key}".rstrip(": ")
     if first["type"] == "extra_forbidden":
         allowed = _keys_at(location[:-1])
-        message = f"{place}: unknown key; allowed here: {', '.join(allowed)}"
-        return DefinitionError(message, hint=did_you_mean(location[-1], allowed))
+        hint = did_you_mean(location[-1], allowed)
+        return DefinitionError(f"{place}: unknown key; allowed here: {', '.join(allowed)}", hint=hint)
     if first["type"] == "value_error":
         return DefinitionError(f"{place}: {first['ctx']['error']}")
     if first["type"] == "missing":
@@ -397,7 +374,6 @@ def _explain(error: ValidationError, path: Path | str | None, overrides: Mapping
 
 
 _OUR_WORDS = {
-    "dict_type": "should be a table",
     "model_type": "should be a table",
     "tuple_type": "should be a list",
     "too_short": "should have at least one entry",
@@ -406,11 +382,9 @@ _OUR_WORDS = {
 
 
 def _keys_at(location: list[str]) -> list[str]:
-    model: type[BaseModel] = StudyDefinition
-    for part in location:
-        inner = model.model_fields[part].annotation
-        model = inner if isinstance(inner, type) and issubclass(inner, BaseModel) else Range
-    return list(model.model_fields)
+    """The keys of the whole, of a section, or of a range, which is the only table that a section holds."""
+    place = getattr(StudyDefinition(), location[0]) if location else StudyDefinition()
+    return list(Range.model_fields if location[1:] else type(place).model_fields)
 
 
 if __name__ == "__main__":

@@ -138,8 +138,13 @@ def first_line(error: BaseException) -> str:
     return lines[0] if lines else type(error).__name__
 
 
+def nearest(name: str, known: Iterable[str], *, n: int = 1) -> list[str]:
+    """The known names that come near one, whatever their case; the nearest first."""
+    lower = {other.lower(): other for other in known}
+    return [lower[match] for match in get_close_matches(name.lower(), lower, n=n, cutoff=0.5)]
+
+
 def did_you_mean(name: str, known: Iterable[str], otherwise: str | None = None, *, n: int = 1) -> str | None:
     """The hint that guesses which of the known names was meant, or another hint where none is near."""
-    lower = {other.lower(): other for other in known}
-    near = [repr(lower[match]) for match in get_close_matches(name.lower(), lower, n=n, cutoff=0.5)]
-    return f"did you mean {' or '.join(near)}?" if near else otherwise
+    near = nearest(name, known, n=n)
+    return f"did you mean {' or '.join(map(repr, near))}?" if near else otherwise

@@ -25,8 +25,6 @@ from hpo.columns import Columns
 from hpo.definition import PreprocessingSection, SearchSpace, choices_of
 from hpo.errors import DefinitionError
 
-Params = dict[str, Any]
-
 MISSING_CATEGORY = "(missing)"
 
 MAX_NEWTON_COEFFICIENTS = 150
@@ -71,7 +69,7 @@ class TrainingShape:
         return self.n_values * self.n_outputs
 
 
-def derive_params(params: Mapping[str, Any], shape: TrainingShape, *, seed: int) -> Params:
+def derive_params(params: Mapping[str, Any], shape: TrainingShape, *, seed: int) -> dict[str, Any]:
     """Complete params by the rule; what is given stays.
 
     The loss is convex: solver, iterations and tolerance change how long a fit takes, not where it ends, so they are derived
@@ -86,10 +84,9 @@ def derive_params(params: Mapping[str, Any], shape: TrainingShape, *, seed: int)
         Params with ``solver``, ``max_iter``, ``tol`` and ``random_state``.
     """
     solver = params.get("solver") or _solver(params["penalty"], shape)
-    derived: Params = {"solver": solver, "max_iter": 1000, "tol": 1e-4, "random_state": seed}
+    derived: dict[str, Any] = {"solver": solver, "max_iter": 1000, "tol": 1e-4, "random_state": seed}
     if solver in ("saga", "sag"):
-        derived["max_iter"] = int(min(1000, max(100, SAGA_CELL_PASSES // shape.n_cells)))
-        derived["tol"] = 1e-3
+        derived |= {"max_iter": int(min(1000, max(100, SAGA_CELL_PASSES // shape.n_cells))), "tol": 1e-3}
     return {**params, **{name: value for name, value in derived.items() if name not in params}}
 
 
@@ -99,19 +96,14 @@ def resolve_space(space: SearchSpace, shape: TrainingShape) -> tuple[SearchSpace
     Returns:
         The space that is searched, and what a person should know of it.
     """
-    if "penalty" in space.model_fields_set:
-        return space, []
-    kept = tuple(penalty for penalty in choices_of(space.penalty) if _is_affordable(penalty, shape))
-    left_out = [penalty for penalty in choices_of(space.penalty) if penalty not in kept]
+    by_default = () if "penalty" in space.model_fields_set else choices_of(space.penalty)
+    limits = {"saga": MAX_SAGA_CELLS, "liblinear": MAX_LIBLINEAR_CELLS}
+    left_out = [penalty for penalty in by_default if shape.n_cells > limits.get(_solver(penalty, shape), math.inf)]
     if not left_out:
         return space, []
     note = f"penalty {' and '.join(left_out)} left out: slow on so many values; search_space.penalty can name them"
+    kept = tuple(penalty for penalty in by_default if penalty not in left_out)
     return space.model_copy(update={"penalty": kept}), [note]
-
-
-def _is_affordable(penalty: str, shape: TrainingShape) -> bool:
-    limits = {"saga": MAX_SAGA_CELLS, "liblinear": MAX_LIBLINEAR_CELLS}
-    return shape.n_cells <= limits.get(_solver(penalty, shape), math.inf)
 
 
 def check_solvers(space: SearchSpace, *, n_classes: int) -> None:
@@ -143,10 +135,7 @@ def build_classifier(params: Mapping[str, Any]) -> LogisticRegression:
         C=math.inf if penalty == "none" else params["C"],
         l1_ratio={"none": 0.0, "l2": 0.0, "l1": 1.0}.get(penalty, params.get("l1_ratio")),
         class_weight=None if params["class_weight"] == "none" else params["class_weight"],
-        solver=params["solver"],
-        max_iter=params["max_iter"],
-        tol=params["tol"],
-        random_state=params["random_state"],
+        **{name: params[name] for name in ("solver", "max_iter", "tol", "random_state")},
     )
 
 
@@ -174,7 +163,7 @@ def build_preprocessing(columns: Columns, section: PreprocessingSection, *, are_
     steps = (
         ("numeric", _filled_and_scaled("median"), columns.numeric),
         ("boolean", _filled_and_scaled("most_frequent"), columns.boolean),
-        ("categorical", _encoder(section) if are_encoded else _one_hot(section), columns.categorical),
+        ("categorical", _one_hot(section, are_encoded=are_encoded), columns.categorical),
         ("datetime", Pipeline([("parts", CalendarParts()), ("numbers", _filled_and_scaled("median"))]), columns.datetime),
     )
     return ColumnTransformer([(kind, step, list(names)) for kind, step, names in steps if names], verbose_feature_names_out=False)
@@ -185,21 +174,17 @@ def _filled_and_scaled(strategy: str) -> Pipeline:
     return Pipeline([("fill", fill), ("scale", StandardScaler())])
 
 
-def _one_hot(section: PreprocessingSection) -> Pipeline:
+def _one_hot(section: PreprocessingSection, *, are_encoded: bool) -> OneHotEncoder | Pipeline:
     """Missing is a category of its own, whether a server hands it over as NaN or as None."""
-    constant = {"strategy": "constant", "fill_value": MISSING_CATEGORY, "keep_empty_features": True}
-    steps = [
-        ("fill_nan", SimpleImputer(missing_values=np.nan, **constant)),
-        ("fill_none", SimpleImputer(missing_values=None, **constant)),
-        ("encode", _encoder(section)),
-    ]
-    return Pipeline(steps)
-
-
-def _encoder(section: PreprocessingSection) -> OneHotEncoder:
-    return OneHotEncoder(
+    encoder = OneHotEncoder(
         handle_unknown="infrequent_if_exist", min_frequency=section.min_frequency, max_categories=section.max_categories
     )
+    constant = {"strategy": "constant", "fill_value": MISSING_CATEGORY, "keep_empty_features": True}
+    fills = [
+        ("fill_nan", SimpleImputer(missing_values=np.nan, **constant)),
+        ("fill_none", SimpleImputer(missing_values=None, **constant)),
+    ]
+    return encoder if are_encoded else Pipeline([*fills, ("encode", encoder)])
 
 
 def build_pipeline(columns: Columns, section: PreprocessingSection, params: Mapping[str, Any]) -> Pipeline:

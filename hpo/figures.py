@@ -60,15 +60,18 @@ def draw_model(
     matrix.insert(0, "true class", judged.classes_)
     tables = {"coefficients": coefficients, "confusion_matrix": matrix, "permutation_importance": importances}
     files = {f"tables/{name}.csv": _to_csv(table) for name, table in tables.items() if len(table)}
-    # A "$" in a name is no formula.
-    with mpl.rc_context({"text.parse_math": False}), warnings.catch_warnings():
-        # A name in a script that the font does not have.
-        warnings.simplefilter("ignore")
-        figures = {"confusion_matrix": _draw_confusion(y, predicted), "coefficients": _draw_coefficients(coefficients)}
+    # A "$" in a name is no formula; a name may be in a script that the font does not have.
+    with mpl.rc_context({"text.parse_math": False}), warnings.catch_warnings(action="ignore"):
+        figures = {"confusion_matrix": _draw_confusion(y, predicted)}
         for name, draw in _CURVES.items():
             figures[re.sub(r"\W", "_", name.lower())] = _draw_curves(name, draw, judged.classes_, y, probabilities)
+        labels = coefficients["feature"].map(_shorten) + ": " + coefficients["class"].map(_shorten)
+        xlabel = "log odds of the class; of a number, by standard deviation"
+        figures["coefficients"] = _draw_bars("Coefficients", labels, coefficients["coefficient"], xlabel)
         if len(importances):
-            figures["permutation_importance"] = _draw_importances(importances, metric)
+            labels, xlabel = importances["column"].map(_shorten), f"loss of {metric} on held-out rows"
+            means, errors = importances["mean"], importances["std"]
+            figures["permutation_importance"] = _draw_bars("Permutation importance", labels, means, xlabel, errors)
         files |= {f"figures/{name}.png": _to_png(figure) for name, figure in figures.items()}
     return files, dict(zip(importances["column"], importances["mean"], strict=True))
 
@@ -111,12 +114,12 @@ _CURVES: dict[str, Callable[..., Any]] = {
 
 def _draw_curves(name: str, draw: Callable[..., Any], classes: np.ndarray, y: np.ndarray, probabilities: np.ndarray) -> Figure:
     """A curve a class, each against the rest; of two classes that of the second."""
-    positions = {label: position for position, label in enumerate(classes)}
-    shown = [classes[1]] if len(classes) == 2 else _commonest(y, MAX_CURVES)
-    figure, ax = _make_figure(_title(name, len(y), len(shown), len(classes) if len(classes) > 2 else 1))
-    for label in shown:
-        if 0 < (y == label).sum() < len(y):
-            draw(y == label, probabilities[:, positions[label]], name=_shorten(label), ax=ax)
+    of_all = classes[1:] if len(classes) == 2 else classes
+    shown = of_all if len(classes) == 2 else _commonest(y, MAX_CURVES)
+    figure, ax = _make_figure(f"{name} on {len(y)} held-out rows", "commonest classes", len(shown), len(of_all))
+    for label, scores in zip(classes, probabilities.T, strict=True):
+        if label in shown and 0 < (y == label).sum() < len(y):
+            draw(y == label, scores, name=_shorten(label), ax=ax)
     # The displays name the positive class there, which is another one for each curve.
     ax.set(xlabel=ax.get_xlabel().partition(" (")[0], ylabel=ax.get_ylabel().partition(" (")[0])
     ax.legend(fontsize="small")
@@ -125,55 +128,38 @@ def _draw_curves(name: str, draw: Callable[..., Any], classes: np.ndarray, y: np
 
 def _draw_confusion(y: np.ndarray, predicted: np.ndarray) -> Figure:
     labels = np.union1d(y, predicted)
-    shown = labels if len(labels) <= MAX_LABELS else np.sort(_commonest(y, MAX_LABELS))
-    size = 3.5 + 0.3 * len(shown)
-    figure, ax = _make_figure(_title("Confusion matrix", len(y), len(shown), len(labels)), size + 1, size)
+    shown = labels if len(labels) <= MAX_LABELS else _commonest(y, MAX_LABELS)
+    title, size = f"Confusion matrix on {len(y)} held-out rows", 3.5 + 0.3 * len(shown)
+    figure, ax = _make_figure(title, "commonest classes", len(shown), len(labels), size + 1, size)
     ConfusionMatrixDisplay.from_predictions(
         y, predicted, labels=shown, display_labels=list(map(_shorten, shown)), xticks_rotation="vertical", cmap="Blues", ax=ax
     )
     return figure
 
 
-def _draw_coefficients(table: pd.DataFrame) -> Figure:
-    largest = table.head(MAX_LABELS)
-    title = _title("Coefficients", None, len(largest), len(table), "coefficients")
-    labels = list(largest["feature"].map(_shorten) + ": " + largest["class"].map(_shorten))
-    return _draw_bars(title, labels, largest["coefficient"], "log odds of the class; of a number, by standard deviation")
-
-
-def _draw_importances(table: pd.DataFrame, metric: str) -> Figure:
-    largest = table.head(MAX_LABELS)
-    title = _title("Permutation importance", None, len(largest), len(table), "columns")
-    labels = list(map(_shorten, largest["column"]))
-    return _draw_bars(title, labels, largest["mean"], f"loss of {metric} on held-out rows", xerr=largest["std"])
-
-
-def _draw_bars(title: str, labels: list[str], values: pd.Series, xlabel: str, **options: Any) -> Figure:
+def _draw_bars(title: str, names: pd.Series, values: pd.Series, xlabel: str, errors: pd.Series | None = None) -> Figure:
     """Bars from the top down, by position, since two shortened names may be the same."""
-    figure, ax = _make_figure(title, 6.5, 2 + 0.25 * len(values))
-    ax.barh(range(len(values)), values, **options)
-    ax.set_yticks(range(len(values)), labels)
+    largest = values.head(MAX_LABELS)
+    figure, ax = _make_figure(title, "largest", len(largest), len(values), height=2 + 0.25 * len(largest))
+    ax.barh(range(len(largest)), largest, xerr=None if errors is None else errors.head(MAX_LABELS))
+    ax.set_yticks(range(len(largest)), list(names.head(MAX_LABELS)))
     ax.set_xlabel(xlabel)
     ax.margins(y=0.02)
     ax.invert_yaxis()
     return figure
 
 
-def _make_figure(title: str, width: float = 6.5, height: float = 5.0) -> tuple[Figure, Axes]:
+def _make_figure(title: str, which: str, n_shown: int, n_all: int, width: float = 6.5, height: float = 5.0) -> tuple[Figure, Axes]:
+    """A figure whose title says how many of how many are shown, where not all are."""
     figure = Figure(figsize=(width, height), layout="constrained")
-    figure.suptitle(title, fontsize="medium")
+    figure.suptitle(title + (f", the {n_shown} {which} of {n_all}" if n_shown < n_all else ""), fontsize="medium")
     return figure, figure.subplots()
 
 
-def _title(what: str, n_rows: int | None, n_shown: int, n_all: int, things: str = "classes") -> str:
-    rows = "" if n_rows is None else f" on {n_rows} held-out rows"
-    largest = "commonest" if things == "classes" else "largest"
-    return what + rows + (f", the {n_shown} {largest} of {n_all} {things}" if n_shown < n_all else "")
-
-
-def _commonest(y: np.ndarray, n: int) -> list[Any]:
+def _commonest(y: np.ndarray, n: int) -> np.ndarray:
+    """Labels, sorted, array of shape (at most n,)."""
     labels, counts = np.unique(y, return_counts=True)
-    return list(labels[np.sort(np.argsort(-counts, kind="stable")[:n])])
+    return labels[np.sort(np.argsort(-counts, kind="stable")[:n])]
 
 
 def _shorten(name: object) -> str:

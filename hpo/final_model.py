@@ -46,12 +46,6 @@ class FinalModel:
     expected: np.ndarray
 
 
-def holdout_metrics(metrics: Iterable[str], n_classes: int) -> tuple[str, ...]:
-    """The scorers of the hold-out: those of the trials, and the ones that say more about unequal classes."""
-    ranking = "roc_auc" if n_classes == 2 else "roc_auc_ovr"
-    return tuple(dict.fromkeys((*metrics, "balanced_accuracy", "f1_macro", ranking)))
-
-
 def check_saving(dataset: Dataset, definition: StudyDefinition) -> None:
     """Make sure before the search that its model can be saved and loaded without trusting anything else.
 
@@ -73,12 +67,12 @@ def fit_final_model(params: Mapping[str, Any], dataset: Dataset, definition: Stu
         definition: How rows are preprocessed.
         metrics: Scorer names of the trials.
     """
-    pipeline = build_pipeline(dataset.columns, definition.preprocessing, params)
-    _fit(pipeline, dataset.X_train, dataset.y_train)
-    with warnings.catch_warnings():
-        # A score that is not defined for these rows.
-        warnings.simplefilter("ignore")
-        scores = score_model(pipeline, dataset.X_test, dataset.y_test, holdout_metrics(metrics, len(dataset.classes)))
+    pipeline = _fit(build_pipeline(dataset.columns, definition.preprocessing, params), dataset.X_train, dataset.y_train)
+    # Beside those of the trials, the ones that say more about unequal classes.
+    scorers = dict.fromkeys((*metrics, "balanced_accuracy", "f1_macro", "roc_auc" if len(dataset.classes) == 2 else "roc_auc_ovr"))
+    # A score that is not defined for these rows.
+    with warnings.catch_warnings(action="ignore"):
+        scores = score_model(pipeline, dataset.X_test, dataset.y_test, scorers)
     example = dataset.X_train.head(INPUT_EXAMPLE_ROWS).reset_index(drop=True)
     return FinalModel(pipeline, scores, example, pipeline.predict(example))
 
@@ -91,7 +85,6 @@ def refit_on_all(final: FinalModel, dataset: Dataset) -> FinalModel:
 
 
 def _fit(pipeline: Pipeline, X: pd.DataFrame, y: np.ndarray) -> Pipeline:
-    with warnings.catch_warnings():
-        # A fit that does not converge is marked on its trial.
-        warnings.simplefilter("ignore")
+    # A fit that does not converge is marked on its trial.
+    with warnings.catch_warnings(action="ignore"):
         return pipeline.fit(X, y)

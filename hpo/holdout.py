@@ -58,9 +58,8 @@ def judge_holdout(
         metric: The judged scorer.
         seed: Of the bootstrap.
     """
-    with warnings.catch_warnings():
-        # A fit that does not converge.
-        warnings.simplefilter("ignore")
+    # A fit that does not converge.
+    with warnings.catch_warnings(action="ignore"):
         models = [Predicted(pipeline, dataset.X_test)]
         if defaults is not None:
             preprocessing = pipeline[:-1]
@@ -82,9 +81,8 @@ def judge_models(
         seed: Of the bootstrap.
     """
     if metric != "accuracy" or groups is not None:
-        with warnings.catch_warnings():
-            # A metric that is not defined for a resample.
-            warnings.simplefilter("ignore")
+        # A metric that is not defined for a resample.
+        with warnings.catch_warnings(action="ignore"):
             return HoldoutJudgement(len(y), *_bootstrap(models, y, groups, metric, seed))
     ours, *others = [model.predict() == y for model in models]
     gains = [estimate_paired_proportions(int((ours & ~other).sum()), int((~ours & other).sum()), len(y)) for other in others]

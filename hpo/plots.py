@@ -29,9 +29,15 @@ MAX_TRIALS = 2000
 """Of a longer study the last ones are drawn: a line or a bar a trial would take minutes, and show nothing."""
 
 
-def plot_study(study: optuna.Study, kind: str) -> Any:
-    """One of :data:`PLOTS` as Optuna's interactive plotly figure."""
-    return _draw(optuna.visualization, study, kind)
+def plot_study(study: optuna.Study, kind: str, library: Any = optuna.visualization) -> Any:
+    """One of :data:`PLOTS` as Optuna's interactive plotly figure, or as another of its libraries draws it."""
+    options: dict[str, Any] = {}
+    if study.metric_names and kind != "timeline":
+        options["target_name"] = study.metric_names[0]
+    if kind == "contour":
+        # A panel for each pair of params: of seven there would be 42.
+        options["params"] = list(optuna.importance.get_param_importances(study))[:2]
+    return getattr(library, f"plot_{kind}")(study, **options)
 
 
 def draw_study(study: optuna.Study) -> dict[str, bytes]:
@@ -41,9 +47,8 @@ def draw_study(study: optuna.Study) -> dict[str, bytes]:
         Artifact path to content.
     """
     files: dict[str, bytes] = {}
-    with quiet_optuna(), mpl.rc_context(), warnings.catch_warnings():
-        # Of functions that may change, of too few trials: nobody can do anything about it here.
-        warnings.simplefilter("ignore")
+    # Warnings of functions that may change, of too few trials: nobody can do anything about them here.
+    with quiet_optuna(), mpl.rc_context(), warnings.catch_warnings(action="ignore"):
         study = _copy_finished(study)
         title = html.escape(study.study_name)
         parts = [f"<h1>{title}</h1>"]
@@ -52,7 +57,7 @@ def draw_study(study: optuna.Study) -> dict[str, bytes]:
                 figure = plot_study(study, kind)
                 # The library once, in the first figure: a page that needs a network shows nothing behind a firewall.
                 parts.append(to_html(figure, full_html=False, include_plotlyjs=len(parts) == 1))
-                files[f"plots/{kind}.png"] = _picture(_draw(pictures, study, kind))
+                files[f"plots/{kind}.png"] = _picture(plot_study(study, kind, pictures))
             except (ValueError, RuntimeError) as error:
                 parts.append(f"<p>No {kind.replace('_', ' ')}: {html.escape(str(error))}</p>")
     head = f'<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><title>{title}</title></head><body>'
@@ -69,16 +74,6 @@ def _copy_finished(study: optuna.Study) -> optuna.Study:
     if study.metric_names:
         copy.set_metric_names(study.metric_names)
     return copy
-
-
-def _draw(library: Any, study: optuna.Study, kind: str) -> Any:
-    options: dict[str, Any] = {}
-    if study.metric_names and kind != "timeline":
-        options["target_name"] = study.metric_names[0]
-    if kind == "contour":
-        # A panel for each pair of params: of seven there would be 42.
-        options["params"] = list(optuna.importance.get_param_importances(study))[:2]
-    return getattr(library, f"plot_{kind}")(study, **options)
 
 
 def _picture(axes: Any) -> bytes:

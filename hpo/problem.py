@@ -89,10 +89,9 @@ def check_size(dataset: Dataset, definition: StudyDefinition) -> None:
         DataError: It is too wide or too large.
     """
     columns = dataset.columns
-    n_numbers = len(columns.numeric) + len(columns.boolean) + len(columns.datetime)
     check_width(len(columns.features), definition.preprocessing.max_features)
-    # Dense numbers, and eight bytes with a four-byte position for each category's one value; a fold holds every row once.
-    row_bytes = 8 * n_numbers + 12 * len(columns.categorical)
+    # Eight bytes a value, and a four-byte position for each category's one value; a fold holds every row once.
+    row_bytes = 8 * len(columns.features) + 4 * len(columns.categorical)
     n_copies = definition.cv.n_splits * definition.cv.n_repeats + 2
     needed, there = len(dataset.X_train) * row_bytes * n_copies, os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     if needed > there:

@@ -121,7 +121,6 @@ def make_model_record(
         settings: Whether it is registered and drawn.
     """
     definition, columns = problem.definition, problem.dataset.columns
-    is_needed = settings.register is not None or settings.plots
     return ModelRecord(
         key=names.trial_key(uid, result.best_number) + ("" if result.refit == "train" else f"/{result.refit}"),
         trial_number=result.best_number,
@@ -139,10 +138,10 @@ def make_model_record(
         ),
         trusted_types=TRUSTED_TYPES,
         needs_hpo=bool(columns.datetime),
-        files={COLUMNS_FILE: columns.to_json()},
+        files={COLUMNS_FILE: columns.model_dump_json()},
         requirements=tuple(f"{package}=={version(package)}" for package in SERVING_PACKAGES),
         refit=result.refit,
-        held_out=_hold_out(judged, definition, problem.dataset) if is_needed else None,
+        held_out=_hold_out(judged, definition, problem.dataset) if settings.register or settings.plots else None,
         is_drawn=settings.plots,
         registration=Registration(settings.register, definition.registry.rule) if settings.register else None,
     )

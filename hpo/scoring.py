@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 import tempfile
 from collections.abc import Sequence
@@ -10,11 +9,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from hpo.columns import Columns
+from hpo.columns import refuse_lost
 from hpo.data import naming
-from hpo.errors import DataError, ModelError
+from hpo.errors import DataError, ModelError, nearest
 from hpo.final_model import TRUSTED_TYPES
-from hpo.shipped_model import ShippedModel, load_model
+from hpo.shipped_model import ShippedModel, load_model, refusing
 from hpo.tables import read_table
 
 SHOWN_NAMES = 10
@@ -42,11 +41,14 @@ def predict_table(model_uri: str, path: Path, tracking_uri: str) -> tuple[pd.Dat
     notes += _check_names(path, model.columns.features, list(raw.columns))
     with naming(str(path)):
         X = model.columns.convert(raw)
-        _check_values(model.columns, raw, X)
-    labels, probabilities = model.predict(X)
-    names = [f"probability_{label}" for label in model.classes]
-    table = pd.DataFrame(probabilities, columns=names)
-    table.insert(0, "prediction", labels)
+        # Numbers were checked while they were converted.
+        wanted = dict.fromkeys(model.columns.boolean, "true or false")
+        wanted |= dict.fromkeys(model.columns.datetime, "dates such as 2026-01-31")
+        for name, what in wanted.items():
+            refuse_lost(raw[name], X[name], what, hint="mend the value, or leave it empty")
+    with refusing("it does not predict"):
+        table = pd.DataFrame(model.pipeline.predict_proba(X), columns=[f"probability_{label}" for label in model.classes])
+        table.insert(0, "prediction", model.pipeline.predict(X))
     return table, notes
 
 
@@ -68,9 +70,7 @@ def _check_names(path: Path, features: Sequence[str], names: Sequence[str]) -> l
     missing = [name for name in features if name not in names]
     unused = [name for name in names if name not in features]
     if missing:
-        lower = {name.lower(): name for name in unused}
-        near = {name: difflib.get_close_matches(name.lower(), lower, n=1) for name in missing}
-        guesses = [f"'{lower[match[0]]}' for '{name}'" for name, match in near.items() if match]
+        guesses = [f"'{near}' for '{name}'" for name in missing for near in nearest(name, unused)]
         raise DataError(
             f"data: {path} has no column {_listed(missing)}, which the model needs",
             hint=f"did you mean {', '.join(guesses[:SHOWN_NAMES])}?" if guesses else f"its columns are {_listed(names)}",
@@ -80,15 +80,3 @@ def _check_names(path: Path, features: Sequence[str], names: Sequence[str]) -> l
 
 def _listed(names: Sequence[str]) -> str:
     return ", ".join(f"'{name}'" for name in names[:SHOWN_NAMES]) + (", ..." if len(names) > SHOWN_NAMES else "")
-
-
-def _check_values(columns: Columns, raw: pd.DataFrame, X: pd.DataFrame) -> None:
-    """Refuse a value that would silently become a missing one; numbers were checked while they were converted."""
-    wanted = {**dict.fromkeys(columns.boolean, "true or false"), **dict.fromkeys(columns.datetime, "dates such as 2026-01-31")}
-    for name, what in wanted.items():
-        given = raw[name]
-        lost = given[X[name].isna() & given.notna() & (given.astype(str).str.strip() != "")]
-        if len(lost):
-            raise DataError(
-                f"data: column '{name}' should be {what}, but got {lost.iloc[0]!r}", hint="mend the value, or leave it empty"
-            )

@@ -54,7 +54,9 @@ class ServiceSettings:
 
     def __post_init__(self) -> None:
         for name in ("storage", "tracking_uri"):
-            object.__setattr__(self, name, _with_driver(getattr(self, name)))
+            # The driver that is used where a URL names none.
+            url = re.sub(r"^postgres(ql)?://", "postgresql+psycopg://", getattr(self, name))
+            object.__setattr__(self, name, url)
         if not 0 <= self.tracking_wait_seconds < math.inf:
             raise SettingsError(f"--tracking-wait: this should be 0 or more seconds, but got {self.tracking_wait_seconds:g}")
         _check_url("storage", self.storage, _DATABASES, DEFAULT_STORAGE)
@@ -64,9 +66,7 @@ class ServiceSettings:
                 f"storage and tracking URI should be two databases, but got {hide_password(self.storage)} for both",
                 hint="Optuna and MLflow each own a table of one name; give two files, or createdb a second database",
             )
-        if self.register is not None and (
-            not self.register.strip() or ".." in self.register or any(mark in self.register for mark in "/:'\"`")
-        ):
+        if self.register is not None and re.search(r"""^\s*$|\.\.|[/:'"`]""", self.register):
             raise SettingsError(f"--register: a model name should have no slash, colon, quote or '..', but got '{self.register}'")
 
 
@@ -129,16 +129,10 @@ def hide_password(url: str) -> str:
     # A password may itself hold "/" or "@": what stands before the last "@" is the credentials.
     credentials, at, place = rest.rpartition("@")
     user, colon, _ = credentials.partition(":")
-    hidden = f"{scheme}{separator}{user}{':***' if colon else ''}{at}{place}"
-    return _PASSWORD_KEYS.sub(r"\1***", hidden)
+    return _PASSWORD_KEYS.sub(r"\1***", f"{scheme}{separator}{user}{':***' if colon else ''}{at}{place}")
 
 
 _PASSWORD_KEYS = re.compile(r"([?&][^=&]*(?:password|passwd|pwd)=)[^&]*", re.IGNORECASE)
-
-
-def _with_driver(url: str) -> str:
-    """The URL of a PostgreSQL database with the driver that is used where it names none."""
-    return re.sub(r"^postgres(ql)?://", "postgresql+psycopg://", url)
 
 
 def _check_url(subject: str, url: str, kinds: tuple[str, ...], example: str) -> None:

@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import skops.io
 from sklearn.compose import ColumnTransformer
 from sklearn.exceptions import InconsistentVersionWarning
@@ -52,21 +51,6 @@ class ShippedModel:
         """The labels that can be predicted, array of shape (n_classes,)."""
         return np.asarray(self.pipeline.classes_)
 
-    def predict(self, X: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
-        """Labels and probabilities.
-
-        Args:
-            X: Converted rows, DataFrame of shape (n_samples, n_features).
-
-        Returns:
-            Labels of shape (n_samples,), and probabilities of shape (n_samples, n_classes) in the order of :attr:`classes`.
-
-        Raises:
-            ModelError: The model is not what it seemed.
-        """
-        with refusing("it does not predict"):
-            return self.pipeline.predict(X), self.pipeline.predict_proba(X)
-
 
 def load_model(directory: Path, trusted_types: Collection[str]) -> ShippedModel:
     """Load a model's files.
@@ -87,9 +71,8 @@ def load_model(directory: Path, trusted_types: Collection[str]) -> ShippedModel:
         raise ModelError(
             f"model: how its rows are converted is not with it ({COLUMNS_FILE})", hint="log it anew with python -m hpo.run"
         )
-    with refusing("its files are damaged"), warnings.catch_warnings():
-        warnings.simplefilter("ignore", InconsistentVersionWarning)
-        columns = Columns.from_json((directory / COLUMNS_FILE).read_text(encoding="utf-8"))
+    with refusing("its files are damaged"), warnings.catch_warnings(action="ignore", category=InconsistentVersionWarning):
+        columns = Columns.model_validate_json((directory / COLUMNS_FILE).read_text(encoding="utf-8"))
         pipeline = skops.io.load(directory / MODEL_FILE, trusted=list(trusted_types))
     kinds = [type(step) for _, step in pipeline.steps] if type(pipeline) is Pipeline else [type(pipeline)]
     if kinds != [ColumnTransformer, LogisticRegression]:

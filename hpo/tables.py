@@ -10,21 +10,18 @@ import csv
 import io
 import os
 from collections import Counter
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from pathlib import Path
-from typing import IO, Any, Literal
+from typing import IO, Any
 
 import pandas as pd
 import pyarrow as pa
 
 from hpo.errors import DataError, first_line
 
-READERS: dict[str, Callable[[Path], pd.DataFrame]] = {
-    ".parquet": pd.read_parquet,
-    ".pq": pd.read_parquet,
-    ".feather": pd.read_feather,
-    ".arrow": pd.read_feather,
-}
+BINARY_FORMATS = {".parquet": "parquet", ".pq": "parquet", ".feather": "feather", ".arrow": "feather"}
+"""Ending to what follows ``read_`` and ``to_`` in pandas' names."""
+
 CSV_ENDINGS = (".csv", ".tsv", ".txt")
 COMPRESSED_ENDINGS = (".gz", ".bz2")
 HEADER_BYTES = 1 << 20
@@ -53,11 +50,10 @@ def read_table(path: Path, target: str | None, text: Collection[str] = ()) -> tu
         raise DataError(f"data: {path} is {'a directory' if path.is_dir() else 'not there'}", hint="give a file with --data FILE")
     ending = _ending_of(path)
     try:
-        notes: list[str] = []
-        if ending in READERS:
-            frame = READERS[ending](path)
-        else:
+        if ending in CSV_ENDINGS:
             frame, notes = _read_csv(path, target, text)
+        else:
+            frame, notes = getattr(pd, f"read_{BINARY_FORMATS[ending]}")(path), []
     except UnicodeDecodeError as error:
         guess = "UTF-16" if error.object[:2] in UTF16_MARKS else "Latin-1 or Windows-1252"
         raise DataError(
@@ -97,15 +93,15 @@ def write_table(frame: pd.DataFrame, to: Path | IO[str]) -> None:
     the text as it is.
     """
     if not isinstance(to, Path):
-        _write_csv(frame, to, ",", None)
+        _write_csv(frame, to, ",")
         return
     making = to.with_name(f".making-{os.getpid()}-{to.name}")
     try:
         ending = _ending_of(to)
         if ending in CSV_ENDINGS:
-            _write_csv(frame, making, "\t" if ending == ".tsv" else ",", "infer")
+            _write_csv(frame, making, "\t" if ending == ".tsv" else ",")
         else:
-            (frame.to_feather if READERS[ending] is pd.read_feather else frame.to_parquet)(making)
+            getattr(frame, f"to_{BINARY_FORMATS[ending]}")(making)
         making.replace(to)
     except OSError as error:
         raise DataError(f"data: {to} cannot be written ({error.strerror or error})", hint="name another with --output") from error
@@ -113,10 +109,10 @@ def write_table(frame: pd.DataFrame, to: Path | IO[str]) -> None:
         making.unlink(missing_ok=True)
 
 
-def _write_csv(frame: pd.DataFrame, to: Path | IO[str], separator: str, compression: Literal["infer"] | None) -> None:
+def _write_csv(frame: pd.DataFrame, to: Path | IO[str], separator: str) -> None:
     harmless = frame.map(make_harmless).rename(columns=make_harmless)
     # All text in quotes: else a lone carriage return would end the line, and what follows it be a cell of its own.
-    harmless.to_csv(to, sep=separator, index=False, compression=compression, quoting=csv.QUOTE_NONNUMERIC)
+    harmless.to_csv(to, sep=separator, index=False, quoting=csv.QUOTE_NONNUMERIC)
 
 
 def make_harmless(cell: Any) -> Any:
@@ -129,12 +125,11 @@ def make_harmless(cell: Any) -> Any:
 
 def _ending_of(path: Path) -> str:
     """The lower-case ending that names the format, compression aside."""
-    endings = [ending.lower() for ending in path.suffixes]
-    while endings and endings[-1] in COMPRESSED_ENDINGS:
-        endings.pop()
-    if not endings or endings[-1] not in (*CSV_ENDINGS, *READERS):
-        known = ", ".join((*CSV_ENDINGS, *READERS))
-        raise DataError(f"data: a table's file should end in {known}, but got '{path.name}'", hint="convert it, or rename it")
+    endings = ["", *(ending.lower() for ending in path.suffixes if ending.lower() not in COMPRESSED_ENDINGS)]
+    known = (*CSV_ENDINGS, *BINARY_FORMATS)
+    if endings[-1] not in known:
+        line = f"data: a table's file should end in {', '.join(known)}, but got '{path.name}'"
+        raise DataError(line, hint="convert it, or rename it")
     return endings[-1]
 
 
@@ -151,8 +146,7 @@ def _read_csv(path: Path, target: str | None, text: Collection[str]) -> tuple[pd
         na_values={name: [""] if name == target else list(MISSING) for name in header},
         low_memory=False,
     )
-    notes = [] if separator == "," else [f"read with {separator!r} between the values"]
-    return frame, notes
+    return frame, [] if separator == "," else [f"read with {separator!r} between the values"]
 
 
 def _read_header(path: Path) -> tuple[str, list[str]]:

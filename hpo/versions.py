@@ -16,13 +16,11 @@ RECORDED_PACKAGES = ("optuna", "mlflow", "scikit-learn", "numpy", "scipy", "pand
 @cache
 def recorded_versions() -> dict[str, str]:
     """Package name to version; ``python`` and ``blas`` too."""
-    versions = {package: version(package) for package in RECORDED_PACKAGES}
-    versions["python"] = platform.python_version()
     kernels = {
         f"{info['internal_api']} {info.get('architecture', '')}".strip() for info in threadpool_info() if info["user_api"] == "blas"
     }
-    versions["blas"] = ", ".join(sorted(kernels))
-    return versions
+    packages = {package: version(package) for package in RECORDED_PACKAGES}
+    return {**packages, "python": platform.python_version(), "blas": ", ".join(sorted(kernels))}
 
 
 def describe_changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:

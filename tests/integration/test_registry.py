@@ -55,7 +55,7 @@ def make_record(
         conclusion=Conclusion(1),
         held_out=replace(held_out, model=model),
         trusted_types=TRUSTED_TYPES,
-        files={COLUMNS_FILE: columns.to_json()},
+        files={COLUMNS_FILE: columns.model_dump_json()},
         registration=registration,
     )
 

@@ -132,6 +132,12 @@ def test_unknown_key_named_like_a_kind_of_entry_is_refused(tmp_path, key):
         load_text(tmp_path, f"{key} = 1")
 
 
+@pytest.mark.parametrize("key", ["range", "choices", "fixed"])
+def test_unknown_key_of_an_entry_that_is_named_like_a_kind_of_entry_is_refused(tmp_path, key):
+    with pytest.raises(DefinitionError, match=rf"search_space\.C\.{key}: unknown key; allowed here: low, high, log$"):
+        load_text(tmp_path, f"[search_space]\nC = {{{key} = 1}}")
+
+
 def test_missing_file_is_said_with_its_path(tmp_path):
     with pytest.raises(
         DefinitionError, match=r"nowhere\.toml: the study file cannot be read \(No such file or directory\)$"

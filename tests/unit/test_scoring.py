@@ -56,7 +56,7 @@ class Shipped:
 def ship(directory: Path, pipeline: object, columns: Columns) -> Path:
     directory.mkdir(exist_ok=True)
     skops.io.dump(pipeline, directory / MODEL_FILE)
-    (directory / COLUMNS_FILE).write_text(columns.to_json(), encoding="utf-8")
+    (directory / COLUMNS_FILE).write_text(columns.model_dump_json(), encoding="utf-8")
     return directory
 
 
@@ -154,7 +154,7 @@ def test_wrong_value_is_refused(shipped, tmp_path, column, value, message):
 
 def test_columns_survive_their_json(shipped):
     columns = shipped.dataset.columns
-    assert Columns.from_json(columns.to_json()) == columns
+    assert Columns.model_validate_json(columns.model_dump_json()) == columns
     assert columns.read_as_text == {"price", "stock", "code", "day"}
 
 
