@@ -3,8 +3,6 @@
 The public names are loaded when first used, so that ``import hpo`` costs nothing.
 """
 
-from __future__ import annotations
-
 import warnings
 from importlib import import_module
 from typing import TYPE_CHECKING, Any

@@ -1,7 +1,5 @@
 """Dates as numbers that a linear model can use; imports scikit-learn and pandas only, since models ship with it."""
 
-from __future__ import annotations
-
 from typing import Any, Self
 
 import numpy as np

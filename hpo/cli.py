@@ -3,8 +3,6 @@
 Standard output is for the result, standard error for everything else. A command's docstring is what ``--help`` says of it.
 """
 
-from __future__ import annotations
-
 import argparse
 import atexit
 import gc

@@ -5,8 +5,6 @@ become the few dtypes that the model's signature knows: float64 for numbers and 
 value when served), text for categories, datetime64 for dates.
 """
 
-from __future__ import annotations
-
 from collections import defaultdict
 from collections.abc import Sequence
 from typing import NamedTuple

@@ -4,8 +4,6 @@ Takes the ``[data]`` section of a definition; gives frames whose columns have th
 digest that stands for the data in the study's identity.
 """
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager

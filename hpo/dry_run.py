@@ -4,8 +4,6 @@ Everything that a run checks before its first trial is checked here too. The est
 and timed in this process.
 """
 
-from __future__ import annotations
-
 import statistics
 import time
 from collections import Counter

@@ -19,8 +19,6 @@
 Every error carries a message of one line (subject, constraint, "but got" value) and a hint: the flag or command to use next.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from difflib import get_close_matches
 from typing import Any

@@ -5,8 +5,6 @@ rule on the data's shape, :func:`build_classifier` turns them into scikit-learn'
 ``penalty``: there, ``l1_ratio`` 0 is L2, 1 is L1, and an infinite ``C`` is no penalty at all.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass

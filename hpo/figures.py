@@ -4,8 +4,6 @@ Drawn with scikit-learn's displays on figures of their own, so that no state of 
 largest are shown, and the title says so; the tables have all.
 """
 
-from __future__ import annotations
-
 import io
 import re
 import warnings

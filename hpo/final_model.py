@@ -3,8 +3,6 @@
 Or, where the definition asks for it, a second fit ships, on all rows; its score is then that of the first, which saw fewer.
 """
 
-from __future__ import annotations
-
 import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace

@@ -4,8 +4,6 @@ Both models predict the same held-out rows, so the gain is a paired difference, 
 hold-out had no part in choosing, so neither number is inflated by the search.
 """
 
-from __future__ import annotations
-
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass

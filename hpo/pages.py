@@ -4,8 +4,6 @@ Each runs in a process group of its own, which ends with the block, and with thi
 programs by their environment, since they may hold passwords.
 """
 
-from __future__ import annotations
-
 import os
 import signal
 import socket
@@ -21,9 +19,9 @@ from http import HTTPStatus
 from typing import IO
 
 from hpo.errors import HpoError, LedgerError, SettingsError, TrackingError
+from hpo.preflight import OPTUNA, Trials, read_database, read_trials
 from hpo.settings import STORAGE_VARIABLE, ServiceSettings, hide_password
 from hpo.storage import open_storage
-from hpo.stores import OPTUNA, Trials, read_database, read_trials
 from hpo.tracking.reader import check_reachable, read_runs
 from hpo.tracking.view import comparison_path, runs_path
 from hpo.tracking.writer import connect

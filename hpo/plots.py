@@ -4,8 +4,6 @@ Takes a study and gives figures or the content of files; what cannot be drawn of
 page and left out.
 """
 
-from __future__ import annotations
-
 import html
 import io
 import warnings

@@ -1,26 +1,63 @@
-"""The preflight: what would go wrong with these settings, and what mends it. Writes nothing at all.
+"""The preflight: what would go wrong with these settings, and what mends it. Makes and changes nothing.
 
 What the next run mends by itself is a finding too. Whether a study is the one that is asked for is left to the run, which says
-so before it writes.
+so before it writes. The libraries' own clients make tables where they are missing, so it is looked first whether they are there.
 """
 
+import json
 import os
-import shutil
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
-from urllib.parse import unquote, urlsplit
 
-from hpo.errors import HpoError, LedgerError, TrackingError
+import sqlalchemy
+from sqlalchemy import Connection, NullPool, create_engine, text
+
+from hpo.errors import HpoError, LedgerError, SettingsError, TrackingError, first_line
 from hpo.lock import driven_elsewhere, find_holder, find_session, lock_key, lock_path
-from hpo.settings import DEFAULT_TRACKING_URI, ServiceSettings, hide_password, sqlite_path
-from hpo.stores import MLFLOW, OPTUNA, Trials, read_database, read_trials
+from hpo.settings import DEFAULT_TRACKING_URI, ServiceSettings, hide_password, needing_driver, sqlite_path
+from hpo.sqlite import url_unchanged
 from hpo.tracking import names
 from hpo.tracking.reader import StudyRuns, check_server, deleted_parent, is_finished, key_of, read_runs, trashed_experiment
 
-LOW_MEGABYTES = 100
+CONNECT_SECONDS = 5
+
+
+@dataclass(frozen=True)
+class Library:
+    """One that owns a database.
+
+    Attributes:
+        package: Its name.
+        tables: Two tables by which its database is known.
+        error: What a run would end in.
+    """
+
+    package: str
+    tables: frozenset[str]
+    error: type[HpoError]
+
+
+OPTUNA = Library("optuna", frozenset({"studies", "trials"}), LedgerError)
+MLFLOW = Library("mlflow", frozenset({"experiments", "runs"}), TrackingError)
+
+
+@dataclass(frozen=True)
+class Trials:
+    """A study in the ledger.
+
+    Attributes:
+        uid: The study's, or None where there is no study or ``hpo`` did not make it.
+        states: Trial number to the name of its state.
+        study_id: The storage's own number of the study, or None where there is none.
+    """
+
+    uid: str | None = None
+    states: dict[int, str] = field(default_factory=dict)
+    study_id: int | None = None
 
 
 @dataclass(frozen=True)
@@ -98,7 +135,8 @@ def check_run(study: str, settings: ServiceSettings) -> list[Finding]:
         findings.append(
             Finding("tracking", f"{hide_password(tracking)} {'can be opened' if is_made else 'is made by the first run'}")
         )
-        _check_experiment(study, runs, is_server=tracking.startswith("http"))
+        if runs.experiment is not None and runs.experiment.lifecycle_stage == "deleted":
+            raise trashed_experiment(runs.experiment)
         parent_id = runs.deleted_by_hand().get(uid or "")
         if parent_id is not None:
             raise deleted_parent(study, parent_id)
@@ -110,19 +148,13 @@ def check_run(study: str, settings: ServiceSettings) -> list[Finding]:
 
 
 def _check_place(url: str, error: type[HpoError]) -> None:
-    """That an SQLite file, and those that SQLite makes beside it, can be written and can grow."""
+    """That an SQLite file, and those that SQLite makes beside it, can be written."""
     path = sqlite_path(url)
     if path is None:
         return
     for place in (path.parent, path):
         if place.exists() and not os.access(place, os.W_OK):
             raise error(f"{place} is not writable for this user", hint="change its owner or mode, or put the database elsewhere")
-    megabytes = shutil.disk_usage(path.parent).free // 1_000_000
-    if megabytes < LOW_MEGABYTES:
-        raise error(
-            f"the disk of {path} is nearly full: {megabytes} MB are left",
-            hint=f"make room, {LOW_MEGABYTES} MB or more, or put the database elsewhere",
-        )
 
 
 def _check_old_file_store(tracking_uri: str) -> None:
@@ -132,27 +164,6 @@ def _check_old_file_store(tracking_uri: str) -> None:
         raise TrackingError(
             f"'mlflow ui' ends with an error in this directory: it opens the old file store {old[0].parent.parent}, not mlflow.db",
             hint='mkdir -p mlruns-old && for old in mlruns/*/meta.yaml; do mv "${old%/*}" mlruns-old; done',
-        )
-
-
-def _check_experiment(study: str, runs: StudyRuns, *, is_server: bool) -> None:
-    """That the experiment is not in the trash and its artifacts, where they are files, can be written."""
-    experiment = runs.experiment
-    if experiment is not None and experiment.lifecycle_stage == "deleted":
-        raise trashed_experiment(experiment)
-    place = urlsplit(experiment.artifact_location if experiment else "")
-    if place.scheme not in {"", "file"} or (is_server and experiment is None):
-        return
-    path = Path(unquote(place.path) or "mlruns").absolute()
-    if any(map(is_finished, runs.active)) and not path.is_dir():
-        raise TrackingError(
-            f"the artifacts of the MLflow experiment '{study}' should be in {path}, which is not there",
-            hint="MLflow keeps absolute paths: move the directory back, or start another study with --name",
-        )
-    nearest = next(parent for parent in (path, *path.parents) if parent.exists())
-    if not os.access(nearest, os.W_OK) or not nearest.is_dir():
-        raise TrackingError(
-            f"{nearest}, where MLflow puts artifacts, is not a directory that this user may write", hint="change its owner or mode"
         )
 
 
@@ -180,3 +191,53 @@ def _iter_study(study: str, trials: Trials, runs: StudyRuns | None) -> Iterator[
     if not any(count for count, *_ in left):
         where = ", all of them in MLflow" if len(left) > 1 and finished else ""
         yield Finding("study", f"finished trials {of_study}: {len(finished)}{where}")
+
+
+@contextmanager
+def read_database(url: str, library: Library) -> Iterator[Connection | None]:
+    """A connection for reading, or None where the library's tables are not there yet.
+
+    Raises:
+        SettingsError: The other library's tables are there, or the driver is not installed.
+        HpoError: The library's own: the database does not answer.
+    """
+    path = sqlite_path(url)
+    if path is not None and not path.exists():
+        yield None
+        return
+    patience: dict[str, Any] = {"connect_timeout": CONNECT_SECONDS} if path is None else {}
+    try:
+        with needing_driver(url):
+            engine = create_engine(url if path is None else url_unchanged(path), connect_args=patience, poolclass=NullPool)
+        with engine.connect() as connection:
+            connection.execution_options(postgresql_readonly=True)
+            yield connection if _has_tables(connection, url, library) else None
+    except (sqlalchemy.exc.SQLAlchemyError, sqlite3.Error, OSError) as error:
+        raise library.error(
+            f"{hide_password(url)} cannot be read: {first_line(error.__cause__ or error)}",
+            hint="check that it is the right one, that it is running and that you may read it",
+        ) from error
+
+
+def read_trials(connection: Connection, study: str) -> Trials:
+    """A study's trials; none where there is no such study."""
+    study_id = connection.scalar(text("SELECT study_id FROM studies WHERE study_name = :study"), {"study": study})
+    of_study = {"study_id": study_id}
+    identity = connection.scalar(
+        text("SELECT value_json FROM study_user_attributes WHERE study_id = :study_id AND key = 'hpo.identity'"), of_study
+    )
+    trials = connection.execute(text("SELECT number, state FROM trials WHERE study_id = :study_id"), of_study)
+    uid = None if identity is None else json.loads(identity)["uid"]
+    return Trials(uid, {trial.number: trial.state for trial in trials}, study_id)
+
+
+def _has_tables(connection: Connection, url: str, library: Library) -> bool:
+    """Whether the library's tables are there, and alone."""
+    tables = set(sqlalchemy.inspect(connection).get_table_names())
+    other = MLFLOW if library is OPTUNA else OPTUNA
+    if other.tables <= tables:
+        raise SettingsError(
+            f"{hide_password(url)} holds the tables of {other.package}, beside which {library.package} cannot make its own",
+            hint="give the two two databases, with --storage and --tracking-uri",
+        )
+    return library.tables <= tables

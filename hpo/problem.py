@@ -1,7 +1,5 @@
 """A definition and its data, loaded, checked and prepared: everything that a trial needs. Writes nothing."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass

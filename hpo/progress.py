@@ -1,7 +1,5 @@
 """How far a run is: what is told of it adds up here, and a view shows it; this one shows nothing, the next a line a minute."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable, Sequence
 

@@ -1,7 +1,5 @@
 """Where a study and its model come from: what the parent run and the logged model say of definition, data and versions."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Mapping

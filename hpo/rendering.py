@@ -1,7 +1,5 @@
 """Texts whose words stand in a file beside this module: reports, cards, notes, and the view that MLflow's comparison opens."""
 
-from __future__ import annotations
-
 from functools import cache
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """Batch scoring: a table's rows through a logged model, with the checks and conversions of the training rows."""
 
-from __future__ import annotations
-
 import re
 import tempfile
 from collections.abc import Sequence

@@ -4,8 +4,6 @@
 parameter alone, beside the joint model of the others. The baseline is scikit-learn's defaults, as far as the space holds them.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

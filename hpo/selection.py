@@ -7,8 +7,6 @@ Here also live the names under which a trial's judgement is kept in its user att
 that read them.
 """
 
-from __future__ import annotations
-
 import math
 from collections import Counter
 from collections.abc import Iterable, Sequence

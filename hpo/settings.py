@@ -4,8 +4,6 @@ The defaults lie in the working directory and are the ones that a bare ``mlflow 
 only checked for what can be known without a connection, and printed without its password.
 """
 
-from __future__ import annotations
-
 import math
 import os
 import re

@@ -5,8 +5,6 @@ loader would take that list from the model's ``MLmodel`` file, where a crafted m
 how raw rows are converted. A pickle, or code that lies beside them, is never touched.
 """
 
-from __future__ import annotations
-
 import warnings
 import zipfile
 from collections.abc import Collection, Iterator

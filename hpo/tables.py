@@ -4,8 +4,6 @@ pandas reads; here stands what it does silently and a person should be told: a c
 encoding, rows of another length, labels such as "NA" that would become missing.
 """
 
-from __future__ import annotations
-
 import csv
 import io
 import os

@@ -3,8 +3,6 @@
 Whether there is a terminal to draw on is the command's to find out; where there is none, rich is not even loaded.
 """
 
-from __future__ import annotations
-
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager

@@ -1,7 +1,5 @@
 """The versions that the promise of equal trials holds for: packages, the interpreter, the BLAS kernel."""
 
-from __future__ import annotations
-
 import platform
 from collections.abc import Mapping
 from functools import cache

@@ -1,7 +1,5 @@
 """Links into MLflow's pages, each without the server's address, and the name of the saved view that one of them opens."""
 
-from __future__ import annotations
-
 
 def runs_path(experiment_id: str, run_id: str = "") -> str:
     """To the runs of an experiment, or to one: the page is for language models unless told otherwise."""
