@@ -20,7 +20,7 @@ from threadpoolctl import threadpool_limits
 
 from hpo.cross_validation import Fold, FoldResult, score_fold
 from hpo.errors import HpoError, SettingsError
-from hpo.folds import FoldExecutor
+from hpo.executor import FoldExecutor
 from hpo.versions import describe_changes, recorded_versions
 
 CONNECT_SECONDS = 10

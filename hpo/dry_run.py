@@ -54,10 +54,8 @@ def plan_study(definition: StudyDefinition, workers: int | str) -> dict[str, Any
         "study": definition.name,
         "n_trials": study.n_trials,
         "metric": study.metric,
-        "metrics": list(problem.metrics),
         "data": {
             "source": definition.data.source,
-            "digest": dataset.digest,
             "target": dataset.target,
             "n_train": len(dataset.y_train),
             "n_holdout": len(dataset.y_test),

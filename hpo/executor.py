@@ -1,12 +1,15 @@
 """Where folds are scored: in this process, or on processes that hold the prepared folds already.
 
 Whichever it is, the results are the same to the last bit and are taken in the order of the folds, so the number of workers is
-only a matter of time. What travels to a worker is a trial's params and a fold's index, and back its scores.
+only a matter of time. A fold that is lost with its worker is handed out again. What travels
+to a worker is a trial's params and a fold's index, and back its scores.
 """
 
 import math
 import os
 import tempfile
+import time
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
@@ -20,11 +23,8 @@ import loky
 from threadpoolctl import threadpool_limits
 
 from hpo.child import serve_driver
-from hpo.cluster import DaskExecutor
 from hpo.cross_validation import Fold, FoldResult, score_fold
-from hpo.folds import FoldExecutor, Scoring
-
-__all__ = ["FoldExecutor", "LocalExecutor", "PoolExecutor", "Scoring", "make_executor"]
+from hpo.errors import HpoError
 
 MAX_BROKEN_POOLS = 5
 """So often in a row workers may die before the run ends: it is then the fold that kills them."""
@@ -39,8 +39,85 @@ _WORKER_ENVIRONMENT = {
     "MALLOC_TRIM_THRESHOLD_": str(256 * 2**20),
 }
 
-LARGE_CELLS = 1_000_000
-"""Above so many values in the training rows, fits are known to be worth workers before the first one was timed."""
+
+class FoldExecutor(ABC):
+    """Scores the folds of params.
+
+    Attributes:
+        n_useful_trials: So many open trials keep it busy.
+        losses: What the future of a fold raises that is lost with its worker.
+        folds: What ``hold`` was given.
+        metrics: The names of the scorers.
+        n_lost: How often workers were lost since the last result.
+        lost_since: When they were first, on the clock of ``time.monotonic``.
+    """
+
+    n_useful_trials = 1
+    losses: tuple[type[BaseException], ...] = ()
+    folds: list[Fold]
+    metrics: tuple[str, ...]
+    n_lost = 0
+    lost_since: float | None = None
+
+    def hold(self, folds: Sequence[Fold], metrics: Sequence[str]) -> None:
+        """Take the prepared folds and the scorer names; comes before the first ``start``."""
+        self.folds, self.metrics = list(folds), tuple(metrics)
+
+    def start(self, params: Mapping[str, Any]) -> "Scoring":
+        """Begin to score all folds; results are asked for one by one, in order."""
+        return Scoring(self, dict(params))
+
+    @abstractmethod
+    def submit(self, params: Mapping[str, Any], index: int) -> Any:
+        """Hand out one fold; gives a future."""
+
+    def recover(self) -> bool:
+        """After a loss: whether folds can be handed out again.
+
+        Raises:
+            HpoError: They keep being lost.
+        """
+        return True
+
+    def count_loss(self, limit: int, workers: str, *, hint: str) -> None:
+        """Count that workers ended, which they may do so often in a row.
+
+        Raises:
+            HpoError: It was once more.
+        """
+        self.n_lost += 1
+        if self.n_lost > limit:
+            raise HpoError(f"{workers} ended {self.n_lost} times in a row without a result", hint=hint)
+
+    @abstractmethod
+    def close(self) -> None:
+        """End what was started."""
+
+
+class Scoring:
+    """A trial whose folds are being scored."""
+
+    def __init__(self, executor: FoldExecutor, params: dict[str, Any]) -> None:
+        self._executor = executor
+        self._params = params
+        self._futures = [executor.submit(params, index) for index in range(len(executor.folds))]
+
+    def result(self, index: int, timeout: float) -> FoldResult | None:
+        """A fold's result, or None while it is not there after so many seconds."""
+        executor = self._executor
+        try:
+            result: FoldResult = self._futures[index].result(timeout)
+        except TimeoutError:
+            return None
+        except executor.losses:
+            executor.lost_since = executor.lost_since or time.monotonic()
+            if executor.recover():
+                self._futures[index] = executor.submit(self._params, index)
+            else:
+                time.sleep(timeout)
+            return None
+        executor.n_lost, executor.lost_since = 0, None
+        return result
 
 
 class LocalExecutor(FoldExecutor):
@@ -52,22 +129,6 @@ class LocalExecutor(FoldExecutor):
 
     def close(self) -> None:
         """Nothing was started."""
-
-
-def make_executor(workers: int | str, n_cells: int) -> FoldExecutor:
-    """The executor that a run starts with.
-
-    Args:
-        workers: Processes, 1 for this one, "auto" for one a core where the table is large, or a Dask scheduler's address.
-        n_cells: Values in the training rows.
-
-    Raises:
-        SettingsError: The Dask cluster cannot be used.
-    """
-    if isinstance(workers, str) and workers != "auto":
-        return DaskExecutor(workers)
-    n_workers = workers if isinstance(workers, int) else loky.cpu_count() if n_cells > LARGE_CELLS else 1
-    return PoolExecutor(n_workers) if n_workers > 1 else LocalExecutor()
 
 
 class PoolExecutor(FoldExecutor):

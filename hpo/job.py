@@ -18,7 +18,7 @@ from threadpoolctl import threadpool_limits
 
 from hpo.definition import StudyDefinition
 from hpo.errors import HpoError, InterruptedBySignal, LedgerError
-from hpo.executor import LocalExecutor, make_executor
+from hpo.executor import LocalExecutor
 from hpo.final_model import FinalModel, fit_final_model, refit_on_all
 from hpo.holdout import judge_holdout
 from hpo.intervals import Estimate
@@ -28,7 +28,7 @@ from hpo.problem import Problem, load_data, prepare_problem
 from hpo.progress import Progress
 from hpo.provenance import make_model_record, make_study_record
 from hpo.report import StudyResult
-from hpo.search import Driver, Search, baseline_value, default_params
+from hpo.search import Driver, Search, baseline_value, default_params, make_executor
 from hpo.search_space import replay
 from hpo.selection import count_states, count_ties, end_time_ms, fold_scores, mean_and_std, mean_score, select_best
 from hpo.settings import ServiceSettings, hide_password
@@ -134,13 +134,9 @@ def run_study(
         state = follower.finish(record, "FINISHED", settings.tracking_wait_seconds, notify=progress.hear)
         result = replace(
             result,
-            experiment_id=state.experiment_id,
-            parent_run_id=state.parent_run_id,
-            comparison=state.comparison,
+            **{name: getattr(state, name) for name in ("experiment_id", "parent_run_id", "comparison", "model_uri", "n_behind")},
             best_run_id=state.run_ids.get(best.number),
-            model_uri=state.model_uri,
             registry=None if state.registered is None else asdict(state.registered),
-            n_behind=state.n_behind,
             tracking_problem=state.problem,
             model=shipped.pipeline,
         )

@@ -18,7 +18,6 @@ from hpo.rendering import render
 from hpo.report import StudyResult, describe_gain, describe_optimism, describe_ties, mlflow_server
 from hpo.selection import CONVERGED, DERIVED, FAILURE, fold_scores, mean_and_std
 from hpo.tracking import names
-from hpo.tracking.view import runs_path
 
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
@@ -117,6 +116,6 @@ def make_notes(
                 scores={name: mean_and_std(scores) for name, scores in fold_scores(trial).items()},
                 solver=trial.user_attrs.get(DERIVED, {}).get("solver"),
                 has_converged=trial.user_attrs.get(CONVERGED, True),
-                address=f"{server}/{runs_path(str(result.experiment_id), run_id)}" if run_id else None,
+                address=f"{server}/{names.runs_path(str(result.experiment_id), run_id)}" if run_id else None,
             )
     return notes

@@ -22,8 +22,8 @@ from hpo.errors import HpoError, LedgerError, SettingsError, TrackingError
 from hpo.preflight import OPTUNA, Trials, read_database, read_trials
 from hpo.settings import STORAGE_VARIABLE, ServiceSettings, hide_password
 from hpo.storage import open_storage
+from hpo.tracking.names import comparison_path, runs_path
 from hpo.tracking.reader import check_reachable, read_runs
-from hpo.tracking.view import comparison_path, runs_path
 from hpo.tracking.writer import connect
 
 HOST = "127.0.0.1"

@@ -135,31 +135,25 @@ class StudyResult:
 
     def to_json(self) -> dict[str, Any]:
         """The object that ``--json`` prints; what is not known is None."""
+        as_they_are = (
+            "study",
+            "storage",
+            "tracking_uri",
+            "experiment_id",
+            "parent_run_id",
+            "n_trials",
+            "holdout",
+            "model_uri",
+            "registry",
+        )
+        best = ("number", "value", "std", "params", "run_id")
+        estimates = {"holdout_score": self.holdout_score, "gain": self.gain, "optimism": self.optimism, "nested": self.nested}
         return {
-            "study": self.study,
-            "storage": self.storage,
-            "tracking_uri": self.tracking_uri,
-            "experiment_id": self.experiment_id,
-            "parent_run_id": self.parent_run_id,
-            "n_trials": self.n_trials,
+            **{name: getattr(self, name) for name in as_they_are},
             "baseline": {"value": self.baseline_value},
-            "best": {
-                "number": self.best_number,
-                "value": self.best_value,
-                "std": self.best_std,
-                "params": self.best_params,
-                "run_id": self.best_run_id,
-                "rule": self.rule,
-                "refit": self.refit,
-            },
+            "best": {**{name: getattr(self, f"best_{name}") for name in best}, "rule": self.rule, "refit": self.refit},
             "ties": {"n_tied": self.n_ties, "n_complete": self.n_trials["complete"]},
-            "holdout": self.holdout,
-            "holdout_score": self.holdout_score.to_json(),
-            "gain": None if self.gain is None else self.gain.to_json(),
-            "optimism": self.optimism.to_json(),
-            "nested": None if self.nested is None else self.nested.to_json(),
-            "model_uri": self.model_uri,
-            "registry": self.registry,
+            **{name: estimate and estimate.to_json() for name, estimate in estimates.items()},
             "tracking": "complete" if self.is_tracking_complete else "behind",
             "seconds": {"search": round(self.search_seconds, 3), "total": round(self.total_seconds, 3)},
         }

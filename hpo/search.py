@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import loky
 
+from hpo.cluster import DaskExecutor
 from hpo.cross_validation import FoldResult
 from hpo.errors import InterruptedBySignal, StudyLockedError
 from hpo.executor import FoldExecutor, LocalExecutor, PoolExecutor, Scoring
@@ -33,6 +34,26 @@ WORTH_SECONDS = 10.0
 
 CHEAP_SECONDS = 0.25
 """A trial that takes less in this process would take no less on workers: what is handed to and fro costs as much."""
+
+
+LARGE_CELLS = 1_000_000
+"""Above so many values in the training rows, fits are known to be worth workers before the first one was timed."""
+
+
+def make_executor(workers: int | str, n_cells: int) -> FoldExecutor:
+    """The executor that a run starts with.
+
+    Args:
+        workers: Processes, 1 for this one, "auto" for one a core where the table is large, or a Dask scheduler's address.
+        n_cells: Values in the training rows.
+
+    Raises:
+        SettingsError: The Dask cluster cannot be used.
+    """
+    if isinstance(workers, str) and workers != "auto":
+        return DaskExecutor(workers)
+    n_workers = workers if isinstance(workers, int) else loky.cpu_count() if n_cells > LARGE_CELLS else 1
+    return PoolExecutor(n_workers) if n_workers > 1 else LocalExecutor()
 
 
 @dataclass(frozen=True)

@@ -53,44 +53,26 @@ MODEL_CARD_FILE = "model_card.md"
 MODEL_URI_MARK = "MODEL-URI"
 
 
-def cv_metric(scorer: str) -> str:
-    """Fold scores: one value a fold, the fold being the step."""
-    return f"cv_{scorer}"
-
-
-def cv_mean(scorer: str) -> str:
-    """The mean over the folds."""
-    return f"cv_{scorer}_mean"
-
-
-def cv_std(scorer: str) -> str:
-    """The standard deviation over the folds."""
-    return f"cv_{scorer}_std"
-
-
-def intermediate(metric: str) -> str:
-    """What a trial of another objective reported on its way, by its own steps."""
-    return f"{metric}_intermediate"
-
-
-def best_so_far(value_name: str) -> str:
-    """On the parent run: the best value up to a trial, the trial's number being the step."""
-    return f"best_{value_name}"
-
-
-def holdout_metric(scorer: str) -> str:
-    """A score on the hold-out."""
-    return f"test_{scorer}"
-
-
-def gain_metric(scorer: str) -> str:
-    """What the search gained over the defaults on the hold-out."""
-    return f"gain_{scorer}"
-
-
-def optimism_metric(scorer: str) -> str:
-    """The best trial's mean over the folds minus the final model's score on the hold-out."""
-    return f"optimism_{scorer}"
+cv_metric = "cv_{}".format
+"""Fold scores: one value a fold, the fold being the step."""
+cv_mean = "cv_{}_mean".format
+"""The mean over the folds."""
+cv_std = "cv_{}_std".format
+"""The standard deviation over the folds."""
+intermediate = "{}_intermediate".format
+"""What a trial of another objective reported on its way, by its own steps."""
+best_so_far = "best_{}".format
+"""On the parent run: the best value up to a trial, the trial's number being the step."""
+holdout_metric = "test_{}".format
+"""A score on the hold-out."""
+gain_metric = "gain_{}".format
+"""What the search gained over the defaults on the hold-out."""
+optimism_metric = "optimism_{}".format
+"""The best trial's mean over the folds minus the final model's score on the hold-out."""
+nested_metric = "nested_{}".format
+"""Scores of search and refit on the outer folds: one value a fold, the fold being the step."""
+version_tag = "hpo.version.{}".format
+"""The tag with the version of a package, the interpreter or the BLAS kernel."""
 
 
 def importance_metric(column: str) -> str:
@@ -98,19 +80,9 @@ def importance_metric(column: str) -> str:
     return allowed(f"importance_{column}")
 
 
-def nested_metric(scorer: str) -> str:
-    """Scores of search and refit on the outer folds: one value a fold, the fold being the step."""
-    return f"nested_{scorer}"
-
-
 def interval_metrics(name: str, low: float, high: float) -> dict[str, float]:
     """The two ends of a metric's 95 % interval."""
     return {f"{name}_low": low, f"{name}_high": high}
-
-
-def version_tag(package: str) -> str:
-    """The tag with the version of a package, the interpreter or the BLAS kernel."""
-    return f"hpo.version.{package}"
 
 
 def trial_key(study_uid: str, number: int) -> str:
@@ -131,3 +103,18 @@ def number_of(key: str) -> int:
 def trial_run_name(number: int) -> str:
     """A name that sorts as text in the order of the numbers."""
     return f"trial-{number:04d}"
+
+
+def runs_path(experiment_id: str, run_id: str = "") -> str:
+    """What follows MLflow's address in the link to runs, or to one; the page is for language models unless told otherwise."""
+    return f"#/experiments/{experiment_id}/runs{f'/{run_id}' if run_id else ''}?workflowType=machine_learning"
+
+
+def comparison_path(experiment_id: str, study_uid: str) -> str:
+    """The same to the comparison of a study's trials, a view that is saved with the experiment."""
+    return f"{runs_path(experiment_id)}&compareRunsMode=CHART&viewStateShareKey={view_id(study_uid)}"
+
+
+def view_id(study_uid: str) -> str:
+    """What follows ``mlflow.sharedViewState.`` in the experiment's tag that holds the view."""
+    return f"hpo-{study_uid[:12]}"

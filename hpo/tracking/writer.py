@@ -29,7 +29,6 @@ from hpo.settings import sqlite_path
 from hpo.sqlite import checkpoint, use_wal
 from hpo.tracking import names, reader
 from hpo.tracking.records import DatasetRecord, Drawings, ModelRecord, RegistryState, StudyRecord, TrialRecord
-from hpo.tracking.view import comparison_path, runs_path, view_id
 
 _PAGE = 1000
 _PARAM_LENGTH = 6000
@@ -81,12 +80,12 @@ class MlflowWriter:
         if parent is None:
             parent = self._create_run(self._study.uid, self._study.name, start_time_ms)
         self.parent_run_id = parent.info.run_id
-        self.comparison = comparison_path(self.experiment_id, self._study.uid)
+        self.comparison = names.comparison_path(self.experiment_id, self._study.uid)
         if not reader.is_finished(parent):
             self._describe_parent()
             if self._study.view:
                 view = {"name": f"{self._study.name}: all trials", "createdAt": start_time_ms, "updatedAt": start_time_ms}
-                key = f"mlflow.sharedViewState.{view_id(self._study.uid)}"
+                key = f"mlflow.sharedViewState.{names.view_id(self._study.uid)}"
                 self._client.set_experiment_tag(self.experiment_id, key, json.dumps({**view, "state": self._study.view}))
             if self._study.description and names.NOTE not in parent.data.tags:
                 self._client.set_tag(self.parent_run_id, names.NOTE, merge_note(self._linked(self._study.description)))
@@ -283,7 +282,7 @@ class MlflowWriter:
         """A description below links to what is shown beside the parent run: the page folds what is long."""
         links = [f"[All trials compared]({self.comparison})"]
         if best_run_id is not None:
-            links.append(f"[best trial]({runs_path(self.experiment_id, best_run_id)})")
+            links.append(f"[best trial]({names.runs_path(self.experiment_id, best_run_id)})")
         if self._study.dashboard is not None:
             links.append(f"[the study in optuna-dashboard]({self._study.dashboard})")
         return f"{' · '.join(links)}\n\n{description}"

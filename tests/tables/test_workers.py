@@ -19,7 +19,7 @@ import pytest
 from threadpoolctl import threadpool_limits
 
 from hpo.definition import load_definition
-from hpo.executor import make_executor
+from hpo.search import make_executor
 from hpo.problem import Problem, prepare_problem
 from hpo.progress import Progress
 from hpo.search import Driver, Search

@@ -17,7 +17,7 @@ import pytest
 from hpo.data import Dataset
 from hpo.definition import StudyDefinition
 from hpo.errors import InterruptedBySignal
-from hpo.executor import make_executor
+from hpo.search import make_executor
 from hpo.final_model import fit_final_model
 from hpo.holdout import judge_holdout
 from hpo.problem import Problem, load_data, prepare_problem

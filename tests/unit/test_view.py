@@ -4,7 +4,7 @@ import json
 
 from hpo.definition import load_definition
 from hpo.notes import make_view
-from hpo.tracking.view import comparison_path, view_id
+from hpo.tracking.names import comparison_path, view_id
 
 UID = "0123456789abcdef" * 2
 
