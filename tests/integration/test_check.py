@@ -210,23 +210,6 @@ def test_file_that_is_no_database(file: str, code: int, tmp_path: Path, check: C
     assert (found, wrong(findings)[0][1]) == (code, f"sqlite:///{file} cannot be read: file is not a database")
 
 
-@pytest.mark.parametrize(
-    ("file", "schema", "code", "hint"),
-    [
-        ("optuna.db", "v3.0.0.d", 4, "back it up, then optuna storage upgrade --storage URL"),
-        ("optuna.db", "v99", 4, "pip install -U optuna"),
-        ("mlflow.db", "e1f2a3b4c5d6", 3, "back it up, then mlflow db upgrade URL"),
-        ("mlflow.db", "0123456789ab", 3, "pip install -U mlflow"),
-    ],
-)
-def test_schema_of_another_version(file: str, schema: str, code: int, hint: str, finished_copy: Path, check: Check) -> None:
-    execute(finished_copy / file, f"UPDATE alembic_version SET version_num = '{schema}'")
-    found, findings = check(finished_copy)
-    [(_, message, found_hint)] = wrong(findings)
-    assert (found, found_hint) == (code, hint)
-    assert message.startswith(f"sqlite:///{file} has schema {schema}, but {file.partition('.')[0]} ")
-
-
 def test_directory_that_is_not_writable(tmp_path: Path) -> None:
     tmp_path.chmod(0o555)
     # Root may write everywhere until it gives that up.
@@ -243,39 +226,6 @@ def test_directory_that_is_not_writable(tmp_path: Path) -> None:
     hint = "(change its owner or mode, or put the database elsewhere)"
     for subject in ("storage ", "tracking"):
         assert f"wrong  {subject}  {tmp_path} is not writable for this user {hint}" in process.stdout
-
-
-def test_disk_that_is_nearly_full(tmp_path: Path) -> None:
-    mount = 'mount -t tmpfs -o size=20m none "$0" && cd "$0" && exec "$@"'
-    command = [sys.executable, "-m", "hpo.check"]
-    process = subprocess.run(
-        ["unshare", "-m", "sh", "-c", mount, str(tmp_path), *command],
-        env=environment(),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if "mount" in process.stderr:
-        pytest.skip(f"no file system can be mounted here: {process.stderr.strip()}")
-    assert (process.returncode, process.stderr) == (4, "")
-    assert f"wrong  storage   the disk of {tmp_path}/optuna.db is nearly full: 20 MB are left" in process.stdout
-    assert f"wrong  tracking  the disk of {tmp_path}/mlflow.db is nearly full: 20 MB are left" in process.stdout
-
-
-def test_artifacts_that_are_not_there(finished_copy: Path, check: Check) -> None:
-    shutil.move(finished_copy / "mlruns", finished_copy / "elsewhere")
-    code, findings = check(finished_copy)
-    [(_, message, _)] = wrong(findings)
-    assert code == 3
-    assert message.startswith(f"the artifacts of the MLflow experiment 'iris' should be in {finished_copy}/mlruns/")
-
-
-def test_file_where_artifacts_would_go(tmp_path: Path, check: Check) -> None:
-    (tmp_path / "mlruns").touch()
-    code, findings = check(tmp_path)
-    [(_, message, _)] = wrong(findings)
-    assert code == 3
-    assert message == f"{tmp_path}/mlruns, where MLflow puts artifacts, is not a directory that this user may write"
 
 
 # What a run left.
@@ -387,7 +337,7 @@ def test_postgresql_new_half_made_done_driven_and_away(tmp_path: Path, check: Ch
         # What a first run leaves that is killed while MLflow makes its tables: all the rest is one transaction.
         InitialBase.metadata.create_all(runs)
         code, findings = check(tmp_path, *flags)
-        assert (code, wrong(findings)[0][2]) == (3, "run the same command again: it makes the rest")
+        assert (code, "is made by the first run" in findings[1]["message"]) == (0, True)
         run_hpo_well(tmp_path, "--trials", "3", *flags)
         assert check(tmp_path, *flags)[0] == 0
         process = start_hpo(tmp_path, "--trials", "100000", *flags)

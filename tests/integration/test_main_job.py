@@ -46,8 +46,14 @@ def test_first_run_prints_its_report_and_nothing_else(finished: FinishedRun) -> 
     assert facts["best"].startswith(f"trial {picture.model.tags['hpo.best_trial']}: ")
     assert facts["model"] == picture.model.model_uri
     assert facts["pages"].startswith("optuna-dashboard sqlite:///optuna.db  ->  http://")
-    page = f"/#/experiments/{picture.experiment.experiment_id}/runs?workflowType=machine_learning"
-    assert [line.strip() for line in lines[9:]] == [f"mlflow ui  ->  http://127.0.0.1:5000{page}"]
+    page = f"/#/experiments/{picture.experiment.experiment_id}/runs?workflowType=machine_learning&compareRunsMode=CHART"
+    (view,) = [name.rpartition(".")[2] for name in picture.experiment.tags if name.startswith("mlflow.sharedViewState.")]
+    assert [line.strip() for line in lines[9:]] == [
+        f"mlflow ui  ->  http://127.0.0.1:5000{page}&viewStateShareKey={view}",
+        "next      python -m hpo.ui  (both pages)",
+        f"python -m hpo.predict {picture.model.model_uri} ROWS.csv  (score a table)",
+        "the same command with --trials 100  (search on)",
+    ]
 
 
 def test_first_run_leaves_both_stores_in_agreement(finished: FinishedRun) -> None:

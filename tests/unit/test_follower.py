@@ -175,9 +175,13 @@ class Tracking:
 
     def __init__(self, study: Study, uri: str, writer: Any = None, open_ledger: Callable[[], optuna.Study] | None = None) -> None:
         self.notes: list[str] = []
-        self.follower = Follower(open_ledger or (lambda: study.optuna), uri, study.record, self.notes.append)
+        self.counts: list[int] = []
+        self.follower = Follower(open_ledger or (lambda: study.optuna), uri, study.record, self._hear)
         if writer is not None:
             self.follower._writer = self.follower._projection._writer = writer
+
+    def _hear(self, message: str | int) -> None:
+        (self.counts if isinstance(message, int) else self.notes).append(message)
 
     def finish(self, model: ModelRecord | None = None, wait_seconds: float = 20.0) -> TrackingState:
         return self.follower.finish(model, "FINISHED", wait_seconds)
@@ -330,6 +334,8 @@ def test_follower_writes_what_is_there_and_later_what_is_new(study, uri):
         tracking.follower.follow()
         n_there.append(len(all_runs(uri)) - 1)
     assert n_there == list(range(1, N_TRIALS + 1))
+    # A run is counted as it gets through, and known to be there when the next one does.
+    assert tracking.counts[:N_TRIALS] == list(range(N_TRIALS))
     assert tracking.finish().problem is None
     assert tracking.notes == []
     check_whole(study, uri)
