@@ -23,7 +23,8 @@ KILLED = -signal.SIGKILL
 CREATE = "hpo.study:Ledger._create"
 TELL = "hpo.study:Ledger.tell"
 FIT = "hpo.cross_validation:score_fold"
-STATE = "hpo.transactions:LedgerStorage.finish_trial"
+LEDGER = "hpo.transactions:LedgerStorage"
+STATE = f"{LEDGER}.finish_trial"
 OPEN = "hpo.study:_open_study"
 RDB = "optuna.storages._rdb.storage:_VersionManager"
 WRITER = "hpo.tracking.writer:MlflowWriter"
@@ -141,8 +142,8 @@ def test_killed_while_tracking_writes(study: Study, strikes: tuple[str, ...]) ->
 def test_killed_while_tables_and_study_are_made(reference: Reference, tmp_path: Path) -> None:
     study = Study(place_in(tmp_path), reference)
     for strike in (
-        f"{RDB}.__init__:call:1:SIGKILL:self",
-        f"{RDB}._init_alembic:call:1:SIGKILL:group",
+        f"{LEDGER}.__init__:call:1:SIGKILL:self",
+        f"{LEDGER}._init_alembic:call:1:SIGKILL:group",
         f"{OPEN}:call:1:SIGKILL:self",
         "optuna.study.study:Study.set_user_attr:call:1:SIGKILL:group",
         "mlflow.store.db.utils:_upgrade_db:call:1:SIGKILL:group",
