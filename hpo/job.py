@@ -4,8 +4,6 @@ Data and definition are checked first, then the ledger is opened, the search run
 becomes the final model. Running it again does what is missing and nothing else.
 """
 
-from __future__ import annotations
-
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -14,6 +12,7 @@ from dataclasses import asdict, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import pandas as pd
 from threadpoolctl import threadpool_limits
 
 from hpo.definition import StudyDefinition
@@ -38,7 +37,6 @@ from hpo.tracking.records import RunStatus
 from hpo.versions import recorded_versions
 
 if TYPE_CHECKING:
-    import pandas as pd
     from optuna.trial import FrozenTrial
 
 CLOSING_SECONDS = 3.0
@@ -148,7 +146,7 @@ def run_study(
 
 
 def judge_study(
-    problem: Problem, trials: Sequence[FrozenTrial], best: FrozenTrial, params: dict[str, Any], final: FinalModel
+    problem: Problem, trials: Sequence["FrozenTrial"], best: "FrozenTrial", params: dict[str, Any], final: FinalModel
 ) -> dict[str, Any]:
     """The fields of the result that say which trial was chosen, how good it is and how sure that is."""
     study, dataset = problem.definition.study, problem.dataset

@@ -1,7 +1,5 @@
 """What a run gave, as values, as JSON for programs and as a short text for people."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -121,7 +119,7 @@ class StudyResult:
     columns: dict[str, list[str]]
     notes: tuple[str, ...]
     model: Any = field(repr=False, compare=False)
-    open_study: Callable[[], optuna.Study] = field(repr=False, compare=False)
+    open_study: Callable[[], "optuna.Study"] = field(repr=False, compare=False)
 
     @property
     def is_tracking_complete(self) -> bool:
@@ -132,6 +130,33 @@ class StudyResult:
     def optimism(self) -> Estimate:
         """How much the best trial's mean CV score promises more than the final model keeps on the hold-out."""
         return self.holdout_score.subtracted_from(self.best_value)
+
+    def describe_ties(self) -> str:
+        """How many trials cannot be told from the highest one."""
+        n_complete = self.n_trials["complete"]
+        if self.n_ties > 1:
+            return f"{self.n_ties} of {n_complete} trials tie within noise"
+        return f"no other of {n_complete} trials ties within noise"
+
+    def describe_gain(self) -> str:
+        """Whether the search was worth it, in words."""
+        if self.gain is None:
+            return "unknown: scikit-learn's defaults failed"
+        if self.gain.low == self.gain.high:
+            return "the search gained nothing over the defaults: they are what was chosen"
+        measured = f"{_format_signed(self.gain)} on {self.n_holdout_rows} held-out rows"
+        if self.gain.low > 0:
+            return f"{measured}, over scikit-learn's defaults"
+        if self.gain.high < 0:
+            return f"the search lost to the defaults: {measured}"
+        return f"the search gained nothing over the defaults that is more than chance: {measured}"
+
+    def describe_optimism(self) -> str:
+        """How far the CV score can be believed, in words."""
+        verdict = "no more than chance"
+        if not self.optimism.holds(0):
+            verdict = "cv promises too much" if self.optimism.low > 0 else "cv promises too little"
+        return f"cv minus hold-out {_format_signed(self.optimism)}: {verdict}"
 
     def to_json(self) -> dict[str, Any]:
         """The object that ``--json`` prints; what is not known is None."""
@@ -174,9 +199,6 @@ class StudyResult:
         return render(
             "report.txt.jinja",
             result=self,
-            gain=describe_gain(self.gain, self.n_holdout_rows),
-            optimism=describe_optimism(self.optimism),
-            ties=describe_ties(self.n_ties, self.n_trials["complete"]),
             dashboard=f"optuna-dashboard {self.storage}  ->  {DASHBOARD}",
             mlflow=mlflow_page(self.tracking_uri, self.comparison),
             ui=ui_command(self.study, self.storage, self.tracking_uri),
@@ -186,7 +208,7 @@ class StudyResult:
         """The report as Jupyter shows it."""
         return render("report.html.jinja", rows=split_report(self.to_text()))
 
-    def trials_dataframe(self) -> pd.DataFrame:
+    def trials_dataframe(self) -> "pd.DataFrame":
         """All trials, as Optuna's ``Study.trials_dataframe`` has them: fold scores are in ``user_attrs_hpo.scores``."""
         return self.open_study().trials_dataframe()
 
@@ -194,35 +216,6 @@ class StudyResult:
 def split_report(text: str) -> list[tuple[str, str]]:
     """Label and fact of each line of a report; a fact under an empty label belongs to the label above."""
     return [(line[:9].strip(), line[10:]) for line in text.splitlines()]
-
-
-def describe_ties(n_ties: int, n_complete: int) -> str:
-    """How many trials cannot be told from the highest one."""
-    return (
-        f"{n_ties} of {n_complete} trials tie within noise" if n_ties > 1 else f"no other of {n_complete} trials ties within noise"
-    )
-
-
-def describe_gain(gain: Estimate | None, n_rows: int) -> str:
-    """Whether the search was worth it, in words; ``gain`` is that on the hold-out."""
-    if gain is None:
-        return "unknown: scikit-learn's defaults failed"
-    if gain.low == gain.high:
-        return "the search gained nothing over the defaults: they are what was chosen"
-    measured = f"{_format_signed(gain)} on {n_rows} held-out rows"
-    if gain.low > 0:
-        return f"{measured}, over scikit-learn's defaults"
-    if gain.high < 0:
-        return f"the search lost to the defaults: {measured}"
-    return f"the search gained nothing over the defaults that is more than chance: {measured}"
-
-
-def describe_optimism(optimism: Estimate) -> str:
-    """How far the CV score can be believed, in words."""
-    verdict = (
-        "no more than chance" if optimism.holds(0) else "cv promises too much" if optimism.low > 0 else "cv promises too little"
-    )
-    return f"cv minus hold-out {_format_signed(optimism)}: {verdict}"
 
 
 def _format_signed(estimate: Estimate) -> str:

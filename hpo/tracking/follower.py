@@ -115,7 +115,7 @@ class Follower:
 
     def _write_drawings(self, model: ModelRecord) -> None:
         """Draw what is wanted and not there yet; what cannot be drawn is said, and asked for again by the next run."""
-        step = model.conclusion.n_finished
+        step = model.n_finished
         key = f"{model.key} {step}"
         if not model.is_drawn or model.held_out is None or self._writer.has_drawn(key):
             return

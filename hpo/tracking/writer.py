@@ -221,15 +221,14 @@ class MlflowWriter:
 
     def register(self, record: ModelRecord) -> RegistryState | None:
         """Make the model that was written a version of a registered model, if it is to be one; what is done is left as it is."""
-        if record.registration is None or record.held_out is None:
+        if record.registered_name is None or record.held_out is None:
             return None
         from hpo.tracking.registry import Registry  # noqa: PLC0415 - it loads scikit-learn, which most runs need none of here
 
         # MLflow looks a model's URI up in the process's own store, whatever the client's is.
         mlflow.set_tracking_uri(self._tracking_uri)
-        state = Registry(self._client, self._tracking_uri, record, record.registration, record.held_out).register(
-            self._model_id, self.parent_run_id
-        )
+        registry = Registry(self._client, self._tracking_uri, record.registered_name, record, record.held_out)
+        state = registry.register(self._model_id, self.parent_run_id)
         self._checkpoint()
         return state
 
@@ -347,7 +346,7 @@ class MlflowWriter:
             self._client.log_outputs(self.parent_run_id, [entities.LoggedModelOutput(model.model_id, step=0)])
         dataset = self._study.dataset
         about = {"dataset_name": dataset.name, "dataset_digest": dataset.digest} if dataset else {}
-        metrics = _metrics(record.metrics, record.time_ms, record.conclusion.n_finished, model_id=model.model_id, **about)
+        metrics = _metrics(record.metrics, record.time_ms, record.n_finished, model_id=model.model_id, **about)
         self._client.log_batch(self.parent_run_id, metrics=metrics)
         return self._client.finalize_logged_model(model.model_id, LoggedModelStatus.READY)
 
@@ -361,20 +360,20 @@ class MlflowWriter:
 
     def _conclude(self, record: ModelRecord, uri: str, best_run_id: str | None) -> None:
         """Say on the parent run what is known of the study now, where it does not say so already."""
-        conclusion, run = record.conclusion, self._client.get_run(self.parent_run_id)
-        metrics = {**record.metrics, **conclusion.metrics}
-        tags = {names.BEST_TRIAL: str(record.trial_number), names.MODEL_URI: uri, **conclusion.tags}
-        note = merge_note(self._linked(conclusion.description, best_run_id), run.data.tags.get(names.NOTE, ""))
-        if conclusion.description and len(note) <= _TAG_LENGTH:  # one that is too long to add to is left as it is
+        run = self._client.get_run(self.parent_run_id)
+        metrics = {**record.metrics, **record.study_metrics}
+        tags = {names.BEST_TRIAL: str(record.trial_number), names.MODEL_URI: uri, **record.study_tags}
+        note = merge_note(self._linked(record.description, best_run_id), run.data.tags.get(names.NOTE, ""))
+        if record.description and len(note) <= _TAG_LENGTH:  # one that is too long to add to is left as it is
             tags[names.NOTE] = note
         if metrics.items() <= run.data.metrics.items() and tags.items() <= run.data.tags.items():
             return
         self._reopen_parent()
-        if conclusion.card:
-            self._log_files({names.MODEL_CARD_FILE: conclusion.card.replace(names.MODEL_URI_MARK, uri).encode()})
-        now, step = time.time_ns() // 1_000_000, conclusion.n_finished
+        if record.card:
+            self._log_files({names.MODEL_CARD_FILE: record.card.replace(names.MODEL_URI_MARK, uri).encode()})
+        now, step = time.time_ns() // 1_000_000, record.n_finished
         changed = _metrics({name: value for name, value in metrics.items() if run.data.metrics.get(name) != value}, now, step)
-        for name, values in conclusion.steps.items():
+        for name, values in record.study_steps.items():
             known = {(metric.step, metric.value) for metric in self._client.get_metric_history(self.parent_run_id, name)}
             changed.extend(Metric(name, value, now, at) for at, value in values.items() if (at, value) not in known)
         self._client.log_batch(self.parent_run_id, metrics=changed, tags=_tags(tags))

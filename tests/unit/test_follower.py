@@ -26,7 +26,7 @@ from sklearn.linear_model import LogisticRegression
 import hpo.tracking.follower
 from hpo.errors import LedgerError, TrackingError
 from hpo.tracking.follower import Follower
-from hpo.tracking.records import Conclusion, DatasetRecord, ModelRecord, StudyRecord, TrackingState
+from hpo.tracking.records import DatasetRecord, ModelRecord, StudyRecord, TrackingState
 from hpo.tracking.writer import MlflowWriter
 from tests.integration.checker import check_nothing_runs, check_params, check_projection, check_scores, read_projection
 from tests.unit.driving import N_FOLDS, define, drive, open_study
@@ -127,7 +127,7 @@ class Study:
             time_ms=1,
             requirements=("scikit-learn",),
             input_types={"x": "double"},
-            conclusion=Conclusion(N_TRIALS),
+            n_finished=N_TRIALS,
         )
 
 
