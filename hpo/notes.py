@@ -5,7 +5,7 @@ run that adds nothing changes nothing.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -85,23 +85,20 @@ def _searched(definition: StudyDefinition) -> list[str]:
     return [name for name, entry in definition.search_space if isinstance(entry, Range | tuple)]
 
 
-def make_notes(
-    search: str, result: StudyResult, trials: Sequence["FrozenTrial"], run_ids: Mapping[int, str]
-) -> dict[int | None, str]:
+def make_notes(search: str, result: StudyResult, trials: Sequence["FrozenTrial"]) -> dict[int | None, str]:
     """The dashboard's note of a study, under None, and of every finished trial, under its number.
 
     Args:
         search: As :func:`describe_search` says it.
         result: Of the run.
         trials: Of the study.
-        run_ids: Trial number to child run, as far as they are known.
     """
     server = mlflow_server(result.tracking_uri)
     address = f"{server}/{result.comparison}" if result.comparison else None
     notes: dict[int | None, str] = {None: render("study_note.md.jinja", study=describe_study(search, result), address=address)}
     for trial in trials:
         if trial.state.is_finished():
-            run_id = run_ids.get(trial.number)
+            run_id = result.run_ids.get(trial.number)
             notes[trial.number] = render(
                 "trial_note.md.jinja",
                 is_best=trial.number == result.best_number,

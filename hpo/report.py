@@ -9,6 +9,7 @@ import numpy as np
 from hpo.intervals import Estimate, half_width_over_folds
 from hpo.rendering import render
 from hpo.settings import DEFAULT_STORAGE, DEFAULT_TRACKING_URI, hide_password
+from hpo.tracking.records import TrackingState
 
 if TYPE_CHECKING:
     import optuna
@@ -47,17 +48,14 @@ class NestedScore:
 
 
 @dataclass(frozen=True, kw_only=True)
-class StudyResult:
-    """The values of a run's report, and the fitted model.
+class StudyResult(TrackingState):
+    """The values of a run's report, with what MLflow holds of them, and the fitted model.
 
     Attributes:
         study: The study's name.
         metric: The judged scorer.
         storage: The ledger's URL, without its password.
         tracking_uri: MLflow's, without its password.
-        experiment_id: MLflow's, or None where it is not known.
-        parent_run_id: MLflow's, or None where it is not known.
-        comparison: What follows MLflow's address in the link that compares the trials, or None where it is not known.
         n_trials: Counts: ``complete``, ``pruned``, ``failed``.
         n_new_trials: How many of them this run added.
         n_ties: Completed trials that the folds cannot tell from the highest one, that one included.
@@ -68,17 +66,11 @@ class StudyResult:
         best_value: Its mean CV score.
         best_std: Its standard deviation over the folds.
         best_params: Its complete params.
-        best_run_id: Its child run, or None while tracking is behind.
         holdout: Scorer name to score on the hold-out.
         n_holdout_rows: How many rows were held out.
         holdout_score: By the judged metric, with its 95 % interval.
         gain: That score minus the defaults' on the same rows, with its interval; None where the defaults failed.
         nested: The score of search and refit, or None where it was not asked for.
-        model_uri: The logged final model, or None while tracking is behind.
-        registry: The registered model's ``name``, the ``version``, the ``decision`` with its ``comparison``, and the ``champion``;
-            None where it is not registered.
-        n_behind: Finished trials that MLflow does not have yet, or None where that is not known.
-        tracking_problem: Why it is behind, one line, or None.
         search_seconds: Time of the search alone.
         total_seconds: Time of the whole run.
         columns: Kind to feature names.
@@ -91,9 +83,6 @@ class StudyResult:
     metric: str
     storage: str
     tracking_uri: str
-    experiment_id: str | None = None
-    parent_run_id: str | None = None
-    comparison: str | None = None
     n_trials: dict[str, int]
     n_new_trials: int
     n_ties: int
@@ -104,16 +93,11 @@ class StudyResult:
     best_value: float
     best_std: float
     best_params: dict[str, Any]
-    best_run_id: str | None = None
     holdout: dict[str, float]
     n_holdout_rows: int
     holdout_score: Estimate
     gain: Estimate | None
     nested: NestedScore | None = None
-    model_uri: str | None = None
-    registry: dict[str, Any] | None = None
-    n_behind: int | None = None
-    tracking_problem: str | None = None
     search_seconds: float
     total_seconds: float = 0.0
     columns: dict[str, list[str]]
@@ -125,6 +109,11 @@ class StudyResult:
     def is_tracking_complete(self) -> bool:
         """Whether MLflow has every finished trial and the final model."""
         return self.tracking_problem is None
+
+    @property
+    def best_run_id(self) -> str | None:
+        """The best trial's child run, or None while tracking is behind."""
+        return self.run_ids.get(self.best_number)
 
     @property
     def optimism(self) -> Estimate:
@@ -160,21 +149,12 @@ class StudyResult:
 
     def to_json(self) -> dict[str, Any]:
         """The object that ``--json`` prints; what is not known is None."""
-        as_they_are = (
-            "study",
-            "storage",
-            "tracking_uri",
-            "experiment_id",
-            "parent_run_id",
-            "n_trials",
-            "holdout",
-            "model_uri",
-            "registry",
-        )
+        own = ("study", "storage", "tracking_uri", "n_trials", "holdout")
+        tracked = ("experiment_id", "parent_run_id", "model_uri", "registry")
         best = ("number", "value", "std", "params", "run_id")
         estimates = {"holdout_score": self.holdout_score, "gain": self.gain, "optimism": self.optimism, "nested": self.nested}
         return {
-            **{name: getattr(self, name) for name in as_they_are},
+            **{name: getattr(self, name) for name in (*own, *tracked)},
             "baseline": {"value": self.baseline_value},
             "best": {**{name: getattr(self, f"best_{name}") for name in best}, "rule": self.rule, "refit": self.refit},
             "ties": {"n_tied": self.n_ties, "n_complete": self.n_trials["complete"]},

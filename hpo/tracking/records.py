@@ -215,8 +215,8 @@ class TrackingState:
         run_ids: Trial number to child run.
         n_behind: Finished trials that have no finished run yet, or None while unknown.
         model_uri: ``models:/...`` of the current final model, or None.
-        registered: What the registry holds of it, or None.
-        problem: Why the store is behind, one line, or None.
+        registry: What the registry holds of it: the fields of :class:`RegistryState`, or None.
+        tracking_problem: Why the store is behind, one line, or None.
     """
 
     experiment_id: str | None = None
@@ -225,5 +225,5 @@ class TrackingState:
     run_ids: dict[int, str] = field(default_factory=dict)
     n_behind: int | None = None
     model_uri: str | None = None
-    registered: RegistryState | None = None
-    problem: str | None = None
+    registry: dict[str, Any] | None = None
+    tracking_problem: str | None = None

@@ -132,22 +132,17 @@ class Registry:
             if differs:
                 return False, f"not comparable: {differs}"
             theirs = Predicted(shipped.pipeline, held_out.X[list(shipped.columns.features)])
+            models = [Predicted(held_out.model, held_out.X), theirs]
             with refusing("it cannot be scored"):
-                judged = judge_models(
-                    [Predicted(held_out.model, held_out.X), theirs],
-                    held_out.y,
-                    held_out.groups,
-                    held_out.metric,
-                    seed=held_out.seed,
-                )
+                score, gain = judge_models(models, held_out.y, held_out.groups, held_out.metric, seed=held_out.seed)
         except ModelError as error:
             return False, f"not comparable: {error}"
-        gain, score = judged.gain, judged.score.value
         assert gain is not None
         tags = self.client.get_model_version(self.name, str(champion)).tags
         is_fair = tags.get(names.HOLDOUT_DIGEST) == held_out.digest and tags.get(names.REFIT) != "all"
+        ours, champions = score.value, score.value - gain.value
         return may_take_over(gain, self.record.rule), (
-            f"{held_out.metric} {score:.4f} against {score - gain.value:.4f} on the same {judged.n_rows} held-out rows"
+            f"{held_out.metric} {ours:.4f} against {champions:.4f} on the same {len(held_out.y)} held-out rows"
             f" (95 % interval of the difference {gain.low:+.4f} to {gain.high:+.4f})"
             + ("" if is_fair else "; the champion may have been fitted on some of these rows")
         )

@@ -54,7 +54,8 @@ class MlflowWriter:
     def __init__(self, tracking_uri: str, study: StudyRecord) -> None:
         self.n_steps = 0
         self.on_step: Callable[[], None] = lambda: None
-        self._model_steps: set[tuple[str, str]] = set()
+        self._begun_id = ""
+        self._model_steps: set[str] = set()
         self._study = study
         self._tracking_uri = tracking_uri
         self.experiment_id = ""
@@ -181,14 +182,15 @@ class MlflowWriter:
         """
         of_study = self._find_models()
         ready = [model for model in of_study if model.status == LoggedModelStatus.READY]
+        unready = [model for model in of_study if model.status != LoggedModelStatus.READY]
         current = next((model for model in ready if model.tags.get(names.KEY) == record.key), None)
-        for model in of_study:
+        begun = next((model for model in unready if model.model_id == self._begun_id), None)
+        for model in unready:
             # Of an earlier best trial too: after a top-up nobody would go on with it.
-            if model.status != LoggedModelStatus.READY and not self._is_begun(model):
+            if model is not begun:
                 self._client.delete_logged_model(model.model_id)
         if current is None:
             self._reopen_parent()
-            begun = next((model for model in of_study if self._is_begun(model)), None)
             current = self._log_model(record, begun or self._create_model(record))
         for model in ready:
             if model.model_id != current.model_id and names.SUPERSEDED_BY not in model.tags:
@@ -312,16 +314,10 @@ class MlflowWriter:
                 names.REFIT: record.refit,
             },
         )
-        self._note_step(model, "begun")
-        return model
-
-    def _is_begun(self, model: LoggedModel) -> bool:
-        """Whether this process began to log a model that is not ready, and can go on with it."""
-        return model.status != LoggedModelStatus.READY and (model.model_id, "begun") in self._model_steps
-
-    def _note_step(self, model: LoggedModel, step: str) -> None:
-        self._model_steps.add((model.model_id, step))
+        # A later attempt of this process can go on with it.
+        self._begun_id, self._model_steps = model.model_id, set()
         self._count_step()
+        return model
 
     def _count_step(self) -> None:
         self.n_steps += 1
@@ -330,16 +326,18 @@ class MlflowWriter:
     def _log_model(self, record: ModelRecord, model: LoggedModel) -> LoggedModel:
         with tempfile.TemporaryDirectory(prefix="hpo-") as directory:
             saved = Path(directory, "saved")
-            if (model.model_id, "uploaded") not in self._model_steps:
+            if "uploaded" not in self._model_steps:
                 _save_model(record, saved, model, self.parent_run_id)
                 self._client.log_model_artifacts(model.model_id, str(saved))
-                self._note_step(model, "uploaded")
-            if (model.model_id, "checked") not in self._model_steps:
+                self._model_steps.add("uploaded")
+                self._count_step()
+            if "checked" not in self._model_steps:
                 copy = mlflow.artifacts.download_artifacts(
                     artifact_uri=model.artifact_location, dst_path=directory, tracking_uri=self._tracking_uri
                 )
                 _check_same_predictions(copy, record)
-                self._note_step(model, "checked")
+                self._model_steps.add("checked")
+                self._count_step()
         outputs = self._client.get_run(self.parent_run_id).outputs
         if all(output.model_id != model.model_id for output in (outputs.model_outputs if outputs else ())):
             # Not to be done twice: MLflow refuses the second.
@@ -403,12 +401,15 @@ def connect(tracking_uri: str) -> MlflowClient:
 
 
 def _save_model(record: ModelRecord, path: Path, model: LoggedModel, run_id: str) -> None:
+    signature = mlflow.models.infer_signature(record.input_example, record.expected)
+    # An example cannot tell which types the inputs have where it holds no value.
+    signature.inputs = Schema([ColSpec(DataType[kind], name) for name, kind in record.input_types.items()])
     mlflow.sklearn.save_model(
         record.model,
         path=str(path),
         mlflow_model=mlflow.models.Model(run_id=run_id, model_id=model.model_id, artifact_path=model.artifact_location),
         serialization_format="skops",
-        signature=_signature(record),
+        signature=signature,
         skops_trusted_types=list(record.trusted_types),
         code_paths=[str(Path(hpo.__file__).parent)] if record.needs_hpo else None,
         input_example=record.input_example,
@@ -430,13 +431,6 @@ def _write_files(directory: Path, files: Mapping[str, bytes]) -> None:
         path = directory / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
-
-
-def _signature(record: ModelRecord) -> mlflow.models.ModelSignature:
-    """Inferred, but for what an example cannot tell: which types the inputs have where it holds no value."""
-    inferred = mlflow.models.infer_signature(record.input_example, record.expected)
-    inputs = Schema([ColSpec(DataType[kind], name) for name, kind in record.input_types.items()])
-    return mlflow.models.ModelSignature(inputs=inputs, outputs=inferred.outputs)
 
 
 def _check_same_predictions(path: str, record: ModelRecord) -> None:
