@@ -163,15 +163,14 @@ class PoolExecutor(FoldExecutor):
         Raises:
             HpoError: Workers keep dying.
         """
-        while True:
-            try:
-                future: Future[FoldResult] = self._pool.submit(_score_held, self._path, self.metrics, params, index)
-            except BrokenProcessPool:
-                self.count_loss(MAX_BROKEN_POOLS, "worker processes", hint="they may run out of memory: use fewer --workers")
-                self._pool.shutdown(wait=False, kill_workers=True)
-                self._pool = self._make_pool()
-            else:
-                return future
+        try:
+            future: Future[FoldResult] = self._pool.submit(_score_held, self._path, self.metrics, params, index)
+        except BrokenProcessPool:
+            self.count_loss(MAX_BROKEN_POOLS, "worker processes", hint="they may run out of memory: use fewer --workers")
+            self._pool.shutdown(wait=False, kill_workers=True)
+            self._pool = self._make_pool()
+            return self.submit(params, index)
+        return future
 
     def close(self) -> None:
         """End the workers at once and remove the folds' file."""

@@ -218,10 +218,7 @@ def mlflow_server(tracking_uri: str) -> str:
 
 def ui_command(study: str, storage: str, tracking_uri: str) -> str:
     """The command that opens both pages of a study; passwords are left for the user to fill in."""
-    given = (
-        ("--name", study, DEFAULT_STUDY),
-        ("--storage", storage, DEFAULT_STORAGE),
-        ("--tracking-uri", tracking_uri, DEFAULT_TRACKING_URI),
-    )
-    flags = [f" {flag} {hide_password(value)}" for flag, value, default in given if value != default]
+    given = {"--name": study, "--storage": storage, "--tracking-uri": tracking_uri}
+    defaults = {"--name": DEFAULT_STUDY, "--storage": DEFAULT_STORAGE, "--tracking-uri": DEFAULT_TRACKING_URI}
+    flags = [f" {flag} {hide_password(value)}" for flag, value in given.items() if value != defaults[flag]]
     return f"python -m hpo.ui{''.join(flags)}"

@@ -141,11 +141,10 @@ class Ledger:
         Raises:
             TooManyFailuresError: With this one, more trials failed than ``max_failed`` allows.
         """
-        attributes: dict[str, Any]
         failure, traceback = results[-1].failure, results[-1].traceback
         if failure is not None:
             result = SlotResult(TrialState.FAIL, failure=failure)
-            attributes = {FAILURE: failure, **({TRACEBACK: traceback} if traceback else {})}
+            attributes: dict[str, Any] = {FAILURE: failure, **({TRACEBACK: traceback} if traceback else {})}
         else:
             scores = self._judged_scores(results)
             state, value = (TrialState.PRUNED, None) if is_pruned else (TrialState.COMPLETE, float(np.mean(scores)))

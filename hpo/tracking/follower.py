@@ -122,9 +122,8 @@ class Follower:
         if not model.is_drawn or model.held_out is None or self._writer.has_drawn(key):
             return
         if self._drawings is None:
-            study = self._study()
             try:
-                self._drawings = _draw(model, model.held_out, study, self._writer.on_step)
+                self._drawings = _draw(model, model.held_out, self._study(), self._writer.on_step)
             except HpoError:
                 raise
             except Exception as error:  # noqa: BLE001 - whatever drawing raises, the model is there

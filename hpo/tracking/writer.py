@@ -180,7 +180,8 @@ class MlflowWriter:
         Returns:
             The model's URI.
         """
-        of_study = self._find_models()
+        search = f"tags.`{names.STUDY_UID}` = '{self._study.uid}'"
+        of_study: list[LoggedModel] = reader.all_pages(self._client.search_logged_models, [self.experiment_id], search)
         ready = [model for model in of_study if model.status == LoggedModelStatus.READY]
         unready = [model for model in of_study if model.status != LoggedModelStatus.READY]
         current = next((model for model in ready if model.tags.get(names.KEY) == record.key), None)
@@ -295,10 +296,6 @@ class MlflowWriter:
 
     def _search(self, tag: str, value: str) -> list[Run]:
         return reader.search_runs(self._client, self.experiment_id, tag, value)
-
-    def _find_models(self) -> list[LoggedModel]:
-        of_study = f"tags.`{names.STUDY_UID}` = '{self._study.uid}'"
-        return reader.all_pages(self._client.search_logged_models, [self.experiment_id], of_study)
 
     def _create_model(self, record: ModelRecord) -> LoggedModel:
         model = self._client.create_logged_model(
