@@ -49,7 +49,9 @@ class NestedScore:
 
 @dataclass(frozen=True, kw_only=True)
 class StudyResult(TrackingState):
-    """The values of a run's report, with what MLflow holds of them, and the fitted model.
+    """The values of a run's report, with what MLflow holds of the study, and the fitted model.
+
+    Beside the attributes of :class:`TrackingState`, such as ``model_uri``, there are these.
 
     Attributes:
         study: The study's name.
