@@ -9,6 +9,7 @@ import math
 import os
 import tempfile
 import time
+import uuid
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
@@ -146,15 +147,13 @@ class PoolExecutor(FoldExecutor):
     def __init__(self, n_workers: int) -> None:
         self._n_workers = n_workers
         self._directory = tempfile.TemporaryDirectory(prefix="hpo-folds-")
-        self._n_held = 0
         self._pool = self._make_pool()
 
     def hold(self, folds: Sequence[Fold], metrics: Sequence[str]) -> None:
         """Write the folds, once, to a temporary file that the workers map."""
         super().hold(folds, metrics)
         # A name of its own: workers know by it which folds they have mapped.
-        self._n_held += 1
-        self._path = str(Path(self._directory.name, f"folds-{self._n_held}.joblib"))
+        self._path = str(Path(self._directory.name, f"{uuid.uuid4().hex}.joblib"))
         joblib.dump(self.folds, self._path)
         self.n_useful_trials = 1 + math.ceil(self._n_workers / len(folds))
 
@@ -164,15 +163,14 @@ class PoolExecutor(FoldExecutor):
         Raises:
             HpoError: Workers keep dying.
         """
-        while True:
-            try:
-                future: Future[FoldResult] = self._pool.submit(_score_held, self._path, self.metrics, params, index)
-            except BrokenProcessPool:
-                self.count_loss(MAX_BROKEN_POOLS, "worker processes", hint="they may run out of memory: use fewer --workers")
-                self._pool.shutdown(wait=False, kill_workers=True)
-                self._pool = self._make_pool()
-            else:
-                return future
+        try:
+            future: Future[FoldResult] = self._pool.submit(_score_held, self._path, self.metrics, params, index)
+        except BrokenProcessPool:
+            self.count_loss(MAX_BROKEN_POOLS, "worker processes", hint="they may run out of memory: use fewer --workers")
+            self._pool.shutdown(wait=False, kill_workers=True)
+            self._pool = self._make_pool()
+            return self.submit(params, index)
+        return future
 
     def close(self) -> None:
         """End the workers at once and remove the folds' file."""

@@ -6,7 +6,6 @@ hold-out had no part in choosing, so neither number is inflated by the search.
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -29,24 +28,9 @@ BETTER_ERRORS = 1.645
 """So many above zero it is one: 5 % one-sided."""
 
 
-@dataclass(frozen=True)
-class HoldoutJudgement:
-    """Two numbers from the held-out rows, each with its 95 % interval.
-
-    Attributes:
-        n_rows: How many there are.
-        score: Of the model, by the judged metric.
-        gain: Over the other model; None where there is none.
-    """
-
-    n_rows: int
-    score: Estimate
-    gain: Estimate | None
-
-
 def judge_holdout(
     pipeline: Pipeline, defaults: Mapping[str, Any] | None, dataset: Dataset, metric: str, *, seed: int
-) -> HoldoutJudgement:
+) -> tuple[Estimate, Estimate | None]:
     """Score the final model on the held-out rows, alone and against the defaults.
 
     Args:
@@ -55,6 +39,9 @@ def judge_holdout(
         dataset: The rows.
         metric: The judged scorer.
         seed: Of the bootstrap.
+
+    Returns:
+        The model's score by the judged metric, and its gain over the defaults, or None.
     """
     # A fit that does not converge.
     with warnings.catch_warnings(action="ignore"):
@@ -68,7 +55,7 @@ def judge_holdout(
 
 def judge_models(
     models: Sequence[Predicted], y: np.ndarray, groups: np.ndarray | None, metric: str, *, seed: int
-) -> HoldoutJudgement:
+) -> tuple[Estimate, Estimate | None]:
     """Score the first model on rows that it was not fitted on, alone and against the second, where there is one.
 
     Args:
@@ -77,14 +64,17 @@ def judge_models(
         groups: Names of shape (n_samples,), or None.
         metric: The judged scorer.
         seed: Of the bootstrap.
+
+    Returns:
+        The first model's score, and its gain over the second, or None.
     """
     if metric != "accuracy" or groups is not None:
         # A metric that is not defined for a resample.
         with warnings.catch_warnings(action="ignore"):
-            return HoldoutJudgement(len(y), *_bootstrap(models, y, groups, metric, seed))
+            return _bootstrap(models, y, groups, metric, seed)
     ours, *others = [model.predict() == y for model in models]
     gains = [estimate_paired_proportions(int((ours & ~other).sum()), int((~ours & other).sum()), len(y)) for other in others]
-    return HoldoutJudgement(len(y), estimate_proportion(int(ours.sum()), len(y)), gains[0] if gains else None)
+    return estimate_proportion(int(ours.sum()), len(y)), gains[0] if gains else None
 
 
 def may_take_over(gain: Estimate, rule: str) -> bool:

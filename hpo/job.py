@@ -4,16 +4,15 @@ Data and definition are checked first, then the ledger is opened, the search run
 becomes the final model. Running it again does what is missing and nothing else.
 """
 
-from __future__ import annotations
-
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import asdict, replace
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import pandas as pd
 from threadpoolctl import threadpool_limits
 
 from hpo.definition import StudyDefinition
@@ -30,7 +29,7 @@ from hpo.provenance import make_model_record, make_study_record
 from hpo.report import StudyResult
 from hpo.search import Driver, Search, baseline_value, default_params, make_executor
 from hpo.search_space import replay
-from hpo.selection import count_states, count_ties, end_time_ms, fold_scores, mean_and_std, mean_score, select_best
+from hpo.selection import count_states, count_ties, fold_scores, mean_and_std, mean_score, milliseconds, select_best
 from hpo.settings import ServiceSettings, hide_password
 from hpo.storage import never, open_for_reading
 from hpo.tracking.process import TrackingProcess
@@ -38,7 +37,6 @@ from hpo.tracking.records import RunStatus
 from hpo.versions import recorded_versions
 
 if TYPE_CHECKING:
-    import pandas as pd
     from optuna.trial import FrozenTrial
 
 CLOSING_SECONDS = 3.0
@@ -108,13 +106,9 @@ def run_study(
             search_seconds = time.monotonic() - search_started
             trials = ledger.trials()
             best = select_best(trials, definition.selection.rule, n_splits=definition.cv.n_splits)
-            nested, n_new = None, ledger.n_told - n_before
-            if definition.study.nested is not None:
-                deadline = search_started + (definition.study.timeout_seconds or math.inf)
-                nested, n_new_nested = score_nested(
-                    problem, driver, n_trials=max(definition.study.n_trials, ledger.n_told), deadline=deadline
-                )
-                n_new += n_new_nested
+            n_trials = max(definition.study.n_trials, ledger.n_told)
+            deadline = search_started + (definition.study.timeout_seconds or math.inf)
+            nested, n_new_nested = score_nested(problem, driver, n_trials=n_trials, deadline=deadline)
             executor.close()
         params = problem.derive(replay(definition.search_space, best.params))
         final = fit_final_model(params, dataset, definition, problem.metrics)
@@ -122,7 +116,7 @@ def run_study(
             study=definition.name,
             storage=hide_password(settings.storage),
             tracking_uri=hide_password(settings.tracking_uri),
-            n_new_trials=n_new,
+            n_new_trials=ledger.n_told - n_before + n_new_nested,
             nested=nested,
             search_seconds=search_seconds,
             notes=(*problem.notes, *ledger.notes),
@@ -130,30 +124,23 @@ def run_study(
             **judge_study(problem, trials, best, params, final),
         )
         shipped = refit_on_all(final, dataset) if result.refit == "all" else final
-        record = make_model_record(ledger.uid, end_time_ms(best), result, problem, final, shipped, settings)
+        record = make_model_record(ledger.uid, milliseconds(best.datetime_complete), result, problem, final, shipped, settings)
         state = follower.finish(record, "FINISHED", settings.tracking_wait_seconds, notify=progress.hear)
-        result = replace(
-            result,
-            **{name: getattr(state, name) for name in ("experiment_id", "parent_run_id", "comparison", "model_uri", "n_behind")},
-            best_run_id=state.run_ids.get(best.number),
-            registry=None if state.registered is None else asdict(state.registered),
-            tracking_problem=state.problem,
-            model=shipped.pipeline,
-        )
+        result = replace(result, **vars(state), model=shipped.pipeline)
         try:
-            ledger.annotate(make_notes(search, result, trials, state.run_ids))
+            ledger.annotate(make_notes(search, result, trials))
         except LedgerError as error:
             progress.note(f"optuna-dashboard's notes are not up to date, the same command writes them: {error}")
         return replace(result, total_seconds=time.perf_counter() - started)
 
 
 def judge_study(
-    problem: Problem, trials: Sequence[FrozenTrial], best: FrozenTrial, params: dict[str, Any], final: FinalModel
+    problem: Problem, trials: Sequence["FrozenTrial"], best: "FrozenTrial", params: dict[str, Any], final: FinalModel
 ) -> dict[str, Any]:
     """The fields of the result that say which trial was chosen, how good it is and how sure that is."""
     study, dataset = problem.definition.study, problem.dataset
     baseline, defaults = baseline_value(problem, trials), default_params(problem)
-    judged = judge_holdout(final.pipeline, defaults if baseline is not None else None, dataset, study.metric, seed=study.seed)
+    score, gain = judge_holdout(final.pipeline, defaults if baseline is not None else None, dataset, study.metric, seed=study.seed)
     return {
         "metric": study.metric,
         "n_trials": count_states(trials),
@@ -166,9 +153,9 @@ def judge_study(
         "best_std": mean_and_std(fold_scores(best)[study.metric])[1],
         "best_params": params,
         "holdout": final.holdout,
-        "n_holdout_rows": judged.n_rows,
-        "holdout_score": judged.score,
-        "gain": Estimate(0.0, 0.0, 0.0) if params == defaults else judged.gain,
+        "n_holdout_rows": len(dataset.y_test),
+        "holdout_score": score,
+        "gain": Estimate(0.0, 0.0, 0.0) if params == defaults else gain,
         "columns": dataset.columns.kinds(),
         "model": final.pipeline,
     }

@@ -25,8 +25,8 @@ from hpo.search_space import replay
 from hpo.selection import select_best
 
 
-def score_nested(problem: Problem, driver: Driver, *, n_trials: int, deadline: float = math.inf) -> tuple[NestedScore, int]:
-    """Repeat a search on the outer folds that its definition asks for, or what is missing of it.
+def score_nested(problem: Problem, driver: Driver, *, n_trials: int, deadline: float = math.inf) -> tuple[NestedScore | None, int]:
+    """Repeat a search on the outer folds, if its definition asks for some, or what is missing of it.
 
     Args:
         problem: The study's own.
@@ -35,12 +35,14 @@ def score_nested(problem: Problem, driver: Driver, *, n_trials: int, deadline: f
         deadline: On the clock of ``time.monotonic``; what is not done then is left to the next run.
 
     Returns:
-        The scores of the outer folds that are done, and how many trials were added.
+        The scores of the outer folds that are done, or None where there are to be none, and how many trials were added.
 
     Raises:
         HpoError: As the search itself.
     """
-    n_folds = problem.definition.study.nested or 0
+    n_folds = problem.definition.study.nested
+    if n_folds is None:
+        return None, 0
     scores: list[float] = []
     n_new = 0
     for index, split in enumerate(_split(problem.dataset, n_folds, problem.definition.study.seed), start=1):
@@ -113,11 +115,7 @@ def _prepare(
         groups_test=None if whole.groups is None else whole.groups[test],
         digest=hashlib.sha256(f"{whole.digest} {name}".encode()).hexdigest()[:32],
     )
-    study = problem.definition.study.model_copy(
-        update={
-            "name": f"{problem.definition.name}.{name}",
-            "n_trials": n_trials,
-            "timeout_seconds": seconds if math.isfinite(seconds) else None,
-        }
-    )
+    timeout = seconds if math.isfinite(seconds) else None
+    changes = {"name": f"{problem.definition.name}.{name}", "n_trials": n_trials, "timeout_seconds": timeout}
+    study = problem.definition.study.model_copy(update=changes)
     return prepare_problem(problem.definition.model_copy(update={"study": study}), dataset)

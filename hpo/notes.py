@@ -4,10 +4,8 @@ They put in words what report, definition and data say, and stand in templates. 
 run that adds nothing changes nothing.
 """
 
-from __future__ import annotations
-
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,7 +13,7 @@ import numpy as np
 from hpo.data import Dataset
 from hpo.definition import Range, StudyDefinition, choices_of
 from hpo.rendering import render
-from hpo.report import StudyResult, describe_gain, describe_optimism, describe_ties, mlflow_server
+from hpo.report import StudyResult, mlflow_server
 from hpo.selection import CONVERGED, DERIVED, FAILURE, fold_scores, mean_and_std
 from hpo.tracking import names
 
@@ -33,8 +31,7 @@ def describe_search(definition: StudyDefinition, dataset: Dataset) -> str:
 
 def describe_study(search: str, result: StudyResult) -> str:
     """The same below what came of it: which trial was chosen, how good it is and how sure that is."""
-    gain, ties = describe_gain(result.gain, result.n_holdout_rows), describe_ties(result.n_ties, result.n_trials["complete"])
-    return render("outcome.md.jinja", search=search, result=result, gain=gain, ties=ties)
+    return render("outcome.md.jinja", search=search, result=result)
 
 
 def make_card(result: StudyResult, definition: StudyDefinition, dataset: Dataset) -> str:
@@ -56,9 +53,6 @@ def make_card(result: StudyResult, definition: StudyDefinition, dataset: Dataset
         dataset=dataset,
         counts=dict(zip(labels, counts, strict=True)),
         columns=[(name, kind) for kind, names in result.columns.items() for name in names],
-        gain=describe_gain(result.gain, result.n_holdout_rows),
-        optimism=describe_optimism(result.optimism),
-        ties=describe_ties(result.n_ties, result.n_trials["complete"]),
         uri=names.MODEL_URI_MARK,
         max_rows=MAX_ROWS,
     )
@@ -91,23 +85,20 @@ def _searched(definition: StudyDefinition) -> list[str]:
     return [name for name, entry in definition.search_space if isinstance(entry, Range | tuple)]
 
 
-def make_notes(
-    search: str, result: StudyResult, trials: Sequence[FrozenTrial], run_ids: Mapping[int, str]
-) -> dict[int | None, str]:
+def make_notes(search: str, result: StudyResult, trials: Sequence["FrozenTrial"]) -> dict[int | None, str]:
     """The dashboard's note of a study, under None, and of every finished trial, under its number.
 
     Args:
         search: As :func:`describe_search` says it.
         result: Of the run.
         trials: Of the study.
-        run_ids: Trial number to child run, as far as they are known.
     """
     server = mlflow_server(result.tracking_uri)
     address = f"{server}/{result.comparison}" if result.comparison else None
     notes: dict[int | None, str] = {None: render("study_note.md.jinja", study=describe_study(search, result), address=address)}
     for trial in trials:
         if trial.state.is_finished():
-            run_id = run_ids.get(trial.number)
+            run_id = result.run_ids.get(trial.number)
             notes[trial.number] = render(
                 "trial_note.md.jinja",
                 is_best=trial.number == result.best_number,

@@ -13,11 +13,11 @@ from hpo.definition import StudyDefinition, digest_of
 from hpo.final_model import TRUSTED_TYPES, FinalModel
 from hpo.notes import describe_search, describe_study, make_card, make_view
 from hpo.problem import Problem
-from hpo.report import DASHBOARD, StudyResult, describe_gain, describe_ties
+from hpo.report import DASHBOARD, StudyResult
 from hpo.settings import ServiceSettings
 from hpo.shipped_model import COLUMNS_FILE
 from hpo.tracking import names
-from hpo.tracking.records import Conclusion, DatasetRecord, HeldOut, ModelRecord, Registration, StudyRecord
+from hpo.tracking.records import DatasetRecord, HeldOut, ModelRecord, StudyRecord
 
 SERVING_PACKAGES = ("mlflow", "scikit-learn", "skops", "numpy", "scipy", "pandas")
 
@@ -68,36 +68,6 @@ def make_study_record(
     )
 
 
-def make_conclusion(result: StudyResult, card: str, description: str) -> Conclusion:
-    """What the parent run says of a study's outcome."""
-    metric = result.metric
-    scored = {names.holdout_metric(metric): result.holdout_score, names.optimism_metric(metric): result.optimism}
-    if result.gain is not None:
-        scored[names.gain_metric(metric)] = result.gain
-    metrics = {names.N_TIED: float(result.n_ties)}
-    for name, estimate in scored.items():
-        metrics |= {name: estimate.value, **names.interval_metrics(name, estimate.low, estimate.high)}
-    steps: dict[str, dict[int, float]] = {}
-    if result.nested is not None and result.nested.estimate is not None:
-        nested, score = names.nested_metric(metric), result.nested.estimate
-        metrics |= {f"{nested}_mean": score.value, f"{nested}_std": float(np.std(result.nested.scores))}
-        metrics |= names.interval_metrics(nested, score.low, score.high)
-        steps[nested] = dict(enumerate(result.nested.scores))
-    return Conclusion(
-        n_finished=sum(result.n_trials.values()),
-        metrics=metrics,
-        steps=steps,
-        tags={
-            names.SELECTION_RULE: result.rule,
-            names.REFIT: result.refit,
-            names.TIES: describe_ties(result.n_ties, result.n_trials["complete"]),
-            names.GAIN: describe_gain(result.gain, result.n_holdout_rows),
-        },
-        description=description,
-        card=card,
-    )
-
-
 def make_model_record(
     uid: str,
     time_ms: int,
@@ -119,6 +89,7 @@ def make_model_record(
         settings: Whether it is registered and drawn.
     """
     definition, columns = problem.definition, problem.dataset.columns
+    study_metrics, study_steps = _measure(result)
     return ModelRecord(
         key=names.trial_key(uid, result.best_number) + ("" if result.refit == "train" else f"/{result.refit}"),
         trial_number=result.best_number,
@@ -129,11 +100,17 @@ def make_model_record(
         params={name: str(value) for name, value in result.best_params.items()},
         time_ms=time_ms,
         input_types=columns.signature(),
-        conclusion=make_conclusion(
-            result,
-            make_card(result, definition, problem.dataset),
-            describe_study(describe_search(definition, problem.dataset), result),
-        ),
+        n_finished=sum(result.n_trials.values()),
+        study_metrics=study_metrics,
+        study_steps=study_steps,
+        study_tags={
+            names.SELECTION_RULE: result.rule,
+            names.REFIT: result.refit,
+            names.TIES: result.describe_ties(),
+            names.GAIN: result.describe_gain(),
+        },
+        description=describe_study(describe_search(definition, problem.dataset), result),
+        card=make_card(result, definition, problem.dataset),
         trusted_types=TRUSTED_TYPES,
         needs_hpo=bool(columns.datetime),
         files={COLUMNS_FILE: columns.model_dump_json()},
@@ -141,8 +118,26 @@ def make_model_record(
         refit=result.refit,
         held_out=_hold_out(judged, definition, problem.dataset) if settings.register or settings.plots else None,
         is_drawn=settings.plots,
-        registration=Registration(settings.register, definition.registry.rule) if settings.register else None,
+        registered_name=settings.register,
+        rule=definition.registry.rule,
     )
+
+
+def _measure(result: StudyResult) -> tuple[dict[str, float], dict[str, dict[int, float]]]:
+    """The study's metrics, and those that have a value for each outer fold."""
+    metric, nested = result.metric, result.nested
+    scored = {names.holdout_metric(metric): result.holdout_score, names.optimism_metric(metric): result.optimism}
+    if result.gain is not None:
+        scored[names.gain_metric(metric)] = result.gain
+    metrics = {names.N_TIED: float(result.n_ties)}
+    for name, estimate in scored.items():
+        metrics |= {name: estimate.value, **names.interval_metrics(name, estimate.low, estimate.high)}
+    if nested is None or nested.estimate is None:
+        return metrics, {}
+    name, score = names.nested_metric(metric), nested.estimate
+    metrics |= {f"{name}_mean": score.value, f"{name}_std": float(np.std(nested.scores))}
+    metrics |= names.interval_metrics(name, score.low, score.high)
+    return metrics, {name: dict(enumerate(nested.scores))}
 
 
 def _hold_out(judged: FinalModel, definition: StudyDefinition, dataset: Dataset) -> HeldOut:

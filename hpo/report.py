@@ -1,7 +1,5 @@
 """What a run gave, as values, as JSON for programs and as a short text for people."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -11,6 +9,7 @@ import numpy as np
 from hpo.intervals import Estimate, half_width_over_folds
 from hpo.rendering import render
 from hpo.settings import DEFAULT_STORAGE, DEFAULT_TRACKING_URI, hide_password
+from hpo.tracking.records import TrackingState
 
 if TYPE_CHECKING:
     import optuna
@@ -49,17 +48,16 @@ class NestedScore:
 
 
 @dataclass(frozen=True, kw_only=True)
-class StudyResult:
-    """The values of a run's report, and the fitted model.
+class StudyResult(TrackingState):
+    """The values of a run's report, with what MLflow holds of the study, and the fitted model.
+
+    Beside the attributes of :class:`TrackingState`, such as ``model_uri``, there are these.
 
     Attributes:
         study: The study's name.
         metric: The judged scorer.
         storage: The ledger's URL, without its password.
         tracking_uri: MLflow's, without its password.
-        experiment_id: MLflow's, or None where it is not known.
-        parent_run_id: MLflow's, or None where it is not known.
-        comparison: What follows MLflow's address in the link that compares the trials, or None where it is not known.
         n_trials: Counts: ``complete``, ``pruned``, ``failed``.
         n_new_trials: How many of them this run added.
         n_ties: Completed trials that the folds cannot tell from the highest one, that one included.
@@ -70,17 +68,11 @@ class StudyResult:
         best_value: Its mean CV score.
         best_std: Its standard deviation over the folds.
         best_params: Its complete params.
-        best_run_id: Its child run, or None while tracking is behind.
         holdout: Scorer name to score on the hold-out.
         n_holdout_rows: How many rows were held out.
         holdout_score: By the judged metric, with its 95 % interval.
         gain: That score minus the defaults' on the same rows, with its interval; None where the defaults failed.
         nested: The score of search and refit, or None where it was not asked for.
-        model_uri: The logged final model, or None while tracking is behind.
-        registry: The registered model's ``name``, the ``version``, the ``decision`` with its ``comparison``, and the ``champion``;
-            None where it is not registered.
-        n_behind: Finished trials that MLflow does not have yet, or None where that is not known.
-        tracking_problem: Why it is behind, one line, or None.
         search_seconds: Time of the search alone.
         total_seconds: Time of the whole run.
         columns: Kind to feature names.
@@ -93,9 +85,6 @@ class StudyResult:
     metric: str
     storage: str
     tracking_uri: str
-    experiment_id: str | None = None
-    parent_run_id: str | None = None
-    comparison: str | None = None
     n_trials: dict[str, int]
     n_new_trials: int
     n_ties: int
@@ -106,22 +95,17 @@ class StudyResult:
     best_value: float
     best_std: float
     best_params: dict[str, Any]
-    best_run_id: str | None = None
     holdout: dict[str, float]
     n_holdout_rows: int
     holdout_score: Estimate
     gain: Estimate | None
     nested: NestedScore | None = None
-    model_uri: str | None = None
-    registry: dict[str, Any] | None = None
-    n_behind: int | None = None
-    tracking_problem: str | None = None
     search_seconds: float
     total_seconds: float = 0.0
     columns: dict[str, list[str]]
     notes: tuple[str, ...]
     model: Any = field(repr=False, compare=False)
-    open_study: Callable[[], optuna.Study] = field(repr=False, compare=False)
+    open_study: Callable[[], "optuna.Study"] = field(repr=False, compare=False)
 
     @property
     def is_tracking_complete(self) -> bool:
@@ -129,27 +113,50 @@ class StudyResult:
         return self.tracking_problem is None
 
     @property
+    def best_run_id(self) -> str | None:
+        """The best trial's child run, or None while tracking is behind."""
+        return self.run_ids.get(self.best_number)
+
+    @property
     def optimism(self) -> Estimate:
         """How much the best trial's mean CV score promises more than the final model keeps on the hold-out."""
         return self.holdout_score.subtracted_from(self.best_value)
 
+    def describe_ties(self) -> str:
+        """How many trials cannot be told from the highest one."""
+        n_complete = self.n_trials["complete"]
+        if self.n_ties > 1:
+            return f"{self.n_ties} of {n_complete} trials tie within noise"
+        return f"no other of {n_complete} trials ties within noise"
+
+    def describe_gain(self) -> str:
+        """Whether the search was worth it, in words."""
+        if self.gain is None:
+            return "unknown: scikit-learn's defaults failed"
+        if self.gain.low == self.gain.high:
+            return "the search gained nothing over the defaults: they are what was chosen"
+        measured = f"{_format_signed(self.gain)} on {self.n_holdout_rows} held-out rows"
+        if self.gain.low > 0:
+            return f"{measured}, over scikit-learn's defaults"
+        if self.gain.high < 0:
+            return f"the search lost to the defaults: {measured}"
+        return f"the search gained nothing over the defaults that is more than chance: {measured}"
+
+    def describe_optimism(self) -> str:
+        """How far the CV score can be believed, in words."""
+        verdict = "no more than chance"
+        if not self.optimism.holds(0):
+            verdict = "cv promises too much" if self.optimism.low > 0 else "cv promises too little"
+        return f"cv minus hold-out {_format_signed(self.optimism)}: {verdict}"
+
     def to_json(self) -> dict[str, Any]:
         """The object that ``--json`` prints; what is not known is None."""
-        as_they_are = (
-            "study",
-            "storage",
-            "tracking_uri",
-            "experiment_id",
-            "parent_run_id",
-            "n_trials",
-            "holdout",
-            "model_uri",
-            "registry",
-        )
+        own = ("study", "storage", "tracking_uri", "n_trials", "holdout")
+        tracked = ("experiment_id", "parent_run_id", "model_uri", "registry")
         best = ("number", "value", "std", "params", "run_id")
         estimates = {"holdout_score": self.holdout_score, "gain": self.gain, "optimism": self.optimism, "nested": self.nested}
         return {
-            **{name: getattr(self, name) for name in as_they_are},
+            **{name: getattr(self, name) for name in (*own, *tracked)},
             "baseline": {"value": self.baseline_value},
             "best": {**{name: getattr(self, f"best_{name}") for name in best}, "rule": self.rule, "refit": self.refit},
             "ties": {"n_tied": self.n_ties, "n_complete": self.n_trials["complete"]},
@@ -174,9 +181,6 @@ class StudyResult:
         return render(
             "report.txt.jinja",
             result=self,
-            gain=describe_gain(self.gain, self.n_holdout_rows),
-            optimism=describe_optimism(self.optimism),
-            ties=describe_ties(self.n_ties, self.n_trials["complete"]),
             dashboard=f"optuna-dashboard {self.storage}  ->  {DASHBOARD}",
             mlflow=mlflow_page(self.tracking_uri, self.comparison),
             ui=ui_command(self.study, self.storage, self.tracking_uri),
@@ -186,7 +190,7 @@ class StudyResult:
         """The report as Jupyter shows it."""
         return render("report.html.jinja", rows=split_report(self.to_text()))
 
-    def trials_dataframe(self) -> pd.DataFrame:
+    def trials_dataframe(self) -> "pd.DataFrame":
         """All trials, as Optuna's ``Study.trials_dataframe`` has them: fold scores are in ``user_attrs_hpo.scores``."""
         return self.open_study().trials_dataframe()
 
@@ -194,35 +198,6 @@ class StudyResult:
 def split_report(text: str) -> list[tuple[str, str]]:
     """Label and fact of each line of a report; a fact under an empty label belongs to the label above."""
     return [(line[:9].strip(), line[10:]) for line in text.splitlines()]
-
-
-def describe_ties(n_ties: int, n_complete: int) -> str:
-    """How many trials cannot be told from the highest one."""
-    return (
-        f"{n_ties} of {n_complete} trials tie within noise" if n_ties > 1 else f"no other of {n_complete} trials ties within noise"
-    )
-
-
-def describe_gain(gain: Estimate | None, n_rows: int) -> str:
-    """Whether the search was worth it, in words; ``gain`` is that on the hold-out."""
-    if gain is None:
-        return "unknown: scikit-learn's defaults failed"
-    if gain.low == gain.high:
-        return "the search gained nothing over the defaults: they are what was chosen"
-    measured = f"{_format_signed(gain)} on {n_rows} held-out rows"
-    if gain.low > 0:
-        return f"{measured}, over scikit-learn's defaults"
-    if gain.high < 0:
-        return f"the search lost to the defaults: {measured}"
-    return f"the search gained nothing over the defaults that is more than chance: {measured}"
-
-
-def describe_optimism(optimism: Estimate) -> str:
-    """How far the CV score can be believed, in words."""
-    verdict = (
-        "no more than chance" if optimism.holds(0) else "cv promises too much" if optimism.low > 0 else "cv promises too little"
-    )
-    return f"cv minus hold-out {_format_signed(optimism)}: {verdict}"
 
 
 def _format_signed(estimate: Estimate) -> str:
@@ -245,10 +220,7 @@ def mlflow_server(tracking_uri: str) -> str:
 
 def ui_command(study: str, storage: str, tracking_uri: str) -> str:
     """The command that opens both pages of a study; passwords are left for the user to fill in."""
-    given = (
-        ("--name", study, DEFAULT_STUDY),
-        ("--storage", storage, DEFAULT_STORAGE),
-        ("--tracking-uri", tracking_uri, DEFAULT_TRACKING_URI),
-    )
-    flags = [f" {flag} {hide_password(value)}" for flag, value, default in given if value != default]
+    given = {"--name": study, "--storage": storage, "--tracking-uri": tracking_uri}
+    defaults = {"--name": DEFAULT_STUDY, "--storage": DEFAULT_STORAGE, "--tracking-uri": DEFAULT_TRACKING_URI}
+    flags = [f" {flag} {hide_password(value)}" for flag, value in given.items() if value != defaults[flag]]
     return f"python -m hpo.ui{''.join(flags)}"

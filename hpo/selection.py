@@ -10,6 +10,7 @@ that read them.
 import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from typing import cast
 
 import numpy as np
@@ -131,9 +132,9 @@ def count_states(trials: Iterable[FrozenTrial]) -> dict[str, int]:
     return {"complete": counts[TrialState.COMPLETE], "pruned": counts[TrialState.PRUNED], "failed": counts[TrialState.FAIL]}
 
 
-def end_time_ms(trial: FrozenTrial) -> int:
-    """When a finished trial ended, milliseconds since 1970, UTC; Optuna keeps naive local time."""
-    return round(trial.datetime_complete.timestamp() * 1000) if trial.datetime_complete else 0
+def milliseconds(moment: datetime | None) -> int:
+    """Optuna's naive local time as milliseconds since 1970, UTC."""
+    return round(moment.timestamp() * 1000) if moment is not None else 0
 
 
 def mean_and_std(scores: Sequence[float]) -> tuple[float, float]:

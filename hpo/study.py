@@ -76,9 +76,8 @@ class Ledger:
         self.study_id = self._repeat(lambda _: storage.get_study_id_from_name(definition.name))
         self._definition = definition
         self._derive = derive
-        self._mirror = Mirror(
-            definition.sampler, definition.pruner, seed=definition.study.seed, concurrency=definition.study.concurrency
-        )
+        study = definition.study
+        self._mirror = Mirror(definition.sampler, definition.pruner, seed=study.seed, concurrency=study.concurrency)
         self._unfinished: deque[FrozenTrial] = deque()
         self._last_trial_id: int | None = None
         self._load()
@@ -142,14 +141,18 @@ class Ledger:
         Raises:
             TooManyFailuresError: With this one, more trials failed than ``max_failed`` allows.
         """
-        failure = results[-1].failure
+        failure, traceback = results[-1].failure, results[-1].traceback
         if failure is not None:
             result = SlotResult(TrialState.FAIL, failure=failure)
+            attributes: dict[str, Any] = {FAILURE: failure, **({TRACEBACK: traceback} if traceback else {})}
         else:
             scores = self._judged_scores(results)
             state, value = (TrialState.PRUNED, None) if is_pruned else (TrialState.COMPLETE, float(np.mean(scores)))
             result = SlotResult(state, value, scores)
-        self._repeat(lambda is_repeated: self._store(slot, result, results, is_repeated=is_repeated))
+            attributes = {SCORES: {name: [fold.scores[name] for fold in results] for name in results[0].scores}}
+            if not all(fold.converged for fold in results):
+                attributes[CONVERGED] = False
+        self._repeat(lambda is_repeated: self._store(slot, result, attributes, is_repeated=is_repeated))
         self._mirror.tell(result)
         self._check_failures()
         return result.state, result.value
@@ -160,15 +163,8 @@ class Ledger:
     def _repeat(self, action: Callable[[bool], T]) -> T:
         return repeat(action, self._stop_signal)
 
-    def _store(self, slot: Slot, result: SlotResult, folds: Sequence[FoldResult], *, is_repeated: bool) -> None:
+    def _store(self, slot: Slot, result: SlotResult, attributes: Mapping[str, Any], *, is_repeated: bool) -> None:
         """Everything that is known of a trial, at once: until then it is RUNNING and would be adopted."""
-        attributes: dict[str, Any] = {}
-        if result.failure is not None:
-            attributes = {FAILURE: result.failure, **({TRACEBACK: folds[-1].traceback} if folds[-1].traceback else {})}
-        else:
-            attributes[SCORES] = {name: [fold.scores[name] for fold in folds] for name in folds[0].scores}
-            if not all(fold.converged for fold in folds):
-                attributes[CONVERGED] = False
         is_stored = self._storage.finish_trial(slot.trial_id, result.state, result.value, result.scores, attributes)
         # An attempt whose answer was lost may have stored it.
         if not is_stored and not is_repeated:

@@ -76,8 +76,8 @@ class MLflowCallback(AbstractContextManager["MLflowCallback"]):
             self._trial_ended.set()
             thread.join()
             atexit.unregister(self.close)
-            if self._state.problem is not None:
-                warnings.warn(f"{self._state.n_behind} trials are not in MLflow: {self._state.problem}", stacklevel=2)
+            if self._state.tracking_problem is not None:
+                warnings.warn(f"{self._state.n_behind} trials are not in MLflow: {self._state.tracking_problem}", stacklevel=2)
         return self._state
 
     def _follow(self, study: optuna.Study) -> None:

@@ -9,8 +9,10 @@ import math
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from functools import cache
+from dataclasses import asdict
+from functools import cache, partial
 from importlib import import_module
+from typing import Any
 
 import optuna
 from optuna.storages import RDBStorage
@@ -20,7 +22,7 @@ from hpo.errors import HpoError, LedgerError, first_line
 from hpo.storage import export_journal
 from hpo.tracking import names
 from hpo.tracking.projection import Projection, end_time_ms
-from hpo.tracking.records import Drawings, HeldOut, ModelRecord, RegistryState, RunStatus, StudyRecord, TrackingState
+from hpo.tracking.records import Drawings, HeldOut, ModelRecord, RunStatus, StudyRecord, TrackingState
 from hpo.tracking.writer import MlflowWriter, rehearse
 
 FIRST_PAUSE_SECONDS = 0.25
@@ -61,6 +63,8 @@ class Follower:
         self._is_there = False
         self._problem: str | None = None
         self._drawings: Drawings | None = None
+        self._model_uri: str | None = None
+        self._registry: dict[str, Any] | None = None
         self._pause_seconds = FIRST_PAUSE_SECONDS
         self._next_attempt = 0.0
 
@@ -77,52 +81,49 @@ class Follower:
             status: How the parent run ends.
             wait_seconds: How long to go on while nothing gets through.
         """
-        model_uri: str | None = None
-        registered: RegistryState | None = None
-
-        def write_rest() -> None:
-            nonlocal model_uri, registered
-            self._catch_up()
-            if self._writer.parent_is_open:
-                if self._has_failed:
-                    # What a lost answer left behind: runs that were made twice.
-                    self._projection.learn()
-                    self._catch_up()
-                self._writer.write_text(names.JOURNAL_FILE, export_journal(self._study()))
-            if model is not None:
-                model_uri = self._writer.write_model(model, self._projection.run_ids.get(model.trial_number))
-                self._write_drawings(model)
-            self._writer.close(status, end_time_ms(self._trials()))
-            if model is not None:
-                registered = self._writer.register(model)
-
+        write_rest = partial(self._write_rest, model, status)
         self._last_gain = time.monotonic()
         while not self._attempt(write_rest) and (seconds := self._last_gain + wait_seconds - time.monotonic()) > 0:
             time.sleep(min(self._pause_seconds, seconds))
         n_behind = None
         with suppress(LedgerError):
-            n_behind = self._projection.count_behind(self._trials())
+            n_behind = len(self._projection.missing(self._trials()))
         return TrackingState(
             experiment_id=self._writer.experiment_id or None,
             parent_run_id=self._writer.parent_run_id or None,
             comparison=self._writer.comparison or None,
             run_ids=dict(self._projection.run_ids),
             n_behind=n_behind,
-            model_uri=model_uri,
-            registered=registered,
-            problem=self._problem,
+            model_uri=self._model_uri,
+            registry=self._registry,
+            tracking_problem=self._problem,
         )
+
+    def _write_rest(self, model: ModelRecord | None, status: RunStatus) -> None:
+        self._catch_up()
+        if self._writer.parent_is_open:
+            if self._has_failed:
+                # What a lost answer left behind: runs that were made twice.
+                self._projection.learn()
+                self._catch_up()
+            self._writer.write_text(names.JOURNAL_FILE, export_journal(self._study()))
+        if model is not None:
+            self._model_uri = self._writer.write_model(model, self._projection.run_ids.get(model.trial_number))
+            self._write_drawings(model)
+        self._writer.close(status, end_time_ms(self._trials()))
+        if model is not None:
+            state = self._writer.register(model)
+            self._registry = None if state is None else asdict(state)
 
     def _write_drawings(self, model: ModelRecord) -> None:
         """Draw what is wanted and not there yet; what cannot be drawn is said, and asked for again by the next run."""
-        step = model.conclusion.n_finished
+        step = model.n_finished
         key = f"{model.key} {step}"
         if not model.is_drawn or model.held_out is None or self._writer.has_drawn(key):
             return
         if self._drawings is None:
-            study = self._study()
             try:
-                self._drawings = _draw(model, model.held_out, study, self._writer.on_step)
+                self._drawings = _draw(model, model.held_out, self._study(), self._writer.on_step)
             except HpoError:
                 raise
             except Exception as error:  # noqa: BLE001 - whatever drawing raises, the model is there

@@ -109,8 +109,8 @@ class TrackingProcess(AbstractContextManager["TrackingProcess"]):
                 if not is_hurried:
                     give_up = time.monotonic() + patience
         except (EOFError, OSError):
-            return TrackingState(problem=f"the tracking process ended with exit code {self._process.wait()}")
-        return TrackingState(problem="the tracking process does not answer")
+            return TrackingState(tracking_problem=f"the tracking process ended with exit code {self._process.wait()}")
+        return TrackingState(tracking_problem="the tracking process does not answer")
 
 
 def main(descriptor: int, driver_pid: int) -> None:

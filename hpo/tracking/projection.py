@@ -4,14 +4,13 @@ Nothing is marked in the ledger: MLflow is asked once, at the start, what it hol
 wrote itself. After an error it does not know, and looks for a run before it creates one.
 """
 
-import math
 import time
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from itertools import accumulate
 
 from optuna.trial import FrozenTrial, TrialState
 
-from hpo.selection import CONVERGED, DERIVED, FAILURE, SCORES, TRACEBACK, fold_scores, mean_and_std
+from hpo.selection import CONVERGED, DERIVED, FAILURE, SCORES, TRACEBACK, fold_scores, mean_and_std, milliseconds
 from hpo.tracking import names
 from hpo.tracking.records import RunStatus, StudyRecord, TrialRecord
 from hpo.tracking.writer import MlflowWriter
@@ -49,7 +48,7 @@ class Projection:
         Raises:
             TrackingError: MLflow refuses or is away.
         """
-        starts = [_milliseconds(trial.datetime_start) for trial in trials if trial.datetime_start is not None]
+        starts = [milliseconds(trial.datetime_start) for trial in trials if trial.datetime_start is not None]
         self._writer.open(min(starts, default=time.time_ns() // 1_000_000))
         self.learn()
 
@@ -70,9 +69,8 @@ class Projection:
         Raises:
             TrackingError: MLflow refuses or is away; what was written stays, and the next call goes on.
         """
-        for trial in trials:
-            if trial.state.is_finished() and trial.number not in self.run_ids:
-                self._write(make_record(trial, self._study))
+        for trial in self.missing(trials):
+            self._write(make_record(trial, self._study))
         points = self._best_so_far(trials)
         if points:
             self._writer.write_parent_metric(names.best_so_far(self._study.value_name), points)
@@ -80,11 +78,11 @@ class Projection:
 
     def has_work(self, trials: Sequence[FrozenTrial]) -> bool:
         """Whether a call of :meth:`catch_up` would write anything."""
-        return self.count_behind(trials) > 0 or bool(self._best_so_far(trials))
+        return bool(self.missing(trials) or self._best_so_far(trials))
 
-    def count_behind(self, trials: Sequence[FrozenTrial]) -> int:
-        """How many finished trials have no finished run."""
-        return sum(1 for trial in trials if trial.state.is_finished() and trial.number not in self.run_ids)
+    def missing(self, trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
+        """The finished trials that have no finished run."""
+        return [trial for trial in trials if trial.state.is_finished() and trial.number not in self.run_ids]
 
     def _write(self, record: TrialRecord) -> None:
         """Write one run; an attempt whose answer was lost may have made it, so the next one looks for it first."""
@@ -97,23 +95,21 @@ class Projection:
 
     def _best_so_far(self, trials: Sequence[FrozenTrial]) -> list[tuple[int, float, int]]:
         """Trial number, best value up to it, and when it ended, of each trial that the parent run does not show yet."""
-        better = max if self._study.is_maximized else min
-        points: list[tuple[int, float, int]] = []
         if not self._writer.parent_is_open:
-            return points
-        best = -math.inf if self._study.is_maximized else math.inf
-        for trial in trials:
-            if trial.state == TrialState.COMPLETE and len(trial.values) == 1:
-                best = better(best, trial.values[0])
-                if trial.number >= self._next_point:
-                    points.append((trial.number, best, _milliseconds(trial.datetime_complete)))
-        return points
+            return []
+        complete = [trial for trial in trials if trial.state == TrialState.COMPLETE and len(trial.values) == 1]
+        best = accumulate((trial.values[0] for trial in complete), max if self._study.is_maximized else min)
+        return [
+            (trial.number, value, milliseconds(trial.datetime_complete))
+            for trial, value in zip(complete, best, strict=True)
+            if trial.number >= self._next_point
+        ]
 
 
 def end_time_ms(trials: Sequence[FrozenTrial]) -> int:
     """When a study that ends now ended, milliseconds since 1970: not before its trials, though the clock may have gone back."""
     moments = (moment for trial in trials for moment in (trial.datetime_start, trial.datetime_complete) if moment is not None)
-    return max((time.time_ns() // 1_000_000, *map(_milliseconds, moments)))
+    return max((time.time_ns() // 1_000_000, *map(milliseconds, moments)))
 
 
 def make_record(trial: FrozenTrial, study: StudyRecord) -> TrialRecord:
@@ -122,8 +118,8 @@ def make_record(trial: FrozenTrial, study: StudyRecord) -> TrialRecord:
     A trial of ``hpo`` has its judgement in attributes of known names; those of any other study become tags, and its
     intermediate values steps of a metric.
     """
-    end = _milliseconds(trial.datetime_complete)
-    start = _milliseconds(trial.datetime_start) if trial.datetime_start is not None else end
+    end = milliseconds(trial.datetime_complete)
+    start = milliseconds(trial.datetime_start) if trial.datetime_start is not None else end
     metrics, steps = _ours(trial) if SCORES in trial.user_attrs else _plain(trial, study.value_name)
     params = {**trial.params, **trial.user_attrs.get(DERIVED, {})}
     return TrialRecord(
@@ -171,8 +167,3 @@ def _tags(trial: FrozenTrial, study: StudyRecord) -> dict[str, str]:
     if names.DATA_DIGEST in study.tags:
         tags[names.DATA_DIGEST] = study.tags[names.DATA_DIGEST]
     return tags
-
-
-def _milliseconds(moment: datetime | None) -> int:
-    """Optuna's naive local time as milliseconds since 1970, UTC."""
-    return round(moment.timestamp() * 1000) if moment is not None else 0

@@ -95,9 +95,8 @@ def ask_server(address: str, endpoint: str) -> tuple[int, str]:
         reason: BaseException = error
         while (deeper := reason.__cause__ or reason.__context__) is not None:
             reason = deeper
-        raise TrackingError(
-            f"{hide_password(address)} does not answer: {getattr(reason, 'strerror', None) or type(reason).__name__}"
-        ) from error
+        what = getattr(reason, "strerror", None) or type(reason).__name__
+        raise TrackingError(f"{hide_password(address)} does not answer: {what}") from error
     return int(answer.status_code), str(answer.text)
 
 

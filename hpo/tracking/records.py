@@ -71,7 +71,7 @@ class StudyRecord:
         tags: Name to text.
         texts: Artifact path to its content.
         dataset: The table, or None where it is unknown.
-        description: Markdown, until there is a conclusion.
+        description: Markdown, until there is a final model.
         dashboard: Where another page shows the study, or None.
         view: What MLflow's page is to show of the trials when they are compared, as it saves a view; or nothing.
     """
@@ -88,40 +88,6 @@ class StudyRecord:
     description: str = ""
     dashboard: str | None = None
     view: str = ""
-
-
-@dataclass(frozen=True)
-class Conclusion:
-    """What the parent run says of a study as it stands, beside its final model; it changes as the study grows.
-
-    Attributes:
-        n_finished: Finished trials: the step of the metrics, so that the newest conclusion is the one that is shown.
-        metrics: Name to value.
-        steps: Name to one value a step, from step 0.
-        tags: Name to text.
-        description: Markdown.
-        card: The model card, Markdown, in which ``names.MODEL_URI_MARK`` stands for the model's URI.
-    """
-
-    n_finished: int
-    metrics: dict[str, float] = field(default_factory=dict)
-    steps: dict[str, dict[int, float]] = field(default_factory=dict)
-    tags: dict[str, str] = field(default_factory=dict)
-    description: str = ""
-    card: str = ""
-
-
-@dataclass(frozen=True)
-class Registration:
-    """The registered model that the final model becomes a version of.
-
-    Attributes:
-        name: The registered model's.
-        rule: When the version becomes the champion: ``not_worse``, ``better`` or ``never``.
-    """
-
-    name: str
-    rule: str
 
 
 @dataclass(frozen=True)
@@ -177,18 +143,24 @@ class ModelRecord:
         input_example: DataFrame, a few training rows.
         expected: What the model predicts for them: the loaded model must say the same.
         metrics: Hold-out scores.
-        conclusion: What the parent run says beside it.
         params: As text.
         time_ms: When its trial ended, milliseconds since 1970, UTC.
         requirements: Pinned packages that serving needs.
         input_types: Column name to MLflow's type name, in the order of the input example.
+        n_finished: Finished trials: the step of the metrics, so that the newest of what the parent run says is what is shown.
+        study_metrics: What the parent run says of the study as it stands, which changes as the study grows: name to value.
+        study_steps: The same: name to one value a step, from step 0.
+        study_tags: The same: name to text.
+        description: The same, Markdown.
+        card: The model card, Markdown, in which ``names.MODEL_URI_MARK`` stands for the model's URI.
         trusted_types: What the saved model may hold beside what skops trusts itself.
         needs_hpo: Whether the model holds a class of ours, whose code is then shipped with it.
         files: Name to content of texts that lie beside the model.
         refit: Which rows it was fitted on: ``train`` or ``all``.
         held_out: What it is compared and drawn on, or None where neither is asked for.
         is_drawn: Whether figures are wanted.
-        registration: The registered model that gets a version, or None.
+        registered_name: Of the registered model that gets a version, or None.
+        rule: When that version becomes the champion: ``not_worse``, ``better`` or ``never``.
     """
 
     key: str
@@ -201,14 +173,20 @@ class ModelRecord:
     time_ms: int
     requirements: tuple[str, ...]
     input_types: dict[str, str]
-    conclusion: Conclusion
+    n_finished: int
+    study_metrics: dict[str, float] = field(default_factory=dict)
+    study_steps: dict[str, dict[int, float]] = field(default_factory=dict)
+    study_tags: dict[str, str] = field(default_factory=dict)
+    description: str = ""
+    card: str = ""
     trusted_types: tuple[str, ...] = ()
     needs_hpo: bool = False
     files: dict[str, str] = field(default_factory=dict)
     refit: str = "train"
     held_out: HeldOut | None = None
     is_drawn: bool = False
-    registration: Registration | None = None
+    registered_name: str | None = None
+    rule: str = "not_worse"
 
 
 @dataclass(frozen=True)
@@ -237,8 +215,8 @@ class TrackingState:
         run_ids: Trial number to child run.
         n_behind: Finished trials that have no finished run yet, or None while unknown.
         model_uri: ``models:/...`` of the current final model, or None.
-        registered: What the registry holds of it, or None.
-        problem: Why the store is behind, one line, or None.
+        registry: What the registry holds of it: the fields of :class:`RegistryState`, or None.
+        tracking_problem: Why the store is behind, one line, or None.
     """
 
     experiment_id: str | None = None
@@ -247,5 +225,5 @@ class TrackingState:
     run_ids: dict[int, str] = field(default_factory=dict)
     n_behind: int | None = None
     model_uri: str | None = None
-    registered: RegistryState | None = None
-    problem: str | None = None
+    registry: dict[str, Any] | None = None
+    tracking_problem: str | None = None

@@ -21,7 +21,7 @@ from hpo.holdout import judge_models, may_take_over
 from hpo.shipped_model import ShippedModel, load_model, refusing
 from hpo.tracking import names
 from hpo.tracking.reader import fetch_model
-from hpo.tracking.records import HeldOut, ModelRecord, Registration, RegistryState
+from hpo.tracking.records import HeldOut, ModelRecord, RegistryState
 
 TURN_SECONDS = 10.0
 """How long to wait for the decision on an earlier version."""
@@ -39,15 +39,15 @@ class Registry:
     Attributes:
         client: Of the store.
         tracking_uri: The store's; the process's own, since MLflow looks models up there.
+        name: The registered model's.
         record: The final model.
-        wanted: Under which name, by which rule.
         held_out: What it is compared with the champion on.
     """
 
     client: MlflowClient
     tracking_uri: str
+    name: str
     record: ModelRecord
-    wanted: Registration
     held_out: HeldOut
 
     def register(self, model_id: str, run_id: str) -> RegistryState:
@@ -60,15 +60,15 @@ class Registry:
         version = self._find_or_create(model_id, run_id)
         number = int(version.version)
         if version.tags.get(names.DECISION, names.PENDING) == names.PENDING:
-            self.client.set_registered_model_alias(self.wanted.name, names.CHALLENGER, number)
+            self.client.set_registered_model_alias(self.name, names.CHALLENGER, number)
             self._wait_for_turn(version)
             self._tag(number, names.DECISION, self._decide(number))
-        tags = self.client.get_model_version(self.wanted.name, str(number)).tags
-        return RegistryState(self.wanted.name, number, tags[names.DECISION], tags.get(names.COMPARISON, ""), self._champion())
+        tags = self.client.get_model_version(self.name, str(number)).tags
+        return RegistryState(self.name, number, tags[names.DECISION], tags.get(names.COMPARISON, ""), self._champion())
 
     def _find_or_create(self, model_id: str, run_id: str) -> ModelVersion:
         try:
-            self.client.create_registered_model(self.wanted.name)
+            self.client.create_registered_model(self.name)
         except MlflowException as error:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
@@ -81,10 +81,10 @@ class Registry:
             names.HOLDOUT_DIGEST: self.held_out.digest,
             names.REFIT: self.record.refit,
         }
-        return self.client.create_model_version(self.wanted.name, source=uri, run_id=run_id, model_id=model_id, tags=tags)
+        return self.client.create_model_version(self.name, source=uri, run_id=run_id, model_id=model_id, tags=tags)
 
     def _versions(self) -> list[ModelVersion]:
-        return list(self.client.search_model_versions(f"name = '{self.wanted.name}'"))
+        return list(self.client.search_model_versions(f"name = '{self.name}'"))
 
     def _wait_for_turn(self, version: ModelVersion) -> None:
         end = time.monotonic() + TURN_SECONDS
@@ -109,45 +109,40 @@ class Registry:
             if not is_fit:
                 return names.KEPT
             if self._champion() == champion:
-                self.client.set_registered_model_alias(self.wanted.name, names.CHAMPION, number)
-        raise TrackingError(f"the champion of '{self.wanted.name}' is being moved by others", hint="the same command decides")
+                self.client.set_registered_model_alias(self.name, names.CHAMPION, number)
+        raise TrackingError(f"the champion of '{self.name}' is being moved by others", hint="the same command decides")
 
     def _champion(self) -> int | None:
-        number = self.client.get_registered_model(self.wanted.name).aliases.get(names.CHAMPION)
+        number = self.client.get_registered_model(self.name).aliases.get(names.CHAMPION)
         return None if number is None else int(number)
 
     def _tag(self, number: int, name: str, text: str) -> None:
-        self.client.set_model_version_tag(self.wanted.name, str(number), name, text)
+        self.client.set_model_version_tag(self.name, str(number), name, text)
 
     def _judge(self, champion: int | None) -> tuple[bool, str]:
         """Whether the new version may take over, and why."""
-        wanted, held_out = self.wanted, self.held_out
+        held_out = self.held_out
         if champion is None:
-            return wanted.rule != "never", "there was no champion"
+            return self.record.rule != "never", "there was no champion"
         try:
             with tempfile.TemporaryDirectory(prefix="hpo-") as directory:
-                files = fetch_model(f"models:/{wanted.name}/{champion}", self.tracking_uri, Path(directory))
+                files = fetch_model(f"models:/{self.name}/{champion}", self.tracking_uri, Path(directory))
                 shipped = load_model(files, self.record.trusted_types)
             differs = self._difference(shipped)
             if differs:
                 return False, f"not comparable: {differs}"
             theirs = Predicted(shipped.pipeline, held_out.X[list(shipped.columns.features)])
+            models = [Predicted(held_out.model, held_out.X), theirs]
             with refusing("it cannot be scored"):
-                judged = judge_models(
-                    [Predicted(held_out.model, held_out.X), theirs],
-                    held_out.y,
-                    held_out.groups,
-                    held_out.metric,
-                    seed=held_out.seed,
-                )
+                score, gain = judge_models(models, held_out.y, held_out.groups, held_out.metric, seed=held_out.seed)
         except ModelError as error:
             return False, f"not comparable: {error}"
-        gain, score = judged.gain, judged.score.value
         assert gain is not None
-        tags = self.client.get_model_version(wanted.name, str(champion)).tags
+        tags = self.client.get_model_version(self.name, str(champion)).tags
         is_fair = tags.get(names.HOLDOUT_DIGEST) == held_out.digest and tags.get(names.REFIT) != "all"
-        return may_take_over(gain, wanted.rule), (
-            f"{held_out.metric} {score:.4f} against {score - gain.value:.4f} on the same {judged.n_rows} held-out rows"
+        ours, champions = score.value, score.value - gain.value
+        return may_take_over(gain, self.record.rule), (
+            f"{held_out.metric} {ours:.4f} against {champions:.4f} on the same {len(held_out.y)} held-out rows"
             f" (95 % interval of the difference {gain.low:+.4f} to {gain.high:+.4f})"
             + ("" if is_fair else "; the champion may have been fitted on some of these rows")
         )

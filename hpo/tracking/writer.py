@@ -54,7 +54,8 @@ class MlflowWriter:
     def __init__(self, tracking_uri: str, study: StudyRecord) -> None:
         self.n_steps = 0
         self.on_step: Callable[[], None] = lambda: None
-        self._model_steps: set[tuple[str, str]] = set()
+        self._begun_id = ""
+        self._model_steps: set[str] = set()
         self._study = study
         self._tracking_uri = tracking_uri
         self.experiment_id = ""
@@ -179,16 +180,18 @@ class MlflowWriter:
         Returns:
             The model's URI.
         """
-        of_study = self._find_models()
+        search = f"tags.`{names.STUDY_UID}` = '{self._study.uid}'"
+        of_study: list[LoggedModel] = reader.all_pages(self._client.search_logged_models, [self.experiment_id], search)
         ready = [model for model in of_study if model.status == LoggedModelStatus.READY]
+        unready = [model for model in of_study if model.status != LoggedModelStatus.READY]
         current = next((model for model in ready if model.tags.get(names.KEY) == record.key), None)
-        for model in of_study:
+        begun = next((model for model in unready if model.model_id == self._begun_id), None)
+        for model in unready:
             # Of an earlier best trial too: after a top-up nobody would go on with it.
-            if model.status != LoggedModelStatus.READY and not self._is_begun(model):
+            if model is not begun:
                 self._client.delete_logged_model(model.model_id)
         if current is None:
             self._reopen_parent()
-            begun = next((model for model in of_study if self._is_begun(model)), None)
             current = self._log_model(record, begun or self._create_model(record))
         for model in ready:
             if model.model_id != current.model_id and names.SUPERSEDED_BY not in model.tags:
@@ -221,15 +224,14 @@ class MlflowWriter:
 
     def register(self, record: ModelRecord) -> RegistryState | None:
         """Make the model that was written a version of a registered model, if it is to be one; what is done is left as it is."""
-        if record.registration is None or record.held_out is None:
+        if record.registered_name is None or record.held_out is None:
             return None
         from hpo.tracking.registry import Registry  # noqa: PLC0415 - it loads scikit-learn, which most runs need none of here
 
         # MLflow looks a model's URI up in the process's own store, whatever the client's is.
         mlflow.set_tracking_uri(self._tracking_uri)
-        state = Registry(self._client, self._tracking_uri, record, record.registration, record.held_out).register(
-            self._model_id, self.parent_run_id
-        )
+        registry = Registry(self._client, self._tracking_uri, record.registered_name, record, record.held_out)
+        state = registry.register(self._model_id, self.parent_run_id)
         self._checkpoint()
         return state
 
@@ -295,10 +297,6 @@ class MlflowWriter:
     def _search(self, tag: str, value: str) -> list[Run]:
         return reader.search_runs(self._client, self.experiment_id, tag, value)
 
-    def _find_models(self) -> list[LoggedModel]:
-        of_study = f"tags.`{names.STUDY_UID}` = '{self._study.uid}'"
-        return reader.all_pages(self._client.search_logged_models, [self.experiment_id], of_study)
-
     def _create_model(self, record: ModelRecord) -> LoggedModel:
         model = self._client.create_logged_model(
             self.experiment_id,
@@ -313,16 +311,10 @@ class MlflowWriter:
                 names.REFIT: record.refit,
             },
         )
-        self._note_step(model, "begun")
-        return model
-
-    def _is_begun(self, model: LoggedModel) -> bool:
-        """Whether this process began to log a model that is not ready, and can go on with it."""
-        return model.status != LoggedModelStatus.READY and (model.model_id, "begun") in self._model_steps
-
-    def _note_step(self, model: LoggedModel, step: str) -> None:
-        self._model_steps.add((model.model_id, step))
+        # A later attempt of this process can go on with it.
+        self._begun_id, self._model_steps = model.model_id, set()
         self._count_step()
+        return model
 
     def _count_step(self) -> None:
         self.n_steps += 1
@@ -331,23 +323,25 @@ class MlflowWriter:
     def _log_model(self, record: ModelRecord, model: LoggedModel) -> LoggedModel:
         with tempfile.TemporaryDirectory(prefix="hpo-") as directory:
             saved = Path(directory, "saved")
-            if (model.model_id, "uploaded") not in self._model_steps:
+            if "uploaded" not in self._model_steps:
                 _save_model(record, saved, model, self.parent_run_id)
                 self._client.log_model_artifacts(model.model_id, str(saved))
-                self._note_step(model, "uploaded")
-            if (model.model_id, "checked") not in self._model_steps:
+                self._model_steps.add("uploaded")
+                self._count_step()
+            if "checked" not in self._model_steps:
                 copy = mlflow.artifacts.download_artifacts(
                     artifact_uri=model.artifact_location, dst_path=directory, tracking_uri=self._tracking_uri
                 )
                 _check_same_predictions(copy, record)
-                self._note_step(model, "checked")
+                self._model_steps.add("checked")
+                self._count_step()
         outputs = self._client.get_run(self.parent_run_id).outputs
         if all(output.model_id != model.model_id for output in (outputs.model_outputs if outputs else ())):
             # Not to be done twice: MLflow refuses the second.
             self._client.log_outputs(self.parent_run_id, [entities.LoggedModelOutput(model.model_id, step=0)])
         dataset = self._study.dataset
         about = {"dataset_name": dataset.name, "dataset_digest": dataset.digest} if dataset else {}
-        metrics = _metrics(record.metrics, record.time_ms, record.conclusion.n_finished, model_id=model.model_id, **about)
+        metrics = _metrics(record.metrics, record.time_ms, record.n_finished, model_id=model.model_id, **about)
         self._client.log_batch(self.parent_run_id, metrics=metrics)
         return self._client.finalize_logged_model(model.model_id, LoggedModelStatus.READY)
 
@@ -361,20 +355,20 @@ class MlflowWriter:
 
     def _conclude(self, record: ModelRecord, uri: str, best_run_id: str | None) -> None:
         """Say on the parent run what is known of the study now, where it does not say so already."""
-        conclusion, run = record.conclusion, self._client.get_run(self.parent_run_id)
-        metrics = {**record.metrics, **conclusion.metrics}
-        tags = {names.BEST_TRIAL: str(record.trial_number), names.MODEL_URI: uri, **conclusion.tags}
-        note = merge_note(self._linked(conclusion.description, best_run_id), run.data.tags.get(names.NOTE, ""))
-        if conclusion.description and len(note) <= _TAG_LENGTH:  # one that is too long to add to is left as it is
+        run = self._client.get_run(self.parent_run_id)
+        metrics = {**record.metrics, **record.study_metrics}
+        tags = {names.BEST_TRIAL: str(record.trial_number), names.MODEL_URI: uri, **record.study_tags}
+        note = merge_note(self._linked(record.description, best_run_id), run.data.tags.get(names.NOTE, ""))
+        if record.description and len(note) <= _TAG_LENGTH:  # one that is too long to add to is left as it is
             tags[names.NOTE] = note
         if metrics.items() <= run.data.metrics.items() and tags.items() <= run.data.tags.items():
             return
         self._reopen_parent()
-        if conclusion.card:
-            self._log_files({names.MODEL_CARD_FILE: conclusion.card.replace(names.MODEL_URI_MARK, uri).encode()})
-        now, step = time.time_ns() // 1_000_000, conclusion.n_finished
+        if record.card:
+            self._log_files({names.MODEL_CARD_FILE: record.card.replace(names.MODEL_URI_MARK, uri).encode()})
+        now, step = time.time_ns() // 1_000_000, record.n_finished
         changed = _metrics({name: value for name, value in metrics.items() if run.data.metrics.get(name) != value}, now, step)
-        for name, values in conclusion.steps.items():
+        for name, values in record.study_steps.items():
             known = {(metric.step, metric.value) for metric in self._client.get_metric_history(self.parent_run_id, name)}
             changed.extend(Metric(name, value, now, at) for at, value in values.items() if (at, value) not in known)
         self._client.log_batch(self.parent_run_id, metrics=changed, tags=_tags(tags))
@@ -404,12 +398,15 @@ def connect(tracking_uri: str) -> MlflowClient:
 
 
 def _save_model(record: ModelRecord, path: Path, model: LoggedModel, run_id: str) -> None:
+    signature = mlflow.models.infer_signature(record.input_example, record.expected)
+    # An example cannot tell which types the inputs have where it holds no value.
+    signature.inputs = Schema([ColSpec(DataType[kind], name) for name, kind in record.input_types.items()])
     mlflow.sklearn.save_model(
         record.model,
         path=str(path),
         mlflow_model=mlflow.models.Model(run_id=run_id, model_id=model.model_id, artifact_path=model.artifact_location),
         serialization_format="skops",
-        signature=_signature(record),
+        signature=signature,
         skops_trusted_types=list(record.trusted_types),
         code_paths=[str(Path(hpo.__file__).parent)] if record.needs_hpo else None,
         input_example=record.input_example,
@@ -431,13 +428,6 @@ def _write_files(directory: Path, files: Mapping[str, bytes]) -> None:
         path = directory / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
-
-
-def _signature(record: ModelRecord) -> mlflow.models.ModelSignature:
-    """Inferred, but for what an example cannot tell: which types the inputs have where it holds no value."""
-    inferred = mlflow.models.infer_signature(record.input_example, record.expected)
-    inputs = Schema([ColSpec(DataType[kind], name) for name, kind in record.input_types.items()])
-    return mlflow.models.ModelSignature(inputs=inputs, outputs=inferred.outputs)
 
 
 def _check_same_predictions(path: str, record: ModelRecord) -> None:

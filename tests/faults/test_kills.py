@@ -26,7 +26,6 @@ FIT = "hpo.cross_validation:score_fold"
 LEDGER = "hpo.transactions:LedgerStorage"
 STATE = f"{LEDGER}.finish_trial"
 OPEN = "hpo.study:_open_study"
-RDB = "optuna.storages._rdb.storage:_VersionManager"
 WRITER = "hpo.tracking.writer:MlflowWriter"
 CLIENT = "mlflow.tracking.client:MlflowClient"
 STORE = "mlflow.store.tracking.sqlalchemy_store:SqlAlchemyStore"
@@ -143,7 +142,7 @@ def test_killed_while_tables_and_study_are_made(reference: Reference, tmp_path: 
     study = Study(place_in(tmp_path), reference)
     for strike in (
         f"{LEDGER}.__init__:call:1:SIGKILL:self",
-        f"{LEDGER}._init_alembic:call:1:SIGKILL:group",
+        "hpo.storage:_connect:return:1:SIGKILL:group",
         f"{OPEN}:call:1:SIGKILL:self",
         "optuna.study.study:Study.set_user_attr:call:1:SIGKILL:group",
         "mlflow.store.db.utils:_upgrade_db:call:1:SIGKILL:group",

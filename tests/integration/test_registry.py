@@ -20,7 +20,7 @@ from hpo.errors import TrackingError
 from hpo.estimator import build_pipeline
 from hpo.final_model import TRUSTED_TYPES
 from hpo.shipped_model import COLUMNS_FILE
-from hpo.tracking.records import Conclusion, HeldOut, ModelRecord, Registration, RegistryState, StudyRecord
+from hpo.tracking.records import HeldOut, ModelRecord, RegistryState, StudyRecord
 from hpo.tracking.writer import MlflowWriter
 
 from .driving import free_port, serving_tracking
@@ -31,13 +31,10 @@ pytestmark = pytest.mark.filterwarnings("ignore:Operation with range is deprecat
 PARAMS = {"penalty": "l2", "C": 1e4, "class_weight": "none", "solver": "lbfgs", "max_iter": 1000, "tol": 1e-4, "random_state": 0}
 COLUMNS = Columns(numeric=("x",))
 X = pd.DataFrame({"x": np.linspace(-1, 1, 400)})
-REGISTRATION = Registration("flowers", "not_worse")
 HELD_OUT = HeldOut(None, "accuracy", X, np.where(X["x"] > 0, "yes", "no"), digest="the same rows")
 
 
-def make_record(
-    shift: float, registration: Registration = REGISTRATION, held_out: HeldOut = HELD_OUT, columns: Columns = COLUMNS
-) -> ModelRecord:
+def make_record(shift: float, rule: str = "not_worse", held_out: HeldOut = HELD_OUT, columns: Columns = COLUMNS) -> ModelRecord:
     """A model that is wrong on as many rows as it is shifted."""
     rows, (no, yes) = held_out.X, np.unique(held_out.y)
     model = build_pipeline(columns, PreprocessingSection(), PARAMS).fit(rows, np.where(rows.iloc[:, 0] > shift, yes, no))
@@ -52,11 +49,12 @@ def make_record(
         time_ms=0,
         requirements=(),
         input_types=columns.signature(),
-        conclusion=Conclusion(1),
+        n_finished=1,
         held_out=replace(held_out, model=model),
         trusted_types=TRUSTED_TYPES,
         files={COLUMNS_FILE: columns.model_dump_json()},
-        registration=registration,
+        registered_name="flowers",
+        rule=rule,
     )
 
 
@@ -101,7 +99,7 @@ def test_champion_moves_when_it_should_and_stays_when_it_should_not(tracking_uri
 )
 def test_rule_of_the_definition_decides(tracking_uri: str, rule: str, shifts: tuple[float, float], champion: int | None) -> None:
     for shift in shifts:
-        register(tracking_uri, make_record(shift, replace(REGISTRATION, rule=rule)))
+        register(tracking_uri, make_record(shift, rule))
     assert aliases(tracking_uri).get("champion") == champion
 
 

@@ -16,8 +16,9 @@ import pytest
 
 from hpo.cross_validation import FoldResult
 from hpo.errors import HpoError
-from hpo.executor import LARGE_CELLS, MAX_BROKEN_POOLS, FoldExecutor, LocalExecutor, PoolExecutor, Scoring, make_executor
+from hpo.executor import MAX_BROKEN_POOLS, FoldExecutor, LocalExecutor, PoolExecutor, Scoring
 from hpo.problem import Problem, prepare_problem
+from hpo.search import LARGE_CELLS, make_executor
 from tests.unit.driving import define, holding
 from tests.unit.lethal import Lethal
 

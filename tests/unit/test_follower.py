@@ -26,7 +26,7 @@ from sklearn.linear_model import LogisticRegression
 import hpo.tracking.follower
 from hpo.errors import LedgerError, TrackingError
 from hpo.tracking.follower import Follower
-from hpo.tracking.records import Conclusion, DatasetRecord, ModelRecord, StudyRecord, TrackingState
+from hpo.tracking.records import DatasetRecord, ModelRecord, StudyRecord, TrackingState
 from hpo.tracking.writer import MlflowWriter
 from tests.integration.checker import check_nothing_runs, check_params, check_projection, check_scores, read_projection
 from tests.unit.driving import N_FOLDS, define, drive, open_study
@@ -127,7 +127,7 @@ class Study:
             time_ms=1,
             requirements=("scikit-learn",),
             input_types={"x": "double"},
-            conclusion=Conclusion(N_TRIALS),
+            n_finished=N_TRIALS,
         )
 
 
@@ -250,7 +250,7 @@ def test_tracking_that_fails_three_times_catches_up(study, uri, verb, after):
     tracking = failing(study, uri, verb, 3, after=after)
     tracking.follower.follow()
     state = tracking.finish()
-    assert (state.problem, state.n_behind, sorted(state.run_ids)) == (None, 0, list(range(N_TRIALS)))
+    assert (state.tracking_problem, state.n_behind, sorted(state.run_ids)) == (None, 0, list(range(N_TRIALS)))
     check_whole(study, uri)
     if after and verb in EACH_TIME_ONE_MORE:
         assert tracking.notes == []
@@ -261,7 +261,7 @@ def test_tracking_that_fails_three_times_catches_up(study, uri, verb, after):
 @pytest.mark.parametrize("verb", ["write_trial", "log_batch of trial 2"])
 def test_tracking_that_fails_once_and_gets_on_says_nothing_where_something_got_through(study, uri, verb):
     tracking = failing(study, uri, verb, 1)
-    assert tracking.finish().problem is None
+    assert tracking.finish().tracking_problem is None
     assert len(tracking.notes) == (2 if verb == "write_trial" else 0)
     check_whole(study, uri)
 
@@ -271,7 +271,7 @@ def test_look_up_of_a_run_in_doubt_that_fails_too(study, uri, after):
     client = Flaky(None, "create_run", 1, gone(), after=True, n_well=3)
     writer = Flaky(WriterOn(uri, study.record, client), "find_trial", 3, gone(), after=after)
     tracking = Tracking(study, uri, writer)
-    assert tracking.finish().problem is None
+    assert tracking.finish().tracking_problem is None
     assert writer.n_calls == 4
     tracking.check_notes()
     check_whole(study, uri)
@@ -284,11 +284,11 @@ def test_tracking_that_never_succeeds_ends_in_time_and_the_next_run_catches_up(s
     started = time.monotonic()
     state = tracking.finish(wait_seconds=0.3)
     assert 0.3 <= time.monotonic() - started < 20
-    assert state.problem == "MLflow is gone for a moment"
+    assert state.tracking_problem == "MLflow is gone for a moment"
     assert state.n_behind == N_BEHIND[verb]
     assert len(state.run_ids) == N_TRIALS - state.n_behind
     assert len(tracking.notes) == 1
-    assert Tracking(study, uri).finish().problem is None
+    assert Tracking(study, uri).finish().tracking_problem is None
     check_whole(study, uri)
 
 
@@ -296,7 +296,7 @@ def test_tracking_that_never_succeeds_ends_in_time_and_the_next_run_catches_up(s
 def test_answers_lost_at_random_make_nothing_twice(study, uri, seed):
     lossy = Lossy(None, 0.3, seed, gone())
     tracking = Tracking(study, uri, WriterOn(uri, study.record, lossy))
-    assert tracking.finish().problem is None
+    assert tracking.finish().tracking_problem is None
     assert lossy.n_failures > 4
     assert len(tracking.notes) in {0, 2}
     check_whole(study, uri)
@@ -307,7 +307,7 @@ def test_answers_lost_at_random_make_nothing_twice(study, uri, seed):
 def test_model_that_fails_three_times_is_logged_once(study, uri, verb, after):
     tracking = failing(study, uri, verb, 3, after=after)
     state = tracking.finish(study.model(1))
-    assert state.problem is None
+    assert state.tracking_problem is None
     assert all_models(uri) == {state.model_uri: "READY"}
     check_whole(study, uri)
 
@@ -315,9 +315,9 @@ def test_model_that_fails_three_times_is_logged_once(study, uri, verb, after):
 @pytest.mark.parametrize("verb", ["write_model", *MODEL_VERBS])
 def test_model_that_is_never_taken_is_logged_by_the_next_run(study, uri, verb):
     state = failing(study, uri, verb, ALWAYS).finish(study.model(1), wait_seconds=0.3)
-    assert (state.problem, state.n_behind, state.model_uri) == ("MLflow is gone for a moment", 0, None)
+    assert (state.tracking_problem, state.n_behind, state.model_uri) == ("MLflow is gone for a moment", 0, None)
     state = Tracking(study, uri).finish(study.model(1))
-    assert state.problem is None
+    assert state.tracking_problem is None
     assert all_models(uri) == {state.model_uri: "READY"}
     check_whole(study, uri)
 
@@ -336,7 +336,7 @@ def test_follower_writes_what_is_there_and_later_what_is_new(study, uri):
     assert n_there == list(range(1, N_TRIALS + 1))
     # A run is counted as it gets through, and known to be there when the next one does.
     assert tracking.counts[:N_TRIALS] == list(range(N_TRIALS))
-    assert tracking.finish().problem is None
+    assert tracking.finish().tracking_problem is None
     assert tracking.notes == []
     check_whole(study, uri)
 
@@ -354,12 +354,12 @@ def test_warning_and_recovery_are_said_once_however_often_it_fails(study, uri):
     tracking = Tracking(Study(study.uid, shown), uri, flaky)
     for trial in study.trials:
         shown.add_trial(trial)
-        while tracking.follower._projection.count_behind(shown.get_trials()):
+        while tracking.follower._projection.missing(shown.get_trials()):
             tracking.follower.follow()
         if trial.number == 3:
             flaky.n_left = 2
     assert flaky.n_calls == N_TRIALS + 4
-    assert tracking.finish().problem is None
+    assert tracking.finish().tracking_problem is None
     tracking.check_notes(n_trials=1)
     check_whole(study, uri)
 
@@ -367,7 +367,7 @@ def test_warning_and_recovery_are_said_once_however_often_it_fails(study, uri):
 def test_study_without_a_finished_trial_has_its_parent_only(study, uri):
     empty = Study(study.uid, optuna.create_study(study_name="iris", direction="maximize"))
     state = Tracking(empty, uri).finish()
-    assert (state.problem, state.n_behind, state.run_ids) == (None, 0, {})
+    assert (state.tracking_problem, state.n_behind, state.run_ids) == (None, 0, {})
     assert [run.info.status for run in all_runs(uri)] == ["FINISHED"]
 
 
@@ -375,7 +375,7 @@ def test_finished_study_is_not_touched_when_it_is_run_again(study, uri):
     Tracking(study, uri).finish()
     before = [run.to_dictionary() for run in all_runs(uri)]
     state = Tracking(study, uri).finish()
-    assert (state.problem, state.n_behind, len(state.run_ids)) == (None, 0, N_TRIALS)
+    assert (state.tracking_problem, state.n_behind, len(state.run_ids)) == (None, 0, N_TRIALS)
     assert [run.to_dictionary() for run in all_runs(uri)] == before
 
 
@@ -403,14 +403,14 @@ def away(study: Study, n_failures: int) -> Callable[[], optuna.Study]:
 
 
 def test_ledger_that_is_away_for_a_moment_is_asked_again(study, uri):
-    assert Tracking(study, uri, open_ledger=away(study, 3)).finish().problem is None
+    assert Tracking(study, uri, open_ledger=away(study, 3)).finish().tracking_problem is None
     check_whole(study, uri)
 
 
 def test_ledger_that_is_never_there_leaves_it_unknown_what_is_behind(study, uri):
     tracking = Tracking(study, uri, open_ledger=away(study, ALWAYS))
     state = tracking.finish(wait_seconds=0.2)
-    assert (state.problem, state.n_behind) == ("the storage is gone for a moment", None)
+    assert (state.tracking_problem, state.n_behind) == ("the storage is gone for a moment", None)
     assert len(tracking.notes) == 1
 
 
@@ -437,7 +437,7 @@ def test_wait_counts_from_when_something_last_got_through(study, uri):
     # Trial 5 fails half a second after the start.
     slow = Slow(None, "create_run", 1, gone(), n_well=6)
     tracking = Tracking(study, uri, WriterOn(uri, study.record, slow))
-    assert tracking.finish(wait_seconds=0.2).problem is None
+    assert tracking.finish(wait_seconds=0.2).tracking_problem is None
     check_whole(study, uri)
 
 
@@ -451,7 +451,7 @@ def written(study: Study, migrated: Path, tmp_path_factory: pytest.TempPathFacto
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(directory)
         store = f"sqlite:///{shutil.copy(migrated, directory / 'mlflow.db')}"
-        assert Tracking(study, store).finish().problem is None
+        assert Tracking(study, store).finish().tracking_problem is None
     return directory / "mlflow.db"
 
 
@@ -500,7 +500,7 @@ def test_finished_run_that_a_person_deleted_stays_deleted(study, store, state):
     run_id = store.child(number).info.run_id
     store.client.delete_run(run_id)
     state = Tracking(study, store.uri).finish()
-    assert (state.problem, state.n_behind, state.run_ids[number]) == (None, 0, run_id)
+    assert (state.tracking_problem, state.n_behind, state.run_ids[number]) == (None, 0, run_id)
     assert store.deleted() == {run_id: None}
     assert len(store.active()) == N_TRIALS
 
@@ -510,7 +510,7 @@ def test_half_written_run_that_a_person_deleted_is_written_again(study, store):
     store.client.update_run(run_id, status="RUNNING")
     store.client.delete_run(run_id)
     state = Tracking(study, store.uri).finish()
-    assert (state.problem, state.n_behind) == (None, 0)
+    assert (state.tracking_problem, state.n_behind) == (None, 0)
     assert store.child(3).info.run_id == state.run_ids[3] != run_id
     assert store.deleted() == {run_id: None}
 
@@ -543,7 +543,7 @@ def test_of_runs_with_one_key_the_finished_then_the_earliest_stays(study, store,
     expected = candidates.get(kept) or min(candidates.values())
     for _ in range(2):
         state = Tracking(study, store.uri).finish()
-        assert (state.problem, state.n_behind, state.run_ids[0]) == (None, 0, expected)
+        assert (state.tracking_problem, state.n_behind, state.run_ids[0]) == (None, 0, expected)
         assert store.deleted() == {run_id: expected for run_id in candidates.values() if run_id != expected}
     assert store.child(0).info.status == "FINISHED"
     check_nothing_runs(study.trials, store.uri)
@@ -564,7 +564,7 @@ def test_duplicate_in_the_trash_does_not_stand_for_a_run_that_is_gone_for_good(s
     Tracking(study, store.uri).finish()
     store.client._tracking_client.store._hard_delete_run(run.info.run_id)  # what "mlflow gc" does
     state = Tracking(study, store.uri).finish()
-    assert (state.problem, state.n_behind) == (None, 0)
+    assert (state.tracking_problem, state.n_behind) == (None, 0)
     assert store.child(0).info.run_id == state.run_ids[0] != copy
 
 
@@ -587,7 +587,7 @@ def test_of_two_parents_one_stays_and_has_all_children(study, store, seconds, st
     state = Tracking(study, store.uri).finish()
     ids = {"original": original.info.run_id, "copy": copy}
     other = ids["copy" if kept == "original" else "original"]
-    assert (state.problem, state.n_behind, state.parent_run_id) == (None, 0, ids[kept])
+    assert (state.tracking_problem, state.n_behind, state.parent_run_id) == (None, 0, ids[kept])
     assert store.deleted() == {other: ids[kept]}
     assert {store.child(number).data.tags["mlflow.parentRunId"] for number in range(N_TRIALS)} == {ids[kept]}
 
@@ -600,10 +600,10 @@ def test_finished_parent_that_a_person_deleted_is_one_clear_line(study, store):
         MlflowWriter(store.uri, study.record).open(0)
     assert caught.value.hint == f"mlflow runs restore --run-id {run_id}, or choose another --name"
     state = Tracking(study, store.uri).finish(wait_seconds=0.1)
-    assert state.problem == f"{caught.value}; {caught.value.hint}"
+    assert state.tracking_problem == f"{caught.value}; {caught.value.hint}"
     assert len(all_runs(store.uri)) == n_before
     store.client.restore_run(run_id)
-    assert Tracking(study, store.uri).finish().problem is None
+    assert Tracking(study, store.uri).finish().tracking_problem is None
     check_whole(study, store.uri)
 
 
@@ -612,7 +612,7 @@ def test_half_written_parent_that_a_person_deleted_is_made_again(study, store):
     store.client.update_run(run_id, status="RUNNING")
     store.client.delete_run(run_id)
     state = Tracking(study, store.uri).finish()
-    assert (state.problem, state.n_behind) == (None, 0)
+    assert (state.tracking_problem, state.n_behind) == (None, 0)
     assert store.deleted() == {run_id: None}
     assert state.parent_run_id == store.parent.info.run_id != run_id
     assert store.parent.info.status == "FINISHED"

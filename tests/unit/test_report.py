@@ -39,7 +39,7 @@ RESULT = StudyResult(
     best_value=0.975,
     best_std=0.0125,
     best_params={"penalty": "l2", "C": 0.123456789, "max_iter": 1000},
-    best_run_id="r" * 32,
+    run_ids={17: "r" * 32},
     holdout={"accuracy": 1.0, "neg_log_loss": -0.0625},
     n_holdout_rows=30,
     holdout_score=Estimate(1.0, 0.875, 1.0),
@@ -56,7 +56,7 @@ RESULT = StudyResult(
     open_study=make_study,
 )
 PAGE = "/#/experiments/1/runs?workflowType=machine_learning"
-BEHIND = replace(RESULT, model_uri=None, best_run_id=None, n_behind=5, tracking_problem="MLflow: away")
+BEHIND = replace(RESULT, model_uri=None, run_ids={}, n_behind=5, tracking_problem="MLflow: away")
 
 
 def rows(result: StudyResult) -> dict[str, str]:

@@ -268,7 +268,7 @@ def test_shuffling_the_holdouts_labels_changes_no_chosen_parameter(tmp_path):
     assert facts(trials[0]) == facts(trials[1])
     for one, other in zip(*models, strict=True):
         np.testing.assert_array_equal(one.pipeline[-1].coef_, other.pipeline[-1].coef_)
-    assert judged[0].score.low > judged[1].score.high
+    assert judged[0][0].low > judged[1][0].high
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,17 @@ import pytest
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from hpo.errors import NoCompletedTrialError
-from hpo.selection import FAILURE, SCORES, count_states, count_ties, end_time_ms, fold_scores, mean_and_std, mean_score, select_best
+from hpo.selection import (
+    FAILURE,
+    SCORES,
+    count_states,
+    count_ties,
+    fold_scores,
+    mean_and_std,
+    mean_score,
+    milliseconds,
+    select_best,
+)
 
 END = datetime(2026, 1, 2, 3, 4, 5, 678000, tzinfo=UTC)
 
@@ -190,4 +200,4 @@ def test_mean_and_std_are_those_of_grid_search():
 
 
 def test_end_time_is_utc_whatever_the_local_zone():
-    assert end_time_ms(trial(0, 0.9)) == round(END.timestamp() * 1000)
+    assert milliseconds(trial(0, 0.9).datetime_complete) == round(END.timestamp() * 1000)
