@@ -17,12 +17,11 @@ import pytest
 from hpo.data import Dataset
 from hpo.definition import StudyDefinition
 from hpo.errors import InterruptedBySignal
-from hpo.search import make_executor
 from hpo.final_model import fit_final_model
 from hpo.holdout import judge_holdout
 from hpo.problem import Problem, load_data, prepare_problem
 from hpo.progress import Progress
-from hpo.search import Driver, Search, baseline_value, default_params
+from hpo.search import Driver, Search, baseline_value, default_params, make_executor
 from hpo.search_space import replay
 from hpo.selection import select_best
 from hpo.study import open_ledger
