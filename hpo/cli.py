@@ -14,7 +14,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 
 from hpo.errors import HpoError, InputError, InterruptedBySignal, TrackingError
 from hpo.flags import UsageError, definition_of, make_parser, settings_of
@@ -79,9 +79,11 @@ def _until_reader_leaves() -> Iterator[None]:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _print_report(text: str) -> None:
-    """A table on a terminal, the same facts as plain lines elsewhere."""
-    if sys.stdout.isatty():
+def _print_result(content: object, text: str, *, as_json: bool) -> None:
+    """One JSON object; or a table on a terminal, the same facts as plain lines elsewhere."""
+    if as_json:
+        _print(json.dumps(content))
+    elif sys.stdout.isatty():
         from hpo.report import split_report
         from hpo.terminal import print_table
 
@@ -110,12 +112,9 @@ def _run(options: argparse.Namespace) -> int:
         gc.enable()
         with _showing(definition.study.metric, is_quiet=options.quiet) as progress:
             result = run_study(definition, settings, progress=progress, stop_signal=stop_signal, tracking=tracking)
-    if options.json:
-        content = result.to_json()
-        content["seconds"]["total"] = round(time.perf_counter() - started, 3)
-        _print(json.dumps(content))
-    else:
-        _print_report(result.to_text())
+    content = result.to_json()
+    content["seconds"]["total"] = round(time.perf_counter() - started, 3)
+    _print_result(content, result.to_text(), as_json=options.json)
     if result.is_tracking_complete:
         return 0
     amount = "" if result.n_behind is None else f" by {result.n_behind} trials"
@@ -129,10 +128,7 @@ def _dry_run(options: argparse.Namespace, settings: ServiceSettings) -> int:
     from hpo.dry_run import describe_plan, plan_study
 
     plan = plan_study(definition_of(options), settings.workers)
-    if options.json:
-        _print(json.dumps(plan))
-    else:
-        _print_report(describe_plan(plan))
+    _print_result(plan, describe_plan(plan), as_json=options.json)
     return 0
 
 
@@ -212,25 +208,20 @@ def _catching_signals(answer: str) -> Iterator[Callable[[], int | None]]:
         received.append(number)
         _say(answer)
 
-    # Installed explicitly: a process that a shell starts in the background inherits SIGINT ignored.
-    previous = {number: signal.signal(number, receive) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
+    with ExitStack() as stack:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            # Installed explicitly: a process that a shell starts in the background inherits SIGINT ignored.
+            stack.callback(signal.signal, number, signal.signal(number, receive))
         yield lambda: received[-1] if received else None
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
 
 
-@contextmanager
-def _showing(metric: str, *, is_quiet: bool) -> Iterator[Progress]:
+def _showing(metric: str, *, is_quiet: bool) -> AbstractContextManager[Progress]:
     """A live view on standard error where that is a terminal; elsewhere a line now and then, and what cannot wait."""
     if is_quiet or not sys.stderr.isatty() or os.environ.get("TERM", "dumb") == "dumb":
-        yield Progress() if is_quiet else PlainProgress(_say)
-        return
+        return nullcontext(Progress() if is_quiet else PlainProgress(_say))
     from hpo.terminal import drawing
 
-    with drawing(metric) as progress:
-        yield progress
+    return drawing(metric)
 
 
 _COMMANDS = {"run": _run, "check": _check, "ui": _ui, "predict": _predict, "definition": _definition}

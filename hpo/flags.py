@@ -3,8 +3,6 @@
 Loads nothing heavy, so that ``--help`` and a wrong flag cost nothing.
 """
 
-from __future__ import annotations
-
 import argparse
 from collections.abc import Callable, Mapping
 from dataclasses import fields
@@ -64,8 +62,8 @@ def make_parser(commands: Mapping[str, Command]) -> argparse.ArgumentParser:
 
 
 def _add_where(flags: argparse.ArgumentParser, title: str) -> argparse._ArgumentGroup:
-    where, default = flags.add_argument_group(title), ServiceSettings
-    where.add_argument("--storage", metavar="URL", help=f"Optuna's storage (default: ${STORAGE_VARIABLE} or {default.storage})")
+    where, default = flags.add_argument_group(title), f"${STORAGE_VARIABLE} or {ServiceSettings.storage}"
+    where.add_argument("--storage", metavar="URL", help=f"Optuna's storage (default: {default})")
     _add_tracking(where)
     return where
 
@@ -97,15 +95,8 @@ def _add_run_flags(run: argparse.ArgumentParser) -> None:
     how.add_argument("--workers", metavar="N", help=workers)
     where = _add_where(run, "where it is kept")
     where.add_argument("--register", metavar="NAME", help="make the final model a version of this registered model")
-    seconds = ServiceSettings.tracking_wait_seconds
-    where.add_argument(
-        "--tracking-wait",
-        metavar="SECONDS",
-        type=float,
-        default=seconds,
-        dest="tracking_wait_seconds",
-        help=f"wait at the end for an MLflow that is away (default: {seconds:g})",
-    )
+    patience = f"wait at the end for an MLflow that is away (default: {ServiceSettings.tracking_wait_seconds:g})"
+    where.add_argument("--tracking-wait", metavar="SECONDS", type=float, dest="tracking_wait_seconds", help=patience)
     where.add_argument("--no-plots", action="store_false", dest="plots", help="draw no figures of study and model")
     where.add_argument("--wait", action="store_true", help="wait while another process drives the study")
 
@@ -150,7 +141,7 @@ def settings_of(options: argparse.Namespace) -> ServiceSettings:
     return read_settings(**{name: value for name, value in given.items() if name in known})
 
 
-def definition_of(options: argparse.Namespace) -> StudyDefinition:
+def definition_of(options: argparse.Namespace) -> "StudyDefinition":
     """What is searched, as the study file and the flags on top of it say.
 
     Raises:

@@ -1,7 +1,5 @@
 """The loop between ledger and executor: slots are asked, their folds scored, their results told, until a rule says stop."""
 
-from __future__ import annotations
-
 import signal
 import time
 from collections import deque
@@ -222,7 +220,7 @@ def default_params(problem: Problem) -> dict[str, Any]:
     return problem.derive(DEFAULT_PARAMS if defaults is None else replay(space, defaults))
 
 
-def baseline_value(problem: Problem, trials: Sequence[FrozenTrial]) -> float | None:
+def baseline_value(problem: Problem, trials: Sequence["FrozenTrial"]) -> float | None:
     """The mean CV score of scikit-learn's defaults: trial 0's, or scored beside the study where the space does not hold them."""
     defaults = baseline(problem.definition.search_space)
     if defaults is not None and defaults.items() <= trials[0].params.items():
