@@ -37,7 +37,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         The exit code of ``hpo.errors``.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
-    wants_json, wants_traceback = "--json" in arguments, "--debug" in arguments
     try:
         options = make_parser(_COMMANDS).parse_args(arguments)
         return int(options.command(options))
@@ -45,11 +44,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         error: HpoError = InputError(str(usage), hint="--help shows every flag")
     except HpoError as raised:
         error = raised
-        if wants_traceback:
+        if "--debug" in arguments:
             traceback.print_exc()
     except KeyboardInterrupt:
         error = InterruptedBySignal(signal.SIGINT, "stopped", hint="run the same command again to go on")
-    return _print_error(error, as_json=wants_json)
+    return _print_error(error, as_json="--json" in arguments)
 
 
 def _print_error(error: HpoError, *, as_json: bool) -> int:
@@ -81,15 +80,13 @@ def _until_reader_leaves() -> Iterator[None]:
 
 def _print_result(content: object, text: str, *, as_json: bool) -> None:
     """One JSON object; or a table on a terminal, the same facts as plain lines elsewhere."""
-    if as_json:
-        _print(json.dumps(content))
-    elif sys.stdout.isatty():
+    if sys.stdout.isatty() and not as_json:
         from hpo.report import split_report
         from hpo.terminal import print_table
 
         print_table(split_report(text))
     else:
-        _print(text)
+        _print(json.dumps(content) if as_json else text)
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -138,14 +135,11 @@ def _check(options: argparse.Namespace) -> int:
     from hpo.preflight import Finding, check_run
 
     try:
-        settings = settings_of(options)
-        findings = check_run(definition_of(options).name, settings)
+        findings = check_run(settings_of(options), definition_of(options).name)
     except InputError as error:
         findings = [Finding.of("settings", error)]
-    if options.json:
-        _print(json.dumps([finding.to_json() for finding in findings]))
-    else:
-        _print("\n".join(finding.to_text() for finding in findings))
+    content, lines = [finding.to_json() for finding in findings], [finding.to_text() for finding in findings]
+    _print(json.dumps(content) if options.json else "\n".join(lines))
     return next((finding.exit_code for finding in findings if finding.exit_code), 0)
 
 
@@ -153,13 +147,13 @@ def _ui(options: argparse.Namespace) -> int:
     """Start optuna-dashboard and MLflow's page for a study, on this machine alone: Ctrl-C stops both."""
     settings = settings_of(options)
     _use_mlflow_here()
-    from hpo.pages import serve_pages
+    from hpo.pages import Pages
 
-    with _catching_signals("stopping what was started") as stop_signal:
+    with _catching_signals("stopping what was started") as stop_signal, Pages(stop_signal) as pages:
         ports = {"optuna-dashboard": options.dashboard_port, "mlflow": options.mlflow_port}
-        with serve_pages(definition_of(options).name, settings, ports, stop_signal) as pages:
-            print(*(f"{name:<17} {link}" for name, link in pages.links.items()), sep="\n", flush=True)
-            pages.watch()
+        links = pages.show(definition_of(options).name, settings, ports)
+        print(*(f"{name:<17} {link}" for name, link in links.items()), sep="\n", flush=True)
+        pages.watch()
     return 0
 
 

@@ -16,8 +16,6 @@ from hpo.settings import STORAGE_VARIABLE, TRACKING_VARIABLE, WORKERS_VARIABLE, 
 if TYPE_CHECKING:
     from hpo.definition import StudyDefinition
 
-Command = Callable[[argparse.Namespace], int]
-
 
 class UsageError(Exception):
     """What argparse found wrong, instead of its own exit."""
@@ -34,7 +32,7 @@ class _Parser(argparse.ArgumentParser):
         raise UsageError(message)
 
 
-def make_parser(commands: Mapping[str, Command]) -> argparse.ArgumentParser:
+def make_parser(commands: Mapping[str, Callable[[argparse.Namespace], int]]) -> argparse.ArgumentParser:
     """The parser of all commands.
 
     Args:
@@ -90,9 +88,8 @@ def _add_run_flags(run: argparse.ArgumentParser) -> None:
     what.add_argument("--seed", metavar="S", type=int, help="same seed, same trials (default: 0)")
     what.add_argument("--concurrency", metavar="B", type=int, help="trials open at once; changes the search (default: 1)")
     what.add_argument("--nested", metavar="K", type=int, help="repeat the search on K outer folds: the score of search and refit")
-    how = run.add_argument_group("how fast")
     workers = f"processes, auto, or a Dask cluster's tcp://HOST:PORT (default: ${WORKERS_VARIABLE} or auto)"
-    how.add_argument("--workers", metavar="N", help=workers)
+    run.add_argument_group("how fast").add_argument("--workers", metavar="N", help=workers)
     where = _add_where(run, "where it is kept")
     where.add_argument("--register", metavar="NAME", help="make the final model a version of this registered model")
     patience = f"wait at the end for an MLflow that is away (default: {ServiceSettings.tracking_wait_seconds:g})"

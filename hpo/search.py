@@ -1,5 +1,6 @@
 """The loop between ledger and executor: slots are asked, their folds scored, their results told, until a rule says stop."""
 
+import math
 import signal
 import time
 from collections import deque
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import loky
 
 from hpo.cluster import DaskExecutor
-from hpo.cross_validation import FoldResult
+from hpo.cross_validation import FoldResult, score_fold
 from hpo.errors import InterruptedBySignal, StudyLockedError
 from hpo.executor import FoldExecutor, LocalExecutor, PoolExecutor, Scoring
 from hpo.problem import Problem
@@ -125,10 +126,8 @@ class Search:
         self._progress = driver.progress
         self._executor = driver.executor
         self._is_holding = False
-        self._may_start_workers = driver.may_start_workers
         self._n_before = ledger.n_told
-        timeout = self._study.timeout_seconds
-        self._deadline = float("inf") if timeout is None else time.monotonic() + timeout
+        self._deadline = time.monotonic() + (self._study.timeout_seconds or math.inf)
 
     def run(self) -> bool:
         """Fill the study up to its total, unless a stop rule, the timeout or a signal ends it; false where it was the timeout.
@@ -148,8 +147,8 @@ class Search:
                 started = time.perf_counter()
                 if not self._finish(slot, scoring):
                     return False
-                if self._may_start_workers and not open_slots and self._is_long(time.perf_counter() - started):
-                    self._may_start_workers = False
+                may_start_workers = self._driver.may_start_workers and self._executor is self._driver.executor
+                if may_start_workers and not open_slots and self._is_long(time.perf_counter() - started):
                     self._executor = stack.enter_context(closing(PoolExecutor(loky.cpu_count())))
                     self._executor.hold(self._problem.folds, self._problem.metrics)
         return self._ledger.n_told >= self._study.n_trials or time.monotonic() < self._deadline
@@ -181,14 +180,12 @@ class Search:
         results = [] if scoring is not None else [FoldResult(failure=slot.failure)]
         is_pruned = False
         while scoring is not None and len(results) < n_folds and not is_pruned and not (results and results[-1].failure):
-            if results and self._is_over():
+            if self._is_over():
                 return False
             for message in self._driver.read_notes():
                 self._progress.hear(message)
             result = scoring.result(len(results), POLL_SECONDS)
             if result is None:
-                if self._is_over():
-                    return False
                 continue
             results.append(result)
             self._progress.fold_scored(slot.number, len(results))
@@ -225,10 +222,7 @@ def baseline_value(problem: Problem, trials: Sequence["FrozenTrial"]) -> float |
     defaults = baseline(problem.definition.search_space)
     if defaults is not None and defaults.items() <= trials[0].params.items():
         return trials[0].value
-    executor = LocalExecutor()
-    executor.hold(problem.folds, problem.metrics)
-    scoring = executor.start(default_params(problem))
-    results = [scoring.result(index, POLL_SECONDS) for index in range(len(problem.folds))]
-    if any(result is None or result.failure is not None for result in results):
+    results = [score_fold(default_params(problem), fold, problem.metrics) for fold in problem.folds]
+    if any(result.failure is not None for result in results):
         return None
-    return mean_and_std([result.scores[problem.definition.study.metric] for result in results if result is not None])[0]
+    return mean_and_std([result.scores[problem.definition.study.metric] for result in results])[0]
