@@ -150,8 +150,7 @@ def _ui(options: argparse.Namespace) -> int:
     from hpo.pages import Pages
 
     with _catching_signals("stopping what was started") as stop_signal, Pages(stop_signal) as pages:
-        ports = {"optuna-dashboard": options.dashboard_port, "mlflow": options.mlflow_port}
-        links = pages.show(definition_of(options).name, settings, ports)
+        links = pages.show(definition_of(options).name, settings, options.dashboard_port, options.mlflow_port)
         print(*(f"{name:<17} {link}" for name, link in links.items()), sep="\n", flush=True)
         pages.watch()
     return 0

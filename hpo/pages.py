@@ -50,13 +50,14 @@ class Pages(ExitStack):
         self._stop_signal = stop_signal
         self._started: dict[str, tuple[subprocess.Popen[bytes], IO[bytes]]] = {}
 
-    def show(self, study: str, settings: ServiceSettings, ports: Mapping[str, int | None]) -> dict[str, str]:
+    def show(self, study: str, settings: ServiceSettings, dashboard_port: int | None, mlflow_port: int | None) -> dict[str, str]:
         """Start what is needed to show a study, which need not be there yet.
 
         Args:
             study: The study's name.
             settings: Where ledger and tracking are; a tracking server is used as it is.
-            ports: Program to its port, None for the default.
+            dashboard_port: Of optuna-dashboard, None for its default, or a free one where that is taken.
+            mlflow_port: Of MLflow's page, likewise.
 
         Returns:
             Program to the address where it shows the study.
@@ -75,12 +76,12 @@ class Pages(ExitStack):
         path = ""
         if experiment is not None:
             path = comparison_path(experiment.experiment_id, trials.uid) if trials.uid else runs_path(experiment.experiment_id)
-        dashboard = self._start(DASHBOARD, ports[DASHBOARD], (f"${STORAGE_VARIABLE}",), {STORAGE_VARIABLE: storage}) + "/dashboard"
+        dashboard = self._start(DASHBOARD, dashboard_port, (f"${STORAGE_VARIABLE}",), {STORAGE_VARIABLE: storage}) + "/dashboard"
         server = hide_password(tracking).rstrip("/")
         if not tracking.startswith("http"):
             # What "mlflow ui" reads; MLFLOW_TRACKING_URI it does not.
             variables = {"MLFLOW_BACKEND_STORE_URI": tracking, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
-            server = self._start(MLFLOW, ports[MLFLOW], ("ui", "--workers", "1"), variables)
+            server = self._start(MLFLOW, mlflow_port, ("ui", "--workers", "1"), variables)
         of_study = "" if trials.study_id is None else f"/studies/{trials.study_id}"
         return {DASHBOARD: f"{dashboard}{of_study}", MLFLOW: f"{server}/{path}"}
 

@@ -93,8 +93,7 @@ class Driver:
             if self.waits and str(error) not in said:
                 said.add(str(error))
                 self.progress.note(f"waiting: {error}")
-            number = self.stop_signal()
-            if number is not None:
+            if (number := self.stop_signal()) is not None:
                 raise InterruptedBySignal(number, "stopped before the search began", hint="run the same command again to go on")
             return self.waits
 
@@ -195,8 +194,7 @@ class Search:
         return True
 
     def _is_over(self) -> bool:
-        number = self._driver.stop_signal()
-        if number is not None:
+        if (number := self._driver.stop_signal()) is not None:
             raise InterruptedBySignal(
                 number,
                 f"stopped by {signal.Signals(number).name} with {self._ledger.n_told} of {self._study.n_trials} trials done",
