@@ -14,7 +14,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 
 from hpo.errors import HpoError, InputError, InterruptedBySignal, TrackingError
 from hpo.flags import UsageError, definition_of, make_parser, settings_of
@@ -37,7 +37,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         The exit code of ``hpo.errors``.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
-    wants_json, wants_traceback = "--json" in arguments, "--debug" in arguments
     try:
         options = make_parser(_COMMANDS).parse_args(arguments)
         return int(options.command(options))
@@ -45,11 +44,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         error: HpoError = InputError(str(usage), hint="--help shows every flag")
     except HpoError as raised:
         error = raised
-        if wants_traceback:
+        if "--debug" in arguments:
             traceback.print_exc()
     except KeyboardInterrupt:
         error = InterruptedBySignal(signal.SIGINT, "stopped", hint="run the same command again to go on")
-    return _print_error(error, as_json=wants_json)
+    return _print_error(error, as_json="--json" in arguments)
 
 
 def _print_error(error: HpoError, *, as_json: bool) -> int:
@@ -79,15 +78,15 @@ def _until_reader_leaves() -> Iterator[None]:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _print_report(text: str) -> None:
-    """A table on a terminal, the same facts as plain lines elsewhere."""
-    if sys.stdout.isatty():
+def _print_result(content: object, text: str, *, as_json: bool) -> None:
+    """One JSON object; or a table on a terminal, the same facts as plain lines elsewhere."""
+    if sys.stdout.isatty() and not as_json:
         from hpo.report import split_report
         from hpo.terminal import print_table
 
         print_table(split_report(text))
     else:
-        _print(text)
+        _print(json.dumps(content) if as_json else text)
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -110,12 +109,9 @@ def _run(options: argparse.Namespace) -> int:
         gc.enable()
         with _showing(definition.study.metric, is_quiet=options.quiet) as progress:
             result = run_study(definition, settings, progress=progress, stop_signal=stop_signal, tracking=tracking)
-    if options.json:
-        content = result.to_json()
-        content["seconds"]["total"] = round(time.perf_counter() - started, 3)
-        _print(json.dumps(content))
-    else:
-        _print_report(result.to_text())
+    content = result.to_json()
+    content["seconds"]["total"] = round(time.perf_counter() - started, 3)
+    _print_result(content, result.to_text(), as_json=options.json)
     if result.is_tracking_complete:
         return 0
     amount = "" if result.n_behind is None else f" by {result.n_behind} trials"
@@ -129,10 +125,7 @@ def _dry_run(options: argparse.Namespace, settings: ServiceSettings) -> int:
     from hpo.dry_run import describe_plan, plan_study
 
     plan = plan_study(definition_of(options), settings.workers)
-    if options.json:
-        _print(json.dumps(plan))
-    else:
-        _print_report(describe_plan(plan))
+    _print_result(plan, describe_plan(plan), as_json=options.json)
     return 0
 
 
@@ -142,14 +135,11 @@ def _check(options: argparse.Namespace) -> int:
     from hpo.preflight import Finding, check_run
 
     try:
-        settings = settings_of(options)
-        findings = check_run(definition_of(options).name, settings)
+        findings = check_run(settings_of(options), definition_of(options).name)
     except InputError as error:
         findings = [Finding.of("settings", error)]
-    if options.json:
-        _print(json.dumps([finding.to_json() for finding in findings]))
-    else:
-        _print("\n".join(finding.to_text() for finding in findings))
+    content, lines = [finding.to_json() for finding in findings], [finding.to_text() for finding in findings]
+    _print(json.dumps(content) if options.json else "\n".join(lines))
     return next((finding.exit_code for finding in findings if finding.exit_code), 0)
 
 
@@ -157,13 +147,12 @@ def _ui(options: argparse.Namespace) -> int:
     """Start optuna-dashboard and MLflow's page for a study, on this machine alone: Ctrl-C stops both."""
     settings = settings_of(options)
     _use_mlflow_here()
-    from hpo.pages import serve_pages
+    from hpo.pages import Pages
 
-    with _catching_signals("stopping what was started") as stop_signal:
-        ports = {"optuna-dashboard": options.dashboard_port, "mlflow": options.mlflow_port}
-        with serve_pages(definition_of(options).name, settings, ports, stop_signal) as pages:
-            print(*(f"{name:<17} {link}" for name, link in pages.links.items()), sep="\n", flush=True)
-            pages.watch()
+    with _catching_signals("stopping what was started") as stop_signal, Pages(stop_signal) as pages:
+        links = pages.show(definition_of(options).name, settings, options.dashboard_port, options.mlflow_port)
+        print(*(f"{name:<17} {link}" for name, link in links.items()), sep="\n", flush=True)
+        pages.watch()
     return 0
 
 
@@ -212,25 +201,20 @@ def _catching_signals(answer: str) -> Iterator[Callable[[], int | None]]:
         received.append(number)
         _say(answer)
 
-    # Installed explicitly: a process that a shell starts in the background inherits SIGINT ignored.
-    previous = {number: signal.signal(number, receive) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
+    with ExitStack() as stack:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            # Installed explicitly: a process that a shell starts in the background inherits SIGINT ignored.
+            stack.callback(signal.signal, number, signal.signal(number, receive))
         yield lambda: received[-1] if received else None
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
 
 
-@contextmanager
-def _showing(metric: str, *, is_quiet: bool) -> Iterator[Progress]:
+def _showing(metric: str, *, is_quiet: bool) -> AbstractContextManager[Progress]:
     """A live view on standard error where that is a terminal; elsewhere a line now and then, and what cannot wait."""
     if is_quiet or not sys.stderr.isatty() or os.environ.get("TERM", "dumb") == "dumb":
-        yield Progress() if is_quiet else PlainProgress(_say)
-        return
+        return nullcontext(Progress() if is_quiet else PlainProgress(_say))
     from hpo.terminal import drawing
 
-    with drawing(metric) as progress:
-        yield progress
+    return drawing(metric)
 
 
 _COMMANDS = {"run": _run, "check": _check, "ui": _ui, "predict": _predict, "definition": _definition}

@@ -193,8 +193,7 @@ def _decide_text(column: pd.Series, present: pd.Series) -> _Decision:
         return _Decision("boolean")
     if distinct.str.fullmatch(_ISO_DATE).all() and _to_dates(distinct).notna().all():
         return _Decision("datetime")
-    numbers = _read_as_numbers(distinct)
-    if numbers is not None:
+    if numbers := _read_as_numbers(distinct):
         return numbers
     if len(distinct) > max(20, len(present) // 2) and distinct.str.len().mean() > TEXT_LENGTH:
         raise DataError(

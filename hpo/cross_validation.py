@@ -5,8 +5,6 @@ Preprocessing is fitted on a fold's training rows when the folds are prepared, n
 project: whatever a fit raises becomes the trial's failure, with its reason.
 """
 
-from __future__ import annotations
-
 import re
 import traceback
 import warnings
@@ -223,7 +221,7 @@ class Predicted(ClassifierMixin, BaseEstimator):
         own = _OWN_SCORERS.get(metric)
         return float(get_scorer(metric)(self, self.X, y) if own is None else own(self, y))
 
-    def take(self, rows: np.ndarray) -> Predicted:
+    def take(self, rows: np.ndarray) -> "Predicted":
         """The same of some of the rows, by position."""
         return Predicted(self, None, rows)
 

@@ -9,8 +9,6 @@ the data lies (the data's own digest stands for that) and what is done with the 
 among them, and nested searches.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import os
@@ -19,7 +17,7 @@ import reprlib
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar, get_args
+from typing import Annotated, Any, Literal, Self, TypeVar, get_args
 
 from pydantic import AfterValidator, BaseModel, Discriminator, Field, Tag, ValidationError, ValidationInfo, model_validator
 
@@ -71,7 +69,7 @@ class Range(_Section):
     log: bool = False
 
     @model_validator(mode="after")
-    def _check_order(self) -> Range:
+    def _check_order(self) -> Self:
         if not self.low < self.high:
             raise ValueError(f"low should be below high, but got low = {self.low:g}, high = {self.high:g}")
         return self
@@ -134,7 +132,7 @@ class SearchSpace(_Section):
     tol: Entry[float] | None = None
 
     @model_validator(mode="after")
-    def _check_solvers(self) -> SearchSpace:
+    def _check_solvers(self) -> Self:
         for solver in choices_of(self.solver):
             for penalty in choices_of(self.penalty):
                 if solver not in SOLVERS_FOR[penalty]:
@@ -258,7 +256,7 @@ class StudyDefinition(_Section):
     registry: RegistrySection = RegistrySection()
 
     @model_validator(mode="after")
-    def _check_derived_name(self) -> StudyDefinition:
+    def _check_derived_name(self) -> Self:
         # A directory has no name to speak of; that it is one is said where the data is loaded.
         if not STUDY_NAME.fullmatch(self.name) and not os.path.isdir(self.data.source):  # noqa: PTH112 - Path.is_dir raises on a long name
             raise ValueError(
@@ -271,7 +269,7 @@ class StudyDefinition(_Section):
         """The study's name: the given one, else the data's."""
         return self.study.name or Path(self.data.source).name.split(".")[0]
 
-    def for_frame(self) -> StudyDefinition:
+    def for_frame(self) -> Self:
         """The same for a DataFrame in the place of ``data.source``.
 
         Raises:

@@ -8,6 +8,7 @@ rule on the data's shape, :func:`build_classifier` turns them into scikit-learn'
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -177,12 +178,9 @@ def _one_hot(section: PreprocessingSection, *, are_encoded: bool) -> OneHotEncod
     encoder = OneHotEncoder(
         handle_unknown="infrequent_if_exist", min_frequency=section.min_frequency, max_categories=section.max_categories
     )
-    constant = {"strategy": "constant", "fill_value": MISSING_CATEGORY, "keep_empty_features": True}
-    fills = [
-        ("fill_nan", SimpleImputer(missing_values=np.nan, **constant)),
-        ("fill_none", SimpleImputer(missing_values=None, **constant)),
-    ]
-    return encoder if are_encoded else Pipeline([*fills, ("encode", encoder)])
+    fill = partial(SimpleImputer, strategy="constant", fill_value=MISSING_CATEGORY, keep_empty_features=True)
+    steps = [("fill_nan", fill(missing_values=np.nan)), ("fill_none", fill(missing_values=None)), ("encode", encoder)]
+    return encoder if are_encoded else Pipeline(steps)
 
 
 def build_pipeline(columns: Columns, section: PreprocessingSection, params: Mapping[str, Any]) -> Pipeline:

@@ -3,8 +3,6 @@
 Loads nothing heavy, so that ``--help`` and a wrong flag cost nothing.
 """
 
-from __future__ import annotations
-
 import argparse
 from collections.abc import Callable, Mapping
 from dataclasses import fields
@@ -17,8 +15,6 @@ from hpo.settings import STORAGE_VARIABLE, TRACKING_VARIABLE, WORKERS_VARIABLE, 
 
 if TYPE_CHECKING:
     from hpo.definition import StudyDefinition
-
-Command = Callable[[argparse.Namespace], int]
 
 
 class UsageError(Exception):
@@ -36,7 +32,7 @@ class _Parser(argparse.ArgumentParser):
         raise UsageError(message)
 
 
-def make_parser(commands: Mapping[str, Command]) -> argparse.ArgumentParser:
+def make_parser(commands: Mapping[str, Callable[[argparse.Namespace], int]]) -> argparse.ArgumentParser:
     """The parser of all commands.
 
     Args:
@@ -64,8 +60,8 @@ def make_parser(commands: Mapping[str, Command]) -> argparse.ArgumentParser:
 
 
 def _add_where(flags: argparse.ArgumentParser, title: str) -> argparse._ArgumentGroup:
-    where, default = flags.add_argument_group(title), ServiceSettings
-    where.add_argument("--storage", metavar="URL", help=f"Optuna's storage (default: ${STORAGE_VARIABLE} or {default.storage})")
+    where, default = flags.add_argument_group(title), f"${STORAGE_VARIABLE} or {ServiceSettings.storage}"
+    where.add_argument("--storage", metavar="URL", help=f"Optuna's storage (default: {default})")
     _add_tracking(where)
     return where
 
@@ -92,20 +88,12 @@ def _add_run_flags(run: argparse.ArgumentParser) -> None:
     what.add_argument("--seed", metavar="S", type=int, help="same seed, same trials (default: 0)")
     what.add_argument("--concurrency", metavar="B", type=int, help="trials open at once; changes the search (default: 1)")
     what.add_argument("--nested", metavar="K", type=int, help="repeat the search on K outer folds: the score of search and refit")
-    how = run.add_argument_group("how fast")
     workers = f"processes, auto, or a Dask cluster's tcp://HOST:PORT (default: ${WORKERS_VARIABLE} or auto)"
-    how.add_argument("--workers", metavar="N", help=workers)
+    run.add_argument_group("how fast").add_argument("--workers", metavar="N", help=workers)
     where = _add_where(run, "where it is kept")
     where.add_argument("--register", metavar="NAME", help="make the final model a version of this registered model")
-    seconds = ServiceSettings.tracking_wait_seconds
-    where.add_argument(
-        "--tracking-wait",
-        metavar="SECONDS",
-        type=float,
-        default=seconds,
-        dest="tracking_wait_seconds",
-        help=f"wait at the end for an MLflow that is away (default: {seconds:g})",
-    )
+    patience = f"wait at the end for an MLflow that is away (default: {ServiceSettings.tracking_wait_seconds:g})"
+    where.add_argument("--tracking-wait", metavar="SECONDS", type=float, dest="tracking_wait_seconds", help=patience)
     where.add_argument("--no-plots", action="store_false", dest="plots", help="draw no figures of study and model")
     where.add_argument("--wait", action="store_true", help="wait while another process drives the study")
 
@@ -150,7 +138,7 @@ def settings_of(options: argparse.Namespace) -> ServiceSettings:
     return read_settings(**{name: value for name, value in given.items() if name in known})
 
 
-def definition_of(options: argparse.Namespace) -> StudyDefinition:
+def definition_of(options: argparse.Namespace) -> "StudyDefinition":
     """What is searched, as the study file and the flags on top of it say.
 
     Raises:

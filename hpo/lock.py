@@ -5,46 +5,43 @@ Here the file is held; where PostgreSQL keeps the ledger, the connection that wr
 
 import fcntl
 import hashlib
-import json
 import os
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from hpo.errors import LedgerError, StudyLockedError
 
 
 @contextmanager
 def hold_lock(path: Path, *, wait: bool = False, subject: str = "this file") -> Iterator[None]:
-    """Hold an exclusive lock on a file for the length of a ``with`` block.
+    """Hold an exclusive lock on a file for the length of a ``with`` block; the file says who holds it.
 
-    The descriptor is not inherited by children, so none of them can keep the lock.
+    Its descriptor is not inherited by children, as Python opens files, so none of them can keep the lock.
 
     Raises:
         StudyLockedError: Another process holds it and ``wait`` is false.
         LedgerError: The file cannot be made.
     """
     try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        file = path.open("ab+", buffering=0)
     except OSError as error:
         raise LedgerError(
             f"the lock {path} cannot be made ({error.strerror})", hint="check that its directory is writable"
         ) from error
-    try:
+    with file:
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+            fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         except BlockingIOError as error:
-            raise driven_elsewhere(subject, _read_holder(descriptor)) from error
+            raise driven_elsewhere(subject, _read_holder(file)) from error
         with suppress(OSError):  # on a full disk the lock holds, namelessly
-            os.ftruncate(descriptor, 0)
-            holder = {"host": socket.gethostname(), "pid": os.getpid(), "since": datetime.now(UTC).isoformat(timespec="seconds")}
-            os.pwrite(descriptor, json.dumps(holder).encode(), 0)
+            file.truncate(0)
+            since = datetime.now(UTC).isoformat(timespec="seconds")
+            file.write(f"host {socket.gethostname()}, pid {os.getpid()}, since {since}".encode())
         yield
-    finally:
-        os.close(descriptor)
 
 
 def find_holder(path: Path) -> str | None:
@@ -53,7 +50,7 @@ def find_holder(path: Path) -> str | None:
         try:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
-            return _read_holder(file.fileno())
+            return _read_holder(file)
     return None
 
 
@@ -92,9 +89,6 @@ def driven_elsewhere(subject: str, holder: str) -> StudyLockedError:
     return StudyLockedError(f"{subject} is being driven by another process ({holder})", hint="--wait waits for it to end")
 
 
-def _read_holder(descriptor: int) -> str:
-    try:
-        holder = json.loads(os.pread(descriptor, 4096, 0))
-        return f"host {holder['host']}, pid {holder['pid']}, since {holder['since']}"
-    except (ValueError, KeyError, TypeError):
-        return "it has only just started"
+def _read_holder(file: IO[bytes]) -> str:
+    file.seek(0)
+    return file.read(4096).decode(errors="replace") or "it has only just started"

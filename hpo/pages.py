@@ -12,14 +12,12 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, field
-from http import HTTPStatus
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack, suppress
 from typing import IO
 
 from hpo.errors import HpoError, LedgerError, SettingsError, TrackingError
-from hpo.preflight import OPTUNA, Trials, read_database, read_trials
+from hpo.preflight import OPTUNA, read_database, read_trials
 from hpo.settings import STORAGE_VARIABLE, ServiceSettings, hide_password
 from hpo.storage import open_storage
 from hpo.tracking.names import comparison_path, runs_path
@@ -40,18 +38,52 @@ PROGRAMS: Mapping[str, tuple[int, str, type[HpoError]]] = {
 """Name to the port it has by default, what it answers once it is there, and the error where it is not."""
 
 
-@dataclass
-class Pages:
-    """What was started.
+class Pages(ExitStack):
+    """Both pages, until the end of the ``with`` block.
 
-    Attributes:
+    Args:
         stop_signal: The number of a signal that asked to stop, or None.
-        links: Program to the address where it shows the study.
     """
 
-    stop_signal: Callable[[], int | None]
-    links: dict[str, str] = field(default_factory=dict)
-    _started: dict[str, tuple[subprocess.Popen[bytes], IO[bytes]]] = field(default_factory=dict)
+    def __init__(self, stop_signal: Callable[[], int | None]) -> None:
+        super().__init__()
+        self._stop_signal = stop_signal
+        self._started: dict[str, tuple[subprocess.Popen[bytes], IO[bytes]]] = {}
+
+    def show(self, study: str, settings: ServiceSettings, dashboard_port: int | None, mlflow_port: int | None) -> dict[str, str]:
+        """Start what is needed to show a study, which need not be there yet.
+
+        Args:
+            study: The study's name.
+            settings: Where ledger and tracking are; a tracking server is used as it is.
+            dashboard_port: Of optuna-dashboard, None for its default, or a free one where that is taken.
+            mlflow_port: Of MLflow's page, likewise.
+
+        Returns:
+            Program to the address where it shows the study.
+
+        Raises:
+            SettingsError: A port is taken.
+            HpoError: A database or server cannot be read, or a program ended.
+        """
+        storage, tracking = settings.storage, settings.tracking_uri
+        open_storage(storage).engine.dispose()
+        with read_database(storage, OPTUNA) as connection:
+            trials = read_trials(connection, study)
+        check_reachable(tracking)
+        connect(tracking)
+        experiment = read_runs(tracking, study, trials.uid).experiment
+        path = ""
+        if experiment is not None:
+            path = comparison_path(experiment.experiment_id, trials.uid) if trials.uid else runs_path(experiment.experiment_id)
+        dashboard = self._start(DASHBOARD, dashboard_port, (f"${STORAGE_VARIABLE}",), {STORAGE_VARIABLE: storage}) + "/dashboard"
+        server = hide_password(tracking).rstrip("/")
+        if not tracking.startswith("http"):
+            # What "mlflow ui" reads; MLFLOW_TRACKING_URI it does not.
+            variables = {"MLFLOW_BACKEND_STORE_URI": tracking, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+            server = self._start(MLFLOW, mlflow_port, ("ui", "--workers", "1"), variables)
+        of_study = "" if trials.study_id is None else f"/studies/{trials.study_id}"
+        return {DASHBOARD: f"{dashboard}{of_study}", MLFLOW: f"{server}/{path}"}
 
     def watch(self, is_over: Callable[[], bool] = lambda: False) -> None:
         """Return when a signal comes, or something else is over.
@@ -59,7 +91,7 @@ class Pages:
         Raises:
             HpoError: A program ended by itself.
         """
-        while self.stop_signal() is None and not is_over():
+        while self._stop_signal() is None and not is_over():
             for name, (process, log) in self._started.items():
                 if process.poll() is not None:
                     log.seek(0)
@@ -67,69 +99,22 @@ class Pages:
                     raise PROGRAMS[name][2](f"{name} ended with exit code {process.returncode}: {hide_password(last)}")
             time.sleep(POLL_SECONDS)
 
-    def start(self, stack: ExitStack, name: str, port: int | None, arguments: Sequence[str], variables: Mapping[str, str]) -> str:
-        """Start a program, wait until it answers, and give its address; the stack ends it.
-
-        Raises:
-            HpoError: It ended, or does not answer within a minute.
-        """
+    def _start(self, name: str, port: int | None, arguments: Sequence[str], variables: Mapping[str, str]) -> str:
+        """Start a program, wait until it answers, and give its address."""
         default, page, error = PROGRAMS[name]
         port = _choose_port(name, port, default)
-        log = stack.enter_context(tempfile.TemporaryFile())  # noqa: SIM115 - the stack is its block
+        log = self.enter_context(tempfile.TemporaryFile())  # noqa: SIM115 - ``with`` is the stack's
+        command = [sys.executable, "-m", "hpo.child", str(os.getpid()), name, *arguments, "--host", HOST, "--port", str(port)]
         process = subprocess.Popen(
-            [sys.executable, "-m", "hpo.child", str(os.getpid()), name, *arguments, "--host", HOST, "--port", str(port)],
-            env={**os.environ, **variables},
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
+            command, env={**os.environ, **variables}, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
         )
-        stack.callback(_stop, process)
+        self.callback(_stop, process)
         self._started[name] = (process, log)
         address, give_up = f"http://{HOST}:{port}", time.monotonic() + START_SECONDS
         self.watch(lambda: _answers(address + page) or time.monotonic() > give_up)
         if time.monotonic() > give_up:
             raise error(f"{name} does not answer after {START_SECONDS:.0f} s")
         return address
-
-
-@contextmanager
-def serve_pages(
-    study: str, settings: ServiceSettings, ports: Mapping[str, int | None], stop_signal: Callable[[], int | None]
-) -> Iterator[Pages]:
-    """Start what is needed to show a study, which need not be there yet; what was started ends with the block.
-
-    Args:
-        study: The study's name.
-        settings: Where ledger and tracking are; a tracking server is used as it is.
-        ports: Program to its port, None for the default.
-        stop_signal: The number of a signal that asked to stop, or None.
-
-    Raises:
-        SettingsError: A port is taken.
-        HpoError: A database or server cannot be read, or a program ended.
-    """
-    storage, tracking = settings.storage, settings.tracking_uri
-    open_storage(storage).engine.dispose()
-    with read_database(storage, OPTUNA) as connection:
-        trials = Trials() if connection is None else read_trials(connection, study)
-    check_reachable(tracking)
-    connect(tracking)
-    experiment = read_runs(tracking, study, trials.uid).experiment
-    path = ""
-    if experiment is not None:
-        path = comparison_path(experiment.experiment_id, trials.uid) if trials.uid else runs_path(experiment.experiment_id)
-    with ExitStack() as stack:
-        pages, of_study = Pages(stop_signal), "" if trials.study_id is None else f"/studies/{trials.study_id}"
-        arguments, variables = (f"${STORAGE_VARIABLE}",), {STORAGE_VARIABLE: storage}
-        pages.links[DASHBOARD] = pages.start(stack, DASHBOARD, ports[DASHBOARD], arguments, variables) + f"/dashboard{of_study}"
-        address = hide_password(tracking).rstrip("/")
-        if not tracking.startswith("http"):
-            # What "mlflow ui" reads; MLFLOW_TRACKING_URI it does not.
-            variables = {"MLFLOW_BACKEND_STORE_URI": tracking, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
-            address = pages.start(stack, MLFLOW, ports[MLFLOW], ("ui", "--workers", "1"), variables)
-        pages.links[MLFLOW] = f"{address}/{path}"
-        yield pages
 
 
 def _choose_port(name: str, given: int | None, default: int) -> int:
@@ -145,8 +130,8 @@ def _choose_port(name: str, given: int | None, default: int) -> int:
 def _answers(url: str) -> bool:
     # Of this machine: no proxy that the environment names has a part in it.
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    with suppress(OSError), opener.open(url, timeout=STOP_SECONDS) as answer:
-        return bool(answer.status == HTTPStatus.OK)
+    with suppress(OSError), opener.open(url, timeout=STOP_SECONDS):
+        return True
     return False
 
 

@@ -91,12 +91,12 @@ class Finding:
         return f"{'wrong' if self.exit_code else 'ok':<6} {self.check:<9} {self.message}{hint}"
 
 
-def check_run(study: str, settings: ServiceSettings) -> list[Finding]:
+def check_run(settings: ServiceSettings, study: str) -> list[Finding]:
     """Look at everything that a run with these settings would meet.
 
     Args:
-        study: The study's name.
         settings: Where ledger and tracking are.
+        study: The study's name.
     """
     findings: list[Finding] = []
 
@@ -115,7 +115,7 @@ def check_run(study: str, settings: ServiceSettings) -> list[Finding]:
     with noting("storage"):
         _check_place(storage, LedgerError)
     with noting("storage"), read_database(storage, OPTUNA) as connection:
-        trials = Trials() if connection is None else read_trials(connection, study)
+        trials = read_trials(connection, study)
         if connection is not None and path is None:
             holder = find_session(connection.connection.cursor(), lock_key(study))
         later = "is made by the first run; only then can optuna-dashboard open it"
@@ -132,9 +132,8 @@ def check_run(study: str, settings: ServiceSettings) -> list[Finding]:
             with read_database(tracking, MLFLOW) as connection:
                 is_made = connection is not None
         runs = read_runs(tracking, study, uid) if is_made else StudyRuns()
-        findings.append(
-            Finding("tracking", f"{hide_password(tracking)} {'can be opened' if is_made else 'is made by the first run'}")
-        )
+        state = "can be opened" if is_made else "is made by the first run"
+        findings.append(Finding("tracking", f"{hide_password(tracking)} {state}"))
         if runs.experiment is not None and runs.experiment.lifecycle_stage == "deleted":
             raise trashed_experiment(runs.experiment)
         parent_id = runs.deleted_by_hand().get(uid or "")
@@ -150,9 +149,7 @@ def check_run(study: str, settings: ServiceSettings) -> list[Finding]:
 def _check_place(url: str, error: type[HpoError]) -> None:
     """That an SQLite file, and those that SQLite makes beside it, can be written."""
     path = sqlite_path(url)
-    if path is None:
-        return
-    for place in (path.parent, path):
+    for place in () if path is None else (path.parent, path):
         if place.exists() and not os.access(place, os.W_OK):
             raise error(f"{place} is not writable for this user", hint="change its owner or mode, or put the database elsewhere")
 
@@ -172,22 +169,21 @@ def _iter_study(study: str, trials: Trials, runs: StudyRuns | None) -> Iterator[
     of_study = f"of study '{study}'"
     finished = [number for number, state in trials.states.items() if state not in ("RUNNING", "WAITING")]
     n_running = sum(state == "RUNNING" for state in trials.states.values())
-    left: list[tuple[int, type[HpoError], str, str]] = []
-    left.append((n_running, LedgerError, f"trials {of_study} left RUNNING: {n_running}", "takes them up"))
+    left = [(n_running, LedgerError.exit_code, f"trials {of_study} left RUNNING: {n_running}", "takes them up")]
     if runs is not None and trials.uid is not None:
         there = {key_of(run) for run in runs.active if is_finished(run)}.union(runs.deleted_by_hand())
         n_behind = sum(names.trial_key(trials.uid, number) not in there for number in finished)
         lacking = f"finished trials {of_study} that MLflow lacks: {n_behind} of {len(finished)}"
         n_second = len(runs.active) - len({key_of(run) for run in runs.active})
-        n_open = sum(not is_finished(run) for run in runs.active)
+        n_open, code = sum(not is_finished(run) for run in runs.active), TrackingError.exit_code
         left += [
-            (n_behind, TrackingError, lacking, "writes them"),
-            (n_second, TrackingError, f"second runs of the same trials {of_study} in MLflow: {n_second}", "deletes them"),
-            (n_open, TrackingError, f"runs {of_study} left RUNNING in MLflow: {n_open}", "finishes them"),
+            (n_behind, code, lacking, "writes them"),
+            (n_second, code, f"second runs of the same trials {of_study} in MLflow: {n_second}", "deletes them"),
+            (n_open, code, f"runs {of_study} left RUNNING in MLflow: {n_open}", "finishes them"),
         ]
-    for count, error, message, mend in left:
+    for count, exit_code, message, mend in left:
         if count:
-            yield Finding.of("study", error(message, hint=f"run the same command again: it {mend}"))
+            yield Finding("study", message, f"run the same command again: it {mend}", exit_code)
     if not any(count for count, *_ in left):
         where = ", all of them in MLflow" if len(left) > 1 and finished else ""
         yield Finding("study", f"finished trials {of_study}: {len(finished)}{where}")
@@ -211,7 +207,15 @@ def read_database(url: str, library: Library) -> Iterator[Connection | None]:
             engine = create_engine(url if path is None else url_unchanged(path), connect_args=patience, poolclass=NullPool)
         with engine.connect() as connection:
             connection.execution_options(postgresql_readonly=True)
-            yield connection if _has_tables(connection, url, library) else None
+            tables = set(sqlalchemy.inspect(connection).get_table_names())
+            other = MLFLOW if library is OPTUNA else OPTUNA
+            if other.tables <= tables:
+                raise SettingsError(
+                    f"{hide_password(url)} holds the tables of {other.package}, beside which {library.package} cannot make its own",
+                    hint="give the two two databases, with --storage and --tracking-uri",
+                )
+            # Without the last one, which says of which schema they are, making them was cut short: the next run makes the rest.
+            yield connection if library.tables | {"alembic_version"} <= tables else None
     except (sqlalchemy.exc.SQLAlchemyError, sqlite3.Error, OSError) as error:
         raise library.error(
             f"{hide_password(url)} cannot be read: {first_line(error.__cause__ or error)}",
@@ -219,8 +223,10 @@ def read_database(url: str, library: Library) -> Iterator[Connection | None]:
         ) from error
 
 
-def read_trials(connection: Connection, study: str) -> Trials:
-    """A study's trials; none where there is no such study."""
+def read_trials(connection: Connection | None, study: str) -> Trials:
+    """A study's trials; none where there is no such study, or no database."""
+    if connection is None:
+        return Trials()
     study_id = connection.scalar(text("SELECT study_id FROM studies WHERE study_name = :study"), {"study": study})
     of_study = {"study_id": study_id}
     identity = connection.scalar(
@@ -229,16 +235,3 @@ def read_trials(connection: Connection, study: str) -> Trials:
     trials = connection.execute(text("SELECT number, state FROM trials WHERE study_id = :study_id"), of_study)
     uid = None if identity is None else json.loads(identity)["uid"]
     return Trials(uid, {trial.number: trial.state for trial in trials}, study_id)
-
-
-def _has_tables(connection: Connection, url: str, library: Library) -> bool:
-    """Whether the library's tables are there, and alone."""
-    tables = set(sqlalchemy.inspect(connection).get_table_names())
-    other = MLFLOW if library is OPTUNA else OPTUNA
-    if other.tables <= tables:
-        raise SettingsError(
-            f"{hide_password(url)} holds the tables of {other.package}, beside which {library.package} cannot make its own",
-            hint="give the two two databases, with --storage and --tracking-uri",
-        )
-    # Without the last one, which says of which schema they are, making them was cut short: the next run makes the rest.
-    return library.tables | {"alembic_version"} <= tables

@@ -1,6 +1,5 @@
 """Texts whose words stand in a file beside this module: reports, cards, notes, and the view that MLflow's comparison opens."""
 
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +8,7 @@ import jinja2
 
 def render(template: str, **values: Any) -> str:
     """The text of a template; its last line has no end. What goes into HTML is escaped."""
-    return _environment().get_template(template).render(values)
+    return _TEMPLATES.get_template(template).render(values)
 
 
 def code(value: object) -> str:
@@ -30,12 +29,9 @@ def merge_note(text: str, present: str = "") -> str:
     return present if present and not line else text + _LINE + below
 
 
-@cache
-def _environment() -> jinja2.Environment:
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
-        undefined=jinja2.StrictUndefined,
-        autoescape=jinja2.select_autoescape(["html.jinja"], default=False),
-    )
-    environment.globals["code"] = code
-    return environment
+_TEMPLATES = jinja2.Environment(
+    loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
+    undefined=jinja2.StrictUndefined,
+    autoescape=jinja2.select_autoescape(["html.jinja"], default=False),
+)
+_TEMPLATES.globals["code"] = code

@@ -40,10 +40,9 @@ def predict_table(model_uri: str, path: Path, tracking_uri: str) -> tuple[pd.Dat
     with naming(str(path)):
         X = model.columns.convert(raw)
         # Numbers were checked while they were converted.
-        wanted = dict.fromkeys(model.columns.boolean, "true or false")
-        wanted |= dict.fromkeys(model.columns.datetime, "dates such as 2026-01-31")
-        for name, what in wanted.items():
-            refuse_lost(raw[name], X[name], what, hint="mend the value, or leave it empty")
+        for kind, what in (("boolean", "true or false"), ("datetime", "dates such as 2026-01-31")):
+            for name in getattr(model.columns, kind):
+                refuse_lost(raw[name], X[name], what, hint="mend the value, or leave it empty")
     with refusing("it does not predict"):
         table = pd.DataFrame(model.pipeline.predict_proba(X), columns=[f"probability_{label}" for label in model.classes])
         table.insert(0, "prediction", model.pipeline.predict(X))

@@ -1,7 +1,6 @@
 """The loop between ledger and executor: slots are asked, their folds scored, their results told, until a rule says stop."""
 
-from __future__ import annotations
-
+import math
 import signal
 import time
 from collections import deque
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import loky
 
 from hpo.cluster import DaskExecutor
-from hpo.cross_validation import FoldResult
+from hpo.cross_validation import FoldResult, score_fold
 from hpo.errors import InterruptedBySignal, StudyLockedError
 from hpo.executor import FoldExecutor, LocalExecutor, PoolExecutor, Scoring
 from hpo.problem import Problem
@@ -94,8 +93,7 @@ class Driver:
             if self.waits and str(error) not in said:
                 said.add(str(error))
                 self.progress.note(f"waiting: {error}")
-            number = self.stop_signal()
-            if number is not None:
+            if (number := self.stop_signal()) is not None:
                 raise InterruptedBySignal(number, "stopped before the search began", hint="run the same command again to go on")
             return self.waits
 
@@ -127,10 +125,8 @@ class Search:
         self._progress = driver.progress
         self._executor = driver.executor
         self._is_holding = False
-        self._may_start_workers = driver.may_start_workers
         self._n_before = ledger.n_told
-        timeout = self._study.timeout_seconds
-        self._deadline = float("inf") if timeout is None else time.monotonic() + timeout
+        self._deadline = time.monotonic() + (self._study.timeout_seconds or math.inf)
 
     def run(self) -> bool:
         """Fill the study up to its total, unless a stop rule, the timeout or a signal ends it; false where it was the timeout.
@@ -150,8 +146,8 @@ class Search:
                 started = time.perf_counter()
                 if not self._finish(slot, scoring):
                     return False
-                if self._may_start_workers and not open_slots and self._is_long(time.perf_counter() - started):
-                    self._may_start_workers = False
+                may_start_workers = self._driver.may_start_workers and self._executor is self._driver.executor
+                if may_start_workers and not open_slots and self._is_long(time.perf_counter() - started):
                     self._executor = stack.enter_context(closing(PoolExecutor(loky.cpu_count())))
                     self._executor.hold(self._problem.folds, self._problem.metrics)
         return self._ledger.n_told >= self._study.n_trials or time.monotonic() < self._deadline
@@ -183,14 +179,12 @@ class Search:
         results = [] if scoring is not None else [FoldResult(failure=slot.failure)]
         is_pruned = False
         while scoring is not None and len(results) < n_folds and not is_pruned and not (results and results[-1].failure):
-            if results and self._is_over():
+            if self._is_over():
                 return False
             for message in self._driver.read_notes():
                 self._progress.hear(message)
             result = scoring.result(len(results), POLL_SECONDS)
             if result is None:
-                if self._is_over():
-                    return False
                 continue
             results.append(result)
             self._progress.fold_scored(slot.number, len(results))
@@ -200,8 +194,7 @@ class Search:
         return True
 
     def _is_over(self) -> bool:
-        number = self._driver.stop_signal()
-        if number is not None:
+        if (number := self._driver.stop_signal()) is not None:
             raise InterruptedBySignal(
                 number,
                 f"stopped by {signal.Signals(number).name} with {self._ledger.n_told} of {self._study.n_trials} trials done",
@@ -222,15 +215,12 @@ def default_params(problem: Problem) -> dict[str, Any]:
     return problem.derive(DEFAULT_PARAMS if defaults is None else replay(space, defaults))
 
 
-def baseline_value(problem: Problem, trials: Sequence[FrozenTrial]) -> float | None:
+def baseline_value(problem: Problem, trials: Sequence["FrozenTrial"]) -> float | None:
     """The mean CV score of scikit-learn's defaults: trial 0's, or scored beside the study where the space does not hold them."""
     defaults = baseline(problem.definition.search_space)
     if defaults is not None and defaults.items() <= trials[0].params.items():
         return trials[0].value
-    executor = LocalExecutor()
-    executor.hold(problem.folds, problem.metrics)
-    scoring = executor.start(default_params(problem))
-    results = [scoring.result(index, POLL_SECONDS) for index in range(len(problem.folds))]
-    if any(result is None or result.failure is not None for result in results):
+    results = [score_fold(default_params(problem), fold, problem.metrics) for fold in problem.folds]
+    if any(result.failure is not None for result in results):
         return None
-    return mean_and_std([result.scores[problem.definition.study.metric] for result in results if result is not None])[0]
+    return mean_and_std([result.scores[problem.definition.study.metric] for result in results])[0]

@@ -21,6 +21,7 @@ DEFAULT_TRACKING_URI = "sqlite:///mlflow.db"
 STORAGE_VARIABLE = "HPO_STORAGE"
 TRACKING_VARIABLE = "MLFLOW_TRACKING_URI"
 WORKERS_VARIABLE = "HPO_WORKERS"
+_VARIABLES = {"storage": STORAGE_VARIABLE, "tracking_uri": TRACKING_VARIABLE, "workers": WORKERS_VARIABLE}
 
 MAX_WORKERS = 256
 
@@ -68,27 +69,21 @@ class ServiceSettings:
             raise SettingsError(f"--register: a model name should have no slash, colon, quote or '..', but got '{self.register}'")
 
 
-def read_settings(
-    storage: str | None = None,
-    tracking_uri: str | None = None,
-    register: str | None = None,
-    workers: str | None = None,
-    *,
-    environment: Mapping[str, str] = os.environ,
-    **others: Any,
-) -> ServiceSettings:
-    """Settings from flags, the environment and the defaults, in this order; ``others`` are only flags.
+def read_settings(*, environment: Mapping[str, str] = os.environ, **flags: Any) -> ServiceSettings:
+    """Settings from flags, the environment and the defaults, in this order.
+
+    Args:
+        environment: An empty variable counts as none.
+        flags: By the names of the settings' attributes, None where one is not given; ``workers`` as text.
 
     Raises:
         SettingsError: A URL is of a kind that is not supported, or lies in no directory.
     """
-    return ServiceSettings(
-        storage=storage or environment.get(STORAGE_VARIABLE) or DEFAULT_STORAGE,
-        tracking_uri=tracking_uri or environment.get(TRACKING_VARIABLE) or DEFAULT_TRACKING_URI,
-        register=register,
-        workers=_read_workers(workers if workers is not None else environment.get(WORKERS_VARIABLE) or "auto"),
-        **others,
-    )
+    given: dict[str, Any] = {name: environment[variable] for name, variable in _VARIABLES.items() if environment.get(variable)}
+    given |= {name: value for name, value in flags.items() if value is not None}
+    if "workers" in given:
+        given["workers"] = _read_workers(given["workers"])
+    return ServiceSettings(**given)
 
 
 def _read_workers(text: str) -> int | str:

@@ -68,8 +68,7 @@ def repeat(action: Callable[[bool], T], stop_signal: Callable[[], int | None] = 
         except LedgerError as error:
             if not error.may_pass or time.monotonic() >= give_up:
                 raise
-            number = stop_signal()
-            if number is not None:
+            if (number := stop_signal()) is not None:
                 raise InterruptedBySignal(number, f"stopped while {error}", hint="run the same command again to go on") from error
         time.sleep(pause)
         pause, is_repeated = min(2 * pause, LONGEST_PAUSE_SECONDS), True

@@ -94,10 +94,9 @@ class LedgerStorage(RDBStorage):
             for number, text in notes.items():
                 changed |= _note_changes(present, "dashboard:" if number is None else f"dashboard:{ids[number]}:", text)
             if changed:
-                named = [{"name": key} for key in changed]
-                connection.execute(delete(_OF_STUDY).where(of_study, _OF_STUDY.c.key == bindparam("name")), named)
-                values = [{"study_id": study_id, "key": key, "value_json": json.dumps(value)} for key, value in changed.items()]
-                connection.execute(insert(_OF_STUDY), values)
+                written = [{"study_id": study_id, "key": key, "value_json": json.dumps(value)} for key, value in changed.items()]
+                connection.execute(delete(_OF_STUDY).where(of_study, _OF_STUDY.c.key == bindparam("key")), written)
+                connection.execute(insert(_OF_STUDY), written)
 
 
 def _note_changes(present: Mapping[str, Any], prefix: str, text: str) -> dict[str, Any]:

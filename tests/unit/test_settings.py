@@ -22,7 +22,7 @@ def test_environment_wins_over_default():
 
 def test_flag_wins_over_environment():
     environment = {"HPO_STORAGE": "mysql://never/looked-at", "MLFLOW_TRACKING_URI": "file:///never"}
-    settings = read_settings(STORAGE, "https://tracking", "iris", environment=environment)
+    settings = read_settings(storage=STORAGE, tracking_uri="https://tracking", register="iris", environment=environment)
     assert (settings.storage, settings.tracking_uri, settings.register) == (STORAGE, "https://tracking", "iris")
 
 
@@ -152,8 +152,9 @@ def test_sqlite_url_with_credentials_is_refused_without_its_password(url):
 
 @pytest.mark.parametrize("url", ["postgresql://me:secret@db/optuna", "postgres://me:secret@db/optuna"])
 def test_postgresql_gets_the_driver_that_is_installed(url):
-    assert read_settings(url, environment={}).storage == "postgresql+psycopg://me:secret@db/optuna"
-    assert read_settings("postgresql+psycopg2://me@db/optuna", environment={}).storage == "postgresql+psycopg2://me@db/optuna"
+    assert read_settings(storage=url, environment={}).storage == "postgresql+psycopg://me:secret@db/optuna"
+    named = "postgresql+psycopg2://me@db/optuna"
+    assert read_settings(storage=named, environment={}).storage == named
 
 
 @pytest.mark.parametrize("seconds", [-1.0, float("inf"), float("nan")])
