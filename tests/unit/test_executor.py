@@ -161,7 +161,7 @@ def test_close_ends_the_workers_and_removes_the_folds(problem):
     executor = holding(PoolExecutor(2), problem.folds, METRICS)
     wait_for(executor.start(problem.derive(PARAMS[0])), 0)
     pids, directory = worker_pids(executor), Path(executor._directory.name)
-    assert [path.name for path in directory.iterdir()] == ["folds-1.joblib"]
+    assert [path.suffix for path in directory.iterdir()] == [".joblib"]
     executor.close()
     assert not directory.exists()
     assert not any(is_running(pid) for pid in pids)
