@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from pathlib import Path
 from statistics import median
 
 import mlflow
@@ -25,6 +26,7 @@ from tests.benchmarks.__main__ import COMMANDS, RunFailedError, note
 from tests.benchmarks.usual_script import SEED, TRACKING_URI, build_model, suggest_params
 from tests.integration.driving import environment
 
+ROOT = Path(__file__).parents[2]
 N_TRIALS = 50
 FOLDS = StratifiedKFold(n_splits=5, shuffle=True, random_state=SEED)
 # The usual script's space as scikit-learn writes it: a list of spaces, one of which is drawn first.
@@ -67,7 +69,9 @@ def run_once(command: tuple[str, ...]) -> float:
     """Wall seconds of a whole process."""
     with tempfile.TemporaryDirectory(prefix="hpo-peers-") as directory:
         started = time.perf_counter()
-        process = subprocess.run(command, cwd=directory, env=environment(), capture_output=True, text=True, check=False)
+        process = subprocess.run(
+            command, cwd=directory, env=environment(PYTHONPATH=str(ROOT)), capture_output=True, text=True, check=False
+        )
         if process.returncode:
             raise RunFailedError(f"{' '.join(command)} ended with exit code {process.returncode}\n{process.stderr}")
         return time.perf_counter() - started
