@@ -1,8 +1,8 @@
 """Where folds are scored: in this process, or on processes that hold the prepared folds already.
 
 Whichever it is, the results are the same to the last bit and are taken in the order of the folds, so the number of workers is
-only a matter of time. A fold that is lost with its worker is handed out again. What travels
-to a worker is a trial's params and a fold's index, and back its scores.
+only a matter of time. A fold that is lost with its worker is handed out again. What travels to a worker is a trial's params and a
+fold's index, and back its scores.
 """
 
 import math

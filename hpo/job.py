@@ -128,7 +128,7 @@ def run_study(
         state = follower.finish(record, "FINISHED", settings.tracking_wait_seconds, notify=progress.hear)
         result = replace(result, **vars(state), model=shipped.pipeline)
         try:
-            ledger.annotate(make_notes(search, result, trials))
+            ledger.annotate(make_notes(record.description, result, trials))
         except LedgerError as error:
             progress.note(f"optuna-dashboard's notes are not up to date, the same command writes them: {error}")
         return replace(result, total_seconds=time.perf_counter() - started)

@@ -85,17 +85,17 @@ def _searched(definition: StudyDefinition) -> list[str]:
     return [name for name, entry in definition.search_space if isinstance(entry, Range | tuple)]
 
 
-def make_notes(search: str, result: StudyResult, trials: Sequence["FrozenTrial"]) -> dict[int | None, str]:
+def make_notes(study: str, result: StudyResult, trials: Sequence["FrozenTrial"]) -> dict[int | None, str]:
     """The dashboard's note of a study, under None, and of every finished trial, under its number.
 
     Args:
-        search: As :func:`describe_search` says it.
+        study: As :func:`describe_study` says it.
         result: Of the run.
         trials: Of the study.
     """
     server = mlflow_server(result.tracking_uri)
     address = f"{server}/{result.comparison}" if result.comparison else None
-    notes: dict[int | None, str] = {None: render("study_note.md.jinja", study=describe_study(search, result), address=address)}
+    notes: dict[int | None, str] = {None: render("study_note.md.jinja", study=study, address=address)}
     for trial in trials:
         if trial.state.is_finished():
             run_id = result.run_ids.get(trial.number)

@@ -34,7 +34,6 @@ WORTH_SECONDS = 10.0
 CHEAP_SECONDS = 0.25
 """A trial that takes less in this process would take no less on workers: what is handed to and fro costs as much."""
 
-
 LARGE_CELLS = 1_000_000
 """Above so many values in the training rows, fits are known to be worth workers before the first one was timed."""
 

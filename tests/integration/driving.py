@@ -59,8 +59,12 @@ def run_hpo_well(directory: Path, *flags: str, plots: bool = False, **variables:
 
 def start_hpo(directory: Path, *flags: str, **variables: str) -> subprocess.Popen[str]:
     """The command in a process group of its own, as a shell would start it."""
+    return _start_python(directory, "-m", "hpo.run", *flags, NO_PLOTS, **variables)
+
+
+def _start_python(directory: Path, *arguments: str, **variables: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-m", "hpo.run", *flags, NO_PLOTS],
+        [sys.executable, *arguments],
         cwd=directory,
         env=environment(**variables),
         stdin=subprocess.DEVNULL,
@@ -183,16 +187,8 @@ def showing_pages(
     directory: Path, *flags: str, ports: Sequence[str] = ("--dashboard-port", "--mlflow-port"), **variables: str
 ) -> Iterator[tuple[subprocess.Popen[str], list[str]]]:
     """``python -m hpo.ui`` from the moment that it printed its two links; gives those. By default on ports that nobody asks for."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "hpo.ui", *flags, *(part for flag in ports for part in (flag, str(free_port())))],
-        cwd=directory,
-        env=environment(**variables),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
+    chosen = [part for flag in ports for part in (flag, str(free_port()))]
+    process = _start_python(directory, "-m", "hpo.ui", *flags, *chosen, **variables)
     assert process.stdout is not None
     try:
         lines = [process.stdout.readline().split() for _ in range(2)]
