@@ -23,6 +23,7 @@ import sqlalchemy
 from alembic.util.exc import CommandError
 from mlflow import MlflowClient
 from mlflow.store.tracking.dbmodels.initial_models import Base as InitialBase
+from optuna.storages import RDBStorage
 
 from hpo.cli import main
 
@@ -123,8 +124,9 @@ def test_files_without_tables_are_well(tmp_path: Path, check: Check) -> None:
 
 
 def test_study_of_somebody_else_is_left_to_the_run(finished_copy: Path, check: Check) -> None:
-    storage = stores_of(finished_copy)["storage"]
+    storage = RDBStorage(stores_of(finished_copy)["storage"])
     optuna.create_study(storage=storage, study_name="theirs").add_trial(optuna.trial.create_trial(value=1.0))
+    storage.engine.dispose()  # A connection that is closed later, by chance during the check, would take the WAL away.
     code, findings = check(finished_copy, "--name", "theirs")
     assert (code, findings[-1]["message"]) == (0, "finished trials of study 'theirs': 1")
 
