@@ -8,11 +8,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from hpo.definition import StudyDefinition, load_definition
+    from hpo.definition import StudyDefinition
     from hpo.errors import HpoError
     from hpo.job import run_study
     from hpo.report import StudyResult
     from hpo.settings import ServiceSettings
+    from hpo.study_file import load_definition
     from hpo.tracking.callback import MLflowCallback
 
 __version__ = "0.1.0"
@@ -33,7 +34,7 @@ _HOMES = {
     "ServiceSettings": "hpo.settings",
     "StudyDefinition": "hpo.definition",
     "StudyResult": "hpo.report",
-    "load_definition": "hpo.definition",
+    "load_definition": "hpo.study_file",
     "run_study": "hpo.job",
 }
 

@@ -175,7 +175,7 @@ def _predict(options: argparse.Namespace) -> int:
 
 def _definition(_: argparse.Namespace) -> int:
     """Print the JSON schema of study files, for editors."""
-    from hpo.definition import make_schema
+    from hpo.study_file import make_schema
 
     _print(json.dumps(make_schema(), indent=2))
     return 0

@@ -1,8 +1,7 @@
 """StudyDefinition: *what* is searched and judged.
 
-A definition is a TOML file (``studies/*.toml``) with flags on top; every key has a default, and the defaults are the Iris
-study. It takes text and gives frozen values, or one line that names the file, the key, what is allowed and what was given.
-What it does not know is scikit-learn: metric names are checked where they are used, in ``cross_validation``.
+Every key of a study file has its field here, with a default and what is allowed; the defaults are the Iris study. What it does
+not know is scikit-learn: metric names are checked where they are used, in ``cross_validation``.
 
 Identity is what two runs must share to be the same study: everything here but the study's name, its stop rules, the place where
 the data lies (the data's own digest stands for that) and what is done with the trials without changing one: the rule that chooses
@@ -13,15 +12,13 @@ import hashlib
 import json
 import os
 import re
-import reprlib
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar, get_args
 
-from pydantic import AfterValidator, BaseModel, Discriminator, Field, Tag, ValidationError, ValidationInfo, model_validator
+from pydantic import AfterValidator, BaseModel, Discriminator, Field, Tag, ValidationInfo, model_validator
 
-from hpo.errors import DefinitionError, did_you_mean
+from hpo.errors import DefinitionError
 
 STUDY_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")
 STUDY_NAME_RULE = "1 to 128 letters, digits, '.', '_' or '-', the first a letter or digit"
@@ -42,19 +39,6 @@ MAX_VALUE = 2**31
 """Of C, max_iter and tol: scikit-learn counts iterations in 32 bits."""
 
 NOT_IDENTITY = STOP_RULES | {"study.name", "study.nested", "data.source", "selection.rule", "selection.refit", "registry.rule"}
-
-FLAGS = {
-    "study.name": "--name",
-    "study.metric": "--metric",
-    "study.n_trials": "--trials",
-    "study.timeout_seconds": "--timeout",
-    "study.seed": "--seed",
-    "study.concurrency": "--concurrency",
-    "study.nested": "--nested",
-    "data.source": "--data",
-    "data.target": "--target",
-}
-"""Keys that a flag of the command may override."""
 
 
 class _Section(BaseModel, extra="forbid", frozen=True, strict=True):
@@ -289,13 +273,6 @@ class StudyDefinition(_Section):
         return {key: value for key, value in _flatten(self.model_dump(mode="json")).items() if key not in NOT_IDENTITY}
 
 
-def make_schema() -> dict[str, Any]:
-    """The JSON schema of study files, for editors; what a schema cannot say, :func:`load_definition` does."""
-    schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", **StudyDefinition.model_json_schema()}
-    text: dict[str, Any] = json.loads(json.dumps(schema).replace("``", "`"))
-    return text | {"title": "hpo study file", "description": "What is searched and judged; every key has a default."}
-
-
 def _flatten(value: Any, prefix: str = "") -> dict[str, Any]:
     """The leaves of a nested dict, each under the keys that lead to it, joined by dots."""
     if not isinstance(value, dict):
@@ -308,81 +285,6 @@ def digest_of(identity: Mapping[str, Any]) -> str:
     """A short hexadecimal digest of :meth:`StudyDefinition.identity`."""
     canonical = json.dumps(identity, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()[:32]
-
-
-def load_definition(path: Path | str | None = None, overrides: Mapping[str, Any] | None = None) -> StudyDefinition:
-    """Read a study file, put overrides on top, and validate the whole.
-
-    Args:
-        path: A TOML file, or None for the built-in definition (Iris).
-        overrides: Dotted key (``"study.n_trials"``) to value; they come from flags and are named as such in errors.
-
-    Raises:
-        DefinitionError: The file cannot be read, or a key or value is not allowed.
-    """
-    content = {} if path is None else _read_toml(Path(path))
-    overrides = dict(overrides or {})
-    for key, value in overrides.items():
-        section, _, name = key.partition(".")
-        inner = content.setdefault(section, {})
-        if isinstance(inner, dict):
-            inner[name] = value
-    try:
-        return StudyDefinition.model_validate(content)
-    except ValidationError as error:
-        raise _explain(error, path, overrides) from None
-
-
-def _read_toml(path: Path) -> dict[str, Any]:
-    """A study file's content, with a data file that is named relative to the study file found from here."""
-    hint = "give a study file with --study FILE, or leave it out for the built-in Iris study"
-    try:
-        content = tomllib.loads(path.read_text(encoding="utf-8-sig"))
-    except OSError as error:
-        raise DefinitionError(f"{path}: the study file cannot be read ({error.strerror})", hint=hint) from error
-    except UnicodeDecodeError as error:
-        raise DefinitionError(f"{path}: a study file should be UTF-8 text, but got other bytes at {error.start}") from error
-    except (ValueError, RecursionError) as error:
-        raise DefinitionError(f"{path}: this is not TOML: {error}") from error
-    data = content.get("data")
-    if isinstance(data, dict) and isinstance(data.get("source"), str) and Path(data["source"]).suffix:
-        data["source"] = str(path.parent / data["source"])
-    return content
-
-
-def _explain(error: ValidationError, path: Path | str | None, overrides: Mapping[str, Any]) -> DefinitionError:
-    """Turn the first of Pydantic's findings into one line: place, key, what is allowed, what was given."""
-    first = min(error.errors(include_url=False), key=lambda found: found["type"] != "extra_forbidden")
-    location = [str(part) for part in first["loc"]]
-    if location[:1] == ["search_space"]:
-        del location[2:3]  # the kind of entry that it was taken for
-    key = ".".join(location)
-    place = f"flag {FLAGS.get(key, key)}" if key in overrides else f"{path or 'built-in definition'}: {key}".rstrip(": ")
-    if first["type"] == "extra_forbidden":
-        allowed = _keys_at(location[:-1])
-        hint = did_you_mean(location[-1], allowed)
-        return DefinitionError(f"{place}: unknown key; allowed here: {', '.join(allowed)}", hint=hint)
-    if first["type"] == "value_error":
-        return DefinitionError(f"{place}: {first['ctx']['error']}")
-    if first["type"] == "missing":
-        return DefinitionError(f"{place}: this key is required, but got only {', '.join(first['input']) or 'nothing'}")
-    allowed_text = _OUR_WORDS.get(first["type"], first["msg"].removeprefix("Input "))
-    given = list(first["input"]) if isinstance(first["input"], tuple) else first["input"]
-    return DefinitionError(f"{place}: {allowed_text}, but got {reprlib.repr(given)}")
-
-
-_OUR_WORDS = {
-    "model_type": "should be a table",
-    "tuple_type": "should be a list",
-    "too_short": "should have at least one entry",
-}
-"""What a study file calls it, where Pydantic says how it calls it itself."""
-
-
-def _keys_at(location: list[str]) -> list[str]:
-    """The keys of the whole, of a section, or of a range, which is the only table that a section holds."""
-    place = getattr(StudyDefinition(), location[0]) if location else StudyDefinition()
-    return list(Range.model_fields if location[1:] else type(place).model_fields)
 
 
 if __name__ == "__main__":

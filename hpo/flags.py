@@ -144,7 +144,7 @@ def definition_of(options: argparse.Namespace) -> "StudyDefinition":
     Raises:
         DefinitionError: The file cannot be read, or a key or value is not allowed.
     """
-    from hpo.definition import FLAGS, load_definition  # noqa: PLC0415 - it loads Pydantic
+    from hpo.study_file import FLAGS, load_definition  # noqa: PLC0415 - it loads Pydantic
 
     given = {key: getattr(options, flag.removeprefix("--"), None) for key, flag in FLAGS.items()}
     return load_definition(options.study, {key: value for key, value in given.items() if value is not None})

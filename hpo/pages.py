@@ -20,9 +20,9 @@ from hpo.errors import HpoError, LedgerError, SettingsError, TrackingError
 from hpo.preflight import OPTUNA, read_database, read_trials
 from hpo.settings import STORAGE_VARIABLE, ServiceSettings, hide_password
 from hpo.storage import open_storage
+from hpo.tracking.connection import check_reachable, connect
 from hpo.tracking.names import comparison_path, runs_path
-from hpo.tracking.reader import check_reachable, read_runs
-from hpo.tracking.writer import connect
+from hpo.tracking.reader import read_runs
 
 HOST = "127.0.0.1"
 START_SECONDS = 60.0

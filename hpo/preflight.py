@@ -21,7 +21,8 @@ from hpo.lock import driven_elsewhere, find_holder, find_session, lock_key, lock
 from hpo.settings import DEFAULT_TRACKING_URI, ServiceSettings, hide_password, needing_driver, sqlite_path
 from hpo.sqlite import url_unchanged
 from hpo.tracking import names
-from hpo.tracking.reader import StudyRuns, check_server, deleted_parent, is_finished, key_of, read_runs, trashed_experiment
+from hpo.tracking.connection import check_server
+from hpo.tracking.reader import StudyRuns, deleted_parent, is_finished, key_of, read_runs, trashed_experiment
 
 CONNECT_SECONDS = 5
 

@@ -4,8 +4,6 @@ Sole owner of the study in the storage. A trial enters it whole, RUNNING with it
 left RUNNING is adopted: the same slot, with the same params, is scored again. Results are told in slot order.
 """
 
-import uuid
-import warnings
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -18,18 +16,14 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from hpo.cross_validation import FoldResult
 from hpo.definition import StudyDefinition
-from hpo.errors import IdentityError, LedgerError, StudyLockedError, TooManyFailuresError
+from hpo.errors import IdentityError, LedgerError, StudyLockedError
+from hpo.identity import open_study
 from hpo.mirror import Mirror, SlotResult
 from hpo.search_space import baseline, replay, suggest
-from hpo.selection import CONVERGED, DERIVED, FAILURE, SCORES, TRACEBACK, rounded
+from hpo.selection import CONVERGED, DERIVED, FAILURE, SCORES, TRACEBACK
+from hpo.stop_rules import MIN_TRIALS_TO_JUDGE_FAILURES, check_failures, patience_is_over
 from hpo.storage import never, open_driven, quiet_optuna, repeat
 from hpo.transactions import LedgerStorage
-from hpo.versions import describe_changes
-
-IDENTITY = "hpo.identity"
-"""Study attribute: uid, definition, data digest and versions; written once, in one transaction."""
-
-MIN_TRIALS_TO_JUDGE_FAILURES = 10
 
 Derive = Callable[[Mapping[str, Any]], dict[str, Any]]
 T = TypeVar("T")
@@ -108,12 +102,13 @@ class Ledger:
         Raises:
             TooManyFailuresError: More trials failed before than ``max_failed`` allows.
         """
-        self._check_failures()
+        check_failures(self._mirror.results, self._definition.study.max_failed)
         if self._unfinished:
             return self._take_up(self._unfinished.popleft())
-        if self._mirror.n_asked >= n_trials or self._patience_is_over():
+        space, study, number = self._definition.search_space, self._definition.study, self._mirror.n_asked
+        seen = self._mirror.results[: max(0, number - study.concurrency + 1)]
+        if number >= n_trials or (study.patience is not None and patience_is_over(seen, study.patience)):
             return None
-        space, number = self._definition.search_space, self._mirror.n_asked
         trial = self._mirror.ask(number, fixed=baseline(space) if number == 0 else None)
         chosen = suggest(space, trial)
         return Slot(number, self._create(number, trial, chosen), self._derive(chosen))
@@ -154,7 +149,7 @@ class Ledger:
                 attributes[CONVERGED] = False
         self._repeat(lambda is_repeated: self._store(slot, result, attributes, is_repeated=is_repeated))
         self._mirror.tell(result)
-        self._check_failures()
+        check_failures(self._mirror.results, self._definition.study.max_failed)
         return result.state, result.value
 
     def _judged_scores(self, results: Sequence[FoldResult]) -> tuple[float, ...]:
@@ -254,27 +249,6 @@ class Ledger:
     def _find(self, number: int) -> int:
         return self._repeat(lambda _: self._storage.get_trial_id_from_study_id_trial_number(self.study_id, number))
 
-    def _patience_is_over(self) -> bool:
-        """Whether the last ``patience`` trials that the next slot sees brought no better value."""
-        patience = self._definition.study.patience
-        if patience is None:
-            return False
-        seen = self._mirror.results[: max(0, self._mirror.n_asked - self._definition.study.concurrency + 1)]
-        values = [rounded(result.value) if result.value is not None else float("-inf") for result in seen]
-        return len(values) > patience and max(values[-patience:]) <= max(values[:-patience])
-
-    def _check_failures(self) -> None:
-        reasons = [result.failure or "no reason kept" for result in self._mirror.results if result.state == TrialState.FAIL]
-        n_told = self.n_told
-        if n_told < MIN_TRIALS_TO_JUDGE_FAILURES or len(reasons) <= self._definition.study.max_failed * n_told:
-            return
-        commonest = max(set(reasons), key=reasons.count)
-        raise TooManyFailuresError(
-            f"{len(reasons)} of {n_told} trials failed, more than max_failed = {self._definition.study.max_failed:g} allows;"
-            f" the commonest reason: {commonest}",
-            hint="mend what makes the fits fail and start again under another --name",
-        )
-
 
 @contextmanager
 def open_ledger(
@@ -304,35 +278,5 @@ def open_ledger(
         LedgerError: The storage cannot be opened.
     """
     with quiet_optuna(), open_driven(storage_url, definition.name, wait=wait, stop_signal=stop_signal) as storage:
-        identity = repeat(lambda _: _open_study(storage, definition, data_digest, versions), stop_signal)
+        identity = repeat(lambda _: open_study(storage, definition, data_digest, versions), stop_signal)
         yield Ledger(storage, identity, definition, derive, stop_signal)
-
-
-def _open_study(
-    storage: LedgerStorage, definition: StudyDefinition, data_digest: str, versions: Mapping[str, str]
-) -> Mapping[str, Any]:
-    """The study's identity, made or found to be the one that is asked for; with a note where libraries are others now."""
-    study = optuna.create_study(storage=storage, study_name=definition.name, direction="maximize", load_if_exists=True)
-    identity = definition.identity()
-    known = study.user_attrs.get(IDENTITY)
-    if known is None:
-        if study.get_trials(deepcopy=False) or study.direction != optuna.study.StudyDirection.MAXIMIZE:
-            raise IdentityError(
-                f"study '{definition.name}' exists in this storage and was not made by hpo", hint="choose another --name"
-            )
-        known = {"uid": uuid.uuid4().hex, "definition": identity, "data_digest": data_digest, "versions": dict(versions)}
-        with warnings.catch_warnings(action="ignore", category=optuna.exceptions.ExperimentalWarning):
-            study.set_metric_names([definition.study.metric])
-        study.set_user_attr(IDENTITY, known)
-        return known
-    changes = describe_changes(known["definition"], identity)
-    if known["data_digest"] != data_digest:
-        changes.append(f"data {known['data_digest'][:8]} -> {data_digest[:8]}")
-    if changes:
-        raise IdentityError(
-            f"study '{definition.name}' was begun with something else: {', '.join(changes)}",
-            hint="undo the change, or start another study with --name",
-        )
-    others = describe_changes(known["versions"], versions)
-    note = f"begun with other versions ({', '.join(others)}): new trials may differ from those of one run"
-    return {**known, "notes": [note] if others else []}

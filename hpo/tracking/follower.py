@@ -21,9 +21,10 @@ from optuna.trial import FrozenTrial
 from hpo.errors import HpoError, LedgerError, first_line
 from hpo.storage import export_journal
 from hpo.tracking import names
+from hpo.tracking.models import rehearse
 from hpo.tracking.projection import Projection, end_time_ms
 from hpo.tracking.records import Drawings, HeldOut, ModelRecord, RunStatus, StudyRecord, TrackingState
-from hpo.tracking.writer import MlflowWriter, rehearse
+from hpo.tracking.writer import MlflowWriter
 
 FIRST_PAUSE_SECONDS = 0.25
 LONGEST_PAUSE_SECONDS = 8.0

@@ -1,13 +1,11 @@
-"""Asks MLflow: whether a server will do, what a store holds of a study, and for a logged model's files; none is loaded here."""
+"""Asks MLflow what a store holds of a study, and for a logged model's files; nothing is made, changed or loaded here."""
 
-import sqlite3
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
-from urllib.parse import urlsplit
+from typing import Any
 
 import mlflow
 from mlflow.entities import Experiment, LifecycleStage, Run, ViewType
@@ -15,26 +13,15 @@ from mlflow.exceptions import MlflowException
 from mlflow.store.tracking import DEFAULT_LOCAL_FILE_AND_ARTIFACT_PATH
 from mlflow.store.tracking.rest_store import RestStore
 from mlflow.utils.credentials import get_default_host_creds
-from mlflow.utils.rest_utils import http_request
 from sqlalchemy.exc import SQLAlchemyError
 
 from hpo.errors import ModelError, SettingsError, TrackingError, first_line
 from hpo.settings import hide_password, sqlite_path
 from hpo.sqlite import url_unchanged
 from hpo.tracking import names
+from hpo.tracking.connection import check_reachable, translated
 
 _RUNS_PAGE = 50_000
-REACH_SECONDS = 3.0
-
-_REFUSALS = {
-    401: (
-        "needs credentials that it accepts",
-        "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN",
-    ),
-    403: ("allows this user too little", "ask its administrator for permission to edit"),
-}
-
-T = TypeVar("T")
 
 
 def fetch_model(uri: str, tracking_uri: str, directory: Path) -> Path:
@@ -63,68 +50,6 @@ def fetch_model(uri: str, tracking_uri: str, directory: Path) -> Path:
         return Path(mlflow.artifacts.download_artifacts(uri, dst_path=str(directory), tracking_uri=tracking_uri))
     except (MlflowException, SQLAlchemyError, OSError) as error:
         raise ModelError(f"model: {uri} cannot be fetched from {hide_password(tracking_uri)}: {first_line(error)}") from error
-
-
-def check_reachable(tracking_uri: str) -> None:
-    """Ask a server whether it is there, which takes seconds where it is away; MLflow's own client may take minutes.
-
-    Raises:
-        TrackingError: It is not.
-    """
-    if tracking_uri.startswith("http"):
-        status, _ = ask_server(tracking_uri, "/health")
-        if status >= 500:
-            raise TrackingError(f"{hide_password(tracking_uri)} answers {status}")
-
-
-def ask_server(address: str, endpoint: str) -> tuple[int, str]:
-    """One request as MLflow's client makes it, with its credentials and certificates, but not repeated for minutes.
-
-    Returns:
-        The status and the text of the answer.
-
-    Raises:
-        TrackingError: There is none.
-    """
-    try:
-        answer = http_request(
-            get_default_host_creds(address), endpoint, "GET", max_retries=0, timeout=REACH_SECONDS, raise_on_status=False
-        )
-    except MlflowException as error:
-        # What it says itself names objects and addresses with their passwords; what the operating system said is at the bottom.
-        reason: BaseException = error
-        while (deeper := reason.__cause__ or reason.__context__) is not None:
-            reason = deeper
-        what = getattr(reason, "strerror", None) or type(reason).__name__
-        raise TrackingError(f"{hide_password(address)} does not answer: {what}") from error
-    return int(answer.status_code), str(answer.text)
-
-
-def check_server(address: str) -> None:
-    """Ask a server as a run would, and for its version.
-
-    Raises:
-        TrackingError: It is away, lets nobody in, or is of another major version.
-    """
-    try:
-        status, body = ask_server(address, "/api/2.0/mlflow/experiments/search?max_results=1")
-        version_status, version = ask_server(address, "/version")
-    except TrackingError as error:
-        error.hint = "start it or mend the address; a run searches on without it, and the same command catches up later"
-        raise
-    client, server = mlflow.__version__, version.strip()
-    if status == 403 and "Invalid Host header" in body:
-        host = urlsplit(address).netloc.rpartition("@")[2]
-        problem, hint = f"refuses requests to '{host}'", f"start it with --allowed-hosts {host} (its /health answers all the same)"
-    elif status in _REFUSALS:
-        problem, hint = _REFUSALS[status]
-    elif status != 200 or not body.lstrip().startswith("{"):
-        problem, hint = f"answers {status} where MLflow's API should be", "check the address and the server's log"
-    elif version_status == 200 and server.partition(".")[0] != client.partition(".")[0]:
-        problem, hint = f"is MLflow {server}, but the client here is {client}", "bring both to one major version"
-    else:
-        return
-    raise TrackingError(f"{hide_password(address)} {problem}", hint=hint)
 
 
 @dataclass(frozen=True)
@@ -236,21 +161,3 @@ def is_finished(run: Run) -> bool:
 def was_deleted_by_hand(run: Run) -> bool:
     """Whether a person deleted it: it was finished, and is no duplicate."""
     return is_deleted(run) and is_finished(run) and names.DUPLICATE_OF not in run.data.tags
-
-
-def translating(cls: type[T]) -> type[T]:
-    """A class whose public methods raise ours for what MLflow and the file system raise."""
-    for name, method in list(vars(cls).items()):
-        if callable(method) and not name.startswith("_"):
-            setattr(cls, name, translated()(method))
-    return cls
-
-
-@contextmanager
-def translated() -> Iterator[None]:
-    """What MLflow and the file system raise, as one of ours."""
-    try:
-        yield
-    except (MlflowException, SQLAlchemyError, OSError, sqlite3.Error) as error:
-        # What the HTTP library says after that is for its own people.
-        raise TrackingError(f"MLflow: {first_line(error).partition(' with exception ')[0]}") from error

@@ -1,33 +1,25 @@
-"""Writes to MLflow, which only this module, its reader and its registry talk to; a record that is written again adds nothing.
+"""Writes a study to MLflow; a record that is written again adds nothing.
 
-A child run is created with its key, gets one batch, then is terminated: a run that is not terminated is not there yet. The final
-model is the same: it counts from the moment its status is READY. The client API is used throughout, since the fluent one keeps
-its active run in the thread.
+A child run is created with its key, gets one batch, then is terminated: a run that is not terminated is not there yet. The client
+API is used throughout, since the fluent one keeps its active run in the thread.
 """
 
 import json
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import mlflow
-import numpy as np
-from mlflow import MlflowClient, entities
-from mlflow.entities import LoggedModel, LoggedModelStatus, Metric, Run, RunTag
-from mlflow.exceptions import MlflowException
-from mlflow.store.tracking import DEFAULT_LOCAL_FILE_AND_ARTIFACT_PATH
-from mlflow.types.schema import ColSpec, DataType, Schema
+from mlflow import entities
+from mlflow.entities import Metric, Run, RunTag
 
-import hpo
-from hpo.errors import TrackingError
-from hpo.lock import hold_lock
 from hpo.rendering import merge_note
 from hpo.settings import sqlite_path
-from hpo.sqlite import checkpoint, use_wal
+from hpo.sqlite import checkpoint
 from hpo.tracking import names, reader
+from hpo.tracking.connection import check_reachable, connect, translating
+from hpo.tracking.models import ModelWriter
 from hpo.tracking.records import DatasetRecord, Drawings, ModelRecord, RegistryState, StudyRecord, TrialRecord
 
 _PAGE = 1000
@@ -35,7 +27,7 @@ _PARAM_LENGTH = 6000
 _TAG_LENGTH = 8000
 
 
-@reader.translating
+@translating
 class MlflowWriter:
     """One study's runs in one tracking store.
 
@@ -54,8 +46,6 @@ class MlflowWriter:
     def __init__(self, tracking_uri: str, study: StudyRecord) -> None:
         self.n_steps = 0
         self.on_step: Callable[[], None] = lambda: None
-        self._begun_id = ""
-        self._model_steps: set[str] = set()
         self._study = study
         self._tracking_uri = tracking_uri
         self.experiment_id = ""
@@ -65,7 +55,7 @@ class MlflowWriter:
 
     def check_reachable(self) -> None:
         """Ask a server whether it is there."""
-        reader.check_reachable(self._tracking_uri)
+        check_reachable(self._tracking_uri)
 
     def open(self, start_time_ms: int) -> None:
         """Find or make the experiment and the parent run; one that was left unfinished is described again.
@@ -81,6 +71,7 @@ class MlflowWriter:
         if parent is None:
             parent = self._create_run(self._study.uid, self._study.name, start_time_ms)
         self.parent_run_id = parent.info.run_id
+        self._models = ModelWriter(self._client, self._tracking_uri, self._study, parent, self._count_step)
         self.comparison = names.comparison_path(self.experiment_id, self._study.uid)
         if not reader.is_finished(parent):
             self._describe_parent()
@@ -180,26 +171,7 @@ class MlflowWriter:
         Returns:
             The model's URI.
         """
-        search = f"tags.`{names.STUDY_UID}` = '{self._study.uid}'"
-        of_study: list[LoggedModel] = reader.all_pages(self._client.search_logged_models, [self.experiment_id], search)
-        ready = [model for model in of_study if model.status == LoggedModelStatus.READY]
-        unready = [model for model in of_study if model.status != LoggedModelStatus.READY]
-        current = next((model for model in ready if model.tags.get(names.KEY) == record.key), None)
-        begun = next((model for model in unready if model.model_id == self._begun_id), None)
-        for model in unready:
-            # Of an earlier best trial too: after a top-up nobody would go on with it.
-            if model is not begun:
-                self._client.delete_logged_model(model.model_id)
-        if current is None:
-            self._reopen_parent()
-            current = self._log_model(record, begun or self._create_model(record))
-        for model in ready:
-            if model.model_id != current.model_id and names.SUPERSEDED_BY not in model.tags:
-                self._client.set_logged_model_tags(model.model_id, {names.SUPERSEDED_BY: current.model_id})
-        if names.SUPERSEDED_BY in current.tags:
-            # The rule that chooses was changed and changed back.
-            self._client.delete_logged_model_tag(current.model_id, names.SUPERSEDED_BY)
-        self._model_id = str(current.model_id)
+        self._model_id = self._models.write(record, self._reopen_parent)
         uri = f"models:/{self._model_id}"
         self._conclude(record, uri, best_run_id)
         return uri
@@ -297,53 +269,9 @@ class MlflowWriter:
     def _search(self, tag: str, value: str) -> list[Run]:
         return reader.search_runs(self._client, self.experiment_id, tag, value)
 
-    def _create_model(self, record: ModelRecord) -> LoggedModel:
-        model = self._client.create_logged_model(
-            self.experiment_id,
-            name=names.MODEL_NAME,
-            source_run_id=self.parent_run_id,
-            model_type="classifier",
-            params=record.params,
-            tags={
-                names.KEY: record.key,
-                names.STUDY_UID: self._study.uid,
-                names.BEST_TRIAL: str(record.trial_number),
-                names.REFIT: record.refit,
-            },
-        )
-        # A later attempt of this process can go on with it.
-        self._begun_id, self._model_steps = model.model_id, set()
-        self._count_step()
-        return model
-
     def _count_step(self) -> None:
         self.n_steps += 1
         self.on_step()
-
-    def _log_model(self, record: ModelRecord, model: LoggedModel) -> LoggedModel:
-        with tempfile.TemporaryDirectory(prefix="hpo-") as directory:
-            saved = Path(directory, "saved")
-            if "uploaded" not in self._model_steps:
-                _save_model(record, saved, model, self.parent_run_id)
-                self._client.log_model_artifacts(model.model_id, str(saved))
-                self._model_steps.add("uploaded")
-                self._count_step()
-            if "checked" not in self._model_steps:
-                copy = mlflow.artifacts.download_artifacts(
-                    artifact_uri=model.artifact_location, dst_path=directory, tracking_uri=self._tracking_uri
-                )
-                _check_same_predictions(copy, record)
-                self._model_steps.add("checked")
-                self._count_step()
-        outputs = self._client.get_run(self.parent_run_id).outputs
-        if all(output.model_id != model.model_id for output in (outputs.model_outputs if outputs else ())):
-            # Not to be done twice: MLflow refuses the second.
-            self._client.log_outputs(self.parent_run_id, [entities.LoggedModelOutput(model.model_id, step=0)])
-        dataset = self._study.dataset
-        about = {"dataset_name": dataset.name, "dataset_digest": dataset.digest} if dataset else {}
-        metrics = _metrics(record.metrics, record.time_ms, record.n_finished, model_id=model.model_id, **about)
-        self._client.log_batch(self.parent_run_id, metrics=metrics)
-        return self._client.finalize_logged_model(model.model_id, LoggedModelStatus.READY)
 
     def _log_files(self, of_model: Mapping[str, bytes], of_study: Mapping[str, bytes] | None = None) -> None:
         """Log files on the parent run, those of the model with the model too."""
@@ -374,68 +302,11 @@ class MlflowWriter:
         self._client.log_batch(self.parent_run_id, metrics=changed, tags=_tags(tags))
 
 
-def connect(tracking_uri: str) -> MlflowClient:
-    """A client; for an SQLite file, one whose tables exist.
-
-    MLflow makes its tables in many steps, guarded against nobody: two starters on a new file would collide, and one that is
-    killed leaves a file that no later run can use. So they are made under a lock, in a file that gets its name when it is whole.
-    """
-    path = sqlite_path(tracking_uri)
-    if path is None:
-        return MlflowClient(tracking_uri)
-    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore  # noqa: PLC0415 - slow, and a server needs none of it
-
-    with hold_lock(path.with_name(f".{path.name}.lock"), wait=True):
-        if not path.exists():
-            making = path.with_name(f".{path.name}.making")
-            for remnant in path.parent.glob(f"{making.name}*"):
-                remnant.unlink()
-            use_wal(making)
-            SqlAlchemyStore(f"sqlite:///{making}", DEFAULT_LOCAL_FILE_AND_ARTIFACT_PATH).engine.dispose()
-            checkpoint(making)
-            making.replace(path)
-        return MlflowClient(tracking_uri)
-
-
-def _save_model(record: ModelRecord, path: Path, model: LoggedModel, run_id: str) -> None:
-    signature = mlflow.models.infer_signature(record.input_example, record.expected)
-    # An example cannot tell which types the inputs have where it holds no value.
-    signature.inputs = Schema([ColSpec(DataType[kind], name) for name, kind in record.input_types.items()])
-    mlflow.sklearn.save_model(
-        record.model,
-        path=str(path),
-        mlflow_model=mlflow.models.Model(run_id=run_id, model_id=model.model_id, artifact_path=model.artifact_location),
-        serialization_format="skops",
-        signature=signature,
-        skops_trusted_types=list(record.trusted_types),
-        code_paths=[str(Path(hpo.__file__).parent)] if record.needs_hpo else None,
-        input_example=record.input_example,
-        pip_requirements=list(record.requirements),
-    )
-    for name, text in record.files.items():
-        (path / name).write_text(text, encoding="utf-8")
-
-
-def rehearse(model: Any) -> None:
-    """Save a model and throw it away: what MLflow loads for that, and the list that it makes of all packages, take a second."""
-    # A full disk is found out, and said, when there is something to write.
-    with suppress(OSError, MlflowException), tempfile.TemporaryDirectory(prefix="hpo-") as directory:
-        mlflow.sklearn.save_model(model, f"{directory}/model", serialization_format="skops", pip_requirements=["mlflow"])
-
-
 def _write_files(directory: Path, files: Mapping[str, bytes]) -> None:
     for name, content in files.items():
         path = directory / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
-
-
-def _check_same_predictions(path: str, record: ModelRecord) -> None:
-    predicted = mlflow.pyfunc.load_model(path).predict(record.input_example)
-    if not np.array_equal(predicted, record.expected):
-        raise TrackingError(
-            "the logged model, loaded back, predicts something else than the fitted one", hint="report this as a bug"
-        )
 
 
 def _dataset_input(record: DatasetRecord) -> entities.DatasetInput:
@@ -451,8 +322,8 @@ def _dataset_input(record: DatasetRecord) -> entities.DatasetInput:
     return entities.DatasetInput(dataset, tags=[entities.InputTag(names.DATASET_CONTEXT, "training")])
 
 
-def _metrics(metrics: Mapping[str, float], time_ms: int, step: int = 0, **about: str) -> list[Metric]:
-    return [Metric(name, value, time_ms, step, **about) for name, value in metrics.items()]
+def _metrics(metrics: Mapping[str, float], time_ms: int, step: int = 0) -> list[Metric]:
+    return [Metric(name, value, time_ms, step) for name, value in metrics.items()]
 
 
 def _params(params: Mapping[str, str]) -> list[entities.Param]:

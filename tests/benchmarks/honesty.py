@@ -29,7 +29,6 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import numpy as np
 import pandas as pd
 
-from hpo.definition import load_definition
 from hpo.estimator import build_pipeline
 from hpo.executor import LocalExecutor
 from hpo.final_model import fit_final_model
@@ -39,6 +38,7 @@ from hpo.problem import Problem, prepare_problem
 from hpo.search import Driver, Search, default_params
 from hpo.search_space import replay
 from hpo.selection import select_best
+from hpo.study_file import load_definition
 
 N_ROWS = 750
 TEST_SIZE = 0.8

@@ -29,10 +29,10 @@ def score_asleep(params: Mapping[str, Any], index: int, seconds: float) -> Any:
 def measure(address: str, fit_seconds: float, n_threads: int, n_trials: int) -> float:
     """Trials a second of a whole search."""
     from hpo.cluster import DaskExecutor
-    from hpo.definition import load_definition
     from hpo.problem import prepare_problem
     from hpo.search import Driver, Search
     from hpo.study import open_ledger
+    from hpo.study_file import load_definition
 
     class Asleep(DaskExecutor):
         def submit(self, params: Mapping[str, Any], index: int) -> tuple[int, Any]:

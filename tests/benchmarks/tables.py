@@ -85,9 +85,9 @@ def bare_seconds(directory: Path) -> float:
     from optuna import load_study
 
     from hpo.cross_validation import score_fold
-    from hpo.definition import load_definition
     from hpo.problem import prepare_problem
     from hpo.search_space import replay
+    from hpo.study_file import load_definition
 
     problem = prepare_problem(load_definition(directory / "study.toml"))
     trials = load_study(study_name="table", storage=f"sqlite:///{directory}/optuna.db").trials

@@ -25,8 +25,9 @@ TELL = "hpo.study:Ledger.tell"
 FIT = "hpo.cross_validation:score_fold"
 LEDGER = "hpo.transactions:LedgerStorage"
 STATE = f"{LEDGER}.finish_trial"
-OPEN = "hpo.study:_open_study"
+OPEN = "hpo.study:open_study"
 WRITER = "hpo.tracking.writer:MlflowWriter"
+MODELS = "hpo.tracking.models:ModelWriter"
 CLIENT = "mlflow.tracking.client:MlflowClient"
 STORE = "mlflow.store.tracking.sqlalchemy_store:SqlAlchemyStore"
 
@@ -101,7 +102,7 @@ def test_interrupted_while_the_model_is_logged(study: Study, name: str) -> None:
         ("hpo.tracking.follower:warm_up:call:1",),  # before it knows the study
         (f"{CLIENT}.create_experiment:return:1", f"{WRITER}._describe_parent:call:1"),
         (f"{WRITER}._create_child:return:3", f"{STORE}._log_metrics:call:4", f"{CLIENT}.set_terminated:call:3"),
-        (f"{WRITER}._log_model:call:1", f"{CLIENT}.create_logged_model:return:1", f"{CLIENT}.log_model_artifacts:return:1"),
+        (f"{MODELS}._log:call:1", f"{CLIENT}.create_logged_model:return:1", f"{CLIENT}.log_model_artifacts:return:1"),
         (f"{CLIENT}.finalize_logged_model:call:1", f"{WRITER}.write_text:call:1", f"{WRITER}.close:call:1"),
     ],
     ids=["import", "start", "child runs", "model", "end"],

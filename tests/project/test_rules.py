@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import hpo
-from hpo.definition import load_definition
+from hpo.study_file import load_definition
 
 ROOT = Path(__file__).parents[2]
 MAX_LINES = 5000

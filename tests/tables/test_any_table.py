@@ -17,10 +17,11 @@ from hypothesis import HealthCheck, Phase, find, given, settings
 from hypothesis import strategies as st
 
 from hpo.cross_validation import score_fold
-from hpo.definition import StudyDefinition, load_definition
+from hpo.definition import StudyDefinition
 from hpo.errors import DataError, DefinitionError
 from hpo.problem import Problem, prepare_problem
 from hpo.search_space import DEFAULT_PARAMS
+from hpo.study_file import load_definition
 
 N_EXAMPLES = 80
 PATIENT = settings(deadline=None, max_examples=N_EXAMPLES, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])

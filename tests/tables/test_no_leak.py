@@ -13,9 +13,9 @@ from sklearn.base import clone
 from sklearn.model_selection import cross_validate
 
 from hpo.cross_validation import make_splits, score_fold
-from hpo.definition import load_definition
 from hpo.estimator import build_pipeline
 from hpo.problem import Problem, prepare_problem
+from hpo.study_file import load_definition
 
 METRICS = ["f1_macro", "balanced_accuracy"]
 ALL_SCORED = ["accuracy", "neg_log_loss", *METRICS]

@@ -11,10 +11,11 @@ from typing import Any, TypeVar
 from optuna.trial import FrozenTrial
 
 from hpo.cross_validation import FoldResult
-from hpo.definition import StudyDefinition, load_definition
+from hpo.definition import StudyDefinition
 from hpo.estimator import TrainingShape, derive_params
 from hpo.executor import FoldExecutor
 from hpo.study import Ledger, Slot, open_ledger
+from hpo.study_file import load_definition
 
 Executor = TypeVar("Executor", bound=FoldExecutor)
 

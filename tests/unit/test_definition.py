@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from hpo.definition import Range, SearchSpace, StudyDefinition, choices_of, digest_of, load_definition
+from hpo.definition import Range, SearchSpace, StudyDefinition, choices_of, digest_of
 from hpo.errors import DefinitionError
+from hpo.study_file import load_definition
 
 
 def load_text(tmp_path: Path, text: str, **overrides: object) -> StudyDefinition:

@@ -11,8 +11,9 @@ import pandas as pd
 import pytest
 
 from hpo.data import Dataset, load_dataset
-from hpo.definition import DataSection, load_definition
+from hpo.definition import DataSection
 from hpo.errors import DataError, DefinitionError
+from hpo.study_file import load_definition
 
 N_ROWS = 60
 RNG = np.random.default_rng(0)

@@ -21,8 +21,9 @@ from optuna.trial import TrialState, create_trial
 
 import hpo.storage
 from hpo.errors import InterruptedBySignal, LedgerError
+from hpo.identity import IDENTITY
 from hpo.storage import never, open_driven, quiet_optuna
-from hpo.study import IDENTITY, Ledger
+from hpo.study import Ledger
 from tests.unit.driving import define, derive, drive, facts, open_study
 
 N_TRIALS = 8

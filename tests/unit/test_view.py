@@ -2,8 +2,8 @@
 
 import json
 
-from hpo.definition import load_definition
 from hpo.notes import make_view
+from hpo.study_file import load_definition
 from hpo.tracking.names import comparison_path, view_id
 
 UID = "0123456789abcdef" * 2

@@ -1,0 +1,135 @@
+"""Reaches MLflow: whether a server is there and will do, a client, and one error for all that goes wrong on the way."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TypeVar
+from urllib.parse import urlsplit
+
+import mlflow
+from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
+from mlflow.store.tracking import DEFAULT_LOCAL_FILE_AND_ARTIFACT_PATH
+from mlflow.utils.credentials import get_default_host_creds
+from mlflow.utils.rest_utils import http_request
+from sqlalchemy.exc import SQLAlchemyError
+
+from hpo.errors import TrackingError, first_line
+from hpo.lock import hold_lock
+from hpo.settings import hide_password, sqlite_path
+from hpo.sqlite import checkpoint, use_wal
+
+REACH_SECONDS = 3.0
+
+_REFUSALS = {
+    401: (
+        "needs credentials that it accepts",
+        "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN",
+    ),
+    403: ("allows this user too little", "ask its administrator for permission to edit"),
+}
+
+T = TypeVar("T")
+
+
+def connect(tracking_uri: str) -> MlflowClient:
+    """A client; for an SQLite file, one whose tables exist.
+
+    MLflow makes its tables in many steps, guarded against nobody: two starters on a new file would collide, and one that is
+    killed leaves a file that no later run can use. So they are made under a lock, in a file that gets its name when it is whole.
+    """
+    path = sqlite_path(tracking_uri)
+    if path is None:
+        return MlflowClient(tracking_uri)
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore  # noqa: PLC0415 - slow, and a server needs none of it
+
+    with hold_lock(path.with_name(f".{path.name}.lock"), wait=True):
+        if not path.exists():
+            making = path.with_name(f".{path.name}.making")
+            for remnant in path.parent.glob(f"{making.name}*"):
+                remnant.unlink()
+            use_wal(making)
+            SqlAlchemyStore(f"sqlite:///{making}", DEFAULT_LOCAL_FILE_AND_ARTIFACT_PATH).engine.dispose()
+            checkpoint(making)
+            making.replace(path)
+        return MlflowClient(tracking_uri)
+
+
+def check_reachable(tracking_uri: str) -> None:
+    """Ask a server whether it is there, which takes seconds where it is away; MLflow's own client may take minutes.
+
+    Raises:
+        TrackingError: It is not.
+    """
+    if tracking_uri.startswith("http"):
+        status, _ = ask_server(tracking_uri, "/health")
+        if status >= 500:
+            raise TrackingError(f"{hide_password(tracking_uri)} answers {status}")
+
+
+def ask_server(address: str, endpoint: str) -> tuple[int, str]:
+    """One request as MLflow's client makes it, with its credentials and certificates, but not repeated for minutes.
+
+    Returns:
+        The status and the text of the answer.
+
+    Raises:
+        TrackingError: There is none.
+    """
+    try:
+        answer = http_request(
+            get_default_host_creds(address), endpoint, "GET", max_retries=0, timeout=REACH_SECONDS, raise_on_status=False
+        )
+    except MlflowException as error:
+        # What it says itself names objects and addresses with their passwords; what the operating system said is at the bottom.
+        reason: BaseException = error
+        while (deeper := reason.__cause__ or reason.__context__) is not None:
+            reason = deeper
+        what = getattr(reason, "strerror", None) or type(reason).__name__
+        raise TrackingError(f"{hide_password(address)} does not answer: {what}") from error
+    return int(answer.status_code), str(answer.text)
+
+
+def check_server(address: str) -> None:
+    """Ask a server as a run would, and for its version.
+
+    Raises:
+        TrackingError: It is away, lets nobody in, or is of another major version.
+    """
+    try:
+        status, body = ask_server(address, "/api/2.0/mlflow/experiments/search?max_results=1")
+        version_status, version = ask_server(address, "/version")
+    except TrackingError as error:
+        error.hint = "start it or mend the address; a run searches on without it, and the same command catches up later"
+        raise
+    client, server = mlflow.__version__, version.strip()
+    if status == 403 and "Invalid Host header" in body:
+        host = urlsplit(address).netloc.rpartition("@")[2]
+        problem, hint = f"refuses requests to '{host}'", f"start it with --allowed-hosts {host} (its /health answers all the same)"
+    elif status in _REFUSALS:
+        problem, hint = _REFUSALS[status]
+    elif status != 200 or not body.lstrip().startswith("{"):
+        problem, hint = f"answers {status} where MLflow's API should be", "check the address and the server's log"
+    elif version_status == 200 and server.partition(".")[0] != client.partition(".")[0]:
+        problem, hint = f"is MLflow {server}, but the client here is {client}", "bring both to one major version"
+    else:
+        return
+    raise TrackingError(f"{hide_password(address)} {problem}", hint=hint)
+
+
+def translating(cls: type[T]) -> type[T]:
+    """A class whose public methods raise ours for what MLflow and the file system raise."""
+    for name, method in list(vars(cls).items()):
+        if callable(method) and not name.startswith("_"):
+            setattr(cls, name, translated()(method))
+    return cls
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """What MLflow and the file system raise, as one of ours."""
+    try:
+        yield
+    except (MlflowException, SQLAlchemyError, OSError, sqlite3.Error) as error:
+        # What the HTTP library says after that is for its own people.
+        raise TrackingError(f"MLflow: {first_line(error).partition(' with exception ')[0]}") from error

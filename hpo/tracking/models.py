@@ -1,0 +1,155 @@
+"""Logs the final model in MLflow: begun, uploaded, loaded back and checked, linked to its run; it counts from when it is READY."""
+
+import tempfile
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import numpy as np
+from mlflow import MlflowClient
+from mlflow.entities import LoggedModel, LoggedModelOutput, LoggedModelStatus, Metric, Run
+from mlflow.exceptions import MlflowException
+from mlflow.types.schema import ColSpec, DataType, Schema
+
+import hpo
+from hpo.errors import TrackingError
+from hpo.tracking import names
+from hpo.tracking.reader import all_pages
+from hpo.tracking.records import ModelRecord, StudyRecord
+
+
+class ModelWriter:
+    """One study's logged models.
+
+    Args:
+        client: Of the store.
+        tracking_uri: The store's.
+        study: What the parent run says.
+        parent: The parent run.
+        on_step: Called whenever a part of a model got through; a later attempt goes on behind it.
+    """
+
+    def __init__(
+        self, client: MlflowClient, tracking_uri: str, study: StudyRecord, parent: Run, on_step: Callable[[], None]
+    ) -> None:
+        self._client = client
+        self._tracking_uri = tracking_uri
+        self._study = study
+        self._experiment_id, self._run_id = parent.info.experiment_id, parent.info.run_id
+        self._on_step = on_step
+        self._begun_id = ""
+        self._done: set[str] = set()
+
+    def write(self, record: ModelRecord, reopen_parent: Callable[[], None]) -> str:
+        """Log a model once, and say of the study's others that it supersedes them.
+
+        Args:
+            record: The fitted model and what is known of it; one that is READY under its key is left as it is.
+            reopen_parent: Called before anything is written to the parent run.
+
+        Returns:
+            The model's id.
+        """
+        search = f"tags.`{names.STUDY_UID}` = '{self._study.uid}'"
+        of_study: list[LoggedModel] = all_pages(self._client.search_logged_models, [self._experiment_id], search)
+        ready = [model for model in of_study if model.status == LoggedModelStatus.READY]
+        unready = [model for model in of_study if model.status != LoggedModelStatus.READY]
+        current = next((model for model in ready if model.tags.get(names.KEY) == record.key), None)
+        begun = next((model for model in unready if model.model_id == self._begun_id), None)
+        for model in unready:
+            # Of an earlier best trial too: after a top-up nobody would go on with it.
+            if model is not begun:
+                self._client.delete_logged_model(model.model_id)
+        if current is None:
+            reopen_parent()
+            current = self._log(record, begun or self._begin(record))
+        for model in ready:
+            if model.model_id != current.model_id and names.SUPERSEDED_BY not in model.tags:
+                self._client.set_logged_model_tags(model.model_id, {names.SUPERSEDED_BY: current.model_id})
+        if names.SUPERSEDED_BY in current.tags:
+            # The rule that chooses was changed and changed back.
+            self._client.delete_logged_model_tag(current.model_id, names.SUPERSEDED_BY)
+        return str(current.model_id)
+
+    def _begin(self, record: ModelRecord) -> LoggedModel:
+        model = self._client.create_logged_model(
+            self._experiment_id,
+            name=names.MODEL_NAME,
+            source_run_id=self._run_id,
+            model_type="classifier",
+            params=record.params,
+            tags={
+                names.KEY: record.key,
+                names.STUDY_UID: self._study.uid,
+                names.BEST_TRIAL: str(record.trial_number),
+                names.REFIT: record.refit,
+            },
+        )
+        # A later attempt of this process can go on with it.
+        self._begun_id, self._done = model.model_id, set()
+        self._on_step()
+        return model
+
+    def _log(self, record: ModelRecord, model: LoggedModel) -> LoggedModel:
+        with tempfile.TemporaryDirectory(prefix="hpo-") as directory:
+            saved = Path(directory, "saved")
+            if "uploaded" not in self._done:
+                _save(record, saved, model, self._run_id)
+                self._client.log_model_artifacts(model.model_id, str(saved))
+                self._count("uploaded")
+            if "checked" not in self._done:
+                copy = mlflow.artifacts.download_artifacts(
+                    artifact_uri=model.artifact_location, dst_path=directory, tracking_uri=self._tracking_uri
+                )
+                _check_same_predictions(copy, record)
+                self._count("checked")
+        outputs = self._client.get_run(self._run_id).outputs
+        if all(output.model_id != model.model_id for output in (outputs.model_outputs if outputs else ())):
+            # Not to be done twice: MLflow refuses the second.
+            self._client.log_outputs(self._run_id, [LoggedModelOutput(model.model_id, step=0)])
+        dataset = self._study.dataset
+        about = {"dataset_name": dataset.name, "dataset_digest": dataset.digest} if dataset else {}
+        about["model_id"] = model.model_id
+        metrics = [Metric(name, value, record.time_ms, record.n_finished, **about) for name, value in record.metrics.items()]
+        self._client.log_batch(self._run_id, metrics=metrics)
+        return self._client.finalize_logged_model(model.model_id, LoggedModelStatus.READY)
+
+    def _count(self, part: str) -> None:
+        self._done.add(part)
+        self._on_step()
+
+
+def _save(record: ModelRecord, path: Path, model: LoggedModel, run_id: str) -> None:
+    signature = mlflow.models.infer_signature(record.input_example, record.expected)
+    # An example cannot tell which types the inputs have where it holds no value.
+    signature.inputs = Schema([ColSpec(DataType[kind], name) for name, kind in record.input_types.items()])
+    mlflow.sklearn.save_model(
+        record.model,
+        path=str(path),
+        mlflow_model=mlflow.models.Model(run_id=run_id, model_id=model.model_id, artifact_path=model.artifact_location),
+        serialization_format="skops",
+        signature=signature,
+        skops_trusted_types=list(record.trusted_types),
+        code_paths=[str(Path(hpo.__file__).parent)] if record.needs_hpo else None,
+        input_example=record.input_example,
+        pip_requirements=list(record.requirements),
+    )
+    for name, text in record.files.items():
+        (path / name).write_text(text, encoding="utf-8")
+
+
+def rehearse(model: Any) -> None:
+    """Save a model and throw it away: what MLflow loads for that, and the list that it makes of all packages, take a second."""
+    # A full disk is found out, and said, when there is something to write.
+    with suppress(OSError, MlflowException), tempfile.TemporaryDirectory(prefix="hpo-") as directory:
+        mlflow.sklearn.save_model(model, f"{directory}/model", serialization_format="skops", pip_requirements=["mlflow"])
+
+
+def _check_same_predictions(path: str, record: ModelRecord) -> None:
+    predicted = mlflow.pyfunc.load_model(path).predict(record.input_example)
+    if not np.array_equal(predicted, record.expected):
+        raise TrackingError(
+            "the logged model, loaded back, predicts something else than the fitted one", hint="report this as a bug"
+        )
