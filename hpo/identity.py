@@ -27,14 +27,13 @@ def open_study(
     Raises:
         IdentityError: It was begun with another definition or other data, or not by hpo.
     """
-    study = optuna.create_study(storage=storage, study_name=definition.name, direction="maximize", load_if_exists=True)
+    name = definition.name
+    study = optuna.create_study(storage=storage, study_name=name, direction="maximize", load_if_exists=True)
     identity = definition.identity()
     known = study.user_attrs.get(IDENTITY)
     if known is None:
         if study.get_trials(deepcopy=False) or study.direction != optuna.study.StudyDirection.MAXIMIZE:
-            raise IdentityError(
-                f"study '{definition.name}' exists in this storage and was not made by hpo", hint="choose another --name"
-            )
+            raise IdentityError(f"study '{name}' exists in this storage and was not made by hpo", hint="choose another --name")
         known = {"uid": uuid.uuid4().hex, "definition": identity, "data_digest": data_digest, "versions": dict(versions)}
         with warnings.catch_warnings(action="ignore", category=optuna.exceptions.ExperimentalWarning):
             study.set_metric_names([definition.study.metric])
@@ -45,7 +44,7 @@ def open_study(
         changes.append(f"data {known['data_digest'][:8]} -> {data_digest[:8]}")
     if changes:
         raise IdentityError(
-            f"study '{definition.name}' was begun with something else: {', '.join(changes)}",
+            f"study '{name}' was begun with something else: {', '.join(changes)}",
             hint="undo the change, or start another study with --name",
         )
     others = describe_changes(known["versions"], versions)

@@ -1,4 +1,4 @@
-"""The sampler's own view of the study: same seed, same trials, whatever happened in between.
+"""A slot's own view of the study, for sampler, pruner and stop rules: same seed, same trials, whatever happened in between.
 
 Slot k is asked on an in-memory copy of the study, by a sampler seeded from (seed, k), that sees exactly this: slots up to k - B
 with their results, later ones as running (B is the concurrency). So neither timing, nor a kill, nor a resume or a top-up can
@@ -17,6 +17,10 @@ from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 from optuna.trial import TrialState, create_trial
 
 from hpo.definition import PrunerSection, SamplerSection
+from hpo.errors import TooManyFailuresError
+from hpo.selection import rounded
+
+MIN_TRIALS_TO_JUDGE_FAILURES = 10
 
 
 @dataclass(frozen=True)
@@ -90,6 +94,28 @@ class Mirror:
     def tell(self, result: SlotResult) -> None:
         """The result of the next slot in order; it is shown to sampler and pruner when its turn comes."""
         self.results.append(result)
+
+    def patience_is_over(self, patience: int) -> bool:
+        """Whether the last ``patience`` trials that the next slot sees brought no better value than those before."""
+        seen = self.results[: max(0, self.n_asked - self._concurrency + 1)]
+        values = [rounded(result.value) if result.value is not None else float("-inf") for result in seen]
+        return len(values) > patience and max(values[-patience:]) <= max(values[:-patience])
+
+    def check_failures(self, max_failed: float) -> None:
+        """Go on while no more than this share of the trials failed, or too few are told to say.
+
+        Raises:
+            TooManyFailuresError: More did; the commonest reason is named.
+        """
+        n_told, reasons = len(self.results), [r.failure or "no reason kept" for r in self.results if r.state == TrialState.FAIL]
+        if n_told < MIN_TRIALS_TO_JUDGE_FAILURES or len(reasons) <= max_failed * n_told:
+            return
+        commonest = max(set(reasons), key=reasons.count)
+        raise TooManyFailuresError(
+            f"{len(reasons)} of {n_told} trials failed, more than max_failed = {max_failed:g} allows;"
+            f" the commonest reason: {commonest}",
+            hint="mend what makes the fits fail and start again under another --name",
+        )
 
     def should_prune(self, number: int, scores: Sequence[float]) -> bool:
         """Whether a slot with these scores of its first folds is stopped; it is judged by the results it was asked with.

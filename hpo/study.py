@@ -18,10 +18,9 @@ from hpo.cross_validation import FoldResult
 from hpo.definition import StudyDefinition
 from hpo.errors import IdentityError, LedgerError, StudyLockedError
 from hpo.identity import open_study
-from hpo.mirror import Mirror, SlotResult
+from hpo.mirror import MIN_TRIALS_TO_JUDGE_FAILURES, Mirror, SlotResult
 from hpo.search_space import baseline, replay, suggest
 from hpo.selection import CONVERGED, DERIVED, FAILURE, SCORES, TRACEBACK
-from hpo.stop_rules import MIN_TRIALS_TO_JUDGE_FAILURES, check_failures, patience_is_over
 from hpo.storage import never, open_driven, quiet_optuna, repeat
 from hpo.transactions import LedgerStorage
 
@@ -102,12 +101,11 @@ class Ledger:
         Raises:
             TooManyFailuresError: More trials failed before than ``max_failed`` allows.
         """
-        check_failures(self._mirror.results, self._definition.study.max_failed)
+        self._mirror.check_failures(self._definition.study.max_failed)
         if self._unfinished:
             return self._take_up(self._unfinished.popleft())
         space, study, number = self._definition.search_space, self._definition.study, self._mirror.n_asked
-        seen = self._mirror.results[: max(0, number - study.concurrency + 1)]
-        if number >= n_trials or (study.patience is not None and patience_is_over(seen, study.patience)):
+        if number >= n_trials or (study.patience is not None and self._mirror.patience_is_over(study.patience)):
             return None
         trial = self._mirror.ask(number, fixed=baseline(space) if number == 0 else None)
         chosen = suggest(space, trial)
@@ -149,7 +147,7 @@ class Ledger:
                 attributes[CONVERGED] = False
         self._repeat(lambda is_repeated: self._store(slot, result, attributes, is_repeated=is_repeated))
         self._mirror.tell(result)
-        check_failures(self._mirror.results, self._definition.study.max_failed)
+        self._mirror.check_failures(self._definition.study.max_failed)
         return result.state, result.value
 
     def _judged_scores(self, results: Sequence[FoldResult]) -> tuple[float, ...]:
