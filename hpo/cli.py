@@ -19,7 +19,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager, nullco
 from hpo.errors import HpoError, InputError, InterruptedBySignal, TrackingError
 from hpo.flags import UsageError, definition_of, make_parser, settings_of
 from hpo.progress import PlainProgress, Progress
-from hpo.settings import ServiceSettings
+from hpo.settings import ServiceSettings, hide_password
 
 # Before numpy is loaded: BLAS threads that spin beside another busy process make small fits twice as slow, and one thread
 # everywhere is what makes scores equal to the last bit.
@@ -45,9 +45,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except HpoError as raised:
         error = raised
         if "--debug" in arguments:
-            traceback.print_exc()
+            print(*map(hide_password, traceback.format_exc().splitlines()), sep="\n", file=sys.stderr)
     except KeyboardInterrupt:
-        error = InterruptedBySignal(signal.SIGINT, "stopped", hint="run the same command again to go on")
+        error = InterruptedBySignal(signal.SIGINT, "stopped")
     return _print_error(error, as_json="--json" in arguments)
 
 

@@ -9,7 +9,7 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -43,8 +43,8 @@ class ServiceSettings:
         plots: Whether figures of study and model are drawn.
     """
 
-    storage: str = DEFAULT_STORAGE
-    tracking_uri: str = DEFAULT_TRACKING_URI
+    storage: str = field(default=DEFAULT_STORAGE, repr=False)
+    tracking_uri: str = field(default=DEFAULT_TRACKING_URI, repr=False)
     register: str | None = None
     workers: int | str = "auto"
     tracking_wait_seconds: float = 30.0
@@ -122,6 +122,8 @@ def hide_password(url: str) -> str:
     # A password may itself hold "/" or "@": what stands before the last "@" is the credentials.
     credentials, at, place = rest.rpartition("@")
     user, colon, _ = credentials.partition(":")
+    if _PASSWORD_KEYS.search(credentials):
+        place = "***"  # that "@" may be one of a password in the query
     return _PASSWORD_KEYS.sub(r"\1***", f"{scheme}{separator}{user}{':***' if colon else ''}{at}{place}")
 
 
@@ -135,12 +137,12 @@ def _check_url(subject: str, url: str, kinds: tuple[str, ...], example: str) -> 
     if example == DEFAULT_TRACKING_URI and ("://" not in url or scheme == "file"):
         hint += "; runs in an old file store are kept by: mlflow migrate-filestore --source DIRECTORY --target sqlite:///mlflow.db"
     is_known = scheme.partition("+")[0] in kinds and "://" in url
-    names_file = path is not None and path.name not in ("", ":memory:") and not path.is_dir() and "?" not in url
+    names_file = path is not None and path.name not in ("", ":memory:") and not os.path.isdir(path) and "?" not in url
     rules = (
         (is_known, f"start with {' or '.join(f'{kind}://' for kind in kinds)}", hint),
         (not any(mark in url for mark in "{}"), "have no brace", "Optuna reads braces as its own"),
         (not is_file or names_file, "name a file after 'sqlite:///'", hint),
-        (path is None or path.parent.is_dir(), "lie in a directory that exists", f"make {path and path.parent} first"),
+        (path is None or os.path.isdir(path.parent), "lie in a directory that exists", f"make {path and path.parent} first"),
         (is_file or _has_host(url), "name a host and a port", hint),
     )
     for is_kept, rule, mend in rules:

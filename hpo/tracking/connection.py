@@ -1,5 +1,6 @@
 """Reaches MLflow: whether a server is there and will do, a client, and one error for all that goes wrong on the way."""
 
+import re
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,10 +23,7 @@ from hpo.sqlite import checkpoint, use_wal
 REACH_SECONDS = 3.0
 
 _REFUSALS = {
-    401: (
-        "needs credentials that it accepts",
-        "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN",
-    ),
+    401: ("needs credentials that it takes", "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN"),
     403: ("allows this user too little", "ask its administrator for permission to edit"),
 }
 
@@ -132,4 +130,5 @@ def translated() -> Iterator[None]:
         yield
     except (MlflowException, SQLAlchemyError, OSError, sqlite3.Error) as error:
         # What the HTTP library says after that is for its own people.
-        raise TrackingError(f"MLflow: {first_line(error).partition(' with exception ')[0]}") from error
+        line = re.sub(r" failed with (timeout )?exception .*", " failed", first_line(error))
+        raise TrackingError(f"MLflow: {hide_password(line)}") from error

@@ -1,5 +1,6 @@
 """Asks MLflow what a store holds of a study, and for a logged model's files; nothing is made, changed or loaded here."""
 
+import os
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -41,7 +42,7 @@ def fetch_model(uri: str, tracking_uri: str, directory: Path) -> Path:
         ModelError: There is no such model, or its files cannot be had.
     """
     path = sqlite_path(tracking_uri)
-    if path is not None and not path.exists():
+    if path is not None and not os.path.exists(path):
         raise SettingsError(f"tracking URI: {path} is not there", hint="name MLflow's store with --tracking-uri")
     check_reachable(tracking_uri)
     # MLflow looks a model's URI up in the process's own store, whatever is passed along.
@@ -49,7 +50,8 @@ def fetch_model(uri: str, tracking_uri: str, directory: Path) -> Path:
     try:
         return Path(mlflow.artifacts.download_artifacts(uri, dst_path=str(directory), tracking_uri=tracking_uri))
     except (MlflowException, SQLAlchemyError, OSError) as error:
-        raise ModelError(f"model: {uri} cannot be fetched from {hide_password(tracking_uri)}: {first_line(error)}") from error
+        reason = hide_password(first_line(error))
+        raise ModelError(f"model: {uri} cannot be fetched from {hide_password(tracking_uri)}: {reason}") from error
 
 
 @dataclass(frozen=True)

@@ -447,7 +447,7 @@ def answering(answers: dict[str, tuple[int, str]]) -> Iterator[str]:
     ("answers", "message"),
     [
         ({"search": (200, "{}"), "version": (200, "2.22.0\n")}, f"is MLflow 2.22.0, but the client here is {mlflow.__version__}"),
-        ({"search": (401, "who are you?")}, "needs credentials that it accepts"),
+        ({"search": (401, "who are you?")}, "needs credentials that it takes"),
         ({"search": (403, "Permission denied")}, "allows this user too little"),
         ({"search": (200, "<html>")}, "answers 200 where MLflow's API should be"),
         ({"search": (404, "<html>")}, "answers 404 where MLflow's API should be"),

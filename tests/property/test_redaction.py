@@ -30,6 +30,12 @@ def test_password_is_hidden(url):
     assert ":***@" in shown
 
 
+@given(hosts, paths.filter(lambda path: "?" not in path), fillers.map(lambda filler: filler.replace("&", "")))
+def test_password_in_the_query_is_hidden(host, path, filler):
+    shown = hide_password(f"postgresql://{host}{path}?user=me&password={SECRET}{filler}{SECRET}")
+    assert SECRET not in shown
+
+
 @given(schemes, users, passwords, st.sampled_from(["db", "db:5432"]), st.sampled_from(["", "/optuna"]))
 def test_the_rest_stays(scheme, user, password, host, path):
     assert hide_password(f"{scheme}://{user}:{password}@{host}{path}") == f"{scheme}://{user}:***@{host}{path}"

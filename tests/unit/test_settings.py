@@ -62,8 +62,27 @@ def test_hide_password_with_an_at_before_a_slash():
     assert "ret" not in hide_password("postgresql://me:sec@/ret@db/optuna")
 
 
-def test_hide_password_in_the_query():
-    assert "secret" not in hide_password("postgresql://db/optuna?user=me&password=secret")
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://db/optuna?user=me&password=secret",
+        "postgresql://db:5432/optuna?user=me&password=p@secret",
+        "postgresql://db/optuna?password=p@secret",
+        "postgresql://me:secret?password=x@db/optuna",
+    ],
+)
+def test_hide_password_in_the_query(url):
+    assert "secret" not in hide_password(url)
+
+
+def test_settings_do_not_show_a_password():
+    shown = repr(ServiceSettings(storage=STORAGE, tracking_uri="http://me:secret@tracking:5000"))
+    assert "secret" not in shown
+
+
+def test_path_that_is_too_long_is_no_directory(tmp_path):
+    with pytest.raises(SettingsError, match="storage should lie in a directory that exists"):
+        ServiceSettings(storage=f"sqlite:///{tmp_path}/{'x' * 300}/optuna.db")
 
 
 @pytest.mark.parametrize(
