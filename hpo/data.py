@@ -5,6 +5,8 @@ digest that stands for the data in the study's identity.
 """
 
 import hashlib
+import os
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -132,7 +134,7 @@ def _load_table(section: DataSection, frame: pd.DataFrame | None) -> tuple[pd.Da
         table = take_frame(frame)
     elif section.source in BUNDLED:
         table, target = getattr(datasets, f"load_{section.source}")(as_frame=True).frame, target or "target"
-    elif path.suffix or path.exists():
+    elif path.suffix or os.path.exists(path):
         if target is None:
             raise DataError(f"data: {section.source} needs a target column", hint="name it with --target COLUMN")
         table, notes = read_table(path, target)
@@ -189,14 +191,18 @@ def _hold_out(labels: np.ndarray, groups: np.ndarray | None, section: DataSectio
         splitter = StratifiedShuffleSplit(1, test_size=section.test_size, random_state=seed)
     else:
         splitter = StratifiedGroupKFold(max(2, round(1 / section.test_size)), shuffle=True, random_state=seed)
+    reason: object = "a class has no row in one of the two"
     try:
-        train, test = next(splitter.split(labels, labels, groups))
+        with warnings.catch_warnings(action="ignore"):  # of a class with fewer rows than there are parts
+            train, test = next(splitter.split(labels, labels, groups))
+        if all(len(np.unique(labels[rows])) == len(np.unique(labels)) for rows in (train, test)):
+            return train, test
     except ValueError as error:
-        raise DataError(
-            f"data: a hold-out of test_size = {section.test_size:g} does not hold every class ({error})",
-            hint="change data.test_size, or drop the rarest class",
-        ) from error
-    return train, test
+        reason = error
+    raise DataError(
+        f"data: training rows and a hold-out of test_size = {section.test_size:g} do not both hold every class ({reason})",
+        hint="change data.test_size, or drop the rarest class",
+    )
 
 
 def _check_classes(labels: np.ndarray, n_splits: int) -> None:

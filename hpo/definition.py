@@ -242,10 +242,8 @@ class StudyDefinition(_Section):
     @model_validator(mode="after")
     def _check_derived_name(self) -> Self:
         # A directory has no name to speak of; that it is one is said where the data is loaded.
-        if not STUDY_NAME.fullmatch(self.name) and not os.path.isdir(self.data.source):  # noqa: PTH112 - Path.is_dir raises on a long name
-            raise ValueError(
-                f"a study name should be {STUDY_NAME_RULE}, but the data gives '{self.name}': set study.name or --name"
-            )
+        if not STUDY_NAME.fullmatch(self.name) and not os.path.isdir(self.data.source):
+            raise ValueError(f"a study name should be {STUDY_NAME_RULE}, but the data give '{self.name}': set study.name or --name")
         return self
 
     @property

@@ -1,5 +1,6 @@
 """Batch scoring: a table's rows through a logged model, with the checks and conversions of the training rows."""
 
+import os
 import re
 import tempfile
 from collections.abc import Sequence
@@ -44,13 +45,13 @@ def predict_table(model_uri: str, path: Path, tracking_uri: str) -> tuple[pd.Dat
             for name in getattr(model.columns, kind):
                 refuse_lost(raw[name], X[name], what, hint="mend the value, or leave it empty")
     with refusing("it does not predict"):
-        table = pd.DataFrame(model.pipeline.predict_proba(X), columns=[f"probability_{label}" for label in model.classes])
+        table = pd.DataFrame(model.pipeline.predict_proba(X), columns=[f"probability_{label}" for label in model.pipeline.classes_])
         table.insert(0, "prediction", model.pipeline.predict(X))
     return table, notes
 
 
 def _load(uri: str, tracking_uri: str) -> ShippedModel:
-    if Path(uri).is_dir():
+    if os.path.isdir(uri):
         return load_model(Path(uri), TRUSTED_TYPES)
     if not re.match(r"(models|runs):/[^/]", uri):
         raise ModelError(

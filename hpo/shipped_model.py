@@ -12,7 +12,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import skops.io
 from sklearn.compose import ColumnTransformer
 from sklearn.exceptions import InconsistentVersionWarning
@@ -44,11 +43,6 @@ class ShippedModel:
     pipeline: Pipeline
     columns: Columns
 
-    @property
-    def classes(self) -> np.ndarray:
-        """The labels that can be predicted, array of shape (n_classes,)."""
-        return np.asarray(self.pipeline.classes_)
-
 
 def load_model(directory: Path, trusted_types: Collection[str]) -> ShippedModel:
     """Load a model's files.
@@ -66,9 +60,7 @@ def load_model(directory: Path, trusted_types: Collection[str]) -> ShippedModel:
         what = f"only {pickles[0]}, and loading a pickle runs whatever code it holds" if pickles else "nothing of the kind"
         raise ModelError(f"model: this should hold {MODEL_FILE}, but got {what}", hint="use a model that python -m hpo.run logged")
     if COLUMNS_FILE not in found:
-        raise ModelError(
-            f"model: how its rows are converted is not with it ({COLUMNS_FILE})", hint="log it anew with python -m hpo.run"
-        )
+        raise ModelError(f"model: how its rows are converted is not with it ({COLUMNS_FILE})", hint="log it anew with hpo.run")
     with refusing("its files are damaged"), warnings.catch_warnings(action="ignore", category=InconsistentVersionWarning):
         columns = Columns.model_validate_json((directory / COLUMNS_FILE).read_text(encoding="utf-8"))
         pipeline = skops.io.load(directory / MODEL_FILE, trusted=list(trusted_types))

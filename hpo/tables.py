@@ -44,8 +44,9 @@ def read_table(path: Path, target: str | None, text: Collection[str] = ()) -> tu
     Raises:
         DataError: The file cannot be read as the table that its ending promises.
     """
-    if path.is_dir() or not path.exists():
-        raise DataError(f"data: {path} is {'a directory' if path.is_dir() else 'not there'}", hint="give a file with --data FILE")
+    if os.path.isdir(path) or not os.path.exists(path):
+        what = "a directory" if os.path.isdir(path) else "not there"
+        raise DataError(f"data: {path} is {what}", hint="give a file with --data FILE, which this user may read")
     ending = _ending_of(path)
     try:
         if ending in CSV_ENDINGS:
@@ -80,7 +81,7 @@ def take_frame(frame: pd.DataFrame) -> pd.DataFrame:
 def check_output(path: Path) -> None:
     """Refuse, before any work, a file that :func:`write_table` could not write."""
     _ending_of(path)
-    if path.is_dir() or not path.parent.is_dir():
+    if os.path.isdir(path) or not os.path.isdir(path.parent):
         raise DataError(f"data: {path} cannot be written", hint="name a file in a directory that exists")
 
 

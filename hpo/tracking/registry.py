@@ -76,11 +76,7 @@ class Registry:
         existing = [version for version in self._versions() if version.source == uri]
         if existing:
             return min(existing, key=lambda version: int(version.version))
-        tags = {
-            names.DECISION: names.PENDING,
-            names.HOLDOUT_DIGEST: self.held_out.digest,
-            names.REFIT: self.record.refit,
-        }
+        tags = {names.DECISION: names.PENDING, names.HOLDOUT_DIGEST: self.held_out.digest, names.REFIT: self.record.refit}
         return self.client.create_model_version(self.name, source=uri, run_id=run_id, model_id=model_id, tags=tags)
 
     def _versions(self) -> list[ModelVersion]:
@@ -153,5 +149,5 @@ class Registry:
         other = [name for name, kind in needed.items() if self.record.input_types.get(name) != kind]
         if other:
             return f"the champion needs other columns ({', '.join(other[:5])})"
-        unknown = set(self.held_out.model.classes_.tolist()) ^ set(champion.classes.tolist())
+        unknown = set(self.held_out.model.classes_.tolist()) ^ set(champion.pipeline.classes_.tolist())
         return f"not both know the classes {sorted(unknown, key=str)[:5]}" if unknown else ""

@@ -64,9 +64,9 @@ def test_dropped_column_is_gone():
 
 
 def test_another_column_can_be_the_target():
-    dataset = load("digits", target="pixel_0_1", n_splits=2)
-    assert dataset.target == "pixel_0_1"
-    assert "pixel_0_1" not in dataset.X_train.columns
+    dataset = load("digits", target="pixel_0_2")
+    assert dataset.target == "pixel_0_2"
+    assert "pixel_0_2" not in dataset.X_train.columns
     assert "target" in dataset.X_train.columns
 
 
@@ -120,9 +120,22 @@ def test_continuous_target_is_refused():
 
 @pytest.mark.parametrize("test_size", [0.001, 0.999])
 def test_half_that_cannot_hold_every_class_is_refused(test_size):
-    with pytest.raises(DataError, match=rf"a hold-out of test_size = {test_size} does not hold every class") as caught:
+    with pytest.raises(DataError, match=rf"a hold-out of test_size = {test_size} do not both hold every class") as caught:
         load("digits", test_size=test_size)
     assert "data.test_size" in caught.value.hint
+
+
+@pytest.mark.parametrize("has_groups", [False, True])
+def test_hold_out_without_a_class_is_refused(has_groups):
+    """Else its scores, with a column a class, would end the run after the whole search."""
+    labels = ["a"] * 150 + ["b"] * 150 + ["c"] * 8
+    frame = pd.DataFrame({"x": np.arange(308) % 7, "house": ["other"] * 300 + ["one"] * 8, "y": labels})
+    if has_groups:
+        frame.loc[:299, "house"] = [f"house {row % 20}" for row in range(300)]
+    section = DataSection(source="f", target="y", test_size=0.05, group="house" if has_groups else None)
+    with pytest.raises(DataError, match="do not both hold every class") as caught:
+        load_dataset(section, seed=0, n_splits=5, frame=frame if has_groups else frame.drop(columns="house"))
+    assert caught.value.hint == "change data.test_size, or drop the rarest class"
 
 
 def test_class_with_fewer_rows_than_folds_is_refused_with_a_number_that_would_do():

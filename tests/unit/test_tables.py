@@ -124,6 +124,8 @@ def test_missing_file_and_directory_are_refused(tmp_path):
     (tmp_path / "t.csv").mkdir()
     with pytest.raises(DataError, match=r"^data: \S+nowhere\.csv is not there$"):
         read_table(tmp_path / "nowhere.csv", "y")
+    with pytest.raises(DataError, match=r"^data: \S+x\.csv is not there$"):
+        read_table(tmp_path / f"{'x' * 300}.csv", "y")
     with pytest.raises(DataError, match=r"^data: \S+t\.csv is a directory$"):
         read_table(tmp_path / "t.csv", "y")
 
