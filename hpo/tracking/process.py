@@ -68,8 +68,11 @@ class TrackingProcess(AbstractContextManager["TrackingProcess"]):
 
     def open(self, storage_url: str, tracking_uri: str, study: StudyRecord) -> None:
         """Begin to follow a study; returns at once. A process that is gone is said by :meth:`finish`."""
+        self._send((storage_url, tracking_uri, study))
+
+    def _send(self, message: tuple[object, ...]) -> None:
         with suppress(OSError):
-            self._connection.send((storage_url, tracking_uri, study))
+            self._connection.send(message)
 
     def read_notes(self) -> list[str | int]:
         """What the follower has to say since the last call: a line for a person, or how many trials MLflow has."""
@@ -100,7 +103,8 @@ class TrackingProcess(AbstractContextManager["TrackingProcess"]):
         patience = wait_seconds + (HURRIED_HANG_SECONDS if is_hurried else HANG_SECONDS)
         give_up = time.monotonic() + patience
         try:
-            self._connection.send((model, status, wait_seconds))
+            # Beside what is read: the follower takes nothing while what it says itself is not taken.
+            threading.Thread(target=self._send, args=((model, status, wait_seconds),), daemon=True).start()
             while self._connection.poll(max(0.0, give_up - time.monotonic())):
                 reply = self._connection.recv()
                 if isinstance(reply, TrackingState):
