@@ -69,7 +69,7 @@ def repeat(action: Callable[[bool], T], stop_signal: Callable[[], int | None] = 
             if not error.may_pass or time.monotonic() >= give_up:
                 raise
             if (number := stop_signal()) is not None:
-                raise InterruptedBySignal(number, f"stopped while {error}", hint="run the same command again to go on") from error
+                raise InterruptedBySignal(number, f"stopped while {error}") from error
         time.sleep(pause)
         pause, is_repeated = min(2 * pause, LONGEST_PAUSE_SECONDS), True
 
@@ -154,7 +154,7 @@ def open_for_reading(url: str, study_name: str) -> optuna.Study:
         LedgerError: The storage is away, or has no such study.
     """
     path = sqlite_path(url)
-    if path is not None and not path.exists():
+    if path is not None and not os.path.exists(path):
         raise LedgerError(f"the storage {url} has no file", hint="check --storage")
     with translated(url):
         storage = _connect(url, skip_table_creation=True)
@@ -170,7 +170,7 @@ def export_journal(study: optuna.Study) -> str:
     """A study as the text of an Optuna journal file: ``optuna-dashboard`` opens it, ``optuna.copy_study`` copies it back."""
     journal = _JournalText()
     storage = study._storage  # noqa: SLF001 - a study has no other way to say where it is
-    with quiet_optuna():
+    with quiet_optuna(), translated("of the study"):
         optuna.copy_study(from_study_name=study.study_name, from_storage=storage, to_storage=JournalStorage(journal))
     return "".join(journal.lines)
 

@@ -6,17 +6,21 @@ Optuna shows to no callback (an exception that is not in ``catch``) are recorded
 """
 
 import atexit
+import os
 import threading
 import uuid
 import warnings
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 
 import optuna
 from optuna.trial import FrozenTrial
 
+from hpo.errors import LedgerError
 from hpo.settings import read_settings
+from hpo.storage import repeat, translated
 from hpo.tracking import names
 from hpo.tracking.follower import Follower
+from hpo.tracking.process import ENVIRONMENT
 from hpo.tracking.records import StudyRecord, TrackingState
 
 UID_ATTRIBUTE = "hpo.uid"
@@ -30,7 +34,8 @@ class MLflowCallback(AbstractContextManager["MLflowCallback"]):
         with hpo.MLflowCallback(metric_name="accuracy") as callback:
             study.optimize(objective, n_trials=50, n_jobs=2, callbacks=[callback])
 
-    Without the ``with`` block the runs are completed when the interpreter ends.
+    Without the ``with`` block the runs are completed when the interpreter ends. MLflow's own retries, which take minutes and make
+    runs twice, are switched off in this process where its environment does not say how many there are to be.
 
     Args:
         tracking_uri: MLflow's; by default ``MLFLOW_TRACKING_URI``, else ``sqlite:///mlflow.db``.
@@ -47,6 +52,8 @@ class MLflowCallback(AbstractContextManager["MLflowCallback"]):
         metric_name: str = "value",
         wait_seconds: float = 30.0,
     ) -> None:
+        for name in ("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "MLFLOW_HTTP_REQUEST_TIMEOUT"):
+            os.environ.setdefault(name, ENVIRONMENT[name])
         self._tracking_uri = read_settings(tracking_uri=tracking_uri).tracking_uri
         self._experiment_name = experiment_name
         self._metric_name = metric_name
@@ -76,18 +83,21 @@ class MLflowCallback(AbstractContextManager["MLflowCallback"]):
             self._trial_ended.set()
             thread.join()
             atexit.unregister(self.close)
-            if self._state.tracking_problem is not None:
-                warnings.warn(f"{self._state.n_behind} trials are not in MLflow: {self._state.tracking_problem}", stacklevel=2)
+            if (problem := self._state.tracking_problem) is not None:
+                warnings.warn(f"{self._state.n_behind or 'some'} trials are not in MLflow: {problem}", stacklevel=2)
         return self._state
 
     def _follow(self, study: optuna.Study) -> None:
-        follower = Follower(lambda: study, self._tracking_uri, self._describe(study))
-        while self._thread is threading.current_thread():
-            self._trial_ended.wait(timeout=1.0)
-            self._trial_ended.clear()
-            follower.follow()
-        self._state = follower.finish(None, "FINISHED", self._wait_seconds)
+        self._state = TrackingState(tracking_problem="the study's storage cannot be read")
+        with suppress(LedgerError):
+            follower = Follower(lambda: study, self._tracking_uri, repeat(lambda _: self._describe(study)))
+            while self._thread is threading.current_thread():
+                self._trial_ended.wait(timeout=1.0)
+                self._trial_ended.clear()
+                follower.follow()
+            self._state = follower.finish(None, "FINISHED", self._wait_seconds)
 
+    @translated("of the study")
     def _describe(self, study: optuna.Study) -> StudyRecord:
         uid = study.user_attrs.get(UID_ATTRIBUTE)
         if uid is None:

@@ -19,7 +19,7 @@ from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial
 
 from hpo.errors import HpoError, LedgerError, first_line
-from hpo.storage import export_journal
+from hpo.storage import export_journal, translated
 from hpo.tracking import names
 from hpo.tracking.models import rehearse
 from hpo.tracking.projection import Projection, end_time_ms
@@ -134,6 +134,7 @@ class Follower:
         if self._drawings.of_study:
             self._writer.write_drawings(self._drawings, key, step)
 
+    @translated("of the study")
     def _trials(self) -> list[FrozenTrial]:
         return self._study().get_trials(deepcopy=False)
 
@@ -147,6 +148,7 @@ class Follower:
         if not self._is_open:
             self._projection.reconcile(trials)
             self._is_open = True
+            self._writer.on_step()
         self._projection.catch_up(trials)
 
     def _attempt(self, action: Callable[[], None]) -> bool:
@@ -174,13 +176,11 @@ class Follower:
         return True
 
 
-def _draw(model: ModelRecord, held_out: HeldOut, study: optuna.Study, on_step: Callable[[], None]) -> Drawings:
+def _draw(model: ModelRecord, held: HeldOut, study: optuna.Study, on_step: Callable[[], None]) -> Drawings:
     from hpo.figures import draw_model  # noqa: PLC0415 - matplotlib and plotly, which a run without figures needs none of
     from hpo.plots import draw_study  # noqa: PLC0415 - the same
 
-    of_model, importances = draw_model(
-        held_out.model, model.model, held_out.X, held_out.y, metric=held_out.metric, seed=held_out.seed
-    )
+    of_model, importances = draw_model(held.model, model.model, held.X, held.y, metric=held.metric, seed=held.seed)
     metrics = {names.importance_metric(column): value for column, value in importances.items() if math.isfinite(value)}
     on_step()
     of_study = draw_study(study)

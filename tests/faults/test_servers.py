@@ -8,7 +8,8 @@ import time
 
 import pytest
 
-from tests.integration.driving import count_told, wait_until
+from tests.integration.checker import check_projection, read_projection, read_trials
+from tests.integration.driving import count_told, run_hpo, run_python, wait_until
 from tests.tables.test_workers import n_running
 
 from .conftest import Server
@@ -130,6 +131,42 @@ def test_lost_answers_leave_nothing_twice(proxied: Place, proxy: Proxy, study: s
     assert proxy.n_disturbed >= 8
     proxy.set_mode("pass")
     assert_converged(proxied, long_reference, study=study)
+
+
+def test_password_is_in_no_line_where_requests_fail(proxied: Place, proxy: Proxy, study: str, reference: Reference) -> None:
+    address = proxy.address.replace("//", "//me:s3cr3t@")
+    proxy.plan("experiments", 1, "cut")
+    flags = (*reference.flags, "--name", study, "--tracking-uri", address, "--tracking-wait", "0", "--debug")
+    process = run_hpo(proxied.directory, *flags)
+    assert process.returncode == 3
+    assert "s3cr3t" not in process.stdout + process.stderr
+    assert "me:***@127.0.0.1" in process.stderr
+    proxy.set_mode("pass")
+    proxy.plan("model-versions", 1, "cut")
+    predicted = run_python(
+        proxied.directory, "-m", "hpo.predict", "models:/nobody/1", "rows.csv", "--tracking-uri", address, "--debug"
+    )
+    assert predicted.returncode == 2
+    assert "Traceback" in predicted.stderr
+    assert "s3cr3t" not in predicted.stderr
+
+
+CALLBACK = """
+import sys, optuna, hpo
+study = optuna.create_study(study_name=sys.argv[2], storage="sqlite:///theirs.db")
+with hpo.MLflowCallback(sys.argv[1], metric_name="x") as callback:
+    study.optimize(lambda trial: trial.suggest_float("x", 0, 1), n_trials=20, callbacks=[callback])
+"""
+
+
+def test_lost_answers_leave_nothing_twice_for_the_callback(proxied: Place, proxy: Proxy, study: str) -> None:
+    proxy.dropped_share = 0.2
+    proxy.set_mode("drop")
+    process = run_python(proxied.directory, "-c", CALLBACK, proxy.address, study)
+    assert (process.returncode, "Traceback" in process.stderr) == (0, False), process.stderr
+    assert proxy.n_disturbed > 0
+    trials = read_trials(f"sqlite:///{proxied.directory}/theirs.db", study)
+    check_projection(read_projection(trials, proxied.address, study))
 
 
 def test_killed_while_answers_are_lost(proxied: Place, proxy: Proxy, study: str, reference: Reference) -> None:

@@ -178,3 +178,31 @@ def test_runs_are_completed_at_exit_without_a_with_block(tmp_path: Path, trackin
     trials = read_trials(f"sqlite:///{tmp_path}/optuna.db", "mine")
     assert len(trials) == 5
     check_projection(read_projection(trials, tracking_uri, "mine"))
+
+
+LOCKED = """
+import sqlite3, sys, time, optuna, hpo
+storage = optuna.storages.RDBStorage("sqlite:///optuna.db", engine_kwargs={"connect_args": {"timeout": 0.05}})
+study = optuna.create_study(study_name="mine", storage=storage)
+
+def objective(trial):
+    if trial.number == 2:
+        time.sleep(1.5)
+        other = sqlite3.connect("optuna.db")
+        other.execute("BEGIN EXCLUSIVE")
+        time.sleep(2.5)
+        other.close()
+    return trial.suggest_float("x", 0, 1)
+
+with hpo.MLflowCallback(sys.argv[1]) as callback:
+    study.optimize(lambda trial: trial.number, n_trials=1, callbacks=[callback])
+    study.optimize(objective, n_trials=4, callbacks=[callback])
+assert callback.close().n_behind == 0
+"""
+
+
+def test_ledger_that_is_locked_for_a_while_is_asked_again(tmp_path: Path, tracking_uri: str) -> None:
+    process = run_python(tmp_path, "-c", LOCKED, tracking_uri)
+    assert process.returncode == 0, process.stderr
+    assert "Traceback" not in process.stderr
+    check_projection(read_projection(read_trials(f"sqlite:///{tmp_path}/optuna.db", "mine"), tracking_uri, "mine"))
