@@ -40,14 +40,9 @@ class HpoError(Exception):
         super().__init__("".join(mark if mark.isprintable() else ascii(mark)[1:-1] for mark in line))
         self.hint = hint
 
-    @property
-    def kind(self) -> str:
-        """The name that programs compare: the class's."""
-        return type(self).__name__
-
     def to_json(self) -> dict[str, Any]:
         """The object that ``--json`` prints when a run ends in this error."""
-        return {"error": {"kind": self.kind, "message": str(self), "hint": self.hint}, "exit_code": self.exit_code}
+        return {"error": {"kind": type(self).__name__, "message": str(self), "hint": self.hint}, "exit_code": self.exit_code}
 
 
 class InputError(HpoError):
@@ -125,7 +120,7 @@ class InterruptedBySignal(HpoError):  # noqa: N818 - it is an end, not an error
         hint: How to go on.
     """
 
-    def __init__(self, signal_number: int, message: str, *, hint: str | None = None) -> None:
+    def __init__(self, signal_number: int, message: str, *, hint: str = "run the same command again to go on") -> None:
         super().__init__(message, hint=hint)
         self.exit_code = 128 + signal_number
 

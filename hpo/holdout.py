@@ -14,7 +14,7 @@ from sklearn.pipeline import Pipeline
 from hpo.cross_validation import Predicted
 from hpo.data import Dataset
 from hpo.estimator import build_classifier
-from hpo.intervals import Estimate, estimate_from_resamples, estimate_paired_proportions, estimate_proportion, standard_error
+from hpo.intervals import Estimate, estimate_from_resamples, estimate_paired_proportions, estimate_proportion, greatest_score
 
 N_RESAMPLES = 500
 MIN_RESAMPLES = 200
@@ -79,7 +79,7 @@ def judge_models(
 
 def may_take_over(gain: Estimate, rule: str) -> bool:
     """Whether a gain over the champion is enough for a rule: ``not_worse``, ``better`` or ``never``."""
-    middle, error = (gain.low + gain.high) / 2, standard_error(gain)
+    middle, error = (gain.low + gain.high) / 2, gain.standard_error
     return {"not_worse": middle + WORSE_ERRORS * error >= 0, "better": middle - BETTER_ERRORS * error > 0}.get(rule, False)
 
 
@@ -92,8 +92,7 @@ def _bootstrap(
     resamples = [rows for rows in (draw() for _ in range(n_resamples)) if len(np.unique(y[rows])) == len(np.unique(y))]
     values = [model.score(metric, y) for model in models]
     resampled = [np.array([model.take(rows).score(metric, y[rows]) for rows in resamples]) for model in models]
-    greatest = 0.0 if metric.startswith("neg_") else 1.0
-    score = estimate_from_resamples(values[0], resampled[0], n_units, best=greatest)
+    score = estimate_from_resamples(values[0], resampled[0], n_units, best=greatest_score(metric))
     gain = estimate_from_resamples(values[0] - values[1], resampled[0] - resampled[1], n_units) if len(models) > 1 else None
     return score, gain
 

@@ -30,6 +30,11 @@ class Estimate:
     low: float
     high: float
 
+    @property
+    def standard_error(self) -> float:
+        """As the width of the interval has it."""
+        return (self.high - self.low) / (2 * _Z)
+
     def holds(self, value: float) -> bool:
         """Whether a value lies in the interval."""
         return self.low <= value <= self.high
@@ -43,9 +48,9 @@ class Estimate:
         return asdict(self)
 
 
-def standard_error(estimate: Estimate) -> float:
-    """As the width of the interval has it."""
-    return (estimate.high - estimate.low) / (2 * _Z)
+def greatest_score(metric: str) -> float:
+    """What no model's score by a scikit-learn scorer can be above: losses are negated, all others are at most 1."""
+    return 0.0 if metric.startswith("neg_") else 1.0
 
 
 def estimate_proportion(n_right: int, n: int) -> Estimate:

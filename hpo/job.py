@@ -6,11 +6,11 @@ becomes the final model. Running it again does what is missing and nothing else.
 
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, closing, contextmanager
-from dataclasses import replace
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, contextmanager, suppress
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pandas as pd
 from threadpoolctl import threadpool_limits
@@ -22,16 +22,17 @@ from hpo.final_model import FinalModel, fit_final_model, refit_on_all
 from hpo.holdout import judge_holdout
 from hpo.intervals import Estimate
 from hpo.nested import check_nested, score_nested
-from hpo.notes import describe_search, make_notes
+from hpo.notes import describe_search, make_notes, note_failures
 from hpo.problem import Problem, load_data, prepare_problem
 from hpo.progress import Progress
 from hpo.provenance import make_model_record, make_study_record
-from hpo.report import StudyResult
+from hpo.report import NestedScore, StudyResult
 from hpo.search import Driver, Search, baseline_value, default_params, make_executor
 from hpo.search_space import replay
 from hpo.selection import count_states, count_ties, fold_scores, mean_and_std, mean_score, milliseconds, select_best
 from hpo.settings import ServiceSettings, hide_password
 from hpo.storage import never, open_for_reading
+from hpo.study import Ledger
 from hpo.tracking.process import TrackingProcess
 from hpo.tracking.records import RunStatus
 from hpo.versions import recorded_versions
@@ -81,9 +82,7 @@ def run_study(
         check_nested(dataset, definition)
         executor = stack.enter_context(closing(make_executor(settings.workers, dataset.X_train.size)))
         problem = prepare_problem(definition, dataset)
-        definition = problem.definition
         versions = recorded_versions()
-
         driver = Driver(
             settings.storage,
             versions,
@@ -95,79 +94,116 @@ def run_study(
             may_start_workers=settings.workers == "auto" and isinstance(executor, LocalExecutor),
         )
         ledger = stack.enter_context(driver.open(problem))
-        search = describe_search(definition, dataset)
-        study = make_study_record(definition, dataset, ledger.uid, ledger.study_id, versions, search)
+        text = describe_search(problem.definition, dataset)
+        study = make_study_record(problem.definition, dataset, ledger.uid, ledger.study_id, versions, text)
         follower.open(settings.storage, settings.tracking_uri, study)
         if ledger.n_told == 0:
-            ledger.annotate({None: search})
-        n_before, search_started = ledger.n_told, time.monotonic()
-        with _closing_on_error(follower, settings.tracking_wait_seconds):
-            Search(driver, problem, ledger).run()
-            search_seconds = time.monotonic() - search_started
-            trials = ledger.trials()
-            best = select_best(trials, definition.selection.rule, n_splits=definition.cv.n_splits)
-            n_trials = max(definition.study.n_trials, ledger.n_told)
-            deadline = search_started + (definition.study.timeout_seconds or math.inf)
-            nested, n_new_nested = score_nested(problem, driver, n_trials=n_trials, deadline=deadline)
+            ledger.annotate({None: text})
+        with _closing_on_error(follower, ledger, settings.tracking_wait_seconds):
+            searched = _search(problem, driver, ledger)
             executor.close()
-        params = problem.derive(replay(definition.search_space, best.params))
-        final = fit_final_model(params, dataset, definition, problem.metrics)
-        result = StudyResult(
-            study=definition.name,
-            storage=hide_password(settings.storage),
-            tracking_uri=hide_password(settings.tracking_uri),
-            n_new_trials=ledger.n_told - n_before + n_new_nested,
-            nested=nested,
-            search_seconds=search_seconds,
-            notes=(*problem.notes, *ledger.notes),
-            open_study=partial(open_for_reading, settings.storage, definition.name),
-            **judge_study(problem, trials, best, params, final),
-        )
+        result, final = judge_study(problem, searched, settings, ledger.notes)
         shipped = refit_on_all(final, dataset) if result.refit == "all" else final
-        record = make_model_record(ledger.uid, milliseconds(best.datetime_complete), result, problem, final, shipped, settings)
+        ended = milliseconds(searched.best.datetime_complete)
+        record = make_model_record(ledger.uid, ended, result, problem, final, shipped, settings)
         state = follower.finish(record, "FINISHED", settings.tracking_wait_seconds, notify=progress.hear)
         result = replace(result, **vars(state), model=shipped.pipeline)
         try:
-            ledger.annotate(make_notes(record.description, result, trials))
+            ledger.annotate(make_notes(record.description, result, searched.trials))
         except LedgerError as error:
             progress.note(f"optuna-dashboard's notes are not up to date, the same command writes them: {error}")
         return replace(result, total_seconds=time.perf_counter() - started)
 
 
+@dataclass(frozen=True)
+class Searched:
+    """What a search gave.
+
+    Attributes:
+        trials: All, by number.
+        best: The one that was chosen.
+        nested: The score of search and refit on outer folds, or None.
+        n_new_trials: How many were added, those of outer folds too.
+        seconds: The time of the search alone.
+    """
+
+    trials: list["FrozenTrial"]
+    best: "FrozenTrial"
+    nested: NestedScore | None = None
+    n_new_trials: int = 0
+    seconds: float = 0.0
+
+
+def _search(problem: Problem, driver: Driver, ledger: Ledger) -> Searched:
+    """Fill the study, choose its best trial, and repeat the search on outer folds where that is asked for."""
+    definition, n_before, started = problem.definition, ledger.n_told, time.monotonic()
+    Search(driver, problem, ledger).run()
+    seconds = time.monotonic() - started
+    trials, n_new = ledger.trials(), ledger.n_told - n_before
+    best = select_best(trials, definition.selection.rule, n_splits=definition.cv.n_splits)
+    n_trials = max(definition.study.n_trials, ledger.n_told)
+    deadline = started + (definition.study.timeout_seconds or math.inf)
+    nested, n_new_nested = score_nested(problem, driver, n_trials=n_trials, deadline=deadline)
+    return Searched(trials, best, nested, n_new + n_new_nested, seconds)
+
+
 def judge_study(
-    problem: Problem, trials: Sequence["FrozenTrial"], best: "FrozenTrial", params: dict[str, Any], final: FinalModel
-) -> dict[str, Any]:
-    """The fields of the result that say which trial was chosen, how good it is and how sure that is."""
-    study, dataset = problem.definition.study, problem.dataset
+    problem: Problem, searched: Searched, settings: ServiceSettings, notes: tuple[str, ...] = ()
+) -> tuple[StudyResult, FinalModel]:
+    """Refit the best trial, and say how good it is and how sure that is.
+
+    Args:
+        problem: What was searched.
+        searched: What the search gave.
+        settings: Where ledger and tracking are.
+        notes: What a person should know of the ledger, one line each.
+    """
+    definition, dataset, trials, best = problem.definition, problem.dataset, searched.trials, searched.best
+    metric = definition.study.metric
+    params = problem.derive(replay(definition.search_space, best.params))
+    final = fit_final_model(params, dataset, definition, problem.metrics)
     baseline, defaults = baseline_value(problem, trials), default_params(problem)
-    score, gain = judge_holdout(final.pipeline, defaults if baseline is not None else None, dataset, study.metric, seed=study.seed)
-    return {
-        "metric": study.metric,
-        "n_trials": count_states(trials),
-        "n_ties": count_ties(trials, n_splits=problem.definition.cv.n_splits),
-        "baseline_value": baseline,
-        "rule": problem.definition.selection.rule,
-        "refit": problem.definition.selection.refit,
-        "best_number": best.number,
-        "best_value": mean_score(best, study.metric),
-        "best_std": mean_and_std(fold_scores(best)[study.metric])[1],
-        "best_params": params,
-        "holdout": final.holdout,
-        "n_holdout_rows": len(dataset.y_test),
-        "holdout_score": score,
-        "gain": Estimate(0.0, 0.0, 0.0) if params == defaults else gain,
-        "columns": dataset.columns.kinds(),
-        "model": final.pipeline,
-    }
+    score, gain = judge_holdout(final.pipeline, None if baseline is None else defaults, dataset, metric, seed=definition.study.seed)
+    result = StudyResult(
+        study=definition.name,
+        metric=metric,
+        storage=hide_password(settings.storage),
+        tracking_uri=hide_password(settings.tracking_uri),
+        n_trials=count_states(trials),
+        n_new_trials=searched.n_new_trials,
+        n_ties=count_ties(trials, n_splits=definition.cv.n_splits),
+        baseline_value=baseline,
+        rule=definition.selection.rule,
+        refit=definition.selection.refit,
+        best_number=best.number,
+        best_value=mean_score(best, metric),
+        best_std=mean_and_std(fold_scores(best)[metric])[1],
+        best_params=params,
+        holdout=final.holdout,
+        n_holdout_rows=len(dataset.y_test),
+        holdout_score=score,
+        gain=Estimate(0.0, 0.0, 0.0) if params == defaults else gain,
+        nested=searched.nested,
+        search_seconds=searched.seconds,
+        columns=dataset.columns.kinds(),
+        notes=(*problem.notes, *notes),
+        model=final.pipeline,
+        open_study=partial(open_for_reading, settings.storage, definition.name),
+    )
+    return result, final
 
 
 @contextmanager
-def _closing_on_error(follower: TrackingProcess, wait_seconds: float) -> Iterator[None]:
-    """Write what is finished and close the parent run before an error leaves."""
+def _closing_on_error(follower: TrackingProcess, ledger: Ledger, wait_seconds: float) -> Iterator[None]:
+    """Write what is finished, say why trials failed, and close the parent run before an error leaves."""
     try:
         yield
-    except HpoError as error:
-        status: RunStatus = "KILLED" if isinstance(error, InterruptedBySignal) else "FAILED"
-        is_hurried = isinstance(error, InterruptedBySignal | LedgerError)
+    except (HpoError, KeyboardInterrupt) as error:
+        is_stopped = isinstance(error, InterruptedBySignal | KeyboardInterrupt)
+        status: RunStatus = "KILLED" if is_stopped else "FAILED"
+        is_hurried = is_stopped or isinstance(error, LedgerError)
+        with suppress(HpoError):
+            if not isinstance(error, LedgerError):
+                ledger.annotate(note_failures(ledger.trials()))
         follower.finish(None, status, CLOSING_SECONDS if is_hurried else wait_seconds, is_hurried=is_hurried)
         raise

@@ -18,6 +18,7 @@ from hpo.data import Dataset
 from hpo.definition import CvSection, StudyDefinition
 from hpo.errors import DataError
 from hpo.final_model import fit_final_model
+from hpo.intervals import greatest_score
 from hpo.problem import Problem, prepare_problem
 from hpo.report import NestedScore
 from hpo.search import Driver, Search
@@ -63,7 +64,7 @@ def score_nested(problem: Problem, driver: Driver, *, n_trials: int, deadline: f
         best = select_best(trials, definition.selection.rule, n_splits=definition.cv.n_splits)
         params = outer.derive(replay(definition.search_space, best.params))
         scores.append(fit_final_model(params, outer.dataset, definition, outer.metrics).holdout[definition.study.metric])
-    return NestedScore(tuple(scores), n_folds), n_new
+    return NestedScore(tuple(scores), n_folds, greatest_score(problem.definition.study.metric)), n_new
 
 
 def check_nested(dataset: Dataset, definition: StudyDefinition) -> None:

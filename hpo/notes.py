@@ -5,8 +5,8 @@ run that adds nothing changes nothing.
 """
 
 import json
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -99,14 +99,26 @@ def make_notes(study: str, result: StudyResult, trials: Sequence["FrozenTrial"])
     for trial in trials:
         if trial.state.is_finished():
             run_id = result.run_ids.get(trial.number)
-            notes[trial.number] = render(
-                "trial_note.md.jinja",
+            notes[trial.number] = _note_trial(
+                trial,
                 is_best=trial.number == result.best_number,
                 is_baseline=trial.number == 0 and trial.value == result.baseline_value is not None,
-                failure=trial.user_attrs.get(FAILURE),
-                scores={name: mean_and_std(scores) for name, scores in fold_scores(trial).items()},
-                solver=trial.user_attrs.get(DERIVED, {}).get("solver"),
-                has_converged=trial.user_attrs.get(CONVERGED, True),
                 address=f"{server}/{names.runs_path(str(result.experiment_id), run_id)}" if run_id else None,
             )
     return notes
+
+
+def note_failures(trials: Iterable["FrozenTrial"]) -> dict[int | None, str]:
+    """The notes of failed trials alone, for a run that has no result."""
+    return {trial.number: _note_trial(trial) for trial in trials if FAILURE in trial.user_attrs}
+
+
+def _note_trial(trial: "FrozenTrial", **about: Any) -> str:
+    return render(
+        "trial_note.md.jinja",
+        failure=trial.user_attrs.get(FAILURE),
+        scores={name: mean_and_std(scores) for name, scores in fold_scores(trial).items()},
+        solver=trial.user_attrs.get(DERIVED, {}).get("solver"),
+        has_converged=trial.user_attrs.get(CONVERGED, True),
+        **{"is_best": False, "is_baseline": False, "address": None} | about,
+    )

@@ -27,23 +27,9 @@ from hpo.tracking.reader import StudyRuns, deleted_parent, is_finished, key_of, 
 CONNECT_SECONDS = 5
 
 
-@dataclass(frozen=True)
-class Library:
-    """One that owns a database.
-
-    Attributes:
-        package: Its name.
-        tables: Two tables by which its database is known.
-        error: What a run would end in.
-    """
-
-    package: str
-    tables: frozenset[str]
-    error: type[HpoError]
-
-
-OPTUNA = Library("optuna", frozenset({"studies", "trials"}), LedgerError)
-MLFLOW = Library("mlflow", frozenset({"experiments", "runs"}), TrackingError)
+OPTUNA, MLFLOW = "optuna", "mlflow"
+TABLES = {OPTUNA: frozenset({"studies", "trials"}), MLFLOW: frozenset({"experiments", "runs"})}
+"""By two of its tables each package's database is known."""
 
 
 @dataclass(frozen=True)
@@ -137,8 +123,7 @@ def check_run(settings: ServiceSettings, study: str) -> list[Finding]:
         findings.append(Finding("tracking", f"{hide_password(tracking)} {state}"))
         if runs.experiment is not None and runs.experiment.lifecycle_stage == "deleted":
             raise trashed_experiment(runs.experiment)
-        parent_id = runs.deleted_by_hand().get(uid or "")
-        if parent_id is not None:
+        if (parent_id := runs.deleted_by_hand().get(uid or "")) is not None:
             raise deleted_parent(study, parent_id)
     if holder is not None:
         findings.append(Finding.of("study", driven_elsewhere(f"study '{study}'", holder)))
@@ -191,7 +176,7 @@ def _iter_study(study: str, trials: Trials, runs: StudyRuns | None) -> Iterator[
 
 
 @contextmanager
-def read_database(url: str, library: Library) -> Iterator[Connection | None]:
+def read_database(url: str, package: str) -> Iterator[Connection | None]:
     """A connection for reading, or None where the library's tables are not there yet.
 
     Raises:
@@ -199,7 +184,7 @@ def read_database(url: str, library: Library) -> Iterator[Connection | None]:
         HpoError: The library's own: the database does not answer.
     """
     path = sqlite_path(url)
-    if path is not None and not path.exists():
+    if path is not None and not os.path.exists(path):
         yield None
         return
     patience: dict[str, Any] = {"connect_timeout": CONNECT_SECONDS} if path is None else {}
@@ -209,16 +194,16 @@ def read_database(url: str, library: Library) -> Iterator[Connection | None]:
         with engine.connect() as connection:
             connection.execution_options(postgresql_readonly=True)
             tables = set(sqlalchemy.inspect(connection).get_table_names())
-            other = MLFLOW if library is OPTUNA else OPTUNA
-            if other.tables <= tables:
+            other = MLFLOW if package == OPTUNA else OPTUNA
+            if TABLES[other] <= tables:
                 raise SettingsError(
-                    f"{hide_password(url)} holds the tables of {other.package}, beside which {library.package} cannot make its own",
+                    f"{hide_password(url)} holds the tables of {other}, beside which {package} cannot make its own",
                     hint="give the two two databases, with --storage and --tracking-uri",
                 )
             # Without the last one, which says of which schema they are, making them was cut short: the next run makes the rest.
-            yield connection if library.tables | {"alembic_version"} <= tables else None
+            yield connection if TABLES[package] | {"alembic_version"} <= tables else None
     except (sqlalchemy.exc.SQLAlchemyError, sqlite3.Error, OSError) as error:
-        raise library.error(
+        raise (LedgerError if package == OPTUNA else TrackingError)(
             f"{hide_password(url)} cannot be read: {first_line(error.__cause__ or error)}",
             hint="check that it is the right one, that it is running and that you may read it",
         ) from error

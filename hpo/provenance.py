@@ -38,7 +38,7 @@ def make_study_record(
         versions: Package name to version.
         description: Markdown, what is searched and on which data.
     """
-    identity = definition.identity()
+    identity, columns = definition.identity(), dataset.columns
     return StudyRecord(
         uid=uid,
         name=definition.name,
@@ -52,15 +52,11 @@ def make_study_record(
         },
         texts={
             names.DEFINITION_FILE: json.dumps(definition.model_dump(mode="json"), indent=2),
-            names.COLUMNS_FILE: json.dumps({"kinds": dataset.columns.kinds(), "notes": dataset.notes}, indent=2),
+            names.COLUMNS_FILE: json.dumps({"kinds": columns.kinds(), "notes": dataset.notes}, indent=2),
             names.SPACE_FILE: json.dumps(definition.search_space.model_dump(mode="json"), indent=2),
         },
         dataset=DatasetRecord(
-            name=dataset.name,
-            digest=dataset.digest,
-            source=definition.data.source,
-            columns=dataset.columns.signature(),
-            n_rows=len(dataset.X_train),
+            dataset.name, dataset.digest, definition.data.source, dataset.columns.signature(), len(dataset.X_train)
         ),
         description=description,
         dashboard=f"{DASHBOARD}/dashboard/studies/{study_id}",

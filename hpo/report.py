@@ -28,10 +28,12 @@ class NestedScore:
     Attributes:
         scores: Of the folds that are done.
         n_folds: How many there are to be.
+        greatest: What no score can be above.
     """
 
     scores: tuple[float, ...]
     n_folds: int
+    greatest: float = 1.0
 
     @property
     def estimate(self) -> Estimate | None:
@@ -39,7 +41,7 @@ class NestedScore:
         if len(self.scores) < self.n_folds:
             return None
         mean, half = float(np.mean(self.scores)), float(half_width_over_folds(np.array(self.scores), self.n_folds))
-        return Estimate(mean, mean - half, min(mean + half, 1.0))
+        return Estimate(mean, mean - half, min(mean + half, self.greatest))
 
     def to_json(self) -> dict[str, Any]:
         """The scores, and the estimate where there is one."""

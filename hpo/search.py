@@ -93,7 +93,7 @@ class Driver:
                 said.add(str(error))
                 self.progress.note(f"waiting: {error}")
             if (number := self.stop_signal()) is not None:
-                raise InterruptedBySignal(number, "stopped before the search began", hint="run the same command again to go on")
+                raise InterruptedBySignal(number, "stopped before the search began")
             return self.waits
 
         return open_ledger(
@@ -195,9 +195,7 @@ class Search:
     def _is_over(self) -> bool:
         if (number := self._driver.stop_signal()) is not None:
             raise InterruptedBySignal(
-                number,
-                f"stopped by {signal.Signals(number).name} with {self._ledger.n_told} of {self._study.n_trials} trials done",
-                hint="run the same command again to go on",
+                number, f"stopped by {signal.Signals(number).name} with {self._ledger.n_told} of {self._study.n_trials} trials done"
             )
         return time.monotonic() >= self._deadline and self._ledger.n_told > self._n_before
 

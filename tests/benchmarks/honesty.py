@@ -31,13 +31,12 @@ import pandas as pd
 
 from hpo.estimator import build_pipeline
 from hpo.executor import LocalExecutor
-from hpo.final_model import fit_final_model
-from hpo.job import judge_study
+from hpo.job import Searched, judge_study
 from hpo.nested import score_nested
 from hpo.problem import Problem, prepare_problem
 from hpo.search import Driver, Search, default_params
-from hpo.search_space import replay
 from hpo.selection import select_best
+from hpo.settings import ServiceSettings
 from hpo.study_file import load_definition
 
 N_ROWS = 750
@@ -148,19 +147,18 @@ def run_one(case: Case, problem: Problem, storage: str, fresh: tuple[pd.DataFram
         Search(driver, problem, ledger).run()
         trials = ledger.trials()
     best = select_best(trials, definition.selection.rule, n_splits=definition.cv.n_splits)
-    params = problem.derive(replay(definition.search_space, best.params))
-    said = judge_study(problem, trials, best, params, fit_final_model(params, dataset, definition, problem.metrics))
+    result, _ = judge_study(problem, Searched(trials, best), ServiceSettings())
     nested = float("nan")
     if definition.study.nested is not None:
         nested = score_nested(problem, driver, n_trials=definition.study.n_trials)[0].estimate.value
     defaults = build_pipeline(dataset.columns, definition.preprocessing, default_params(problem))
     defaults.fit(dataset.X_train, dataset.y_train)
-    score, gain, true_score = said["holdout_score"], said["gain"], case.true_score(said["model"], *fresh)
+    score, gain, true_score = result.holdout_score, result.gain, case.true_score(result.model, *fresh)
     return Outcome(
         score=(score.value, score.low, score.high),
-        gain=None if params == default_params(problem) else (gain.value, gain.low, gain.high),
-        cv=said["best_value"],
-        cv_gain=said["best_value"] - said["baseline_value"],
+        gain=None if result.best_params == default_params(problem) else (gain.value, gain.low, gain.high),
+        cv=result.best_value,
+        cv_gain=result.best_value - result.baseline_value,
         nested=nested,
         true_score=true_score,
         true_gain=true_score - case.true_score(defaults, *fresh),

@@ -13,6 +13,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Experiment, LoggedModel, LoggedModelStatus, Run
 from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, TrialState
+from optuna_dashboard._note import get_note_from_system_attrs
 
 STATUS_OF = {TrialState.COMPLETE: "FINISHED", TrialState.FAIL: "FAILED", TrialState.PRUNED: "KILLED"}
 DERIVED = {"solver", "max_iter", "tol", "random_state"}
@@ -48,6 +49,16 @@ def read_trials(storage: str, study: str = "iris") -> list[FrozenTrial]:
     opened = RDBStorage(storage)
     try:
         return optuna.load_study(study_name=study, storage=opened).trials
+    finally:
+        opened.engine.dispose()
+
+
+def read_notes(storage: str, trials: Sequence[FrozenTrial], study: str = "iris") -> dict[int, str]:
+    """What optuna-dashboard shows beside each trial, by number."""
+    opened = RDBStorage(storage)
+    try:
+        attributes = opened.get_study_system_attrs(opened.get_study_id_from_name(study))
+        return {trial.number: get_note_from_system_attrs(attributes, trial._trial_id)["body"] for trial in trials}
     finally:
         opened.engine.dispose()
 

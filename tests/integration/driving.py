@@ -59,10 +59,11 @@ def run_hpo_well(directory: Path, *flags: str, plots: bool = False, **variables:
 
 def start_hpo(directory: Path, *flags: str, **variables: str) -> subprocess.Popen[str]:
     """The command in a process group of its own, as a shell would start it."""
-    return _start_python(directory, "-m", "hpo.run", *flags, NO_PLOTS, **variables)
+    return start_python(directory, "-m", "hpo.run", *flags, NO_PLOTS, **variables)
 
 
-def _start_python(directory: Path, *arguments: str, **variables: str) -> subprocess.Popen[str]:
+def start_python(directory: Path, *arguments: str, **variables: str) -> subprocess.Popen[str]:
+    """An interpreter in a process group of its own."""
     return subprocess.Popen(
         [sys.executable, *arguments],
         cwd=directory,
@@ -188,7 +189,7 @@ def showing_pages(
 ) -> Iterator[tuple[subprocess.Popen[str], list[str]]]:
     """``python -m hpo.ui`` from the moment that it printed its two links; gives those. By default on ports that nobody asks for."""
     chosen = [part for flag in ports for part in (flag, str(free_port()))]
-    process = _start_python(directory, "-m", "hpo.ui", *flags, *chosen, **variables)
+    process = start_python(directory, "-m", "hpo.ui", *flags, *chosen, **variables)
     assert process.stdout is not None
     try:
         lines = [process.stdout.readline().split() for _ in range(2)]

@@ -10,7 +10,7 @@ import pytest
 from mlflow import MlflowClient
 from optuna.trial import TrialState
 
-from .checker import check_stores, read_trials
+from .checker import check_stores, read_notes, read_trials
 from .conftest import FinishedRun
 from .driving import copy_directory, count_told, run_hpo, run_hpo_well, stores_of
 
@@ -95,6 +95,8 @@ def test_too_many_failures_end_it_with_the_commonest_reason(all_raised: Finished
     stores = stores_of(all_raised.directory)
     picture = check_stores(**stores, n_trials=10, study="failing", parent_status="FAILED", has_model=False)
     assert {run.data.tags["hpo.failure"] for run in picture.children.values()} == {REASON}
+    notes = read_notes(stores["storage"], picture.trials, "failing")
+    assert all(f"**Failed**: `{REASON}`" in notes[trial.number] for trial in picture.trials)
 
 
 def test_too_many_failures_run_again_adds_no_trial(all_raised: FinishedRun, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """The job from Python: the same study as the command's, with a table of one's own, and a result to look at."""
 
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -9,8 +10,8 @@ from sklearn.datasets import load_wine
 
 import hpo
 
-from .checker import check_stores
-from .driving import run_hpo_well, stores_of
+from .checker import check_stores, read_stores
+from .driving import COMMAND_SECONDS, count_told, run_hpo_well, start_python, stores_of, wait_until
 
 OVERRIDES = {"study.name": "mine", "data.target": "target", "study.n_trials": 4}
 
@@ -42,3 +43,23 @@ def test_frame_without_a_name_is_refused_and_nothing_is_written(tmp_path: Path) 
     with pytest.raises(hpo.HpoError, match="a study of a DataFrame needs a name"):
         hpo.run_study(definition, settings(tmp_path), data=pd.DataFrame({"target": [0, 1]}))
     assert list(tmp_path.iterdir()) == []
+
+
+INTERRUPTED = """
+import hpo
+hpo.run_study(hpo.load_definition(overrides={"study.n_trials": 400}))
+"""
+
+
+def test_interrupt_in_a_notebook_closes_the_parent_run(tmp_path: Path) -> None:
+    """There Ctrl-C raises KeyboardInterrupt wherever the search is."""
+    process = start_python(tmp_path, "-c", INTERRUPTED)
+    wait_until(lambda: count_told(tmp_path) >= 5, process)
+    process.send_signal(signal.SIGINT)
+    _, stderr = process.communicate(timeout=COMMAND_SECONDS)
+    assert stderr.rstrip().endswith("KeyboardInterrupt")
+    picture = read_stores(**stores_of(tmp_path))
+    assert picture.parent.info.status == "KILLED"
+    assert len(picture.children) == count_told(tmp_path)
+    run_hpo_well(tmp_path, "--trials", str(count_told(tmp_path) + 1))
+    check_stores(**stores_of(tmp_path), n_trials=count_told(tmp_path))

@@ -48,5 +48,5 @@ def test_hint_is_kept_and_optional():
 
 
 def test_kind_is_the_class_name():
-    assert DataError("no rows").kind == "DataError"
+    assert DataError("no rows").to_json()["error"]["kind"] == "DataError"
     assert isinstance(DataError("no rows"), InputError)

@@ -15,12 +15,13 @@ from hpo.errors import DataError, InterruptedBySignal
 from hpo.estimator import build_pipeline
 from hpo.executor import LocalExecutor
 from hpo.final_model import fit_final_model, refit_on_all
-from hpo.job import judge_study
+from hpo.job import Searched, judge_study
 from hpo.nested import check_nested, score_nested
 from hpo.problem import Problem, prepare_problem
 from hpo.search import Driver, Search
 from hpo.search_space import replay
 from hpo.selection import select_best
+from hpo.settings import ServiceSettings
 
 from .driving import define, facts
 
@@ -105,12 +106,11 @@ def test_no_choice_looks_at_the_hold_out(problem, tmp_path):
     for name, each in (("true", problem), ("shuffled", shuffled)):
         trials = search(each, f"sqlite:///{tmp_path}/{name}.db")
         best, params = choose(each, trials)
-        final = fit_final_model(params, each.dataset, each.definition, each.metrics)
-        said.append((facts(trials), best.number, params, judge_study(each, trials, best, params, final)))
+        said.append((facts(trials), best.number, params, judge_study(each, Searched(trials, best), ServiceSettings())[0]))
     (trials, number, params, judged), (other_trials, other_number, other_params, other_judged) = said
     assert (other_trials, other_number, other_params) == (trials, number, params)
-    np.testing.assert_array_equal(other_judged["model"][-1].coef_, judged["model"][-1].coef_)
-    assert other_judged["holdout_score"].value < judged["holdout_score"].value - 0.2
+    np.testing.assert_array_equal(other_judged.model[-1].coef_, judged.model[-1].coef_)
+    assert other_judged.holdout_score.value < judged.holdout_score.value - 0.2
 
 
 def test_fit_on_all_rows_keeps_the_score_of_the_fit_without_the_hold_out(problem):

@@ -11,9 +11,9 @@ import plotly.graph_objects
 import pytest
 
 from hpo.errors import DataError, InterruptedBySignal
-from hpo.intervals import Estimate
+from hpo.intervals import Estimate, greatest_score
 from hpo.plots import PLOTS
-from hpo.report import StudyResult, mlflow_page, split_report, ui_command
+from hpo.report import NestedScore, StudyResult, mlflow_page, split_report, ui_command
 
 
 def make_study() -> optuna.Study:
@@ -242,3 +242,9 @@ def test_pages_of_mlflow_are_said_without_passwords(uri, command):
 
 def test_page_of_an_experiment_that_is_not_known_is_the_first():
     assert mlflow_page("http://tracking:5000/", None) == "http://tracking:5000"
+
+
+def test_interval_of_a_loss_does_not_reach_above_its_greatest_value():
+    estimate = NestedScore((-0.01, -0.05, -0.02, -0.2, -0.01), 5, greatest_score("neg_log_loss")).estimate
+    assert estimate is not None
+    assert estimate.low < estimate.value < estimate.high == 0.0
