@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
+from mlflow.utils.validation import _validate_metric_name, _validate_param, _validate_tag
 from sklearn.metrics import get_scorer_names
 
 from hpo.tracking import names
@@ -31,6 +32,14 @@ def test_metric_names_of_one_scorer_are_distinct():
 def test_constants_are_mlflows_and_distinct():
     assert all(MLFLOW_NAME.fullmatch(value) for value in CONSTANTS.values())
     assert len(set(CONSTANTS.values())) == len(CONSTANTS)
+
+
+@pytest.mark.parametrize("name", ["a/b", "/a", "a/", "a//b", "a/./b", "a/../b", "..", ".", "../a", "a\nb", "ä=1", "x" * 999])
+def test_what_mlflow_refuses_in_a_name_is_replaced(name):
+    for made in (names.allowed(name), names.importance_metric(name)):
+        _validate_metric_name(made)
+        _validate_param(made, "1")
+        _validate_tag(made, "1")
 
 
 def test_tags_of_ours_say_so():
