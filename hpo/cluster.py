@@ -48,9 +48,7 @@ class DaskExecutor(FoldExecutor):
         try:
             import distributed  # noqa: PLC0415 - a quarter of a second that a run without a cluster does not spend
         except ImportError as error:
-            raise SettingsError(
-                "--workers: a Dask cluster needs the package distributed", hint="pip install distributed"
-            ) from error
+            raise SettingsError("--workers: a cluster needs the package distributed", hint="pip install distributed") from error
         for name in [name for name in logging.root.manager.loggerDict if name.partition(".")[0] == "distributed"]:
             logging.getLogger(name).setLevel(logging.CRITICAL)  # what a person needs to know is said here
         self.address = address
@@ -68,9 +66,7 @@ class DaskExecutor(FoldExecutor):
             except TimeoutError as error:
                 raise SettingsError(f"--workers: the Dask scheduler at {address} has no workers", hint=START_HINT) from error
             except ImportError as error:
-                raise SettingsError(
-                    f"--workers: a Dask worker lacks the package {error.name}", hint="install hpo there too"
-                ) from error
+                raise SettingsError(f"--workers: a worker lacks the package {error.name}", hint="install hpo there too") from error
             stack.pop_all()
 
     def hold(self, folds: Sequence[Fold], metrics: Sequence[str]) -> None:
@@ -116,22 +112,18 @@ _limit_threads = cache(threadpool_limits)
 
 def _score(fold: Fold, params: Mapping[str, Any], metrics: Sequence[str], versions: dict[str, str]) -> FoldResult:
     """In a worker: score on a fold that it holds."""
-    _check_versions(versions)
+    _check_versions(versions, HpoError)  # it may have joined in the middle of the run
     _limit_threads(1)
     with _one_fit:
         # Arrays that came over a wire begin anywhere in memory, where a sum may take another order: the last bit would differ.
         return score_fold(params, copy.deepcopy(fold), metrics)
 
 
-def _check_versions(versions: dict[str, str]) -> None:
-    """In a worker: refuse to score where the result could be another one.
-
-    Raises:
-        SettingsError: The driver has other versions.
-    """
+def _check_versions(versions: dict[str, str], error: type[HpoError] = SettingsError) -> None:
+    """In a worker: refuse to score where the result could be another one, since the driver has other versions."""
     changes = describe_changes(versions, recorded_versions())
     if changes:
-        raise SettingsError(
+        raise error(
             f"--workers: a Dask worker has other versions than this process: {', '.join(changes)}",
             hint="use one image or one requirements.txt for both",
         )

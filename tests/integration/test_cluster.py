@@ -1,6 +1,5 @@
 """Folds on a real Dask cluster of processes: the same trials, whatever happens to its workers."""
 
-import shutil
 import signal
 import subprocess
 import sys
@@ -102,16 +101,36 @@ def test_scheduler_that_is_away_is_one_line_and_nothing_is_written(tmp_path: Pat
     assert list(tmp_path.iterdir()) == []
 
 
-def test_worker_with_other_versions_is_refused(tmp_path: Path) -> None:
-    """The first metadata of a package on the path is what Python says its version is."""
+@pytest.fixture
+def other_pandas(tmp_path: Path) -> Path:
+    """A directory for the path: the first metadata of a package there is what Python says its version is."""
     other = tmp_path / "other" / "pandas-99.0.dist-info"
     other.mkdir(parents=True)
     (other / "METADATA").write_text("Metadata-Version: 2.1\nName: pandas\nVersion: 99.0\n")
-    with scheduler(tmp_path) as address, worker(tmp_path, address, PYTHONPATH=str(other.parent)):
+    return other.parent
+
+
+def test_worker_with_other_versions_that_joins_later_ends_the_run_and_the_next_goes_on(
+    tmp_path: Path, other_pandas: Path, finished: FinishedRun
+) -> None:
+    with scheduler(tmp_path) as address:
+        with worker(tmp_path, address):
+            process = start_hpo(tmp_path, *FLAGS, "--workers", address)
+            wait_until(lambda: count_told(tmp_path) >= 5, process)
+        with worker(tmp_path, address, PYTHONPATH=str(other_pandas)):
+            _, stderr = process.communicate(timeout=COMMAND_SECONDS)
+    assert process.returncode == 1
+    assert "a Dask worker has other versions than this process: pandas " in stderr
+    assert stderr.count("\n") == 1
+    run_hpo_well(tmp_path, *FLAGS)
+    check_equal(tmp_path, finished)
+
+
+def test_worker_with_other_versions_is_refused(tmp_path: Path, other_pandas: Path) -> None:
+    with scheduler(tmp_path) as address, worker(tmp_path, address, PYTHONPATH=str(other_pandas)):
         process = run_hpo(tmp_path, *FLAGS, "--workers", address)
     assert (process.returncode, process.stdout) == (2, "")
     assert "a Dask worker has other versions than this process: pandas " in process.stderr
     assert "-> 99.0" in process.stderr
     assert process.stderr.count("\n") == 1
-    shutil.rmtree(other.parent)
     assert not (tmp_path / "optuna.db").exists()
