@@ -72,7 +72,8 @@ def test_a_thousand_trials_are_shown(page: Page, tmp_path: Path) -> None:
         print(f"optuna-dashboard's first trial after {time.perf_counter() - started:.1f} s")
         started = time.perf_counter()
         page.goto(f"{mlflow}/#/experiments/1/runs?workflowType=machine_learning")
-        expect(page.get_by_text(f"{MANY + 1} matching runs").or_(page.get_by_text("matching runs"))).to_be_visible()
+        # MLflow loads a hundred at a time, and their parent.
+        expect(page.get_by_text("101 matching runs")).to_be_visible()
         print(f"MLflow's first table after {time.perf_counter() - started:.1f} s")
         view = page.request.get(f"{mlflow}/ajax-api/2.0/mlflow/experiments/get?experiment_id=1").json()
         key = next(tag["key"] for tag in view["experiment"]["tags"] if tag["key"].startswith("mlflow.sharedViewState."))

@@ -2,12 +2,8 @@
 
 import json
 import os
-import random
 import signal
-import sqlite3
-import time
 from collections.abc import Callable
-from contextlib import closing
 from pathlib import Path
 
 import optuna
@@ -22,7 +18,6 @@ from .driving import (
     COMMAND_SECONDS,
     copy_directory,
     count_told,
-    kill_when_told,
     run_hpo,
     run_hpo_well,
     start_hpo,
@@ -221,38 +216,6 @@ def test_model_is_registered_in_the_store_that_was_given(tmp_path: Path) -> None
     assert not (tmp_path / "mlflow.db").exists()
 
 
-def has_table(path: Path, like: str) -> bool:
-    if not path.exists():
-        return False
-    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=10)) as connection:
-        found = connection.execute("SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name LIKE ?", (like,))
-        return bool(found.fetchone()[0])
-
-
-@pytest.mark.parametrize(("database", "table"), [("optuna.db", "trials"), (".mlflow.db.making", "_alembic_tmp_%")])
-def test_killed_while_tables_are_made_it_ends_as_if_undisturbed(
-    finished: FinishedRun, tmp_path: Path, database: str, table: str
-) -> None:
-    process = start_hpo(tmp_path, "--trials", "50")
-    # MLflow's tables are made in a file beside; should none of its steps be seen, the search is far enough.
-    wait_until(lambda: has_table(tmp_path / database, table) or count_told(tmp_path) >= 25, process, poll_seconds=0.0)
-    os.killpg(process.pid, signal.SIGKILL)
-    process.communicate(timeout=COMMAND_SECONDS)
-    run_hpo_well(tmp_path, "--trials", "50")
-    check_end_is_undisturbed(finished, tmp_path)
-
-
-def test_killed_at_any_moment_it_ends_as_if_undisturbed(finished: FinishedRun, tmp_path: Path) -> None:
-    seed = time.time_ns()
-    print(f"random.Random({seed})")
-    generator = random.Random(seed)
-    moments = [0, *sorted(generator.sample(range(1, 50), k=2)), 50]
-    for n_told in moments:
-        kill_when_told(tmp_path, n_told, "--trials", "50", delay_seconds=generator.uniform(0, 0.3))
-    run_hpo_well(tmp_path, "--trials", "50")
-    check_end_is_undisturbed(finished, tmp_path)
-
-
 def check_end_is_undisturbed(finished: FinishedRun, directory: Path) -> None:
     undisturbed = read_stores(**stores_of(finished.directory))
     picture = check_stores(**stores_of(directory), n_trials=50)
@@ -322,23 +285,6 @@ def test_changed_definition_is_refused_on_resume(finished_copy: Path) -> None:
         "hpo: study 'iris' was begun with something else: study.seed 0 -> 1 (undo the change, or start another study with --name)\n"
     )
     assert table_of(finished_copy) == table
-
-
-def test_open_trials_topped_up_and_killed_give_the_same_study(tmp_path: Path, write_study: Callable[[str], str]) -> None:
-    study = write_study('[study]\nname = "four"\nconcurrency = 4\n')
-    disturbed, undisturbed = tmp_path / "disturbed", tmp_path / "undisturbed"
-    disturbed.mkdir()
-    undisturbed.mkdir()
-    run_hpo_well(disturbed, "--study", study, "--trials", "17")
-    kill_when_told(disturbed, 24, "--study", study, "--trials", "40")
-    run_hpo_well(disturbed, "--study", study, "--trials", "40")
-    elsewhere = {"storage": f"sqlite:///{undisturbed}/ledger.db", "tracking_uri": f"sqlite:///{undisturbed}/runs.db"}
-    flags = ("--storage", elsewhere["storage"], "--tracking-uri", elsewhere["tracking_uri"])
-    run_hpo_well(tmp_path, "--study", study, "--trials", "40", *flags)
-    assert table_of(disturbed, "four") == trial_table(elsewhere["storage"], "four")
-    check_stores(**stores_of(disturbed), n_trials=40, study="four")
-    check_stores(**elsewhere, n_trials=40, study="four")
-    assert [path.name for path in tmp_path.glob("*.db")] == []
 
 
 def test_pruned_trials_are_recorded_with_the_folds_they_had(tmp_path: Path, write_study: Callable[[str], str]) -> None:
