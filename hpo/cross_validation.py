@@ -1,8 +1,8 @@
 """Folds prepared once, and the scores of params on a fold. Knows scikit-learn, not Optuna.
 
 Preprocessing is fitted on a fold's training rows when the folds are prepared, not once a trial; the scores are those of
-``cross_validate`` on the whole pipeline with the same splits, to the last bit. Here stands the one ``except Exception`` of the
-project: whatever a fit raises becomes the trial's failure, with its reason.
+``cross_validate`` on the whole pipeline with the same splits, to the last bit. Whatever a fit raises becomes the trial's
+failure, with its reason.
 """
 
 import re

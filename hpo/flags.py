@@ -50,8 +50,9 @@ def make_parser(commands: Mapping[str, Callable[[argparse.Namespace], int]]) -> 
         output = flags.add_argument_group("what is printed")
         if name in ("run", "check"):
             dry = "data, space, splits and an estimated time; nothing runs or is written"
-            output.add_argument("--dry-run", action="store_true", help=dry)
-            output.add_argument("--quiet", action="store_true", help="no progress")
+            for flag, text in (("--dry-run", dry), ("--quiet", "no progress")):
+                # A check takes the flags of the run that it is for.
+                output.add_argument(flag, action="store_true", help=text if name == "run" else argparse.SUPPRESS)
             output.add_argument("--json", action="store_true", help="the result as one JSON object")
         output.add_argument("--debug", action="store_true", help="the traceback of an error")
         output.add_argument("--version", action="version", version=f"hpo {hpo.__version__}", help="the version")

@@ -29,9 +29,7 @@ def hold_lock(path: Path, *, wait: bool = False, subject: str = "this file") -> 
     try:
         file = path.open("ab+", buffering=0)
     except OSError as error:
-        raise LedgerError(
-            f"the lock {path} cannot be made ({error.strerror})", hint="check that its directory is writable"
-        ) from error
+        raise LedgerError(f"the lock {path} cannot be made ({error.strerror})", hint="make its directory writable") from error
     with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))

@@ -62,12 +62,8 @@ def simplicity(trial: FrozenTrial) -> tuple[float, float, bool, int]:
     params = {**trial.params, **trial.user_attrs.get(DERIVED, {})}
     penalty = params.get("penalty", "l2")
     l1_share = {"l1": 1.0, "elasticnet": params.get("l1_ratio", 0.0)}.get(penalty, 0.0)
-    return (
-        -math.inf if penalty == "none" else -params.get("C", 1.0),
-        l1_share,
-        params.get("class_weight") != "balanced",
-        -trial.number,
-    )
+    C = math.inf if penalty == "none" else params.get("C", 1.0)
+    return -C, l1_share, params.get("class_weight") != "balanced", -trial.number
 
 
 def select_best(trials: Sequence[FrozenTrial], rule: Rule = "best", *, n_splits: int = 2) -> FrozenTrial:

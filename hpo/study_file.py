@@ -90,11 +90,7 @@ def _explain(error: ValidationError, path: Path | str | None, overrides: Mapping
     return DefinitionError(f"{place}: {allowed_text}, but got {reprlib.repr(given)}")
 
 
-_OUR_WORDS = {
-    "model_type": "should be a table",
-    "tuple_type": "should be a list",
-    "too_short": "should have at least one entry",
-}
+_OUR_WORDS = {"model_type": "should be a table", "tuple_type": "should be a list", "too_short": "should have at least one entry"}
 """What a study file calls it, where Pydantic says how it calls it itself."""
 
 

@@ -53,7 +53,7 @@ class LiveProgress(Progress):
         self._bar.update(self._task, total=self.n_trials or None, completed=self.n_told + begun)
         best = "none yet" if self.best is None else f"{self.best[1]:.4f} (trial {self.best[0]})"
         line = Text.assemble("best ", (best, "bold green"), "   failed ", (str(self.n_failed), "bold red" if self.n_failed else ""))
-        line.append(f"   MLflow has {self.n_written} of {self.n_told}")
+        line.append(f"   MLflow has {self.n_written}")
         table = Table("trial", "state", self._metric, box=None, header_style="dim", padding=(0, 2, 0, 0))
         for number, state, value in self.last:
             table.add_row(str(number), Text(state, _STYLES[state]), "" if value is None else f"{value:.4f}")

@@ -74,19 +74,10 @@ class ModelWriter:
         return str(current.model_id)
 
     def _begin(self, record: ModelRecord) -> LoggedModel:
-        model = self._client.create_logged_model(
-            self._experiment_id,
-            name=names.MODEL_NAME,
-            source_run_id=self._run_id,
-            model_type="classifier",
-            params=record.params,
-            tags={
-                names.KEY: record.key,
-                names.STUDY_UID: self._study.uid,
-                names.BEST_TRIAL: str(record.trial_number),
-                names.REFIT: record.refit,
-            },
-        )
+        tags = {names.KEY: record.key, names.STUDY_UID: self._study.uid, names.REFIT: record.refit}
+        tags[names.BEST_TRIAL] = str(record.trial_number)
+        about = {"source_run_id": self._run_id, "model_type": "classifier", "params": record.params, "tags": tags}
+        model = self._client.create_logged_model(self._experiment_id, names.MODEL_NAME, **about)
         # A later attempt of this process can go on with it.
         self._begun_id, self._done = model.model_id, set()
         self._on_step()
@@ -150,6 +141,4 @@ def rehearse(model: Any) -> None:
 def _check_same_predictions(path: str, record: ModelRecord) -> None:
     predicted = mlflow.pyfunc.load_model(path).predict(record.input_example)
     if not np.array_equal(predicted, record.expected):
-        raise TrackingError(
-            "the logged model, loaded back, predicts something else than the fitted one", hint="report this as a bug"
-        )
+        raise TrackingError("the logged model, loaded back, predicts otherwise than the fitted one", hint="report this as a bug")

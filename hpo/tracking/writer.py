@@ -22,7 +22,6 @@ from hpo.tracking.connection import check_reachable, connect, translating
 from hpo.tracking.models import ModelWriter
 from hpo.tracking.records import DatasetRecord, Drawings, ModelRecord, RegistryState, StudyRecord, TrialRecord
 
-_PAGE = 1000
 _PARAM_LENGTH = 6000
 _TAG_LENGTH = 8000
 
@@ -157,9 +156,7 @@ class MlflowWriter:
 
     def write_parent_metric(self, name: str, points: Iterable[tuple[int, float, int]]) -> None:
         """Log a metric of the parent run: step, value and time (milliseconds since 1970, UTC) of each point."""
-        batch = [Metric(name, value, time_ms, step) for step, value, time_ms in points]
-        for start in range(0, len(batch), _PAGE):
-            self._client.log_batch(self.parent_run_id, metrics=batch[start : start + _PAGE])
+        self._client.log_batch(self.parent_run_id, metrics=[Metric(name, value, time_ms, step) for step, value, time_ms in points])
 
     def write_model(self, record: ModelRecord, best_run_id: str | None = None) -> str:
         """Log the final model once; what is there already under its key is left as it is.

@@ -82,13 +82,13 @@ def drawn(progress: LiveProgress) -> str:
 
 def test_view_shows_trials_failures_tracking_and_the_fold_of_the_open_trial():
     progress = LiveProgress(Console(file=StringIO()), "roc_auc")
-    assert "best none yet   failed 0   MLflow has 0 of 0" in drawn(progress)
+    assert "best none yet   failed 0   MLflow has 0" in drawn(progress)
     progress.begin([("COMPLETE", 0.9876), ("FAIL", None), ("PRUNED", None)], 10, 5)
     progress.hear(2)
     progress.fold_scored(3, 2)
     text = drawn(progress)
     assert "3/10" in text
-    assert "best 0.9876 (trial 0)   failed 1   MLflow has 2 of 3" in text
+    assert "best 0.9876 (trial 0)   failed 1   MLflow has 2" in text
     rows = [line.split() for line in text.splitlines()[2:]]
     assert rows[:4] == [["trial", "state", "roc_auc"], ["0", "COMPLETE", "0.9876"], ["1", "FAIL"], ["2", "PRUNED"]]
     assert rows[4] == ["3", "fold", "2", "of", "5", "0", "s"]
