@@ -62,9 +62,10 @@ class TrackingProcess(AbstractContextManager["TrackingProcess"]):
         theirs.close()
 
     def __exit__(self, *error: object) -> None:
-        self._connection.close()
+        # First: what is still being sent to a process that hangs then fails, and is not cut off in this one.
         self._process.kill()
         self._process.wait()
+        self._connection.close()
 
     def open(self, storage_url: str, tracking_uri: str, study: StudyRecord) -> None:
         """Begin to follow a study; returns at once. A process that is gone is said by :meth:`finish`."""
