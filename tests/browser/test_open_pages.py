@@ -5,6 +5,7 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, Page, expect
 
+from tests.faults.disturbing import count_finished_runs
 from tests.integration.checker import check_stores, trial_table
 from tests.integration.driving import (
     COMMAND_SECONDS,
@@ -46,6 +47,7 @@ def test_pages_that_are_open_disturb_nothing(page: Page, browser: Browser, pages
         expect(page.get_by_text("120 training rows, 4 numeric columns")).to_be_visible()
         page.goto(f"{dashboard}/dashboard/studies/1/trials")
         expect(page.get_by_role("heading", name="Trial 0 (trial_id=1)")).to_be_visible()
+        wait_until(lambda: count_finished_runs(tmp_path / "mlflow.db") >= 1, process)
         other.goto(f"{mlflow}/#/experiments/1/runs?workflowType=machine_learning")
         expect(other.get_by_role("link", name="iris", exact=True).last).to_be_visible()
         stdout, stderr = process.communicate(timeout=COMMAND_SECONDS)

@@ -76,7 +76,7 @@ CASES = {
     "solver for two classes": Case("liblinear should be used with 2", study='[search_space]\nsolver = "liblinear"\npenalty = "l1"'),
     "unknown sampler": Case("sampler.kind", study='[sampler]\nkind = "grid"'),
     "more folds than rows": Case("training rows, but class '0' has 40 (set cv.n_splits to 40", study="[cv]\nn_splits = 60"),
-    "hold-out too small": Case("does not hold every class", study="[data]\ntest_size = 0.001"),
+    "hold-out too small": Case("do not both hold every class", study="[data]\ntest_size = 0.001"),
     "dropped target": Case("data.drop: 'target' is the target (take it out of drop)", study='[data]\ndrop = ["target"]'),
     "unknown extra metric": Case("but got 'acuracy'", study='[study]\nmetrics = ["acuracy"]'),
     "unknown key, as JSON": Case("unknown key", ("--json",), study="[study]\nn_trails = 5"),

@@ -45,7 +45,7 @@ def test_text_says_what_would_be_searched_and_nothing_is_written(tmp_path: Path)
 
 @pytest.fixture
 def sheep(tmp_path: Path) -> Path:
-    rows = [f"{n % 11}.5,{n % 10},{'abc'[n % 3]},{('fine', 'coarse')[n * 7 % 5 > 1]},{n}" for n in range(200)]
+    rows = [f"{n % 11}.5,{n % 10},{'abc'[n % 3]},{('fine', 'coarse')[n // 10 * 7 % 5 > 1]},{n}" for n in range(200)]
     (tmp_path / "sheep.csv").write_text("\n".join(["weight,farm,breed,wool,row", *rows]), encoding="utf-8")
     (tmp_path / "sheep.toml").write_text(STUDY, encoding="utf-8")
     return tmp_path
