@@ -191,18 +191,19 @@ def _hold_out(labels: np.ndarray, groups: np.ndarray | None, section: DataSectio
         splitter = StratifiedShuffleSplit(1, test_size=section.test_size, random_state=seed)
     else:
         splitter = StratifiedGroupKFold(max(2, round(1 / section.test_size)), shuffle=True, random_state=seed)
-    reason: object = "a class has no row in one of the two"
+    cause: ValueError | None = None
     try:
         with warnings.catch_warnings(action="ignore"):  # of a class with fewer rows than there are parts
             train, test = next(splitter.split(labels, labels, groups))
         if all(len(np.unique(labels[rows])) == len(np.unique(labels)) for rows in (train, test)):
             return train, test
     except ValueError as error:
-        reason = error
+        cause = error
     raise DataError(
-        f"data: training rows and a hold-out of test_size = {section.test_size:g} do not both hold every class ({reason})",
+        f"data: training rows and a hold-out of test_size = {section.test_size:g} do not both hold every class"
+        f" ({cause or 'one has no row in one of the two'})",
         hint="change data.test_size, or drop the rarest class",
-    )
+    ) from cause
 
 
 def _check_classes(labels: np.ndarray, n_splits: int) -> None:

@@ -2,7 +2,7 @@
 
 ::
 
-    HpoError                       1  a bug of ours, unless a subclass says otherwise
+    HpoError                       1  what no subclass says: the workers, or a bug of ours
     ├── InputError                 2  what the user gave cannot work; nothing was written
     │   ├── DefinitionError           the study file or one of its flags
     │   ├── SettingsError             where ledger and tracking are

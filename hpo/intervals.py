@@ -49,8 +49,8 @@ class Estimate:
 
 
 def greatest_score(metric: str) -> float:
-    """What no model's score by a scikit-learn scorer can be above: losses are negated, all others are at most 1."""
-    return 0.0 if metric.startswith("neg_") else 1.0
+    """What no model's score by a scikit-learn scorer can be above: losses are negated, all others but one are at most 1."""
+    return 0.0 if metric.startswith("neg_") else math.inf if metric == "mutual_info_score" else 1.0
 
 
 def estimate_proportion(n_right: int, n: int) -> Estimate:

@@ -195,7 +195,7 @@ def judge_study(
 
 @contextmanager
 def _closing_on_error(follower: TrackingProcess, ledger: Ledger, wait_seconds: float) -> Iterator[None]:
-    """Write what is finished, say why trials failed, and close the parent run before an error leaves."""
+    """Write what is finished and close the parent run before an error leaves; a run that fails says why its trials did."""
     try:
         yield
     except (HpoError, KeyboardInterrupt) as error:
@@ -203,7 +203,7 @@ def _closing_on_error(follower: TrackingProcess, ledger: Ledger, wait_seconds: f
         status: RunStatus = "KILLED" if is_stopped else "FAILED"
         is_hurried = is_stopped or isinstance(error, LedgerError)
         with suppress(HpoError):
-            if not isinstance(error, LedgerError):
+            if not is_hurried:
                 ledger.annotate(note_failures(ledger.trials()))
         follower.finish(None, status, CLOSING_SECONDS if is_hurried else wait_seconds, is_hurried=is_hurried)
         raise

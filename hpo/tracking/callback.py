@@ -20,7 +20,6 @@ from hpo.settings import read_settings
 from hpo.storage import repeat, translated
 from hpo.tracking import names
 from hpo.tracking.follower import Follower
-from hpo.tracking.process import ENVIRONMENT
 from hpo.tracking.records import StudyRecord, TrackingState
 
 UID_ATTRIBUTE = "hpo.uid"
@@ -52,8 +51,7 @@ class MLflowCallback(AbstractContextManager["MLflowCallback"]):
         metric_name: str = "value",
         wait_seconds: float = 30.0,
     ) -> None:
-        for name in ("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "MLFLOW_HTTP_REQUEST_TIMEOUT"):
-            os.environ.setdefault(name, ENVIRONMENT[name])
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
         self._tracking_uri = read_settings(tracking_uri=tracking_uri).tracking_uri
         self._experiment_name = experiment_name
         self._metric_name = metric_name
@@ -84,7 +82,7 @@ class MLflowCallback(AbstractContextManager["MLflowCallback"]):
             thread.join()
             atexit.unregister(self.close)
             if (problem := self._state.tracking_problem) is not None:
-                warnings.warn(f"{self._state.n_behind or 'some'} trials are not in MLflow: {problem}", stacklevel=2)
+                warnings.warn(f"MLflow is behind: {problem}", stacklevel=2)
         return self._state
 
     def _follow(self, study: optuna.Study) -> None:

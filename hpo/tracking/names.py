@@ -92,7 +92,7 @@ def trial_key(study_uid: str, number: int) -> str:
 
 def allowed(name: str) -> str:
     """A name of somebody else's as MLflow takes it: what it refuses becomes ``_``, and 250 characters are enough."""
-    return re.sub(r"[^\w\-. :]|^\.", "_", name)[:250]
+    return re.sub(r"[^\w\-. :/]|^\.|(?<![\w\- :])/|/(?![\w\- :])", "_", name[:250])
 
 
 def number_of(key: str) -> int:

@@ -97,11 +97,10 @@ def wait_until(condition: Callable[[], bool], process: subprocess.Popen[str], *,
         time.sleep(poll_seconds)
 
 
-def kill_when_told(directory: Path, n_told: int, *flags: str, delay_seconds: float = 0.0) -> None:
+def kill_when_told(directory: Path, n_told: int, *flags: str) -> None:
     """Start the command and SIGKILL its driver alone once so many trials are finished."""
     process = start_hpo(directory, *flags)
     wait_until(lambda: count_told(directory) >= n_told, process)
-    time.sleep(delay_seconds)
     process.kill()
     process.communicate(timeout=COMMAND_SECONDS)
     assert process.returncode == -signal.SIGKILL

@@ -156,7 +156,7 @@ def test_server_away_never_ends_the_study(tmp_path: Path, tracking_uri: str) -> 
     search_seconds, closing_seconds, warning = process.stdout.splitlines()
     assert float(search_seconds) < 5
     assert float(closing_seconds) < 10
-    assert warning.startswith("6 trials are not in MLflow: ")
+    assert warning.startswith("MLflow is behind: ")
     later = run_python(tmp_path, "-c", WITHOUT_A_BLOCK)
     assert later.returncode == 0, later.stderr
     trials = read_trials(f"sqlite:///{tmp_path}/optuna.db", "mine")
@@ -182,12 +182,12 @@ def test_runs_are_completed_at_exit_without_a_with_block(tmp_path: Path, trackin
 
 LOCKED = """
 import sqlite3, sys, time, optuna, hpo
-storage = optuna.storages.RDBStorage("sqlite:///optuna.db", engine_kwargs={"connect_args": {"timeout": 0.05}})
+storage = optuna.storages.RDBStorage("sqlite:///optuna.db", engine_kwargs={"connect_args": {"timeout": 0.5}})
 study = optuna.create_study(study_name="mine", storage=storage)
 
 def objective(trial):
     if trial.number == 2:
-        time.sleep(1.5)
+        time.sleep(4)
         other = sqlite3.connect("optuna.db")
         other.execute("BEGIN EXCLUSIVE")
         time.sleep(2.5)

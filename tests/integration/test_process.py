@@ -1,5 +1,9 @@
 """The tracking process itself, at the two ends of its pipe."""
 
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
 import optuna
 import pandas as pd
 import pytest
@@ -10,12 +14,27 @@ from sklearn.linear_model import LogisticRegression
 from hpo.tracking.process import TrackingProcess
 from hpo.tracking.records import ModelRecord, StudyRecord
 
-from .driving import Path, stores_of
+from .driving import stores_of
 
 N_TRIALS = 400
 """More notes than a pipe holds."""
 
 
+@pytest.fixture
+def _impatient() -> Iterator[None]:
+    """What would block for ever fails instead."""
+
+    def give_up(*_: object) -> None:
+        raise AssertionError("it blocks")
+
+    before = signal.signal(signal.SIGALRM, give_up)
+    signal.alarm(120)
+    yield
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, before)
+
+
+@pytest.mark.usefixtures("_impatient")
 def test_both_sides_have_more_to_say_than_a_pipe_holds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As after a search with MLflow away: hundreds of runs to write, and a model with many held-out rows."""
     monkeypatch.chdir(tmp_path)

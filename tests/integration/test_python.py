@@ -9,6 +9,7 @@ import pytest
 from sklearn.datasets import load_wine
 
 import hpo
+from tests.faults.disturbing import count_finished_runs
 
 from .checker import check_stores, read_stores
 from .driving import COMMAND_SECONDS, count_told, run_hpo_well, start_python, stores_of, wait_until
@@ -47,19 +48,20 @@ def test_frame_without_a_name_is_refused_and_nothing_is_written(tmp_path: Path) 
 
 INTERRUPTED = """
 import hpo
-hpo.run_study(hpo.load_definition(overrides={"study.n_trials": 400}))
+hpo.run_study(hpo.load_definition(overrides={"study.n_trials": 400, "study.name": "iris", "data.source": "digits"}))
 """
 
 
+@pytest.mark.usefixtures("tracking_uri")
 def test_interrupt_in_a_notebook_closes_the_parent_run(tmp_path: Path) -> None:
     """There Ctrl-C raises KeyboardInterrupt wherever the search is."""
     process = start_python(tmp_path, "-c", INTERRUPTED)
-    wait_until(lambda: count_told(tmp_path) >= 5, process)
+    wait_until(lambda: count_finished_runs(tmp_path / "mlflow.db") >= 1, process)
     process.send_signal(signal.SIGINT)
     _, stderr = process.communicate(timeout=COMMAND_SECONDS)
     assert stderr.rstrip().endswith("KeyboardInterrupt")
     picture = read_stores(**stores_of(tmp_path))
     assert picture.parent.info.status == "KILLED"
     assert len(picture.children) == count_told(tmp_path)
-    run_hpo_well(tmp_path, "--trials", str(count_told(tmp_path) + 1))
+    run_hpo_well(tmp_path, "--data", "digits", "--name", "iris", "--trials", str(count_told(tmp_path) + 1))
     check_stores(**stores_of(tmp_path), n_trials=count_told(tmp_path))

@@ -34,12 +34,19 @@ def test_constants_are_mlflows_and_distinct():
     assert len(set(CONSTANTS.values())) == len(CONSTANTS)
 
 
-@pytest.mark.parametrize("name", ["a/b", "/a", "a/", "a//b", "a/./b", "a/../b", "..", ".", "../a", "a\nb", "ä=1", "x" * 999])
+@pytest.mark.parametrize(
+    "name", ["a/b", "/a", "a/", "a//b", "a/./b", "a/../b", "..", ".", "../a", "a\nb", "ä=1", "x" * 999, "x/" * 125 + "y"]
+)
 def test_what_mlflow_refuses_in_a_name_is_replaced(name):
     for made in (names.allowed(name), names.importance_metric(name)):
         _validate_metric_name(made)
         _validate_param(made, "1")
         _validate_tag(made, "1")
+
+
+@pytest.mark.parametrize("name", ["accuracy", "val/accuracy", "layers/0/units", "a.b", "size of house: m-2"])
+def test_what_mlflow_takes_is_kept(name):
+    assert names.allowed(name) == name
 
 
 def test_tags_of_ours_say_so():
