@@ -35,8 +35,8 @@ def measure(address: str, fit_seconds: float, n_threads: int, n_trials: int) -> 
     from hpo.study_file import load_definition
 
     class Asleep(DaskExecutor):
-        def submit(self, params: Mapping[str, Any], index: int) -> tuple[int, Any]:
-            return 0, self._client.submit(score_asleep, params, index, fit_seconds, pure=False)
+        def submit(self, params: Mapping[str, Any], index: int) -> Any:
+            return self._client.submit(score_asleep, params, index, fit_seconds, pure=False)
 
     concurrency = max(1, -(-2 * n_threads // N_FOLDS))
     problem = prepare_problem(load_definition(overrides={"study.n_trials": n_trials, "study.concurrency": concurrency}))
