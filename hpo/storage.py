@@ -199,8 +199,9 @@ def _connect(url: str, *, skip_table_creation: bool = False) -> LedgerStorage:
     storage = LedgerStorage(url, engine_kwargs=arguments, skip_table_creation=skip_table_creation)
 
     def translate(context: ExceptionContext) -> None:
-        # Optuna looks at the one kind itself; what it would do with the others is to write a trial twice.
-        if not context.is_pre_ping and not isinstance(context.sqlalchemy_exception, sqlalchemy.exc.IntegrityError):
+        # Optuna looks at the one kind itself; the others would make it write a trial twice. KeyboardInterrupt stays one.
+        is_failure = isinstance(context.original_exception, Exception) and not context.is_pre_ping
+        if is_failure and not isinstance(context.sqlalchemy_exception, sqlalchemy.exc.IntegrityError):
             raise _make_error(url, context.sqlalchemy_exception or context.original_exception) from context.original_exception
 
     sqlalchemy.event.listen(storage.engine, "handle_error", translate)

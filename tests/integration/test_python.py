@@ -59,7 +59,7 @@ def test_interrupt_in_a_notebook_closes_the_parent_run(tmp_path: Path) -> None:
     wait_until(lambda: count_finished_runs(tmp_path / "mlflow.db") >= 1, process)
     process.send_signal(signal.SIGINT)
     _, stderr = process.communicate(timeout=COMMAND_SECONDS)
-    assert stderr.rstrip().endswith("KeyboardInterrupt")
+    assert stderr.splitlines()[-1] == "KeyboardInterrupt"
     picture = read_stores(**stores_of(tmp_path))
     assert picture.parent.info.status == "KILLED"
     assert len(picture.children) == count_told(tmp_path)

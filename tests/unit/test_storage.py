@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import signal
 import sqlite3
@@ -393,3 +394,20 @@ def test_export_is_what_optunas_own_journal_file_holds(exported, tmp_path):
         return [{**json.loads(line), "worker_id": None} for line in text.splitlines()]
 
     assert read(export_journal(exported)) == read(path.read_text(encoding="utf-8"))
+
+
+def test_interrupt_in_the_middle_of_a_write_stays_one(tmp_path):
+    """A notebook's Ctrl-C; the driver's own comes by a handler that raises nothing."""
+    storage = open_storage(f"sqlite:///{tmp_path}/optuna.db")
+    study_id = storage.create_new_study([optuna.study.StudyDirection.MAXIMIZE], "mine")
+    other = sqlite3.connect(tmp_path / "optuna.db", check_same_thread=False)
+    other.execute("BEGIN IMMEDIATE")
+    timers = [threading.Timer(0.2, os.kill, [os.getpid(), signal.SIGINT]), threading.Timer(0.5, other.rollback)]
+    for timer in timers:
+        timer.start()
+    with pytest.raises(KeyboardInterrupt):
+        storage.set_study_user_attr(study_id, "a", 1)
+    for timer in timers:
+        timer.join()
+    other.close()
+    storage.engine.dispose()
