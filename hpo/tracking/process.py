@@ -139,7 +139,7 @@ def main(descriptor: int, driver_pid: int) -> None:
         while not connection.poll(POLL_SECONDS):
             follower.follow()
         model, status, wait_seconds = connection.recv()
-        warming.join()
+        warming.join(None if model is not None else 0)  # a run that is stopped does not wait for it
         connection.send(follower.finish(model, status, wait_seconds))
         connection.poll(None)
     os._exit(0)
