@@ -82,7 +82,8 @@ class MLflowCallback(AbstractContextManager["MLflowCallback"]):
             thread.join()
             atexit.unregister(self.close)
             if (problem := self._state.tracking_problem) is not None:
-                warnings.warn(f"MLflow is behind: {problem}", stacklevel=2)
+                n_behind = "some" if self._state.n_behind is None else self._state.n_behind
+                warnings.warn(f"{n_behind} trials are not in MLflow: {problem}", stacklevel=2)
         return self._state
 
     def _follow(self, study: optuna.Study) -> None:
