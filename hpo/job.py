@@ -105,7 +105,7 @@ def run_study(
         result, final = judge_study(problem, searched, settings, ledger.notes)
         shipped = refit_on_all(final, dataset) if result.refit == "all" else final
         ended = milliseconds(searched.best.datetime_complete)
-        record = make_model_record(ledger.uid, ended, result, problem, final, shipped, settings)
+        record = make_model_record(ledger.uid, ended, text, result, problem, final, shipped, settings)
         state = follower.finish(record, "FINISHED", settings.tracking_wait_seconds, notify=progress.hear)
         result = replace(result, **vars(state), model=shipped.pipeline)
         try:

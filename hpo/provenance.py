@@ -11,7 +11,7 @@ import pandas as pd
 from hpo.data import Dataset
 from hpo.definition import StudyDefinition, digest_of
 from hpo.final_model import TRUSTED_TYPES, FinalModel
-from hpo.notes import describe_search, describe_study, make_card, make_view
+from hpo.notes import describe_study, make_card, make_view
 from hpo.problem import Problem
 from hpo.report import DASHBOARD, StudyResult
 from hpo.settings import ServiceSettings
@@ -55,9 +55,7 @@ def make_study_record(
             names.COLUMNS_FILE: json.dumps({"kinds": columns.kinds(), "notes": dataset.notes}, indent=2),
             names.SPACE_FILE: json.dumps(definition.search_space.model_dump(mode="json"), indent=2),
         },
-        dataset=DatasetRecord(
-            dataset.name, dataset.digest, definition.data.source, dataset.columns.signature(), len(dataset.X_train)
-        ),
+        dataset=DatasetRecord(dataset.name, dataset.digest, definition.data.source, columns.signature(), len(dataset.X_train)),
         description=description,
         dashboard=f"{DASHBOARD}/dashboard/studies/{study_id}",
         view=make_view(definition, uid),
@@ -67,6 +65,7 @@ def make_study_record(
 def make_model_record(
     uid: str,
     time_ms: int,
+    search: str,
     result: StudyResult,
     problem: Problem,
     judged: FinalModel,
@@ -78,6 +77,7 @@ def make_model_record(
     Args:
         uid: The study's.
         time_ms: When the best trial ended, milliseconds since 1970, UTC.
+        search: Markdown, what is searched and on which data.
         result: What is known of study and model.
         problem: Definition and data.
         judged: Fitted on the training rows.
@@ -105,7 +105,7 @@ def make_model_record(
             names.TIES: result.describe_ties(),
             names.GAIN: result.describe_gain(),
         },
-        description=describe_study(describe_search(definition, problem.dataset), result),
+        description=describe_study(search, result),
         card=make_card(result, definition, problem.dataset),
         trusted_types=TRUSTED_TYPES,
         needs_hpo=bool(columns.datetime),

@@ -148,7 +148,7 @@ class Follower:
         if not self._is_open:
             self._projection.reconcile(trials)
             self._is_open = True
-            self._writer.on_step()
+            self._notify(len(self._projection.run_ids))
         self._projection.catch_up(trials)
 
     def _attempt(self, action: Callable[[], None]) -> bool:
