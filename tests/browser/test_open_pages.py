@@ -5,10 +5,10 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, Page, expect
 
-from tests.faults.disturbing import count_finished_runs
 from tests.integration.checker import check_stores, trial_table
 from tests.integration.driving import (
     COMMAND_SECONDS,
+    count_finished_runs,
     count_told,
     run_hpo_well,
     serving_pages,

@@ -20,9 +20,7 @@ from sklearn.datasets import load_iris
 
 from hpo.final_model import TRUSTED_TYPES
 from tests.integration.checker import Picture, check_stores, read_trials, trial_table
-from tests.integration.driving import COMMAND_SECONDS, run_hpo
-
-from .disturbing import ask
+from tests.integration.driving import COMMAND_SECONDS, ask, run_hpo
 
 # Models are downloaded here.
 os.environ["MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR"] = "false"

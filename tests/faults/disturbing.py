@@ -2,13 +2,12 @@
 
 import os
 import signal
-import sqlite3
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -127,29 +126,6 @@ def holding(database: Path) -> Iterator[None]:
 def hold_for(database: Path, seconds: float) -> None:
     with holding(database):
         time.sleep(seconds)
-
-
-def ask(database: Path, query: str) -> list[tuple]:
-    """Rows of a database that may not be there yet, or have no tables."""
-    if not database.exists():
-        return []
-    with closing(sqlite3.connect(database, timeout=10)) as connection:
-        try:
-            return connection.execute(query).fetchall()
-        except sqlite3.OperationalError as error:
-            if "no such table" not in str(error):
-                raise
-            return []
-
-
-def count_finished_runs(database: Path) -> int:
-    """Child runs that MLflow has and that are terminated, of all studies."""
-    query = (
-        "SELECT count(*) FROM runs JOIN tags ON tags.run_uuid = runs.run_uuid AND tags.key = 'mlflow.parentRunId'"
-        " WHERE runs.status != 'RUNNING' AND runs.lifecycle_stage = 'active'"
-    )
-    rows = ask(database, query)
-    return rows[0][0] if rows else 0
 
 
 def file_bytes(directory: Path) -> dict[str, bytes]:

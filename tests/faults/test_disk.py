@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.driving import count_told, wait_until
+from tests.integration.driving import count_finished_runs, count_told, wait_until
 from tests.tables.test_workers import processes
 
 from .converging import Place, Reference, assert_converged, place_in
-from .disturbing import Ended, count_finished_runs, end, running
+from .disturbing import Ended, end, running
 
 
 @pytest.fixture

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.driving import count_told, wait_until
+from tests.integration.driving import count_finished_runs, count_told, wait_until
 from tests.integration.test_failures import ALL_RAISE, SOME_RAISE
 from tests.tables.test_workers import n_running, processor_seconds, session_of, workers_of
 
 from .conftest import MakeReference
 from .converging import Kept, Place, Reference, assert_converged, place_in, read_kept
-from .disturbing import Ended, count_finished_runs, run_disturbed, running, running_long_fits
+from .disturbing import Ended, run_disturbed, running, running_long_fits
 
 KILLED = -signal.SIGKILL
 

@@ -13,10 +13,18 @@ import pytest
 from sklearn.datasets import load_iris
 
 from tests.integration.checker import read_trials
-from tests.integration.driving import COMMAND_SECONDS, copy_directory, count_told, run_hpo, start_hpo, wait_until
+from tests.integration.driving import (
+    COMMAND_SECONDS,
+    copy_directory,
+    count_finished_runs,
+    count_told,
+    run_hpo,
+    start_hpo,
+    wait_until,
+)
 
 from .converging import Place, Reference, assert_converged, assert_is_undisturbed, place_in
-from .disturbing import Ended, count_finished_runs, end, file_bytes, hold_for, holding, run_disturbed, running
+from .disturbing import Ended, end, file_bytes, hold_for, holding, run_disturbed, running
 from .racing import race
 from .test_servers import assert_behind, said_once
 

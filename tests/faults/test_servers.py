@@ -9,12 +9,12 @@ import time
 import pytest
 
 from tests.integration.checker import check_projection, read_projection, read_trials
-from tests.integration.driving import count_told, run_hpo, run_python, wait_until
+from tests.integration.driving import count_finished_runs, count_told, run_hpo, run_python, wait_until
 from tests.tables.test_workers import n_running
 
 from .conftest import Server
 from .converging import Kept, Place, Reference, assert_converged, read_kept
-from .disturbing import Ended, count_finished_runs, end, later, running, running_long_fits
+from .disturbing import Ended, end, later, running, running_long_fits
 from .proxy import Mode, Proxy
 
 BEHIND = "hpo: MLflow does not take what is written ("

@@ -88,6 +88,29 @@ def count_told(directory: Path) -> int:
             return 0
 
 
+def ask(database: Path, query: str) -> list[tuple]:
+    """Rows of a database that may not be there yet, or have no tables."""
+    if not database.exists():
+        return []
+    with closing(sqlite3.connect(database, timeout=10)) as connection:
+        try:
+            return connection.execute(query).fetchall()
+        except sqlite3.OperationalError as error:
+            if "no such table" not in str(error):
+                raise
+            return []
+
+
+def count_finished_runs(database: Path) -> int:
+    """Child runs that MLflow has and that are terminated, of all studies."""
+    query = (
+        "SELECT count(*) FROM runs JOIN tags ON tags.run_uuid = runs.run_uuid AND tags.key = 'mlflow.parentRunId'"
+        " WHERE runs.status != 'RUNNING' AND runs.lifecycle_stage = 'active'"
+    )
+    rows = ask(database, query)
+    return rows[0][0] if rows else 0
+
+
 def wait_until(condition: Callable[[], bool], process: subprocess.Popen[str], *, poll_seconds: float = 0.02) -> None:
     """Wait for a condition; an early end of the process or the deadline fails the test with what it printed."""
     deadline = time.monotonic() + START_SECONDS

@@ -9,10 +9,9 @@ import pytest
 from sklearn.datasets import load_wine
 
 import hpo
-from tests.faults.disturbing import count_finished_runs
 
 from .checker import check_stores, read_stores
-from .driving import COMMAND_SECONDS, count_told, run_hpo_well, start_python, stores_of, wait_until
+from .driving import COMMAND_SECONDS, count_finished_runs, count_told, run_hpo_well, start_python, stores_of, wait_until
 
 OVERRIDES = {"study.name": "mine", "data.target": "target", "study.n_trials": 4}
 
