@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.integration.driving import COMMAND_SECONDS, start_hpo, wait_until
+from tests.integration.driving import COMMAND_SECONDS, count_finished_runs, count_told, start_hpo, wait_until
 from tests.tables.test_workers import LONG_FIT, n_running, processor_seconds, workers_of, write_table
 
 INJECTION = Path(__file__).with_name("injection")
@@ -101,6 +101,14 @@ def running_long_fits(directory: Path, *flags: str, **variables: str) -> Iterato
         wait_until(lambda: n_running(directory) >= 1 and len(workers_of(process.pid)) == 2, process)
         wait_until(lambda: max(map(processor_seconds, workers_of(process.pid)), default=0.0) > 5.0, process)
         yield process
+
+
+def wait_until_begun(database: Path, process: subprocess.Popen[str]) -> None:
+    """Until one of the two stores has some of the trials; the other may have none or all of them."""
+    if database.name == "optuna.db":
+        wait_until(lambda: count_told(database.parent) >= 5, process, poll_seconds=0.005)
+    else:
+        wait_until(lambda: count_finished_runs(database) >= 1, process, poll_seconds=0.005)
 
 
 @contextmanager

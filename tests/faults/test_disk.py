@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.driving import count_finished_runs, count_told, wait_until
+from tests.integration.driving import count_told
 from tests.tables.test_workers import processes
 
 from .converging import Place, Reference, assert_converged, place_in
-from .disturbing import Ended, end, running
+from .disturbing import Ended, end, running, wait_until_begun
 
 
 @pytest.fixture
@@ -33,12 +33,10 @@ def fill(directory: Path) -> None:
             file.write(bytes(4096))
 
 
-def run_until_full(place: Place, make_full: Callable[[int], None], reference: Reference) -> Ended:
-    """A run in the middle of which there is no more room; its process id says for whom."""
+def run_until_full(place: Place, database: Path, make_full: Callable[[int], None], reference: Reference) -> Ended:
+    """A run in the middle of which a database has no more room; its process id says for whom."""
     with running(place.directory, *reference.flags, "--tracking-wait", "2") as process:
-        wait_until(
-            lambda: count_told(place.directory) >= 5 and count_finished_runs(place.database) >= 1, process, poll_seconds=0.005
-        )
+        wait_until_begun(database, process)
         make_full(process.pid)
         return end(process, 0.0)
 
@@ -61,7 +59,7 @@ def assert_ledger_stopped(ended: Ended, place: Place) -> None:
 
 def test_full_disk_stops_it_and_with_room_it_goes_on(small_disk: Path, long_reference: Reference) -> None:
     place = place_in(small_disk)
-    ended = run_until_full(place, lambda _: fill(small_disk), long_reference)
+    ended = run_until_full(place, small_disk / "optuna.db", lambda _: fill(small_disk), long_reference)
     assert_ledger_stopped(ended, place)
     n_told = count_told(small_disk)
     fill(small_disk)  # what the first run gave back when it closed its files
@@ -74,7 +72,8 @@ def test_full_disk_stops_it_and_with_room_it_goes_on(small_disk: Path, long_refe
 
 
 def test_no_room_for_the_ledger(place: Place, long_reference: Reference) -> None:
-    ended = run_until_full(place, lambda pid: limit_files_to(place.directory / "optuna.db", pid), long_reference)
+    ledger = place.directory / "optuna.db"
+    ended = run_until_full(place, ledger, lambda driver: limit_files_to(ledger, driver), long_reference)
     assert_ledger_stopped(ended, place)
     assert_converged(place, long_reference)
 
@@ -84,7 +83,7 @@ def test_no_room_for_mlflow(place: Place, long_reference: Reference) -> None:
         (tracking,) = (pid for pid, parent, _ in processes() if parent == driver)
         limit_files_to(place.database, tracking)
 
-    ended = run_until_full(place, limit, long_reference)
+    ended = run_until_full(place, place.database, limit, long_reference)
     assert ended.returncode == 3
     assert ended.last_line.startswith("hpo: MLflow is behind by ")
     assert "Traceback" not in ended.stderr
