@@ -68,20 +68,31 @@ class FoldResult:
 
 
 def make_splits(dataset: Dataset, section: CvSection, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Training and test positions of ``n_splits * n_repeats`` stratified folds; a group is never split."""
+    """Training and test positions of ``n_splits * n_repeats`` stratified folds; a group is never split.
+
+    Raises:
+        DataError: All groups with a class would be in one fold: what is fitted on the others would not know it.
+    """
     n_splits, n_repeats = section.n_splits, section.n_repeats
     if dataset.groups is None:
         splitters = [RepeatedStratifiedKFold(n_splits=n_splits, n_repeats=n_repeats, random_state=seed)]
     else:
         splitters = [StratifiedGroupKFold(n_splits, shuffle=True, random_state=seed + repeat) for repeat in range(n_repeats)]
-    return [split for splitter in splitters for split in splitter.split(dataset.X_train, dataset.y_train, dataset.groups)]
+    splits = [split for splitter in splitters for split in splitter.split(dataset.X_train, dataset.y_train, dataset.groups)]
+    for train, _ in splits if dataset.groups is not None else ():
+        if (lacking := np.setdiff1d(dataset.y_train, dataset.y_train[train])).size:
+            raise DataError(
+                f"data: class '{lacking[0]}' is in so few groups that a fold would be fitted without it",
+                hint="lower the number of folds, drop the class, or group the rows by something finer",
+            )
+    return splits
 
 
 def prepare_folds(dataset: Dataset, definition: StudyDefinition) -> list[Fold]:
     """Split the training rows and preprocess each fold, fitted on its own training rows only.
 
     Raises:
-        DataError: The preprocessed table is wider than ``preprocessing.max_features``.
+        DataError: The preprocessed table is wider than ``preprocessing.max_features``, or a class is in too few groups.
     """
     folds = []
     X = encode_categories(dataset.X_train, dataset.columns)

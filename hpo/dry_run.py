@@ -23,8 +23,6 @@ from hpo.storage import quiet_optuna
 DRIVER_SECONDS = 0.01
 """What asking, telling and storing takes a trial, on SQLite."""
 
-MAX_SHOWN = 8
-
 
 def plan_study(definition: StudyDefinition, workers: int | str) -> dict[str, Any]:
     """Load, check and prepare as a run does, and time trial 0.
@@ -77,4 +75,4 @@ def plan_study(definition: StudyDefinition, workers: int | str) -> dict[str, Any
 
 def describe_plan(plan: dict[str, Any]) -> str:
     """The same as a report says it, one fact a line."""
-    return render("plan.txt.jinja", max_shown=MAX_SHOWN, **plan)
+    return render("plan.txt.jinja", **plan)

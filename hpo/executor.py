@@ -12,9 +12,8 @@ import time
 import uuid
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -55,8 +54,6 @@ class FoldExecutor(ABC):
 
     n_useful_trials = 1
     losses: tuple[type[BaseException], ...] = ()
-    folds: list[Fold]
-    metrics: tuple[str, ...]
     n_lost = 0
     lost_since: float | None = None
 
@@ -90,8 +87,7 @@ class FoldExecutor(ABC):
         if self.n_lost > limit:
             raise HpoError(f"{workers} ended {self.n_lost} times in a row without a result", hint=hint)
 
-    @abstractmethod
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: B027 - not every executor starts something
         """End what was started."""
 
 
@@ -128,9 +124,6 @@ class LocalExecutor(FoldExecutor):
         """A future whose result is computed when it is asked for."""
         return SimpleNamespace(result=lambda _: score_fold(params, self.folds[index], self.metrics))
 
-    def close(self) -> None:
-        """Nothing was started."""
-
 
 class PoolExecutor(FoldExecutor):
     """Scores on processes of this machine, which map the prepared folds from one file.
@@ -157,20 +150,19 @@ class PoolExecutor(FoldExecutor):
         joblib.dump(self.folds, self._path)
         self.n_useful_trials = 1 + math.ceil(self._n_workers / len(folds))
 
-    def submit(self, params: Mapping[str, Any], index: int) -> Future[FoldResult]:
+    def submit(self, params: Mapping[str, Any], index: int) -> Any:
         """Hand one fold to the workers, new ones where the others ended.
 
         Raises:
             HpoError: Workers keep dying.
         """
         try:
-            future: Future[FoldResult] = self._pool.submit(_score_held, self._path, self.metrics, params, index)
+            return self._pool.submit(_score_held, self._path, self.metrics, params, index)
         except BrokenProcessPool:
             self.count_loss(MAX_BROKEN_POOLS, "worker processes", hint="they may run out of memory: use fewer --workers")
             self._pool.shutdown(wait=False, kill_workers=True)
             self._pool = self._make_pool()
             return self.submit(params, index)
-        return future
 
     def close(self) -> None:
         """End the workers at once and remove the folds' file."""
@@ -189,10 +181,8 @@ def _make_ready(driver_pid: int) -> None:
     threadpool_limits(1)
 
 
-@lru_cache(maxsize=1)
-def _map_folds(path: str) -> list[Fold]:
-    folds: list[Fold] = joblib.load(path, mmap_mode="r")
-    return folds
+_map_folds = lru_cache(maxsize=1)(partial(joblib.load, mmap_mode="r"))
+"""In a worker: the folds of a file, which it maps once."""
 
 
 def _score_held(path: str, metrics: Sequence[str], params: Mapping[str, Any], index: int) -> FoldResult:

@@ -5,7 +5,7 @@ Or, where the definition asks for it, a second fit ships, on all rows; its score
 
 import warnings
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -20,7 +20,6 @@ from hpo.definition import StudyDefinition
 from hpo.errors import DataError
 from hpo.estimator import build_pipeline, build_preprocessing
 
-INPUT_EXAMPLE_ROWS = 5
 CHECKED_ROWS = 200
 
 TRUSTED_TYPES = ("hpo.calendar.CalendarParts", "numpy.dtype")
@@ -34,14 +33,10 @@ class FinalModel:
     Attributes:
         pipeline: Preprocessing and classifier, fitted.
         holdout: Scorer name to score on the hold-out.
-        input_example: The first training rows, shape (5, n_features).
-        expected: The predictions for them, array of shape (5,).
     """
 
     pipeline: Pipeline
     holdout: dict[str, float]
-    input_example: pd.DataFrame
-    expected: np.ndarray
 
 
 def check_saving(dataset: Dataset, definition: StudyDefinition) -> None:
@@ -71,15 +66,13 @@ def fit_final_model(params: Mapping[str, Any], dataset: Dataset, definition: Stu
     # A score that is not defined for these rows.
     with warnings.catch_warnings(action="ignore"):
         scores = score_model(pipeline, dataset.X_test, dataset.y_test, scorers)
-    example = dataset.X_train.head(INPUT_EXAMPLE_ROWS).reset_index(drop=True)
-    return FinalModel(pipeline, scores, example, pipeline.predict(example))
+    return FinalModel(pipeline, scores)
 
 
-def refit_on_all(final: FinalModel, dataset: Dataset) -> FinalModel:
-    """The same model fitted on the training rows and the hold-out; the scores stay those of the fit that never saw the hold-out."""
+def refit_on_all(pipeline: Pipeline, dataset: Dataset) -> Pipeline:
+    """The same model fitted on the training rows and the hold-out."""
     X, y = pd.concat([dataset.X_train, dataset.X_test]), np.concatenate([dataset.y_train, dataset.y_test])
-    pipeline = _fit(clone(final.pipeline), X, y)
-    return replace(final, pipeline=pipeline, expected=pipeline.predict(final.input_example))
+    return _fit(clone(pipeline), X, y)
 
 
 def _fit(pipeline: Pipeline, X: pd.DataFrame, y: np.ndarray) -> Pipeline:

@@ -46,7 +46,7 @@ def make_parser(commands: Mapping[str, Callable[[argparse.Namespace], int]]) -> 
         usage = f"python -m hpo.{name}{positionals} [FLAG ...]"
         flags = group.add_parser(name, help=text.partition(":")[0], description=text, usage=usage, add_help=False)
         flags.set_defaults(command=command)
-        _FLAGS[name](flags)
+        _OTHER_FLAGS.get(name, _add_run_flags)(flags)
         output = flags.add_argument_group("what is printed")
         if name in ("run", "check"):
             dry = "data, space, splits and an estimated time; nothing runs or is written"
@@ -118,13 +118,8 @@ def _add_definition_flags(definition: argparse.ArgumentParser) -> None:
     definition.add_argument("--schema", action="store_true", required=True, help="print it")
 
 
-_FLAGS = {
-    "run": _add_run_flags,
-    "check": _add_run_flags,
-    "ui": _add_ui_flags,
-    "predict": _add_predict_flags,
-    "definition": _add_definition_flags,
-}
+_OTHER_FLAGS = {"ui": _add_ui_flags, "predict": _add_predict_flags, "definition": _add_definition_flags}
+"""Of the commands that do not take the flags of a run."""
 
 
 def settings_of(options: argparse.Namespace) -> ServiceSettings:

@@ -3,8 +3,6 @@
 Takes counts, fold scores or a statistic to be resampled; knows neither models nor studies.
 """
 
-from __future__ import annotations
-
 import math
 from dataclasses import asdict, dataclass
 
@@ -34,14 +32,6 @@ class Estimate:
     def standard_error(self) -> float:
         """As the width of the interval has it."""
         return (self.high - self.low) / (2 * _Z)
-
-    def holds(self, value: float) -> bool:
-        """Whether a value lies in the interval."""
-        return self.low <= value <= self.high
-
-    def subtracted_from(self, fixed: float) -> Estimate:
-        """A fixed number minus this one."""
-        return Estimate(fixed - self.value, fixed - self.high, fixed - self.low)
 
     def to_json(self) -> dict[str, float]:
         """Its three numbers by name."""

@@ -17,12 +17,11 @@ from threadpoolctl import threadpool_limits
 
 from hpo.definition import StudyDefinition
 from hpo.errors import HpoError, InterruptedBySignal, LedgerError
-from hpo.executor import LocalExecutor
 from hpo.final_model import FinalModel, fit_final_model, refit_on_all
 from hpo.holdout import judge_holdout
 from hpo.intervals import Estimate
 from hpo.nested import check_nested, score_nested
-from hpo.notes import describe_search, make_notes, note_failures
+from hpo.notes import describe_best, describe_search, make_notes, note_failures
 from hpo.problem import Problem, load_data, prepare_problem
 from hpo.progress import Progress
 from hpo.provenance import make_model_record, make_study_record
@@ -40,7 +39,7 @@ from hpo.versions import recorded_versions
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
-CLOSING_SECONDS = 3.0
+CLOSING_SECONDS = 2.5
 """How long a run that is stopped, or whose ledger is gone, waits for tracking; what hangs then is left to the next run."""
 
 
@@ -83,16 +82,7 @@ def run_study(
         executor = stack.enter_context(closing(make_executor(settings.workers, dataset.X_train.size)))
         problem = prepare_problem(definition, dataset)
         versions = recorded_versions()
-        driver = Driver(
-            settings.storage,
-            versions,
-            executor,
-            progress=progress,
-            stop_signal=stop_signal,
-            read_notes=follower.read_notes,
-            waits=settings.wait,
-            may_start_workers=settings.workers == "auto" and isinstance(executor, LocalExecutor),
-        )
+        driver = Driver(settings, versions, executor, progress, stop_signal, follower.read_notes)
         ledger = stack.enter_context(driver.open(problem))
         text = describe_search(problem.definition, dataset)
         study = make_study_record(problem.definition, dataset, ledger.uid, ledger.study_id, versions, text)
@@ -100,14 +90,15 @@ def run_study(
         if ledger.n_told == 0:
             ledger.annotate({None: text})
         with _closing_on_error(follower, ledger, settings.tracking_wait_seconds):
-            searched = _search(problem, driver, ledger)
+            searched = _search(problem, driver, ledger, text)
             executor.close()
         result, final = judge_study(problem, searched, settings, ledger.notes)
-        shipped = refit_on_all(final, dataset) if result.refit == "all" else final
+        if result.refit == "all":
+            result = replace(result, model=refit_on_all(final.pipeline, dataset))
         ended = milliseconds(searched.best.datetime_complete)
-        record = make_model_record(ledger.uid, ended, text, result, problem, final, shipped, settings)
+        record = make_model_record(study, ended, result, problem, final, settings)
         state = follower.finish(record, "FINISHED", settings.tracking_wait_seconds, notify=progress.hear)
-        result = replace(result, **vars(state), model=shipped.pipeline)
+        result = replace(result, **vars(state))
         try:
             ledger.annotate(make_notes(record.description, result, searched.trials))
         except LedgerError as error:
@@ -134,10 +125,14 @@ class Searched:
     seconds: float = 0.0
 
 
-def _search(problem: Problem, driver: Driver, ledger: Ledger) -> Searched:
+def _search(problem: Problem, driver: Driver, ledger: Ledger, text: str) -> Searched:
     """Fill the study, choose its best trial, and repeat the search on outer folds where that is asked for."""
     definition, n_before, started = problem.definition, ledger.n_told, time.monotonic()
-    Search(driver, problem, ledger).run()
+
+    def note_best(number: int, value: float) -> None:
+        ledger.annotate({None: describe_best(text, definition.study.metric, number, value)})
+
+    Search(driver, problem, ledger, note_best).run()
     seconds = time.monotonic() - started
     trials, n_new = ledger.trials(), ledger.n_told - n_before
     best = select_best(trials, definition.selection.rule, n_splits=definition.cv.n_splits)

@@ -6,7 +6,6 @@ change what is suggested: it is a function of the definition, the data and k.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,30 +13,13 @@ import optuna
 from optuna.distributions import BaseDistribution
 from optuna.pruners import MedianPruner
 from optuna.samplers import BaseSampler, RandomSampler, TPESampler
-from optuna.trial import TrialState, create_trial
+from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from hpo.definition import PrunerSection, SamplerSection
 from hpo.errors import TooManyFailuresError
-from hpo.selection import rounded
+from hpo.selection import FAILURE, rounded
 
 MIN_TRIALS_TO_JUDGE_FAILURES = 10
-
-
-@dataclass(frozen=True)
-class SlotResult:
-    """How a slot ended.
-
-    Attributes:
-        state: COMPLETE, PRUNED or FAIL.
-        value: The mean of the judged score, or None where the trial did not complete.
-        scores: The judged score of the folds that were done.
-        failure: The reason of a failed trial, or None.
-    """
-
-    state: TrialState
-    value: float | None = None
-    scores: tuple[float, ...] = ()
-    failure: str | None = None
 
 
 class Mirror:
@@ -50,7 +32,7 @@ class Mirror:
         concurrency: B: how many trials are open at once.
 
     Attributes:
-        results: Of the slots that are told, in order.
+        results: The trials that are told, in order: state, value, intermediate values and the reason of a failure are what is read.
         n_asked: How many slots were asked or added.
     """
 
@@ -60,12 +42,11 @@ class Mirror:
         self._concurrency = concurrency
         self._storage = optuna.storages.InMemoryStorage()
         self._study = optuna.create_study(direction="maximize", storage=self._storage)
-        self.results: list[SlotResult] = []
+        self.results: list[FrozenTrial] = []
         self.n_asked = 0
         self._n_shown = 0
         self._pruner = MedianPruner(pruner.n_startup_trials, pruner.n_warmup_steps) if pruner.kind == "median" else None
         self._judged = optuna.create_study(direction="maximize", storage=optuna.storages.InMemoryStorage())
-        self._n_judged = 0
 
     def draws_at_random(self, number: int) -> bool:
         """Whether a slot is asked the same whatever came of those before it: it is drawn, not modelled."""
@@ -91,7 +72,7 @@ class Mirror:
         self.n_asked += 1
         self._study.add_trial(create_trial(state=TrialState.RUNNING, params=dict(params), distributions=dict(distributions)))
 
-    def tell(self, result: SlotResult) -> None:
+    def tell(self, result: FrozenTrial) -> None:
         """The result of the next slot in order; it is shown to sampler and pruner when its turn comes."""
         self.results.append(result)
 
@@ -107,7 +88,8 @@ class Mirror:
         Raises:
             TooManyFailuresError: More did; the commonest reason is named.
         """
-        n_told, reasons = len(self.results), [r.failure or "no reason kept" for r in self.results if r.state == TrialState.FAIL]
+        n_told, failed = len(self.results), [trial for trial in self.results if trial.state == TrialState.FAIL]
+        reasons = [trial.user_attrs.get(FAILURE, "no reason kept") for trial in failed]
         if n_told < MIN_TRIALS_TO_JUDGE_FAILURES or len(reasons) <= max_failed * n_told:
             return
         commonest = max(set(reasons), key=reasons.count)
@@ -124,10 +106,8 @@ class Mirror:
         """
         if self._pruner is None:
             return False
-        for result in self.results[self._n_judged : max(0, number - self._concurrency + 1)]:
-            steps = dict(enumerate(result.scores))
-            self._judged.add_trial(create_trial(state=result.state, value=result.value, intermediate_values=steps))
-            self._n_judged += 1
+        n_judged = len(self._judged.get_trials(deepcopy=False))
+        self._judged.add_trials(self.results[n_judged : max(0, number - self._concurrency + 1)])
         trial = create_trial(state=TrialState.RUNNING, intermediate_values=dict(enumerate(scores)))
         return self._pruner.prune(self._judged, trial)
 
@@ -137,7 +117,7 @@ class Mirror:
             result = self.results[self._n_shown]
             if result.state == TrialState.PRUNED:
                 trial_id = self._storage.get_trial_id_from_study_id_trial_number(study_id, self._n_shown)
-                for step, score in enumerate(result.scores):
+                for step, score in result.intermediate_values.items():
                     self._storage.set_trial_intermediate_value(trial_id, step, score)
             self._study.tell(self._n_shown, result.value, state=result.state)
             self._n_shown += 1

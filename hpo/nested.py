@@ -82,6 +82,7 @@ def check_nested(dataset: Dataset, definition: StudyDefinition) -> None:
         _has_classes(dataset, train, n_splits)
         and _has_classes(dataset, test, 1)
         and (dataset.groups is None or len(np.unique(dataset.groups[train])) >= n_splits)
+        and make_splits(_take(dataset, train, test), definition.cv, definition.study.seed)
         for train, test in _split(dataset, n_folds, definition.study.seed)
     )
     if not is_possible:
@@ -101,12 +102,9 @@ def _split(dataset: Dataset, n_folds: int, seed: int) -> list[tuple[np.ndarray, 
     return make_splits(dataset, CvSection(n_splits=n_folds), seed)
 
 
-def _prepare(
-    problem: Problem, split: tuple[np.ndarray, np.ndarray], index: int, n_folds: int, *, n_trials: int, seconds: float
-) -> Problem:
-    """One outer fold's problem: its test rows are the hold-out; definition and digest say which it is."""
-    (train, test), whole, name = split, problem.dataset, f"nested-{index}-of-{n_folds}"
-    dataset = replace(
+def _take(whole: Dataset, train: np.ndarray, test: np.ndarray) -> Dataset:
+    """Some training rows of a table, with others of them as the hold-out."""
+    return replace(
         whole,
         X_train=whole.X_train.iloc[train],
         y_train=whole.y_train[train],
@@ -114,8 +112,16 @@ def _prepare(
         y_test=whole.y_train[test],
         groups=None if whole.groups is None else whole.groups[train],
         groups_test=None if whole.groups is None else whole.groups[test],
-        digest=hashlib.sha256(f"{whole.digest} {name}".encode()).hexdigest()[:32],
     )
+
+
+def _prepare(
+    problem: Problem, split: tuple[np.ndarray, np.ndarray], index: int, n_folds: int, *, n_trials: int, seconds: float
+) -> Problem:
+    """One outer fold's problem: its test rows are the hold-out; definition and digest say which it is."""
+    (train, test), whole, name = split, problem.dataset, f"nested-{index}-of-{n_folds}"
+    digest = hashlib.sha256(f"{whole.digest} {name}".encode()).hexdigest()[:32]
+    dataset = replace(_take(whole, train, test), digest=digest)
     timeout = seconds if math.isfinite(seconds) else None
     changes = {"name": f"{problem.definition.name}.{name}", "n_trials": n_trials, "timeout_seconds": timeout}
     study = problem.definition.study.model_copy(update=changes)

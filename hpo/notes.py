@@ -29,8 +29,13 @@ def describe_search(definition: StudyDefinition, dataset: Dataset) -> str:
     return render("search.md.jinja", definition=definition, dataset=dataset, searched=_searched(definition))
 
 
+def describe_best(search: str, metric: str, number: int, value: float) -> str:
+    """The same while the search goes on, below it the highest trial so far."""
+    return f"{search}\n\n- **Best so far: trial {number}**, {metric} {value:.4f} over the folds"
+
+
 def describe_study(search: str, result: StudyResult) -> str:
-    """The same below what came of it: which trial was chosen, how good it is and how sure that is."""
+    """What is searched, and what came of it: which trial was chosen, how good it is and how sure that is."""
     return render("outcome.md.jinja", search=search, result=result)
 
 

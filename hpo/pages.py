@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from typing import IO
 
-from hpo.errors import HpoError, LedgerError, SettingsError, TrackingError
+from hpo.errors import HpoError, InterruptedBySignal, LedgerError, SettingsError, TrackingError
 from hpo.preflight import OPTUNA, read_database, read_trials
 from hpo.settings import STORAGE_VARIABLE, ServiceSettings, hide_password
 from hpo.storage import open_storage
@@ -112,6 +112,8 @@ class Pages(ExitStack):
         self._started[name] = (process, log)
         address, give_up = f"http://{HOST}:{port}", time.monotonic() + START_SECONDS
         self.watch(lambda: _answers(address + page) or time.monotonic() > give_up)
+        if (number := self._stop_signal()) is not None:
+            raise InterruptedBySignal(number, f"stopped before {name} answered", hint="run it again to open both pages")
         if time.monotonic() > give_up:
             raise error(f"{name} does not answer after {START_SECONDS:.0f} s")
         return address

@@ -21,6 +21,7 @@ from hpo.tracking.records import DatasetRecord, HeldOut, ModelRecord, StudyRecor
 
 SERVING_PACKAGES = ("mlflow", "scikit-learn", "skops", "numpy", "scipy", "pandas")
 
+INPUT_EXAMPLE_ROWS = 5
 MAX_HELD_OUT_ROWS = 20_000
 """Of a larger hold-out, so many rows drawn with the study's seed are handed over to compare two models on and to draw."""
 
@@ -63,35 +64,27 @@ def make_study_record(
 
 
 def make_model_record(
-    uid: str,
-    time_ms: int,
-    search: str,
-    result: StudyResult,
-    problem: Problem,
-    judged: FinalModel,
-    shipped: FinalModel,
-    settings: ServiceSettings,
+    study: StudyRecord, time_ms: int, result: StudyResult, problem: Problem, judged: FinalModel, settings: ServiceSettings
 ) -> ModelRecord:
     """What is logged with the final model.
 
     Args:
-        uid: The study's.
+        study: What is written of it.
         time_ms: When the best trial ended, milliseconds since 1970, UTC.
-        search: Markdown, what is searched and on which data.
-        result: What is known of study and model.
+        result: What is known of study and model, with the model that ships.
         problem: Definition and data.
         judged: Fitted on the training rows.
-        shipped: The same, or fitted on all rows.
         settings: Whether it is registered and drawn.
     """
-    definition, columns = problem.definition, problem.dataset.columns
+    definition, dataset, columns = problem.definition, problem.dataset, problem.dataset.columns
+    example = dataset.X_train.head(INPUT_EXAMPLE_ROWS).reset_index(drop=True)
     study_metrics, study_steps = _measure(result)
     return ModelRecord(
-        key=names.trial_key(uid, result.best_number) + ("" if result.refit == "train" else f"/{result.refit}"),
+        key=names.trial_key(study.uid, result.best_number) + ("" if result.refit == "train" else f"/{result.refit}"),
         trial_number=result.best_number,
-        model=shipped.pipeline,
-        input_example=shipped.input_example,
-        expected=shipped.expected,
+        model=result.model,
+        input_example=example,
+        expected=result.model.predict(example),
         metrics={names.holdout_metric(name): score for name, score in judged.holdout.items()},
         params={name: str(value) for name, value in result.best_params.items()},
         time_ms=time_ms,
@@ -105,14 +98,14 @@ def make_model_record(
             names.TIES: result.describe_ties(),
             names.GAIN: result.describe_gain(),
         },
-        description=describe_study(search, result),
-        card=make_card(result, definition, problem.dataset),
+        description=describe_study(study.description, result),
+        card=make_card(result, definition, dataset),
         trusted_types=TRUSTED_TYPES,
         needs_hpo=bool(columns.datetime),
         files={COLUMNS_FILE: columns.model_dump_json()},
         requirements=tuple(f"{package}=={version(package)}" for package in SERVING_PACKAGES),
         refit=result.refit,
-        held_out=_hold_out(judged, definition, problem.dataset) if settings.register or settings.plots else None,
+        held_out=_hold_out(judged, definition, dataset) if settings.register or settings.plots else None,
         is_drawn=settings.plots,
         registered_name=settings.register,
         rule=definition.registry.rule,

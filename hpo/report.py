@@ -122,7 +122,8 @@ class StudyResult(TrackingState):
     @property
     def optimism(self) -> Estimate:
         """How much the best trial's mean CV score promises more than the final model keeps on the hold-out."""
-        return self.holdout_score.subtracted_from(self.best_value)
+        cv, held_out = self.best_value, self.holdout_score
+        return Estimate(cv - held_out.value, cv - held_out.high, cv - held_out.low)
 
     def describe_ties(self) -> str:
         """How many trials cannot be told from the highest one."""
@@ -146,9 +147,8 @@ class StudyResult(TrackingState):
 
     def describe_optimism(self) -> str:
         """How far the CV score can be believed, in words."""
-        verdict = "no more than chance"
-        if not self.optimism.holds(0):
-            verdict = "cv promises too much" if self.optimism.low > 0 else "cv promises too little"
+        low, high = self.optimism.low, self.optimism.high
+        verdict = "cv promises too much" if low > 0 else "cv promises too little" if high < 0 else "no more than chance"
         return f"cv minus hold-out {_format_signed(self.optimism)}: {verdict}"
 
     def to_json(self) -> dict[str, Any]:

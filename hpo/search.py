@@ -19,6 +19,7 @@ from hpo.problem import Problem
 from hpo.progress import Progress
 from hpo.search_space import DEFAULT_PARAMS, baseline, replay
 from hpo.selection import mean_and_std
+from hpo.settings import ServiceSettings
 from hpo.storage import never
 from hpo.study import Ledger, Slot, open_ledger
 
@@ -59,24 +60,20 @@ class Driver:
     """What all searches of one run share: one, or with ``nested`` several, each a study of its own.
 
     Attributes:
-        storage: The ledger's URL.
+        settings: Where the ledger is, whether to wait while another driver has a study, and whether workers may be started.
         versions: Package name to version, kept with each study.
         executor: Where folds are scored; closed by the caller.
         progress: Is told of folds and trials.
         stop_signal: The number of a signal that asked to stop, or None; looked at between fits.
         read_notes: Gives what tracking has to say since it was last asked, for :meth:`Progress.hear`.
-        waits: Whether to wait while another driver has a study.
-        may_start_workers: Whether workers take over where the rest of a search turns out to be long.
     """
 
-    storage: str
+    settings: ServiceSettings
     versions: Mapping[str, str]
     executor: FoldExecutor
     progress: Progress = field(default_factory=Progress)
     stop_signal: Callable[[], int | None] = never
     read_notes: Callable[[], Sequence[str | int]] = tuple
-    waits: bool = False
-    may_start_workers: bool = False
 
     def open(self, problem: Problem) -> AbstractContextManager[Ledger]:
         """The problem's study, made or resumed, locked for the length of the ``with`` block.
@@ -89,15 +86,15 @@ class Driver:
         said: set[str] = set()
 
         def wait(error: StudyLockedError) -> bool:
-            if self.waits and str(error) not in said:
+            if self.settings.wait and str(error) not in said:
                 said.add(str(error))
                 self.progress.note(f"waiting: {error}")
             if (number := self.stop_signal()) is not None:
                 raise InterruptedBySignal(number, "stopped before the search began")
-            return self.waits
+            return self.settings.wait
 
         return open_ledger(
-            self.storage,
+            self.settings.storage,
             problem.definition,
             problem.dataset.digest,
             self.versions,
@@ -114,17 +111,22 @@ class Search:
         driver: Where folds are scored, who is told, who may stop it.
         problem: What is searched.
         ledger: Where slots come from and results go.
+        on_best: Is given number and value of each trial that is told and higher than all before.
     """
 
-    def __init__(self, driver: Driver, problem: Problem, ledger: Ledger) -> None:
+    def __init__(
+        self, driver: Driver, problem: Problem, ledger: Ledger, on_best: Callable[[int, float], None] = lambda *_: None
+    ) -> None:
         self._driver = driver
         self._problem = problem
         self._ledger = ledger
+        self._on_best = on_best
         self._study = problem.definition.study
         self._progress = driver.progress
         self._executor = driver.executor
         self._is_holding = False
         self._n_before = ledger.n_told
+        self._highest = max((value for _, value in ledger.told() if value is not None), default=-math.inf)
         self._deadline = time.monotonic() + (self._study.timeout_seconds or math.inf)
 
     def run(self) -> bool:
@@ -145,7 +147,7 @@ class Search:
                 started = time.perf_counter()
                 if not self._finish(slot, scoring):
                     return False
-                may_start_workers = self._driver.may_start_workers and self._executor is self._driver.executor
+                may_start_workers = self._driver.settings.workers == "auto" and isinstance(self._executor, LocalExecutor)
                 if may_start_workers and not open_slots and self._is_long(time.perf_counter() - started):
                     self._executor = stack.enter_context(closing(PoolExecutor(loky.cpu_count())))
                     self._executor.hold(self._problem.folds, self._problem.metrics)
@@ -190,6 +192,9 @@ class Search:
             is_pruned = result.failure is None and len(results) < n_folds and self._ledger.should_prune(slot, results)
         state, value = self._ledger.tell(slot, results, is_pruned=is_pruned)
         self._progress.trial_told(slot.number, state.name, value)
+        if value is not None and value > self._highest:
+            self._highest = value
+            self._on_best(slot.number, value)
         return True
 
     def _is_over(self) -> bool:

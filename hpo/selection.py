@@ -112,11 +112,9 @@ def count_ties(trials: Iterable[FrozenTrial], *, n_splits: int) -> int:
     """How many completed trials the folds cannot tell from the highest one, that one included.
 
     The fold scores of two trials are of the same rows, so their differences are what counts: a trial ties where the 95 % interval
-    of the mean difference, by the corrected resampled t-test, holds zero.
+    of the mean difference, by the corrected resampled t-test, holds zero. One trial completed at least.
     """
     complete = _completed(trials)
-    if not complete:
-        return 0
     differences = np.array(_judged_scores(max(complete, key=_rank))) - np.array([_judged_scores(trial) for trial in complete])
     half = np.nan_to_num(half_width_over_folds(differences, n_splits))
     return int((differences.mean(axis=-1) <= half + 10.0**-_TIE_DIGITS).sum())

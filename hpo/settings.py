@@ -56,6 +56,7 @@ class ServiceSettings:
             # The driver that is used where a URL names none.
             url = re.sub(r"^postgres(ql)?://", "postgresql+psycopg://", getattr(self, name))
             object.__setattr__(self, name, url)
+        object.__setattr__(self, "workers", _read_workers(str(self.workers)))
         if not 0 <= self.tracking_wait_seconds < math.inf:
             raise SettingsError(f"--tracking-wait: this should be 0 or more seconds, but got {self.tracking_wait_seconds:g}")
         _check_url("storage", self.storage, _DATABASES, DEFAULT_STORAGE)
@@ -81,8 +82,6 @@ def read_settings(*, environment: Mapping[str, str] = os.environ, **flags: Any) 
     """
     given: dict[str, Any] = {name: environment[variable] for name, variable in _VARIABLES.items() if environment.get(variable)}
     given |= {name: value for name, value in flags.items() if value is not None}
-    if "workers" in given:
-        given["workers"] = _read_workers(given["workers"])
     return ServiceSettings(**given)
 
 

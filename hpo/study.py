@@ -4,6 +4,7 @@ Sole owner of the study in the storage. A trial enters it whole, RUNNING with it
 left RUNNING is adopted: the same slot, with the same params, is scored again. Results are told in slot order.
 """
 
+import warnings
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -18,7 +19,7 @@ from hpo.cross_validation import FoldResult
 from hpo.definition import StudyDefinition
 from hpo.errors import IdentityError, LedgerError, StudyLockedError
 from hpo.identity import open_study
-from hpo.mirror import MIN_TRIALS_TO_JUDGE_FAILURES, Mirror, SlotResult
+from hpo.mirror import MIN_TRIALS_TO_JUDGE_FAILURES, Mirror
 from hpo.search_space import baseline, replay, suggest
 from hpo.selection import CONVERGED, DERIVED, FAILURE, SCORES, TRACEBACK
 from hpo.storage import never, open_driven, quiet_optuna, repeat
@@ -136,16 +137,16 @@ class Ledger:
         """
         failure, traceback = results[-1].failure, results[-1].traceback
         if failure is not None:
-            result = SlotResult(TrialState.FAIL, failure=failure)
             attributes: dict[str, Any] = {FAILURE: failure, **({TRACEBACK: traceback} if traceback else {})}
+            result = create_trial(state=TrialState.FAIL, user_attrs=attributes)
         else:
             scores = self._judged_scores(results)
             state, value = (TrialState.PRUNED, None) if is_pruned else (TrialState.COMPLETE, float(np.mean(scores)))
-            result = SlotResult(state, value, scores)
             attributes = {SCORES: {name: [fold.scores[name] for fold in results] for name in results[0].scores}}
             if not all(fold.converged for fold in results):
                 attributes[CONVERGED] = False
-        self._repeat(lambda is_repeated: self._store(slot, result, attributes, is_repeated=is_repeated))
+            result = create_trial(state=state, value=value, user_attrs=attributes, intermediate_values=dict(enumerate(scores)))
+        self._repeat(lambda is_repeated: self._store(slot, result, is_repeated=is_repeated))
         self._mirror.tell(result)
         self._mirror.check_failures(self._definition.study.max_failed)
         return result.state, result.value
@@ -156,9 +157,10 @@ class Ledger:
     def _repeat(self, action: Callable[[bool], T]) -> T:
         return repeat(action, self._stop_signal)
 
-    def _store(self, slot: Slot, result: SlotResult, attributes: Mapping[str, Any], *, is_repeated: bool) -> None:
+    def _store(self, slot: Slot, result: FrozenTrial, *, is_repeated: bool) -> None:
         """Everything that is known of a trial, at once: until then it is RUNNING and would be adopted."""
-        is_stored = self._storage.finish_trial(slot.trial_id, result.state, result.value, result.scores, attributes)
+        scores = list(result.intermediate_values.values())
+        is_stored = self._storage.finish_trial(slot.trial_id, result.state, result.value, scores, result.user_attrs)
         # An attempt whose answer was lost may have stored it.
         if not is_stored and not is_repeated:
             raise LedgerError(f"trial {slot.number} was ended by another process", hint="let one driver own the study")
@@ -176,9 +178,7 @@ class Ledger:
                 self._unfinished.append(trial)
             else:
                 self._mirror.add(trial.params, trial.distributions)
-                scores = tuple(score for _, score in sorted(trial.intermediate_values.items()))
-                value = trial.value if trial.state == TrialState.COMPLETE else None
-                self._mirror.tell(SlotResult(trial.state, value, scores, trial.user_attrs.get(FAILURE)))
+                self._mirror.tell(trial)
 
     def _take_up(self, trial: FrozenTrial) -> Slot:
         """A trial that a dead driver left RUNNING is scored again, one that a person queued is started with its params."""
@@ -186,7 +186,7 @@ class Ledger:
         if trial.state == TrialState.WAITING:
             try:
                 chosen = self._start_queued(trial, trial_id)
-            except (ValueError, TypeError) as error:
+            except (ValueError, TypeError, UserWarning) as error:
                 return Slot(trial.number, trial_id, {}, f"queued with params that are not in the search space: {error}")
         else:
             self._mirror.add(trial.params, trial.distributions)
@@ -196,7 +196,10 @@ class Ledger:
     def _start_queued(self, trial: FrozenTrial, trial_id: int) -> dict[str, Any]:
         """Give a queued trial all its params, then let it run: killed in between it is still queued, for the same params."""
         asked = self._mirror.ask(trial.number, fixed=trial.system_attrs.get("fixed_params", {}))
-        chosen = suggest(self._definition.search_space, asked)
+        with warnings.catch_warnings():
+            # Optuna warns of a number outside its range, takes it, and refuses to read the trial back.
+            warnings.filterwarnings("error", message="Fixed parameter")
+            chosen = suggest(self._definition.search_space, asked)
 
         def store(_: bool) -> None:
             for name, distribution in asked.distributions.items():

@@ -4,6 +4,7 @@ pandas reads; here stands what it does silently and a person should be told: a c
 encoding, rows of another length, labels such as "NA" that would become missing.
 """
 
+import codecs
 import csv
 import io
 import os
@@ -156,9 +157,11 @@ def _read_header(path: Path) -> tuple[str, list[str]]:
         raise DataError(f"data: {path} is empty", hint="give a table with a header and rows")
     if b"\0" in start and start[:2] not in UTF16_MARKS:
         raise DataError(f"data: {path} is not text (it holds NUL bytes)", hint="save it as CSV in UTF-8, or give Parquet")
-    first = start.split(b"\n", 1)[0].decode("utf-8-sig").strip("\r")
+    start = start.removeprefix(codecs.BOM_UTF8).lstrip(b"\r\n")
+    first = start.split(b"\n", 1)[0].decode()
     separator = max(",;\t|", key=lambda mark: (first.count(mark), mark == ","))
-    return separator, next(csv.reader([first], delimiter=separator))
+    # A name in quotes may go on in the next line.
+    return separator, next(csv.reader(io.StringIO(start.decode(errors="replace"), newline=""), delimiter=separator))
 
 
 def _check_frame(path: Path | str, frame: pd.DataFrame) -> None:

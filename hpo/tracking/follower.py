@@ -23,7 +23,7 @@ from hpo.storage import export_journal, translated
 from hpo.tracking import names
 from hpo.tracking.models import rehearse
 from hpo.tracking.projection import Projection, end_time_ms
-from hpo.tracking.records import Drawings, HeldOut, ModelRecord, RunStatus, StudyRecord, TrackingState
+from hpo.tracking.records import Drawings, HeldOut, ModelRecord, Notify, RunStatus, StudyRecord, TrackingState
 from hpo.tracking.writer import MlflowWriter
 
 FIRST_PAUSE_SECONDS = 0.25
@@ -46,11 +46,7 @@ class Follower:
     """
 
     def __init__(
-        self,
-        open_ledger: Callable[[], optuna.Study],
-        tracking_uri: str,
-        study: StudyRecord,
-        notify: Callable[[str | int], None] = lambda _: None,
+        self, open_ledger: Callable[[], optuna.Study], tracking_uri: str, study: StudyRecord, notify: Notify = lambda _: None
     ) -> None:
         self._study = cache(open_ledger)
         self._writer = MlflowWriter(tracking_uri, study)

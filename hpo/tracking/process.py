@@ -13,14 +13,13 @@ import sys
 import threading
 import time
 import warnings
-from collections.abc import Callable
 from contextlib import AbstractContextManager, suppress
 from functools import partial
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 
 from hpo.child import serve_driver
-from hpo.tracking.records import ModelRecord, RunStatus, StudyRecord, TrackingState
+from hpo.tracking.records import ModelRecord, Notify, RunStatus, StudyRecord, TrackingState
 
 POLL_SECONDS = 0.1
 """How long a finished trial waits, at the most, before its run is written."""
@@ -89,7 +88,7 @@ class TrackingProcess(AbstractContextManager["TrackingProcess"]):
         status: RunStatus,
         wait_seconds: float,
         *,
-        notify: Callable[[str | int], None] = lambda _: None,
+        notify: Notify = lambda _: None,
         is_hurried: bool = False,
     ) -> TrackingState:
         """Wait until everything is written, or nothing got through for so many seconds.

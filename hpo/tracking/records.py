@@ -3,10 +3,13 @@
 Everything is already in the form that is logged: the writer adds how, not what.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 RunStatus = Literal["FINISHED", "KILLED", "FAILED"]
+Notify = Callable[[str | int], None]
+"""Takes a line for a person, or how many trials MLflow has."""
 
 
 @dataclass(frozen=True)

@@ -142,7 +142,7 @@ def make_problem(case: Case, seed: int, directory: Path, n_trials: int, n_outer:
 def run_one(case: Case, problem: Problem, storage: str, fresh: tuple[pd.DataFrame, np.ndarray]) -> Outcome:
     """Search, refit, judge, as ``hpo.job`` does, and look the truth up."""
     definition, dataset = problem.definition, problem.dataset
-    driver = Driver(storage, {}, LocalExecutor())
+    driver = Driver(ServiceSettings(storage, workers=1), {}, LocalExecutor())
     with driver.open(problem) as ledger:
         Search(driver, problem, ledger).run()
         trials = ledger.trials()

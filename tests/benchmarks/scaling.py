@@ -31,6 +31,7 @@ def measure(address: str, fit_seconds: float, n_threads: int, n_trials: int) -> 
     from hpo.cluster import DaskExecutor
     from hpo.problem import prepare_problem
     from hpo.search import Driver, Search
+    from hpo.settings import ServiceSettings
     from hpo.study import open_ledger
     from hpo.study_file import load_definition
 
@@ -45,7 +46,7 @@ def measure(address: str, fit_seconds: float, n_threads: int, n_trials: int) -> 
         open_ledger(f"sqlite:///{directory}/optuna.db", problem.definition, "digest", {}, problem.derive) as ledger,
         closing(Asleep(address)) as executor,
     ):
-        search = Search(Driver("", {}, executor), problem, ledger)
+        search = Search(Driver(ServiceSettings(workers=address), {}, executor), problem, ledger)
         started = time.perf_counter()
         search.run()
         return n_trials / (time.perf_counter() - started)

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 
-WAIT_MS = 60_000
+WAIT_MS = 180_000
 SIZE = {"width": 1600, "height": 1000}
 
 expect.set_options(timeout=WAIT_MS)

@@ -64,7 +64,7 @@ def test_pages_that_are_open_disturb_nothing(page: Page, browser: Browser, pages
 def test_a_thousand_trials_are_shown(page: Page, tmp_path: Path) -> None:
     (tmp_path / "many.toml").write_text(MANY_FILE, encoding="utf-8")
     started = time.perf_counter()
-    run_hpo_well(tmp_path, "--study", "many.toml", timeout=2 * COMMAND_SECONDS)
+    run_hpo_well(tmp_path, "--study", "many.toml", "--quiet")
     print(f"{MANY} trials in {time.perf_counter() - started:.1f} s")
     with serving_pages(tmp_path) as (mlflow, dashboard):
         started = time.perf_counter()

@@ -13,7 +13,7 @@ from mlflow import MlflowClient
 from tests.integration.conftest import _end_servers_when_terminated  # noqa: F401 - fixtures are found by their name
 from tests.integration.driving import free_port, serving_tracking
 from tests.tables.conftest import empty_databases, make_directory, pytest_configure  # noqa: F401
-from tests.tables.test_workers import processes
+from tests.tables.test_workers import command_line, processes
 
 from .converging import Place, Reference, make_reference, place_in
 from .proxy import Proxy
@@ -83,7 +83,7 @@ class Server:
 
     def _send(self, number: signal.Signals) -> None:
         mark = f"\0--port\0{self.port}\0".encode()
-        pids = [pid for pid, _, _ in processes() if mark in Path(f"/proc/{pid}/cmdline").read_bytes()]
+        pids = [pid for pid, _, _ in processes() if mark in command_line(pid)]
         assert pids
         os.killpg(os.getpgid(pids[0]), number)
 

@@ -11,10 +11,11 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.integration.driving import COMMAND_SECONDS, count_finished_runs, count_told, start_hpo, wait_until
+from tests.integration.driving import COMMAND_SECONDS, start_hpo, wait_until
 from tests.tables.test_workers import LONG_FIT, n_running, processor_seconds, workers_of, write_table
 
-INJECTION = Path(__file__).with_name("injection")
+INJECTED = {"PYTHONPATH": os.pathsep.join(filter(None, (str(Path(__file__).with_name("injection")), os.environ.get("PYTHONPATH"))))}
+"""Environment of a command that may be struck."""
 
 HOLDER = """
 import sqlite3, sys
@@ -53,8 +54,7 @@ class Fault:
 
     @property
     def variables(self) -> dict[str, str]:
-        path = os.pathsep.join(filter(None, (str(INJECTION), os.environ.get("PYTHONPATH"))))
-        return {"PYTHONPATH": path, "HPO_FAULT": self.point, "HPO_FAULT_MARK": str(self.mark)}
+        return {**INJECTED, "HPO_FAULT": self.point, "HPO_FAULT_MARK": str(self.mark)}
 
 
 def end(process: subprocess.Popen[str], started: float, timeout: float = COMMAND_SECONDS) -> Ended:
@@ -103,12 +103,14 @@ def running_long_fits(directory: Path, *flags: str, **variables: str) -> Iterato
         yield process
 
 
-def wait_until_begun(database: Path, process: subprocess.Popen[str]) -> None:
-    """Until one of the two stores has some of the trials; the other may have none or all of them."""
-    if database.name == "optuna.db":
-        wait_until(lambda: count_told(database.parent) >= 5, process, poll_seconds=0.005)
-    else:
-        wait_until(lambda: count_finished_runs(database) >= 1, process, poll_seconds=0.005)
+@contextmanager
+def halted(directory: Path, n_told: int, *flags: str, **variables: str) -> Iterator[subprocess.Popen[str]]:
+    """The command, whose driver stopped itself when so many trials were told, on however busy a machine; SIGCONT lets it go on."""
+    fault = Fault(f"hpo.study:Ledger.tell:return:{n_told}:SIGSTOP:self", directory / "struck")
+    with running(directory, *flags, **variables, **fault.variables) as process:
+        stat = Path(f"/proc/{process.pid}/stat")
+        wait_until(lambda: stat.read_text(encoding="utf-8").rpartition(")")[2].split()[0] == "T", process)
+        yield process
 
 
 @contextmanager
@@ -129,11 +131,6 @@ def holding(database: Path) -> Iterator[None]:
         yield
         process.stdin.close()
         process.wait(timeout=30)
-
-
-def hold_for(database: Path, seconds: float) -> None:
-    with holding(database):
-        time.sleep(seconds)
 
 
 def file_bytes(directory: Path) -> dict[str, bytes]:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.integration.checker import read_notes, read_trials
 from tests.integration.driving import count_finished_runs, count_told, wait_until
 from tests.integration.test_failures import ALL_RAISE, SOME_RAISE
 from tests.tables.test_workers import n_running, processor_seconds, session_of, workers_of
@@ -42,7 +43,7 @@ class Study:
 
     def strike(self, strike: str) -> Ended:
         """Run the command with one more strike."""
-        ended = run_disturbed(self.place.directory, strike, *self.reference.flags)
+        ended = run_disturbed(self.place.directory, strike, *self.reference.flags, HPO_CLOSING_SECONDS="60")
         assert "Traceback" not in ended.stderr
         self.kept |= read_kept(self.place, "iris")
         return ended
@@ -85,6 +86,9 @@ def test_interrupted_in_the_search(study: Study) -> None:
         assert ended.last_line == f"hpo: stopped by {name} with {n_told} of 12 trials done (run the same command again to go on)"
         assert count_told(study.place.directory) == n_told
         assert count_finished_runs(study.place.database) == n_told  # what was finished was flushed
+    completed = [trial for trial in read_trials(study.place.storage) if trial.state.is_finished()]
+    best = max(completed, key=lambda trial: trial.value)
+    assert f"**Best so far: trial {best.number}**, accuracy {best.value:.4f} over" in read_notes(study.place.storage, [])[None]
     study.assert_converged()
 
 

@@ -2,6 +2,8 @@
 
 import pytest
 
+from tests.integration.driving import COMMAND_SECONDS
+
 from .__main__ import main
 from .converging import Kept, Place, Reference, count_violations
 from .disturbing import running
@@ -20,7 +22,7 @@ def test_five_kills_at_random_times(flags: tuple[str, ...], capsys: pytest.Captu
 
 def test_what_is_wrong_is_counted(place: Place, reference: Reference, long_reference: Reference) -> None:
     with running(place.directory, *reference.flags) as process:
-        assert process.wait(timeout=60) == 0
+        assert process.wait(timeout=COMMAND_SECONDS) == 0
     assert set(count_violations(place, reference, "iris", Kept()).values()) == {0}
     missing = count_violations(place, long_reference, "iris", Kept({(99, "COMPLETE", "", "")}, {"f/99": ""}))
     assert missing["lost"] == 28 + 2

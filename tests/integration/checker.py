@@ -53,12 +53,13 @@ def read_trials(storage: str, study: str = "iris") -> list[FrozenTrial]:
         opened.engine.dispose()
 
 
-def read_notes(storage: str, trials: Sequence[FrozenTrial], study: str = "iris") -> dict[int, str]:
-    """What optuna-dashboard shows beside each trial, by number."""
+def read_notes(storage: str, trials: Sequence[FrozenTrial], study: str = "iris") -> dict[int | None, str]:
+    """What optuna-dashboard shows beside each trial, by number, and beside the study, under None."""
     opened = RDBStorage(storage)
     try:
         attributes = opened.get_study_system_attrs(opened.get_study_id_from_name(study))
-        return {trial.number: get_note_from_system_attrs(attributes, trial._trial_id)["body"] for trial in trials}
+        ids = {None: None, **{trial.number: trial._trial_id for trial in trials}}
+        return {number: get_note_from_system_attrs(attributes, trial_id)["body"] for number, trial_id in ids.items()}
     finally:
         opened.engine.dispose()
 

@@ -151,11 +151,11 @@ print(optimized - started, time.monotonic() - optimized, *[warning.message for w
 
 
 def test_server_away_never_ends_the_study(tmp_path: Path, tracking_uri: str) -> None:
-    process = run_python(tmp_path, "-c", AWAY, f"http://127.0.0.1:{free_port()}", timeout=30)
+    process = run_python(tmp_path, "-c", AWAY, f"http://127.0.0.1:{free_port()}")
     assert process.returncode == 0, process.stderr
     search_seconds, closing_seconds, warning = process.stdout.splitlines()
-    assert float(search_seconds) < 5
-    assert float(closing_seconds) < 10
+    assert float(search_seconds) < 20
+    assert float(closing_seconds) < 25
     assert warning.startswith("6 trials are not in MLflow: ")
     later = run_python(tmp_path, "-c", WITHOUT_A_BLOCK)
     assert later.returncode == 0, later.stderr

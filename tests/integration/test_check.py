@@ -329,23 +329,25 @@ def test_experiment_in_the_trash(finished_copy: Path, check: Check) -> None:
 
 
 def test_postgresql_new_half_made_done_driven_and_away(tmp_path: Path, check: Check) -> None:
+    here = tmp_path / "here"  # where nobody else writes
+    here.mkdir()
     with running_cluster() as cluster:
         storage, tracking = cluster.make_database("ledger"), cluster.make_database("tracking")
         flags = ("--storage", storage, "--tracking-uri", tracking)
-        code, findings = check(tmp_path, *flags)
+        code, findings = check(here, *flags)
         assert (code, "is made by the first run; only then" in findings[0]["message"]) == (0, True)
         ledger, runs = (sqlalchemy.create_engine(url, poolclass=sqlalchemy.NullPool) for url in (storage, tracking))
         assert (sqlalchemy.inspect(ledger).get_table_names(), sqlalchemy.inspect(runs).get_table_names()) == ([], [])
         # What a first run leaves that is killed while MLflow makes its tables: all the rest is one transaction.
         InitialBase.metadata.create_all(runs)
-        code, findings = check(tmp_path, *flags)
+        code, findings = check(here, *flags)
         assert (code, "is made by the first run" in findings[1]["message"]) == (0, True)
         run_hpo_well(tmp_path, "--trials", "3", *flags)
-        assert check(tmp_path, *flags)[0] == 0
+        assert check(here, *flags)[0] == 0
         process = start_hpo(tmp_path, "--trials", "100000", *flags)
         try:
             wait_until(lambda: count_trials(ledger) >= 5, process)
-            code, findings = check(tmp_path, *flags)
+            code, findings = check(here, *flags)
         finally:
             process.kill()
             process.communicate(timeout=COMMAND_SECONDS)
@@ -354,13 +356,13 @@ def test_postgresql_new_half_made_done_driven_and_away(tmp_path: Path, check: Ch
         assert f"driven by another process (hpo on {socket.gethostname()[:30]}, pid {process.pid}, since 2" in message
         # The server notices a moment later that a client is gone.
         deadline = time.monotonic() + COMMAND_SECONDS
-        while check(tmp_path, *flags)[0] == 7:
+        while check(here, *flags)[0] == 7:
             assert time.monotonic() < deadline
-        assert_next_run_mends(check(tmp_path, *flags))
+        assert_next_run_mends(check(here, *flags))
         run_hpo_well(tmp_path, "--trials", str(count_trials(ledger) + 3), *flags)
-        assert check(tmp_path, *flags)[0] == 0
+        assert check(here, *flags)[0] == 0
         cluster.stop()
-        code, findings = check(tmp_path, *flags)
+        code, findings = check(here, *flags)
         cluster.start()
     assert (code, len(wrong(findings))) == (4, 2)
     assert "cannot be read: " in wrong(findings)[0][1]

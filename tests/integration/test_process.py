@@ -14,7 +14,7 @@ from sklearn.linear_model import LogisticRegression
 from hpo.tracking.process import TrackingProcess
 from hpo.tracking.records import ModelRecord, StudyRecord
 
-from .driving import stores_of
+from .driving import COMMAND_SECONDS, stores_of
 
 N_TRIALS = 400
 """More notes than a pipe holds."""
@@ -28,7 +28,7 @@ def _impatient() -> Iterator[None]:
         raise AssertionError("it blocks")
 
     before = signal.signal(signal.SIGALRM, give_up)
-    signal.alarm(120)
+    signal.alarm(COMMAND_SECONDS)
     yield
     signal.alarm(0)
     signal.signal(signal.SIGALRM, before)
@@ -59,6 +59,6 @@ def test_both_sides_have_more_to_say_than_a_pipe_holds(tmp_path: Path, monkeypat
     )
     with TrackingProcess() as process:
         process.open(stores["storage"], stores["tracking_uri"], StudyRecord(uid="0123", name="mine", value_name="value"))
-        state = process.finish(record, "FINISHED", 30.0)
+        state = process.finish(record, "FINISHED", 120.0)
     assert (state.tracking_problem, state.n_behind, len(state.run_ids)) == (None, 0, N_TRIALS)
     assert state.model_uri is not None

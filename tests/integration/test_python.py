@@ -46,7 +46,8 @@ def test_frame_without_a_name_is_refused_and_nothing_is_written(tmp_path: Path) 
 
 
 INTERRUPTED = """
-import hpo
+import hpo, hpo.job
+hpo.job.CLOSING_SECONDS = 60.0  # the machine may be busy
 hpo.run_study(hpo.load_definition(overrides={"study.n_trials": 400, "study.name": "iris", "data.source": "digits"}))
 """
 

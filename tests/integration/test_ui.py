@@ -1,6 +1,7 @@
 """``python -m hpo.ui``: both pages answer, end with the command however it ends, and show no password."""
 
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -21,7 +22,9 @@ from .driving import (
     run_python,
     serving_tracking,
     showing_pages,
+    start_python,
     stores_of,
+    wait_until,
 )
 
 
@@ -59,6 +62,19 @@ def test_both_pages_answer_and_end_with_a_signal(finished: FinishedRun, number: 
         assert (process.returncode, stdout, stderr) == (0, "", "hpo: stopping what was started\n")
         wait_until_gone(children)
         assert not any(map(is_open, ports(links)))
+
+
+def test_interrupt_while_they_start_ends_them_without_a_link(finished: FinishedRun) -> None:
+    with start_python(finished.directory, "-m", "hpo.ui", "--dashboard-port", str(free_port())) as process:
+        wait_until(lambda: psutil.Process(process.pid).children(recursive=True) != [], process)
+        children = psutil.Process(process.pid).children(recursive=True)
+        process.send_signal(signal.SIGINT)
+        stdout, stderr = process.communicate(timeout=COMMAND_SECONDS)
+    assert (process.returncode, stdout) == (130, "")
+    line = r"hpo: stopped before (optuna-dashboard|mlflow) answered \(run it again to open both pages\)"
+    assert re.fullmatch(line, stderr.splitlines()[-1]), stderr
+    _, alive = psutil.wait_procs(children, timeout=20)
+    assert alive == []
 
 
 def test_pages_end_with_a_command_that_is_killed(finished: FinishedRun) -> None:

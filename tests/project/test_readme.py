@@ -42,7 +42,7 @@ def test_main_command_runs_from_a_bare_checkout(tmp_path: Path) -> None:
         env=environment(PIP_NO_WARN_SCRIPT_LOCATION="1"),
         capture_output=True,
         text=True,
-        timeout=600,
+        timeout=1800,
         check=False,
     )
     assert process.returncode == 0, process.stderr

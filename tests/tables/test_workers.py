@@ -21,6 +21,7 @@ from threadpoolctl import threadpool_limits
 from hpo.problem import Problem, prepare_problem
 from hpo.progress import Progress
 from hpo.search import Driver, Search, make_executor
+from hpo.settings import ServiceSettings
 from hpo.study import open_ledger
 from hpo.study_file import load_definition
 from tests.integration.checker import trial_table
@@ -65,17 +66,17 @@ def processes() -> Iterator[tuple[int, int, int]]:
             yield int(path.parent.name), int(parent), int(session)
 
 
+def command_line(pid: int) -> bytes:
+    """The words of a process, each with a zero byte after it; none where it has ended meanwhile."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return b""
+
+
 def workers_of(driver: int) -> list[int]:
     """The loky workers among a process's children."""
-    found = []
-    for pid, parent, _ in processes():
-        try:
-            is_worker = parent == driver and b"loky.backend.popen_loky" in Path(f"/proc/{pid}/cmdline").read_bytes()
-        except OSError:
-            continue
-        if is_worker:
-            found.append(pid)
-    return found
+    return [pid for pid, parent, _ in processes() if parent == driver and b"loky.backend.popen_loky" in command_line(pid)]
 
 
 def session_of(driver: int) -> list[int]:
@@ -127,7 +128,7 @@ def search(problem: Problem, database: Path, workers: int, watching: _Watching) 
     ):
         patch.delenv("PYTEST_CURRENT_TEST")
         with closing(make_executor(workers, n_cells=0)) as executor:
-            Search(Driver(url, {}, executor, progress=watching), problem, ledger).run()
+            Search(Driver(ServiceSettings(url, workers=workers), {}, executor, watching), problem, ledger).run()
     return trial_table(url, "t")
 
 
@@ -180,7 +181,7 @@ def start_long_fits(directory: Path) -> subprocess.Popen[str]:
     (directory / "study.toml").write_text(LONG_FIT, encoding="utf-8")
     process = start_hpo(directory, "--study", "study.toml", "--workers", "2")
     try:
-        wait_until(lambda: n_running(directory) == 1 and len(workers_of(process.pid)) == 2, process)
+        wait_until(lambda: n_running(directory) >= 1 and len(workers_of(process.pid)) == 2, process)
         wait_until(lambda: max(map(processor_seconds, workers_of(process.pid)), default=0.0) > 5.0, process)
     except BaseException:
         process.kill()

@@ -29,7 +29,7 @@ PARAMS: list[dict[str, Any]] = [
     {"penalty": "l1", "C": 0.3, "class_weight": "none"},
     {"penalty": "l1", "C": 0.3, "class_weight": "none", "solver": "lbfgs"},  # fails
 ]
-DEADLINE_SECONDS = 60.0
+DEADLINE_SECONDS = 300.0
 
 
 @pytest.fixture(scope="module")
@@ -106,14 +106,16 @@ def test_worker_that_is_killed_is_replaced_and_nothing_changes(problem, pool):
     wait_for(pool.start(problem.derive(PARAMS[0])), 0)
     before = worker_pids(pool)
     os.kill(before[0], signal.SIGKILL)
+    while not pool._pool._flags.broken:  # the other one may have done everything before the death is noticed
+        time.sleep(0.01)
     assert score_all(pool, problem) == local
     assert set(worker_pids(pool)).isdisjoint(before)
 
 
 def test_worker_that_is_killed_while_it_scores_loses_no_fold():
-    # Digits by elastic net takes half a second a fold: the kill comes in the middle.
+    # Digits by elastic net takes a second a fold: the kill comes in the middle.
     slow = prepare_problem(define(data__source="digits", cv__n_splits=2))
-    params = slow.derive({"penalty": "elasticnet", "C": 1.0, "l1_ratio": 0.5, "class_weight": "none", "max_iter": 90})
+    params = slow.derive({"penalty": "elasticnet", "C": 1.0, "l1_ratio": 0.5, "class_weight": "none", "max_iter": 300})
     local = holding(LocalExecutor(), slow.folds, METRICS).start(params)
     executor = holding(PoolExecutor(2), slow.folds, METRICS)
     try:

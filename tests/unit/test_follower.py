@@ -383,17 +383,15 @@ def test_pauses_grow_and_attempts_between_them_are_not_made(study, uri, monkeypa
     monkeypatch.setattr(hpo.tracking.follower, "FIRST_PAUSE_SECONDS", 0.05)
     monkeypatch.setattr(hpo.tracking.follower, "LONGEST_PAUSE_WHILE_THERE_SECONDS", 0.2)
     tracking = failing(study, uri, "open", ALWAYS)
-    attempts = []
-    end = time.monotonic() + 1.2
-    while time.monotonic() < end:
-        n_before = tracking.follower._writer.n_calls
+    attempts: list[tuple[float, float]] = []
+    while len(attempts) < 4:
+        n_before, started = tracking.follower._writer.n_calls, time.monotonic()
         tracking.follower.follow()
         if tracking.follower._writer.n_calls > n_before:
-            attempts.append(time.monotonic())
+            attempts.append((started, time.monotonic()))
         time.sleep(0.002)
-    pauses = [later - earlier for earlier, later in pairwise(attempts)]
-    assert len(pauses) >= 2
-    assert all(pause >= least for pause, least in zip(pauses, [0.1, *[0.2] * len(pauses)], strict=False))
+    pauses = [end - started for (started, _), (_, end) in pairwise(attempts)]
+    assert all(pause >= least for pause, least in zip(pauses, [0.1, 0.2, 0.2], strict=True))
 
 
 def away(study: Study, n_failures: int) -> Callable[[], optuna.Study]:

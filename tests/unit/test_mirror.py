@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import optuna
 import pytest
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from hpo.definition import PrunerSection, SamplerSection, SearchSpace
-from hpo.mirror import Mirror, SlotResult
+from hpo.mirror import Mirror
 from hpo.search_space import suggest
 from tests.unit.driving import score
 
@@ -17,12 +19,21 @@ SPACE = SearchSpace()
 SECTION = SamplerSection(n_startup_trials=4)
 
 
-def result(number: int, params: dict) -> SlotResult:
+def ended(state: TrialState, value: float | None = None, scores: Sequence[float] = ()) -> FrozenTrial:
+    return create_trial(state=state, value=value, intermediate_values=dict(enumerate(scores)))
+
+
+def facts(results: Sequence[FrozenTrial]) -> list[tuple]:
+    """All but the times."""
+    return [(result.state, result.value, result.intermediate_values) for result in results]
+
+
+def result(number: int, params: dict) -> FrozenTrial:
     """Every fifth slot fails, the others have a value of their params."""
     if number % 5 == 4:
-        return SlotResult(TrialState.FAIL)
-    scores = tuple(fold.scores["accuracy"] for fold in score(params))
-    return SlotResult(TrialState.COMPLETE, sum(scores) / len(scores), scores)
+        return ended(TrialState.FAIL)
+    scores = [fold.scores["accuracy"] for fold in score(params)]
+    return ended(TrialState.COMPLETE, sum(scores) / len(scores), scores)
 
 
 def run(mirror: Mirror, *, first: int, n_told: int, concurrency: int, asked: list[dict], end: int = N_SLOTS) -> tuple[list, list]:
@@ -132,7 +143,7 @@ class Run:
         self.concurrency = concurrency
         self.pruner = pruner
         self.asked: list[optuna.Trial] = []
-        self.results: list[SlotResult] = []
+        self.results: list[FrozenTrial] = []
         self.mirror = self._make()
 
     def _make(self) -> Mirror:
@@ -147,14 +158,14 @@ class Run:
     def finish_next(self) -> None:
         number = len(self.results)
         if number % 7 == 6:
-            result = SlotResult(TrialState.FAIL)
+            result = ended(TrialState.FAIL)
         else:
-            scores = tuple(SCORES[number])
+            scores = SCORES[number].tolist()
             steps = range(1, N_STEPS)
             n_done = next((n for n in steps if self.mirror.should_prune(number, scores[:n])), N_STEPS)
             is_whole = n_done == N_STEPS
             state = TrialState.COMPLETE if is_whole else TrialState.PRUNED
-            result = SlotResult(state, float(np.mean(scores)) if is_whole else None, scores[:n_done])
+            result = ended(state, float(np.mean(scores)) if is_whole else None, scores[:n_done])
         self.mirror.tell(result)
         self.results.append(result)
 
@@ -177,12 +188,12 @@ class Run:
         return self
 
 
-def expected_end(number: int, results: list[SlotResult], concurrency: int, pruner: PrunerSection = MEDIAN) -> int:
+def expected_end(number: int, results: list[FrozenTrial], concurrency: int, pruner: PrunerSection = MEDIAN) -> int:
     """After how many folds the median of the view stops a slot: the rule of Optuna's documentation, in numpy."""
     view = [r for r in results[: max(0, number - concurrency + 1)] if r.state == TrialState.COMPLETE]
     for step in range(N_STEPS - 1):
         is_judged = view and len(view) >= pruner.n_startup_trials and step >= pruner.n_warmup_steps
-        if is_judged and max(SCORES[number][: step + 1]) < np.median([result.scores[step] for result in view]):
+        if is_judged and max(SCORES[number][: step + 1]) < np.median([result.intermediate_values[step] for result in view]):
             return step + 1
     return N_STEPS
 
@@ -191,7 +202,7 @@ def expected_end(number: int, results: list[SlotResult], concurrency: int, prune
 @pytest.mark.parametrize("pruner", [MEDIAN, PrunerSection(kind="median", n_startup_trials=0, n_warmup_steps=1)])
 def test_pruned_by_the_median_of_the_slots_own_view(concurrency, pruner):
     results = Run(concurrency, pruner).go(30, n_open=concurrency).results
-    ends = [len(result.scores) for result in results if result.state != TrialState.FAIL]
+    ends = [len(result.intermediate_values) for result in results if result.state != TrialState.FAIL]
     expected = [expected_end(n, results, concurrency, pruner) for n, r in enumerate(results) if r.state != TrialState.FAIL]
     assert ends == expected
     assert 2 < sum(result.state == TrialState.PRUNED for result in results) < 27
@@ -204,19 +215,19 @@ def test_pruned_by_the_median_of_the_slots_own_view(concurrency, pruner):
 def test_resumed_study_prunes_and_asks_the_same(concurrency, restarts):
     whole = Run(concurrency).go(30, n_open=concurrency)
     resumed = Run(concurrency).go(30, n_open=concurrency, restarts=restarts)
-    assert resumed.results == whole.results
+    assert facts(resumed.results) == facts(whole.results)
     assert [trial.params for trial in resumed.asked] == [trial.params for trial in whole.asked]
 
 
 def test_results_that_come_before_the_next_slots_are_asked_change_no_decision():
     whole = Run(4).go(30, n_open=4)
     early = Run(4).go(30, n_open=1)
-    assert early.results == whole.results
+    assert facts(early.results) == facts(whole.results)
     assert [trial.params for trial in early.asked] == [trial.params for trial in whole.asked]
 
 
 def test_concurrency_delays_what_the_pruner_sees():
-    assert Run(1).go(30, n_open=1).results != Run(4).go(30, n_open=4).results
+    assert facts(Run(1).go(30, n_open=1).results) != facts(Run(4).go(30, n_open=4).results)
 
 
 def test_no_pruner_stops_nothing():

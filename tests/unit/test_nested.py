@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from functools import partial
 from itertools import count
 
 import numpy as np
@@ -37,8 +38,9 @@ def problem() -> Problem:
 def driver(url: str, stop_after: int | None = None) -> Driver:
     """One that a signal stops when it was asked so often."""
     asked = count()
+    settings = ServiceSettings(url, workers=1)
     return Driver(
-        url, {}, LocalExecutor(), stop_signal=lambda: 15 if stop_after is not None and next(asked) >= stop_after else None
+        settings, {}, LocalExecutor(), stop_signal=lambda: 15 if stop_after is not None and next(asked) >= stop_after else None
     )
 
 
@@ -99,6 +101,17 @@ def test_more_outer_folds_than_rows_of_a_class_are_refused(problem):
         check_nested(problem.dataset, define(study__nested=41))
 
 
+@pytest.mark.parametrize(("n_groups", "nested"), [(1, None), (2, 2)])
+def test_class_in_so_few_groups_that_a_fit_would_not_know_it_is_refused(problem, n_groups, nested):
+    """Else its rows are scored with the probability of another class."""
+    dataset, rows = problem.dataset, np.arange(len(problem.dataset.y_train))
+    groups = np.where(dataset.y_train == dataset.classes[1], rows % n_groups, n_groups + rows % 20)
+    grouped, definition = replace(dataset, groups=groups), define(study__nested=nested, cv__n_splits=3)
+    check = partial(check_nested, grouped, definition) if nested else partial(prepare_problem, definition, grouped)
+    with pytest.raises(DataError, match=rf"class '{dataset.classes[1]}' is in so few groups that a fold would be fitted without"):
+        check()
+
+
 def test_no_choice_looks_at_the_hold_out(problem, tmp_path):
     rng, dataset = np.random.default_rng(0), problem.dataset
     shuffled = replace(problem, dataset=replace(dataset, y_test=rng.permutation(dataset.y_test)))
@@ -113,12 +126,10 @@ def test_no_choice_looks_at_the_hold_out(problem, tmp_path):
     assert other_judged.holdout_score.value < judged.holdout_score.value - 0.2
 
 
-def test_fit_on_all_rows_keeps_the_score_of_the_fit_without_the_hold_out(problem):
+def test_fit_on_all_rows_leaves_the_one_without_the_hold_out_as_it_is(problem):
     dataset, definition = problem.dataset, problem.definition
     params = problem.derive({"penalty": "l2", "C": 1.0, "class_weight": "none"})
     final = fit_final_model(params, dataset, definition, problem.metrics)
-    everything = refit_on_all(final, dataset)
-    assert everything.holdout == final.holdout
-    assert everything.pipeline[0].named_transformers_["numeric"]["scale"].n_samples_seen_ == 150
+    everything = refit_on_all(final.pipeline, dataset)
+    assert everything[0].named_transformers_["numeric"]["scale"].n_samples_seen_ == 150
     assert final.pipeline[0].named_transformers_["numeric"]["scale"].n_samples_seen_ == 120
-    np.testing.assert_array_equal(everything.expected, everything.pipeline.predict(final.input_example))

@@ -99,8 +99,12 @@ def gone(*, may_pass: bool = True) -> LedgerError:
 
 @pytest.fixture(autouse=True)
 def _be_quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hpo.storage, "RETRY_SECONDS", 0.3)
     monkeypatch.setattr(hpo.storage, "FIRST_PAUSE_SECONDS", 0.001)
+
+
+@pytest.fixture
+def _gives_up_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hpo.storage, "RETRY_SECONDS", 0.3)
 
 
 def begin(url: str) -> None:
@@ -185,6 +189,7 @@ def test_look_up_that_fails_too_changes_nothing(url, undisturbed, verb, looked_u
     assert read(url) == undisturbed
 
 
+@pytest.mark.usefixtures("_gives_up_soon")
 @pytest.mark.parametrize("verb", VERBS)
 def test_storage_that_never_succeeds_is_one_line_and_the_next_run_goes_on(url, undisturbed, verb):
     line = r"^the storage is gone for a moment$"
@@ -207,6 +212,7 @@ def test_storage_that_never_succeeds_is_one_line_and_the_next_run_goes_on(url, u
     assert read(url) == undisturbed
 
 
+@pytest.mark.usefixtures("_gives_up_soon")
 @pytest.mark.parametrize(("verb", "looked_up_by"), LOOKED_UP_BY)
 def test_look_up_that_never_succeeds_is_one_line_and_the_next_run_goes_on(url, undisturbed, verb, looked_up_by):
     def wrap(storage: Any) -> Flaky:
@@ -219,6 +225,7 @@ def test_look_up_that_never_succeeds_is_one_line_and_the_next_run_goes_on(url, u
     assert read(url) == undisturbed
 
 
+@pytest.mark.usefixtures("_gives_up_soon")
 @pytest.mark.parametrize("verb", VERBS)
 def test_answers_that_never_come_lose_nothing(url, undisturbed, verb):
     with suppress(LedgerError), driven_by(url, lambda storage: Flaky(storage, verb, ALWAYS, gone(), after=True)):
@@ -230,7 +237,6 @@ def test_answers_that_never_come_lose_nothing(url, undisturbed, verb):
 
 @pytest.mark.parametrize("seed", range(4))
 def test_storage_that_fails_at_random_changes_nothing(url, undisturbed, seed, monkeypatch):
-    monkeypatch.setattr(hpo.storage, "RETRY_SECONDS", 60.0)
     monkeypatch.setattr(hpo.storage, "LONGEST_PAUSE_SECONDS", 0.002)
     with driven_by(url, lambda storage: Lossy(storage, 0.4, seed, gone())) as lossy:
         pass
@@ -249,8 +255,7 @@ def test_reason_that_does_not_pass_is_not_tried_again(url, verb):
 
 
 @pytest.mark.parametrize("verb", VERBS)
-def test_signal_ends_the_patience(url, undisturbed, verb, monkeypatch):
-    monkeypatch.setattr(hpo.storage, "RETRY_SECONDS", 60.0)
+def test_signal_ends_the_patience(url, undisturbed, verb):
     started = time.monotonic()
     with (
         pytest.raises(InterruptedBySignal, match=r"^stopped while the storage is gone for a moment$") as caught,

@@ -24,6 +24,7 @@ from hpo.progress import Progress
 from hpo.search import Driver, Search, baseline_value, default_params, make_executor
 from hpo.search_space import replay
 from hpo.selection import select_best
+from hpo.settings import ServiceSettings
 from hpo.study import open_ledger
 from tests.unit.driving import define, facts
 
@@ -68,15 +69,15 @@ def run(
     workers: int | str = 1,
     stop_signal: Any = lambda: None,
     dataset: Dataset | None = None,
+    on_best: Any = lambda *_: None,
 ) -> None:
     problem = prepare_problem(definition, dataset)
     with open_ledger(storage_url, definition, problem.dataset.digest, {}, problem.derive) as ledger:
         progress = progress or Progress()
         with closing(make_executor(workers, n_cells=0)) as executor:
-            driver = Driver(
-                storage_url, {}, executor, progress=progress, stop_signal=stop_signal, may_start_workers=workers == "auto"
-            )
-            search = Search(driver, problem, ledger)
+            settings = ServiceSettings(storage_url, workers=workers)
+            driver = Driver(settings, {}, executor, progress, stop_signal)
+            search = Search(driver, problem, ledger, on_best)
             if isinstance(progress, Killing):
                 progress.search = search
             search.run()
@@ -104,6 +105,15 @@ def test_total_is_filled_and_folds_are_told_in_order(storage_url):
     again = Watching()
     run(storage_url, narrow(study__n_trials=2), again, workers=2)
     assert again.events == [("begin", 2, 2, N_FOLDS)]
+
+
+def test_each_trial_that_is_higher_than_all_before_is_said_once(storage_url):
+    said: list[tuple[int, float]] = []
+    for n_trials in (4, 12, 12):
+        run(storage_url, narrow(study__n_trials=n_trials), on_best=lambda *best: said.append(best))
+    values = [trial.value for trial in read_trials(storage_url)]
+    assert said == [(number, value) for number, value in enumerate(values) if value > max(values[:number], default=0.0)]
+    assert 1 < len(said) < 12
 
 
 @pytest.mark.parametrize(("concurrency", "expected"), [(1, ["COMPLETE"]), (3, ["COMPLETE", "RUNNING", "RUNNING"])])

@@ -177,10 +177,6 @@ def test_ties_do_not_depend_on_the_order_of_a_sum():
     assert count_ties([top, scored(1, 0.1 + 1e-16, 0.2, 0.3 - 1e-16)], n_splits=3) == 2
 
 
-def test_ties_of_nothing():
-    assert count_ties([], n_splits=5) == 0
-
-
 def test_count_states():
     states = [TrialState.COMPLETE, TrialState.COMPLETE, TrialState.FAIL, TrialState.PRUNED, TrialState.RUNNING, TrialState.WAITING]
     trials = [trial(n, 0.5 if state.name in ("COMPLETE", "PRUNED") else None, state=state) for n, state in enumerate(states)]

@@ -147,6 +147,7 @@ def test_query_of_an_sqlite_url_is_refused(tmp_path):
 )
 def test_workers_are_a_number_or_auto(text, workers):
     assert read_settings(workers=text, environment={}).workers == workers
+    assert ServiceSettings(workers=text or "auto").workers == ServiceSettings(workers=workers).workers == workers
 
 
 @pytest.mark.parametrize("text", ["0", "-1", "1.5", "two", "", str(MAX_WORKERS + 1)])
@@ -155,6 +156,8 @@ def test_workers_that_are_no_number_are_refused(text):
         SettingsError, match=rf"--workers: this should be 'auto', a number .* {MAX_WORKERS} or .*, but got '{text}'$"
     ):
         read_settings(workers=text, environment={})
+    with pytest.raises(SettingsError, match="--workers"):
+        ServiceSettings(workers=text)
 
 
 def test_url_that_cannot_be_split_is_refused():

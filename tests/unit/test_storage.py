@@ -70,7 +70,7 @@ def test_patience_ends(monkeypatch):
     with pytest.raises(LedgerError, match=r"^the storage is gone$"):
         repeat(action)
     assert 0.3 <= time.monotonic() - started < 5
-    assert 2 < len(action.calls) < 10
+    assert 1 < len(action.calls) < 10
 
 
 @pytest.mark.parametrize("error", [gone(may_pass=False), ValueError("gone")], ids=["ledger", "any"])
@@ -402,12 +402,21 @@ def test_interrupt_in_the_middle_of_a_write_stays_one(tmp_path):
     study_id = storage.create_new_study([optuna.study.StudyDirection.MAXIMIZE], "mine")
     other = sqlite3.connect(tmp_path / "optuna.db", check_same_thread=False)
     other.execute("BEGIN IMMEDIATE")
-    timers = [threading.Timer(0.2, os.kill, [os.getpid(), signal.SIGINT]), threading.Timer(0.5, other.rollback)]
-    for timer in timers:
-        timer.start()
-    with pytest.raises(KeyboardInterrupt):
+
+    def interrupt() -> None:
+        time.sleep(0.2)
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(0.3)
+        other.rollback()
+
+    thread = threading.Thread(target=interrupt)
+
+    def write() -> None:
+        thread.start()
         storage.set_study_user_attr(study_id, "a", 1)
-    for timer in timers:
-        timer.join()
+
+    with pytest.raises(KeyboardInterrupt):
+        write()
+    thread.join()
     other.close()
     storage.engine.dispose()

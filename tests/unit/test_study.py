@@ -388,7 +388,7 @@ def test_queued_trial_whose_driver_died_is_adopted_with_the_same_params(storage_
         assert ledger.next_slot(3) == left
 
 
-@pytest.mark.parametrize("params", [{"penalty": "l3"}, {"C": "much"}], ids=str)
+@pytest.mark.parametrize("params", [{"penalty": "l3"}, {"C": "much"}, {**QUEUED, "C": 1e9}], ids=str)
 def test_queued_trial_that_is_not_in_the_space_fails_with_its_reason(storage_url, params):
     begin(storage_url)
     read_study(storage_url).enqueue_trial(params)
@@ -399,6 +399,8 @@ def test_queued_trial_that_is_not_in_the_space_fails_with_its_reason(storage_url
     queued = read_trials(storage_url)[0]
     assert queued.state.name == "FAIL"
     assert queued.user_attrs["hpo.failure"].startswith("queued with params that are not in the search space")
+    with open_study(storage_url) as ledger:
+        assert ledger.n_told == 1
 
 
 def test_running_trial_of_somebody_else_is_refused(storage_url):

@@ -40,8 +40,9 @@ def same(frame: pd.DataFrame) -> bool:
         ("t.csv", b"\xef\xbb\xbf" + CSV.encode()),
         ("t.csv", CSV.replace("\n", "\r\n").encode()),
         ("t.csv", CSV.encode().rstrip(b"\n")),
+        ("t.csv", b"\xef\xbb\xbf\r\n\n" + CSV.encode()),
     ],
-    ids=["plain", "capitals", "two dots", "gzip", "bzip2", "byte order mark", "CRLF", "no last newline"],
+    ids=["plain", "capitals", "two dots", "gzip", "bzip2", "byte order mark", "CRLF", "no last newline", "empty first lines"],
 )
 def test_csv_is_read(tmp_path, name, content):
     frame, notes = read_table(write(tmp_path, content, name), "y")
@@ -79,9 +80,9 @@ def test_word_for_missing_is_a_label_in_the_target_and_missing_in_a_feature(tmp_
 
 
 def test_quoted_values_may_hold_separators_and_newlines(tmp_path):
-    frame, _ = read_table(write(tmp_path, 'a,"b, or c",y\n1,"x,\ny",no\n2,"say ""x""",yes\n'), "y")
-    assert list(frame.columns) == ["a", "b, or c", "y"]
-    assert frame["b, or c"].tolist() == ["x,\ny", 'say "x"']
+    frame, _ = read_table(write(tmp_path, 'a,"b,\nor c",y\n1,"x,\ny",no\n2,"say ""x""",yes\n'), "y")
+    assert list(frame.columns) == ["a", "b,\nor c", "y"]
+    assert frame["b,\nor c"].tolist() == ["x,\ny", 'say "x"']
 
 
 def test_formula_is_text(tmp_path):

@@ -4,6 +4,7 @@
 ``HPO_FAULT`` is ``module:function:call|return:n:ACTION:who``: before the n-th call of the function (or after its return) ``who``
 (``self``, ``parent``, or ``group``) gets the signal ``ACTION``. The action ``CLOCK`` sets the clocks of all these processes back by
 an hour instead, from then on. ``HPO_FAULT_MARK`` is a file that is made at that moment: no other process strikes again.
+``HPO_CLOSING_SECONDS`` is how long a run that is stopped waits for tracking, on a machine that may be busy.
 """
 
 import functools
@@ -112,3 +113,6 @@ if "HPO_FAULT" in os.environ:
     install(os.environ["HPO_FAULT"], os.environ["HPO_FAULT_MARK"])
     if ":CLOCK:" in os.environ["HPO_FAULT"]:
         follow_clock(os.environ["HPO_FAULT_MARK"])
+if "HPO_CLOSING_SECONDS" in os.environ:
+    closing_seconds = float(os.environ["HPO_CLOSING_SECONDS"])
+    sys.meta_path.insert(0, _Finder("hpo.job", lambda job: setattr(job, "CLOSING_SECONDS", closing_seconds)))
