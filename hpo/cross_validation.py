@@ -83,7 +83,7 @@ def make_splits(dataset: Dataset, section: CvSection, seed: int) -> list[tuple[n
         if (lacking := np.setdiff1d(dataset.y_train, dataset.y_train[train])).size:
             raise DataError(
                 f"data: class '{lacking[0]}' is in so few groups that a fold would be fitted without it",
-                hint="lower the number of folds, drop the class, or group the rows by something finer",
+                hint="drop the class, or group the rows by something finer",
             )
     return splits
 

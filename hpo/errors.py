@@ -24,6 +24,11 @@ from difflib import get_close_matches
 from typing import Any
 
 
+def _on_one_line(text: str) -> str:
+    """What a user gave may hold anything; nothing of it is to move the cursor."""
+    return "".join(mark if mark.isprintable() else ascii(mark)[1:-1] for mark in " ".join(text.split()))
+
+
 class HpoError(Exception):
     """Base of everything that ``hpo`` raises on purpose.
 
@@ -35,10 +40,8 @@ class HpoError(Exception):
     exit_code = 1
 
     def __init__(self, message: str, *, hint: str | None = None) -> None:
-        # What a user gave may hold anything; nothing of it is to move the cursor.
-        line = " ".join(message.split())
-        super().__init__("".join(mark if mark.isprintable() else ascii(mark)[1:-1] for mark in line))
-        self.hint = hint
+        super().__init__(_on_one_line(message))
+        self.hint = None if hint is None else _on_one_line(hint)
 
     def to_json(self) -> dict[str, Any]:
         """The object that ``--json`` prints when a run ends in this error."""

@@ -34,6 +34,7 @@ class Mirror:
     Attributes:
         results: The trials that are told, in order: state, value, intermediate values and the reason of a failure are what is read.
         n_asked: How many slots were asked or added.
+        best: Number and value of the highest one that is told, or None.
     """
 
     def __init__(self, sampler: SamplerSection, pruner: PrunerSection, *, seed: int, concurrency: int) -> None:
@@ -44,6 +45,7 @@ class Mirror:
         self._study = optuna.create_study(direction="maximize", storage=self._storage)
         self.results: list[FrozenTrial] = []
         self.n_asked = 0
+        self.best: tuple[int, float] | None = None
         self._n_shown = 0
         self._pruner = MedianPruner(pruner.n_startup_trials, pruner.n_warmup_steps) if pruner.kind == "median" else None
         self._judged = optuna.create_study(direction="maximize", storage=optuna.storages.InMemoryStorage())
@@ -74,6 +76,8 @@ class Mirror:
 
     def tell(self, result: FrozenTrial) -> None:
         """The result of the next slot in order; it is shown to sampler and pruner when its turn comes."""
+        if result.value is not None and (self.best is None or result.value > self.best[1]):
+            self.best = (len(self.results), result.value)
         self.results.append(result)
 
     def patience_is_over(self, patience: int) -> bool:

@@ -77,19 +77,22 @@ def check_nested(dataset: Dataset, definition: StudyDefinition) -> None:
     if n_folds is None:
         return
     fewest = int(np.unique(dataset.y_train, return_counts=True)[1].min())
-    n_groups = fewest if dataset.groups is None else len(np.unique(dataset.groups))
-    is_possible = n_folds <= min(fewest, n_groups) and all(
-        _has_classes(dataset, train, n_splits)
-        and _has_classes(dataset, test, 1)
-        and (dataset.groups is None or len(np.unique(dataset.groups[train])) >= n_splits)
-        and make_splits(_take(dataset, train, test), definition.cv, definition.study.seed)
-        for train, test in _split(dataset, n_folds, definition.study.seed)
-    )
+    found = f"the smallest class has {fewest} training rows"
+    if dataset.groups is not None:
+        fewest = min(len(np.unique(dataset.groups[dataset.y_train == label])) for label in dataset.classes)
+        found = f"one class is in {fewest} groups"
+    try:
+        is_possible = n_folds <= fewest and all(
+            _has_classes(dataset, train, n_splits) and _has_classes(dataset, test, 1) and _can_be_split(dataset, train, definition)
+            for train, test in _split(dataset, n_folds, definition.study.seed)
+        )
+    except DataError:
+        is_possible = False
     if not is_possible:
         raise DataError(
             f"data: study.nested = {n_folds} needs outer folds that hold every class, with {n_splits} training rows and groups"
-            f" of each, but the smallest class has {fewest} training rows",
-            hint="lower --nested or cv.n_splits, or drop the class",
+            f" of each, but {found}",
+            hint="change --nested, lower cv.n_splits, or drop the class",
         )
 
 
@@ -98,21 +101,18 @@ def _has_classes(dataset: Dataset, rows: np.ndarray, n_rows: int) -> bool:
     return len(labels) == len(dataset.classes) and int(counts.min()) >= n_rows
 
 
+def _can_be_split(dataset: Dataset, rows: np.ndarray, definition: StudyDefinition) -> bool:
+    """Whether the search on these rows has its folds, or an error where one of them would lack a class."""
+    if dataset.groups is None:
+        return True
+    groups = dataset.groups[rows]
+    taken = replace(dataset, X_train=dataset.X_train.iloc[rows, :0], y_train=dataset.y_train[rows], groups=groups)
+    n_splits = definition.cv.n_splits
+    return len(np.unique(groups)) >= n_splits and bool(make_splits(taken, definition.cv, definition.study.seed))
+
+
 def _split(dataset: Dataset, n_folds: int, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
     return make_splits(dataset, CvSection(n_splits=n_folds), seed)
-
-
-def _take(whole: Dataset, train: np.ndarray, test: np.ndarray) -> Dataset:
-    """Some training rows of a table, with others of them as the hold-out."""
-    return replace(
-        whole,
-        X_train=whole.X_train.iloc[train],
-        y_train=whole.y_train[train],
-        X_test=whole.X_train.iloc[test],
-        y_test=whole.y_train[test],
-        groups=None if whole.groups is None else whole.groups[train],
-        groups_test=None if whole.groups is None else whole.groups[test],
-    )
 
 
 def _prepare(
@@ -120,8 +120,16 @@ def _prepare(
 ) -> Problem:
     """One outer fold's problem: its test rows are the hold-out; definition and digest say which it is."""
     (train, test), whole, name = split, problem.dataset, f"nested-{index}-of-{n_folds}"
-    digest = hashlib.sha256(f"{whole.digest} {name}".encode()).hexdigest()[:32]
-    dataset = replace(_take(whole, train, test), digest=digest)
+    dataset = replace(
+        whole,
+        X_train=whole.X_train.iloc[train],
+        y_train=whole.y_train[train],
+        X_test=whole.X_train.iloc[test],
+        y_test=whole.y_train[test],
+        groups=None if whole.groups is None else whole.groups[train],
+        groups_test=None if whole.groups is None else whole.groups[test],
+        digest=hashlib.sha256(f"{whole.digest} {name}".encode()).hexdigest()[:32],
+    )
     timeout = seconds if math.isfinite(seconds) else None
     changes = {"name": f"{problem.definition.name}.{name}", "n_trials": n_trials, "timeout_seconds": timeout}
     study = problem.definition.study.model_copy(update=changes)

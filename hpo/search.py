@@ -111,7 +111,7 @@ class Search:
         driver: Where folds are scored, who is told, who may stop it.
         problem: What is searched.
         ledger: Where slots come from and results go.
-        on_best: Is given number and value of each trial that is told and higher than all before.
+        on_best: Is given number and value of the highest trial so far, first with the run's first trial, then with each higher one.
     """
 
     def __init__(
@@ -126,7 +126,7 @@ class Search:
         self._executor = driver.executor
         self._is_holding = False
         self._n_before = ledger.n_told
-        self._highest = max((value for _, value in ledger.told() if value is not None), default=-math.inf)
+        self._best: tuple[int, float] | None = None
         self._deadline = time.monotonic() + (self._study.timeout_seconds or math.inf)
 
     def run(self) -> bool:
@@ -192,9 +192,9 @@ class Search:
             is_pruned = result.failure is None and len(results) < n_folds and self._ledger.should_prune(slot, results)
         state, value = self._ledger.tell(slot, results, is_pruned=is_pruned)
         self._progress.trial_told(slot.number, state.name, value)
-        if value is not None and value > self._highest:
-            self._highest = value
-            self._on_best(slot.number, value)
+        if self._ledger.best is not None and self._ledger.best != self._best:
+            self._best = self._ledger.best
+            self._on_best(*self._best)
         return True
 
     def _is_over(self) -> bool:

@@ -81,6 +81,11 @@ class Ledger:
         """How many trials are finished, whatever their state."""
         return len(self._mirror.results)
 
+    @property
+    def best(self) -> tuple[int, float] | None:
+        """Number and value of the highest trial so far, the first of equal ones."""
+        return self._mirror.best
+
     def told(self) -> list[tuple[str, float | None]]:
         """State and value of each finished trial, by number."""
         return [(result.state.name, result.value) for result in self._mirror.results]
@@ -178,7 +183,9 @@ class Ledger:
                 self._unfinished.append(trial)
             else:
                 self._mirror.add(trial.params, trial.distributions)
-                self._mirror.tell(trial)
+                value = trial.value if trial.state == TrialState.COMPLETE else None
+                attributes, steps = trial.user_attrs, trial.intermediate_values
+                self._mirror.tell(create_trial(state=trial.state, value=value, user_attrs=attributes, intermediate_values=steps))
 
     def _take_up(self, trial: FrozenTrial) -> Slot:
         """A trial that a dead driver left RUNNING is scored again, one that a person queued is started with its params."""

@@ -150,18 +150,16 @@ def _read_csv(path: Path, target: str | None, text: Collection[str]) -> tuple[pd
 
 
 def _read_header(path: Path) -> tuple[str, list[str]]:
-    """The separator, which is the commonest of the four in the first line, and the column names."""
+    """The separator, that of the four which gives the most columns, and the column names."""
     with pa.input_stream(str(path), compression="detect") as stream:
         start = stream.read(HEADER_BYTES)
-    if not start.strip():
-        raise DataError(f"data: {path} is empty", hint="give a table with a header and rows")
     if b"\0" in start and start[:2] not in UTF16_MARKS:
         raise DataError(f"data: {path} is not text (it holds NUL bytes)", hint="save it as CSV in UTF-8, or give Parquet")
-    start = start.removeprefix(codecs.BOM_UTF8).lstrip(b"\r\n")
-    first = start.split(b"\n", 1)[0].decode()
-    separator = max(",;\t|", key=lambda mark: (first.count(mark), mark == ","))
-    # A name in quotes may go on in the next line.
-    return separator, next(csv.reader(io.StringIO(start.decode(errors="replace"), newline=""), delimiter=separator))
+    text = codecs.getincrementaldecoder("utf-8-sig")().decode(start).lstrip("\r\n")
+    if not text.strip():
+        raise DataError(f"data: {path} is empty", hint="give a table with a header and rows")
+    headers = [(mark, next(csv.reader(io.StringIO(text, newline=""), delimiter=mark))) for mark in ",;\t|"]
+    return max(headers, key=lambda header: len(header[1]))
 
 
 def _check_frame(path: Path | str, frame: pd.DataFrame) -> None:

@@ -83,12 +83,12 @@ def test_ledger_locked_at_the_start_is_waited_for(place: Place, reference: Refer
     assert_converged(place, reference)
 
 
-@pytest.mark.parametrize("files", ["new", "existing", "new again", "existing again"])
+@pytest.mark.parametrize("files", ["new", "existing"])
 def test_one_of_two_drivers_wins_and_the_other_is_told(
     reference: Reference, make_directory: Callable[[str], Path], tmp_path: Path, files: str
 ) -> None:
     """The soak does it twenty times."""
-    place = place_in(make_directory("race") if "existing" in files else tmp_path)
+    place = place_in(make_directory("race") if files == "existing" else tmp_path)
     assert race(place, reference.flags) == ""
     assert_is_undisturbed(place, reference)
 
@@ -185,7 +185,6 @@ def test_locked_mlflow_is_waited_for(patient: dict[str, tuple[Place, Future[Ende
     place, future = patient["mlflow"]
     ended = future.result(COMMAND_SECONDS)
     assert (ended.returncode, said_once(ended)) == (0, True), ended.stderr
-    assert ended.seconds > 60.0
     assert_converged(place, long_reference)
 
 

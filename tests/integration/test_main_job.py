@@ -253,30 +253,6 @@ def test_timeout_and_signals_end_it_cleanly_and_the_next_run_goes_on(finished: F
     check_end_is_undisturbed(finished, tmp_path)
 
 
-def test_signal_before_the_search_is_heeded_too(tmp_path: Path) -> None:
-    process = start_hpo(tmp_path, "--trials", "50")
-    wait_until((tmp_path / ".optuna.db.iris.lock").exists, process)
-    os.kill(process.pid, signal.SIGTERM)
-    _, stderr = process.communicate(timeout=COMMAND_SECONDS)
-    assert process.returncode == 143
-    assert "Traceback" not in stderr
-    assert count_told(tmp_path) < 50
-
-
-def test_second_driver_is_refused_and_told_of_the_first(tmp_path: Path) -> None:
-    first = start_hpo(tmp_path, "--trials", "400")
-    try:
-        wait_until(lambda: count_told(tmp_path) >= 1, first)
-        second = run_hpo(tmp_path, "--trials", "50", "--quiet")
-    finally:
-        first.kill()
-        first.communicate(timeout=COMMAND_SECONDS)
-    assert second.returncode == 7
-    assert second.stdout == ""
-    assert len(second.stderr.splitlines()) == 1
-    assert f"study 'iris' is being driven by another process (host {os.uname().nodename}, pid {first.pid}, since " in second.stderr
-
-
 def test_changed_definition_is_refused_on_resume(finished_copy: Path) -> None:
     table = table_of(finished_copy)
     process = run_hpo(finished_copy, "--trials", "60", "--seed", "1")

@@ -65,11 +65,14 @@ def test_both_pages_answer_and_end_with_a_signal(finished: FinishedRun, number: 
 
 
 def test_interrupt_while_they_start_ends_them_without_a_link(finished: FinishedRun) -> None:
-    with start_python(finished.directory, "-m", "hpo.ui", "--dashboard-port", str(free_port())) as process:
+    process = start_python(finished.directory, "-m", "hpo.ui", "--dashboard-port", str(free_port()))
+    try:
         wait_until(lambda: psutil.Process(process.pid).children(recursive=True) != [], process)
         children = psutil.Process(process.pid).children(recursive=True)
         process.send_signal(signal.SIGINT)
         stdout, stderr = process.communicate(timeout=COMMAND_SECONDS)
+    finally:
+        process.kill()
     assert (process.returncode, stdout) == (130, "")
     line = r"hpo: stopped before (optuna-dashboard|mlflow) answered \(run it again to open both pages\)"
     assert re.fullmatch(line, stderr.splitlines()[-1]), stderr

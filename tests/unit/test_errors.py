@@ -43,7 +43,7 @@ def test_message_is_one_line():
 
 
 def test_hint_is_kept_and_optional():
-    assert HpoError("it broke", hint="mend it").hint == "mend it"
+    assert HpoError("it broke", hint="mend\n\x1bit").hint == "mend \\x1bit"
     assert HpoError("it broke").hint is None
 
 

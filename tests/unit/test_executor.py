@@ -106,7 +106,9 @@ def test_worker_that_is_killed_is_replaced_and_nothing_changes(problem, pool):
     wait_for(pool.start(problem.derive(PARAMS[0])), 0)
     before = worker_pids(pool)
     os.kill(before[0], signal.SIGKILL)
+    deadline = time.monotonic() + DEADLINE_SECONDS
     while not pool._pool._flags.broken:  # the other one may have done everything before the death is noticed
+        assert time.monotonic() < deadline
         time.sleep(0.01)
     assert score_all(pool, problem) == local
     assert set(worker_pids(pool)).isdisjoint(before)

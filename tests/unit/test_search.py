@@ -14,9 +14,11 @@ import numpy as np
 import optuna
 import pytest
 
+import hpo.search
 from hpo.data import Dataset
 from hpo.definition import StudyDefinition
 from hpo.errors import InterruptedBySignal
+from hpo.executor import PoolExecutor
 from hpo.final_model import fit_final_model
 from hpo.holdout import judge_holdout
 from hpo.problem import Problem, load_data, prepare_problem
@@ -107,13 +109,43 @@ def test_total_is_filled_and_folds_are_told_in_order(storage_url):
     assert again.events == [("begin", 2, 2, N_FOLDS)]
 
 
-def test_each_trial_that_is_higher_than_all_before_is_said_once(storage_url):
+def test_each_higher_trial_is_said_and_the_highest_again_with_the_first_trial_of_a_run(storage_url):
+    """A driver that is killed may have told a trial and not said it."""
     said: list[tuple[int, float]] = []
-    for n_trials in (4, 12, 12):
+
+    def run_to(n_trials: int) -> list[float]:
         run(storage_url, narrow(study__n_trials=n_trials), on_best=lambda *best: said.append(best))
-    values = [trial.value for trial in read_trials(storage_url)]
-    assert said == [(number, value) for number, value in enumerate(values) if value > max(values[:number], default=0.0)]
-    assert 1 < len(said) < 12
+        return [trial.value for trial in read_trials(storage_url)]
+
+    values = run_to(12)
+    expected = [(number, value) for number, value in enumerate(values) if value > max(values[:number], default=0.0)]
+    assert said == expected
+    assert 1 < len(expected) < 12
+    run_to(12)
+    values = run_to(13)
+    assert said == [*expected, (int(np.argmax(values)), max(values))]
+
+
+class Made(PoolExecutor):
+    """Counts how often a pool is made."""
+
+    n_made = 0
+
+    def __init__(self, n_workers: int) -> None:
+        super().__init__(n_workers)
+        type(self).n_made += 1
+
+
+def test_workers_that_take_over_where_the_rest_would_take_long_change_no_trial(storage_url, tmp_path, monkeypatch):
+    monkeypatch.setattr(hpo.search, "PoolExecutor", Made)
+    monkeypatch.setattr(hpo.search, "CHEAP_SECONDS", 0.0)
+    run(storage_url, narrow(study__n_trials=8), workers="auto")
+    assert Made.n_made == 0
+    monkeypatch.setattr(hpo.search, "WORTH_SECONDS", 0.0)
+    taken_over = f"sqlite:///{tmp_path}/taken-over.db"
+    run(taken_over, narrow(study__n_trials=8), workers="auto")
+    assert Made.n_made == 1
+    assert facts(read_trials(taken_over)) == facts(read_trials(storage_url))
 
 
 @pytest.mark.parametrize(("concurrency", "expected"), [(1, ["COMPLETE"]), (3, ["COMPLETE", "RUNNING", "RUNNING"])])

@@ -403,6 +403,31 @@ def test_queued_trial_that_is_not_in_the_space_fails_with_its_reason(storage_url
         assert ledger.n_told == 1
 
 
+@pytest.mark.parametrize("is_queued", [True, False])
+def test_trial_that_another_client_ended_is_no_obstacle_to_the_pruner(storage_url, is_queued):
+    """One that failed in the queue has no start; one that another client pruned has a value."""
+    definition = define(pruner__kind="median", pruner__n_startup_trials=0)
+    if is_queued:
+        begin(storage_url, pruner__kind="median", pruner__n_startup_trials=0)
+        read_study(storage_url).enqueue_trial({"C": "much"})
+    with open_study(storage_url, definition) as ledger:
+        slot = ledger.next_slot(9)
+        if is_queued:
+            ledger.tell(slot, [FoldResult(failure=slot.failure)])
+    if not is_queued:
+        storage = open_storage(storage_url)
+        storage.set_trial_intermediate_value(slot.trial_id, 0, 0.9)
+        storage.set_trial_state_values(slot.trial_id, TrialState.PRUNED, [0.9])
+        storage.engine.dispose()
+    with open_study(storage_url, definition) as ledger:
+        assert (ledger.n_told, ledger.best) == (1, None)
+        slot = ledger.next_slot(9)
+        assert not ledger.should_prune(slot, results_of(0.1))
+        ledger.tell(slot, results_of(0.5, 0.5, 0.5))
+        assert ledger.best == (1, 0.5)
+        assert ledger.should_prune(ledger.next_slot(9), results_of(0.1))
+
+
 def test_running_trial_of_somebody_else_is_refused(storage_url):
     begin(storage_url)
     read_study(storage_url).ask()

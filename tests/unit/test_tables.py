@@ -57,6 +57,12 @@ def test_other_separator_is_found_and_said(tmp_path, name, separator):
     assert notes == [f"read with {separator!r} between the values"]
 
 
+def test_separator_is_found_though_a_name_goes_on_in_the_next_line(tmp_path):
+    frame, notes = read_table(write(tmp_path, '"a, in\n(mm)";y\n1,5;no\n2,5;yes\n'), "y")
+    assert list(frame.columns) == ["a, in\n(mm)", "y"]
+    assert notes == ["read with ';' between the values"]
+
+
 def test_decimal_commas_beside_semicolons_stay_text_for_the_columns_to_read(tmp_path):
     frame, _ = read_table(write(tmp_path, "a;y\n1,5;no\n2,5;yes\n"), "y")
     assert frame["a"].tolist() == ["1,5", "2,5"]
