@@ -52,7 +52,8 @@ class DaskExecutor(FoldExecutor):
         for name in [name for name in logging.root.manager.loggerDict if name.partition(".")[0] == "distributed"]:
             logging.getLogger(name).setLevel(logging.CRITICAL)  # what a person needs to know is said here
         self.address = address
-        self.losses = (CancelledError, distributed.scheduler.KilledWorker, distributed.comm.CommClosedError)
+        # The last one is what distributed's ``sync`` makes of a call that is cancelled as the wait for it ends.
+        self.losses = (CancelledError, distributed.scheduler.KilledWorker, distributed.comm.CommClosedError, UnboundLocalError)
         try:
             with warnings.catch_warnings(action="ignore"):  # of versions: those that matter are compared below
                 self._client = distributed.Client(address, timeout=CONNECT_SECONDS, set_as_default=False)

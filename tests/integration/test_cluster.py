@@ -1,13 +1,16 @@
 """Folds on a real Dask cluster of processes: the same trials, whatever happens to its workers."""
 
+import asyncio
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
 import pytest
+
+from hpo.cluster import DaskExecutor
 
 from .checker import check_stores, trial_table
 from .conftest import FinishedRun
@@ -124,6 +127,14 @@ def test_worker_with_other_versions_that_joins_later_ends_the_run_and_the_next_g
     assert stderr.count("\n") == 1
     run_hpo_well(tmp_path, *FLAGS)
     check_equal(tmp_path, finished)
+
+
+def test_call_that_is_cancelled_as_the_wait_for_it_ends_counts_as_lost(cluster: str) -> None:
+    async def cancelled() -> None:
+        raise asyncio.CancelledError
+
+    with closing(DaskExecutor(cluster)) as executor, pytest.raises(executor.losses):
+        executor._client.sync(cancelled, callback_timeout=5.0)
 
 
 def test_worker_with_other_versions_is_refused(tmp_path: Path, other_pandas: Path) -> None:
