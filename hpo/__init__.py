@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from hpo.definition import StudyDefinition
     from hpo.errors import HpoError
-    from hpo.job import run_study
-    from hpo.report import StudyResult
+    from hpo.results.result import StudyResult
     from hpo.settings import ServiceSettings
     from hpo.study_file import load_definition
+    from hpo.study_run import run_study
     from hpo.tracking.callback import MLflowCallback
 
 __version__ = "0.1.0"
@@ -25,9 +25,9 @@ _HOMES = {
     "MLflowCallback": "hpo.tracking.callback",
     "ServiceSettings": "hpo.settings",
     "StudyDefinition": "hpo.definition",
-    "StudyResult": "hpo.report",
+    "StudyResult": "hpo.results.result",
     "load_definition": "hpo.study_file",
-    "run_study": "hpo.job",
+    "run_study": "hpo.study_run",
 }
 
 

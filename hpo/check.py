@@ -2,7 +2,7 @@
 
 import sys
 
-from hpo.cli import main
+from hpo.commands.main import main
 
 if __name__ == "__main__":
     sys.exit(main(["check", *sys.argv[1:]]))

@@ -16,7 +16,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar, get_args
 
-from pydantic import AfterValidator, BaseModel, Discriminator, Field, Tag, ValidationInfo, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    Discriminator,
+    Field,
+    Tag,
+    ValidationInfo,
+    model_validator,
+)
 
 from hpo.errors import DefinitionError
 
@@ -288,6 +296,6 @@ def digest_of(identity: Mapping[str, Any]) -> str:
 if __name__ == "__main__":
     import sys
 
-    from hpo.cli import main
+    from hpo.commands.main import main
 
     sys.exit(main(["definition", *sys.argv[1:]]))

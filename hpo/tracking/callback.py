@@ -16,11 +16,11 @@ import optuna
 from optuna.trial import FrozenTrial
 
 from hpo.errors import LedgerError
+from hpo.ledger.storage import repeat, translated
 from hpo.settings import read_settings
-from hpo.storage import repeat, translated
-from hpo.tracking import names
+from hpo.tracking import keys
 from hpo.tracking.follower import Follower
-from hpo.tracking.records import StudyRecord, TrackingState
+from hpo.tracking.run_records import StudyRecord, TrackingState
 
 UID_ATTRIBUTE = "hpo.uid"
 
@@ -102,12 +102,12 @@ class MLflowCallback(AbstractContextManager["MLflowCallback"]):
         if uid is None:
             uid = uuid.uuid4().hex
             study.set_user_attr(UID_ATTRIBUTE, uid)
-        tags = {names.allowed(name): str(value) for name, value in study.user_attrs.items() if name != UID_ATTRIBUTE}
-        tags[names.DIRECTION] = ", ".join(direction.name for direction in study.directions)
+        tags = {keys.allowed(name): str(value) for name, value in study.user_attrs.items() if name != UID_ATTRIBUTE}
+        tags[keys.DIRECTION] = ", ".join(direction.name for direction in study.directions)
         return StudyRecord(
             uid=uid,
             name=study.study_name,
-            value_name=names.allowed(self._metric_name),
+            value_name=keys.allowed(self._metric_name),
             is_maximized=study.directions[0].name == "MAXIMIZE",
             tags=tags,
             experiment=self._experiment_name,

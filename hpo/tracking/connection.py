@@ -16,7 +16,7 @@ from mlflow.utils.rest_utils import http_request
 from sqlalchemy.exc import SQLAlchemyError
 
 from hpo.errors import TrackingError, first_line
-from hpo.lock import hold_lock
+from hpo.ledger.lock import hold_lock
 from hpo.settings import hide_password, sqlite_path
 from hpo.sqlite import checkpoint, use_wal
 

@@ -19,11 +19,19 @@ from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial
 
 from hpo.errors import HpoError, LedgerError, first_line
-from hpo.storage import export_journal, translated
-from hpo.tracking import names
+from hpo.ledger.storage import export_journal, translated
+from hpo.tracking import keys
 from hpo.tracking.models import rehearse
 from hpo.tracking.projection import Projection, end_time_ms
-from hpo.tracking.records import Drawings, HeldOut, ModelRecord, Notify, RunStatus, StudyRecord, TrackingState
+from hpo.tracking.run_records import (
+    Drawings,
+    HeldOut,
+    ModelRecord,
+    Notify,
+    RunStatus,
+    StudyRecord,
+    TrackingState,
+)
 from hpo.tracking.writer import MlflowWriter
 
 FIRST_PAUSE_SECONDS = 0.25
@@ -103,7 +111,7 @@ class Follower:
                 # What a lost answer left behind: runs that were made twice.
                 self._projection.learn()
                 self._catch_up()
-            self._writer.write_text(names.JOURNAL_FILE, export_journal(self._study()))
+            self._writer.write_text(keys.JOURNAL_FILE, export_journal(self._study()))
         if model is not None:
             self._model_uri = self._writer.write_model(model, self._projection.run_ids.get(model.trial_number))
             self._write_drawings(model)
@@ -173,11 +181,11 @@ class Follower:
 
 
 def _draw(model: ModelRecord, held: HeldOut, study: optuna.Study, on_step: Callable[[], None]) -> Drawings:
-    from hpo.figures import draw_model  # noqa: PLC0415 - matplotlib and plotly, which a run without figures needs none of
-    from hpo.plots import draw_study  # noqa: PLC0415 - the same
+    from hpo.results.figures import draw_model  # noqa: PLC0415 - matplotlib and plotly, which a run without figures needs none of
+    from hpo.results.plots import draw_study  # noqa: PLC0415 - the same
 
     of_model, importances = draw_model(held.model, model.model, held.X, held.y, metric=held.metric, seed=held.seed)
-    metrics = {names.importance_metric(column): value for column, value in importances.items() if math.isfinite(value)}
+    metrics = {keys.importance_metric(column): value for column, value in importances.items() if math.isfinite(value)}
     on_step()
     of_study = draw_study(study)
     on_step()

@@ -15,9 +15,9 @@ from mlflow.types.schema import ColSpec, DataType, Schema
 
 import hpo
 from hpo.errors import TrackingError
-from hpo.tracking import names
+from hpo.tracking import keys
 from hpo.tracking.reader import all_pages
-from hpo.tracking.records import ModelRecord, StudyRecord
+from hpo.tracking.run_records import ModelRecord, StudyRecord
 
 
 class ModelWriter:
@@ -52,11 +52,11 @@ class ModelWriter:
         Returns:
             The model's id.
         """
-        search = f"tags.`{names.STUDY_UID}` = '{self._study.uid}'"
+        search = f"tags.`{keys.STUDY_UID}` = '{self._study.uid}'"
         of_study: list[LoggedModel] = all_pages(self._client.search_logged_models, [self._experiment_id], search)
         ready = [model for model in of_study if model.status == LoggedModelStatus.READY]
         unready = [model for model in of_study if model.status != LoggedModelStatus.READY]
-        current = next((model for model in ready if model.tags.get(names.KEY) == record.key), None)
+        current = next((model for model in ready if model.tags.get(keys.KEY) == record.key), None)
         begun = next((model for model in unready if model.model_id == self._begun_id), None)
         for model in unready:
             # Of an earlier best trial too: after a top-up nobody would go on with it.
@@ -66,18 +66,18 @@ class ModelWriter:
             reopen_parent()
             current = self._log(record, begun or self._begin(record))
         for model in ready:
-            if model.model_id != current.model_id and names.SUPERSEDED_BY not in model.tags:
-                self._client.set_logged_model_tags(model.model_id, {names.SUPERSEDED_BY: current.model_id})
-        if names.SUPERSEDED_BY in current.tags:
+            if model.model_id != current.model_id and keys.SUPERSEDED_BY not in model.tags:
+                self._client.set_logged_model_tags(model.model_id, {keys.SUPERSEDED_BY: current.model_id})
+        if keys.SUPERSEDED_BY in current.tags:
             # The rule that chooses was changed and changed back.
-            self._client.delete_logged_model_tag(current.model_id, names.SUPERSEDED_BY)
+            self._client.delete_logged_model_tag(current.model_id, keys.SUPERSEDED_BY)
         return str(current.model_id)
 
     def _begin(self, record: ModelRecord) -> LoggedModel:
-        tags = {names.KEY: record.key, names.STUDY_UID: self._study.uid, names.REFIT: record.refit}
-        tags[names.BEST_TRIAL] = str(record.trial_number)
+        tags = {keys.KEY: record.key, keys.STUDY_UID: self._study.uid, keys.REFIT: record.refit}
+        tags[keys.BEST_TRIAL] = str(record.trial_number)
         about = {"source_run_id": self._run_id, "model_type": "classifier", "params": record.params, "tags": tags}
-        model = self._client.create_logged_model(self._experiment_id, names.MODEL_NAME, **about)
+        model = self._client.create_logged_model(self._experiment_id, keys.MODEL_NAME, **about)
         # A later attempt of this process can go on with it.
         self._begun_id, self._done = model.model_id, set()
         self._on_step()

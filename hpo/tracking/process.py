@@ -18,8 +18,8 @@ from functools import partial
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 
-from hpo.child import serve_driver
-from hpo.tracking.records import ModelRecord, Notify, RunStatus, StudyRecord, TrackingState
+from hpo.child_process import serve_driver
+from hpo.tracking.run_records import ModelRecord, Notify, RunStatus, StudyRecord, TrackingState
 
 POLL_SECONDS = 0.1
 """How long a finished trial waits, at the most, before its run is written."""
@@ -124,7 +124,7 @@ def main(descriptor: int, driver_pid: int) -> None:
     logging.disable(logging.ERROR)
     # Imports and MLflow's tables leave nothing to collect, and looking for it took a third of their time.
     gc.disable()
-    from hpo.storage import open_for_reading
+    from hpo.ledger.storage import open_for_reading
     from hpo.tracking.follower import Follower, warm_up
 
     # Beside what follows, which mostly waits: for the driver, then for MLflow.

@@ -10,9 +10,18 @@ from itertools import accumulate
 
 from optuna.trial import FrozenTrial, TrialState
 
-from hpo.selection import CONVERGED, DERIVED, FAILURE, SCORES, TRACEBACK, fold_scores, mean_and_std, milliseconds
-from hpo.tracking import names
-from hpo.tracking.records import RunStatus, StudyRecord, TrialRecord
+from hpo.results.selection import (
+    CONVERGED,
+    DERIVED,
+    FAILURE,
+    SCORES,
+    TRACEBACK,
+    fold_scores,
+    mean_and_std,
+    milliseconds,
+)
+from hpo.tracking import keys
+from hpo.tracking.run_records import RunStatus, StudyRecord, TrialRecord
 from hpo.tracking.writer import MlflowWriter
 
 STATUS_OF: Mapping[TrialState, RunStatus] = {
@@ -73,7 +82,7 @@ class Projection:
             self._write(make_record(trial, self._study))
         points = self._best_so_far(trials)
         if points:
-            self._writer.write_parent_metric(names.best_so_far(self._study.value_name), points)
+            self._writer.write_parent_metric(keys.best_so_far(self._study.value_name), points)
             self._next_point = points[-1][0] + 1
 
     def has_work(self, trials: Sequence[FrozenTrial]) -> bool:
@@ -123,13 +132,13 @@ def make_record(trial: FrozenTrial, study: StudyRecord) -> TrialRecord:
     metrics, steps = _ours(trial) if SCORES in trial.user_attrs else _plain(trial, study.value_name)
     params = {**trial.params, **trial.user_attrs.get(DERIVED, {})}
     return TrialRecord(
-        key=names.trial_key(study.uid, trial.number),
+        key=keys.trial_key(study.uid, trial.number),
         number=trial.number,
         status=STATUS_OF[trial.state],
         start_time_ms=start,
         end_time_ms=max(start, end),
-        params={names.allowed(name): str(value) for name, value in params.items()},
-        metrics={names.TRIAL_NUMBER: float(trial.number), **metrics},
+        params={keys.allowed(name): str(value) for name, value in params.items()},
+        metrics={keys.TRIAL_NUMBER: float(trial.number), **metrics},
         steps=steps,
         tags=_tags(trial, study),
         traceback=trial.user_attrs.get(TRACEBACK),
@@ -141,8 +150,8 @@ def _ours(trial: FrozenTrial) -> tuple[dict[str, float], dict[str, dict[int, flo
     metrics, steps = {}, {}
     for scorer, scores in fold_scores(trial).items():
         if trial.state == TrialState.COMPLETE:
-            metrics[names.cv_mean(scorer)], metrics[names.cv_std(scorer)] = mean_and_std(scores)
-        steps[names.cv_metric(scorer)] = dict(enumerate(scores))
+            metrics[keys.cv_mean(scorer)], metrics[keys.cv_std(scorer)] = mean_and_std(scores)
+        steps[keys.cv_metric(scorer)] = dict(enumerate(scores))
     return metrics, steps
 
 
@@ -151,19 +160,19 @@ def _plain(trial: FrozenTrial, metric: str) -> tuple[dict[str, float], dict[str,
     # The value of a pruned trial is its last step's, which does not compare with the others.
     values = trial.values if trial.state == TrialState.COMPLETE else []
     value_names = [metric] if len(values) == 1 else [f"{metric}_{i}" for i in range(len(values))]
-    steps = {names.intermediate(metric): dict(trial.intermediate_values)} if trial.intermediate_values else {}
+    steps = {keys.intermediate(metric): dict(trial.intermediate_values)} if trial.intermediate_values else {}
     return dict(zip(value_names, values, strict=True)), steps
 
 
 def _tags(trial: FrozenTrial, study: StudyRecord) -> dict[str, str]:
-    tags = {names.allowed(name): str(value) for name, value in trial.user_attrs.items() if name not in _OWN_ATTRIBUTES}
-    tags[names.TRIAL_STATE] = trial.state.name
+    tags = {keys.allowed(name): str(value) for name, value in trial.user_attrs.items() if name not in _OWN_ATTRIBUTES}
+    tags[keys.TRIAL_STATE] = trial.state.name
     if SCORES in trial.user_attrs:
-        tags[names.CONVERGED] = str(trial.user_attrs.get(CONVERGED, True)).lower()
+        tags[keys.CONVERGED] = str(trial.user_attrs.get(CONVERGED, True)).lower()
     if FAILURE in trial.user_attrs:
-        tags[names.FAILURE] = str(trial.user_attrs[FAILURE])
+        tags[keys.FAILURE] = str(trial.user_attrs[FAILURE])
     if study.dashboard is not None:
-        tags[names.NOTE] = f"[Trial {trial.number} in optuna-dashboard]({study.dashboard}/trials?numbers={trial.number})"
-    if names.DATA_DIGEST in study.tags:
-        tags[names.DATA_DIGEST] = study.tags[names.DATA_DIGEST]
+        tags[keys.NOTE] = f"[Trial {trial.number} in optuna-dashboard]({study.dashboard}/trials?numbers={trial.number})"
+    if keys.DATA_DIGEST in study.tags:
+        tags[keys.DATA_DIGEST] = study.tags[keys.DATA_DIGEST]
     return tags

@@ -19,7 +19,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from hpo.errors import ModelError, SettingsError, TrackingError, first_line
 from hpo.settings import hide_password, sqlite_path
 from hpo.sqlite import url_unchanged
-from hpo.tracking import names
+from hpo.tracking import keys
 from hpo.tracking.connection import check_reachable, translated
 
 _RUNS_PAGE = 50_000
@@ -96,7 +96,7 @@ def read_runs(tracking_uri: str, experiment: str, uid: str | None) -> StudyRuns:
         found = store.get_experiment_by_name(experiment)
         if found is None:
             return StudyRuns()
-        runs = search_runs(store, found.experiment_id, names.STUDY_UID, str(uid))
+        runs = search_runs(store, found.experiment_id, keys.STUDY_UID, str(uid))
         return StudyRuns(found, tuple(run for run in runs if key_of(run)))
 
 
@@ -147,7 +147,7 @@ def deleted_parent(study: str, run_id: str) -> TrackingError:
 
 def key_of(run: Run) -> str:
     """What it is the run of; nothing where a person took the key off it: it is then no longer ours."""
-    return str(run.data.tags.get(names.KEY, ""))
+    return str(run.data.tags.get(keys.KEY, ""))
 
 
 def is_deleted(run: Run) -> bool:
@@ -162,4 +162,4 @@ def is_finished(run: Run) -> bool:
 
 def was_deleted_by_hand(run: Run) -> bool:
     """Whether a person deleted it: it was finished, and is no duplicate."""
-    return is_deleted(run) and is_finished(run) and names.DUPLICATE_OF not in run.data.tags
+    return is_deleted(run) and is_finished(run) and keys.DUPLICATE_OF not in run.data.tags

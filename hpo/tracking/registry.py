@@ -15,13 +15,13 @@ from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
-from hpo.cross_validation import Predicted
 from hpo.errors import ModelError, TrackingError
-from hpo.holdout import judge_models, may_take_over
-from hpo.shipped_model import ShippedModel, load_model, refusing
-from hpo.tracking import names
+from hpo.estimators.cross_validation import Predicted
+from hpo.estimators.loading import ShippedModel, load_model, refusing
+from hpo.results.holdout import judge_models, may_take_over
+from hpo.tracking import keys
 from hpo.tracking.reader import fetch_model
-from hpo.tracking.records import HeldOut, ModelRecord, RegistryState
+from hpo.tracking.run_records import HeldOut, ModelRecord, RegistryState
 
 TURN_SECONDS = 10.0
 """How long to wait for the decision on an earlier version."""
@@ -59,12 +59,12 @@ class Registry:
         """
         version = self._find_or_create(model_id, run_id)
         number = int(version.version)
-        if version.tags.get(names.DECISION, names.PENDING) == names.PENDING:
-            self.client.set_registered_model_alias(self.name, names.CHALLENGER, number)
+        if version.tags.get(keys.DECISION, keys.PENDING) == keys.PENDING:
+            self.client.set_registered_model_alias(self.name, keys.CHALLENGER, number)
             self._wait_for_turn(version)
-            self._tag(number, names.DECISION, self._decide(number))
+            self._tag(number, keys.DECISION, self._decide(number))
         tags = self.client.get_model_version(self.name, str(number)).tags
-        return RegistryState(self.name, number, tags[names.DECISION], tags.get(names.COMPARISON, ""), self._champion())
+        return RegistryState(self.name, number, tags[keys.DECISION], tags.get(keys.COMPARISON, ""), self._champion())
 
     def _find_or_create(self, model_id: str, run_id: str) -> ModelVersion:
         try:
@@ -76,7 +76,7 @@ class Registry:
         existing = [version for version in self._versions() if version.source == uri]
         if existing:
             return min(existing, key=lambda version: int(version.version))
-        tags = {names.DECISION: names.PENDING, names.HOLDOUT_DIGEST: self.held_out.digest, names.REFIT: self.record.refit}
+        tags = {keys.DECISION: keys.PENDING, keys.HOLDOUT_DIGEST: self.held_out.digest, keys.REFIT: self.record.refit}
         return self.client.create_model_version(self.name, source=uri, run_id=run_id, model_id=model_id, tags=tags)
 
     def _versions(self) -> list[ModelVersion]:
@@ -87,7 +87,7 @@ class Registry:
         oldest = version.creation_timestamp - 1000 * ABANDONED_SECONDS
         while time.monotonic() < end and any(
             int(other.version) < int(version.version)
-            and other.tags.get(names.DECISION) == names.PENDING
+            and other.tags.get(keys.DECISION) == keys.PENDING
             and other.creation_timestamp > oldest
             for other in self._versions()
         ):
@@ -98,18 +98,18 @@ class Registry:
         for _ in range(MAX_ATTEMPTS):
             champion = self._champion()
             if champion == number:
-                return names.CHAMPION
+                return keys.CHAMPION
             is_fit, why = self._judge(champion)
-            self._tag(number, names.COMPARISON, why)
-            self._tag(number, names.COMPARED_WITH, str(champion or ""))
+            self._tag(number, keys.COMPARISON, why)
+            self._tag(number, keys.COMPARED_WITH, str(champion or ""))
             if not is_fit:
-                return names.KEPT
+                return keys.KEPT
             if self._champion() == champion:
-                self.client.set_registered_model_alias(self.name, names.CHAMPION, number)
+                self.client.set_registered_model_alias(self.name, keys.CHAMPION, number)
         raise TrackingError(f"the champion of '{self.name}' is being moved by others", hint="the same command decides")
 
     def _champion(self) -> int | None:
-        number = self.client.get_registered_model(self.name).aliases.get(names.CHAMPION)
+        number = self.client.get_registered_model(self.name).aliases.get(keys.CHAMPION)
         return None if number is None else int(number)
 
     def _tag(self, number: int, name: str, text: str) -> None:
@@ -135,7 +135,7 @@ class Registry:
             return False, f"not comparable: {error}"
         assert gain is not None
         tags = self.client.get_model_version(self.name, str(champion)).tags
-        is_fair = tags.get(names.HOLDOUT_DIGEST) == held_out.digest and tags.get(names.REFIT) != "all"
+        is_fair = tags.get(keys.HOLDOUT_DIGEST) == held_out.digest and tags.get(keys.REFIT) != "all"
         ours, champions = score.value, score.value - gain.value
         return may_take_over(gain, self.record.rule), (
             f"{held_out.metric} {ours:.4f} against {champions:.4f} on the same {len(held_out.y)} held-out rows"

@@ -14,13 +14,20 @@ import mlflow
 from mlflow import entities
 from mlflow.entities import Metric, Run, RunTag
 
-from hpo.rendering import merge_note
+from hpo.markdown import merge_note
 from hpo.settings import sqlite_path
 from hpo.sqlite import checkpoint
-from hpo.tracking import names, reader
+from hpo.tracking import keys, reader
 from hpo.tracking.connection import check_reachable, connect, translating
 from hpo.tracking.models import ModelWriter
-from hpo.tracking.records import DatasetRecord, Drawings, ModelRecord, RegistryState, StudyRecord, TrialRecord
+from hpo.tracking.run_records import (
+    DatasetRecord,
+    Drawings,
+    ModelRecord,
+    RegistryState,
+    StudyRecord,
+    TrialRecord,
+)
 
 _PARAM_LENGTH = 6000
 _TAG_LENGTH = 8000
@@ -64,22 +71,22 @@ class MlflowWriter:
         """
         self._client = connect(self._tracking_uri)
         self.experiment_id = self._find_or_create_experiment()
-        parent = self._keep_one(self._search(names.KEY, self._study.uid))
+        parent = self._keep_one(self._search(keys.KEY, self._study.uid))
         if parent is not None and reader.is_deleted(parent):
             raise reader.deleted_parent(self._study.name, parent.info.run_id)
         if parent is None:
             parent = self._create_run(self._study.uid, self._study.name, start_time_ms)
         self.parent_run_id = parent.info.run_id
         self._models = ModelWriter(self._client, self._tracking_uri, self._study, parent, self._count_step)
-        self.comparison = names.comparison_path(self.experiment_id, self._study.uid)
+        self.comparison = keys.comparison_path(self.experiment_id, self._study.uid)
         if not reader.is_finished(parent):
             self._describe_parent()
             if self._study.view:
                 view = {"name": f"{self._study.name}: all trials", "createdAt": start_time_ms, "updatedAt": start_time_ms}
-                key = f"mlflow.sharedViewState.{names.view_id(self._study.uid)}"
+                key = f"mlflow.sharedViewState.{keys.view_id(self._study.uid)}"
                 self._client.set_experiment_tag(self.experiment_id, key, json.dumps({**view, "state": self._study.view}))
-            if self._study.description and names.NOTE not in parent.data.tags:
-                self._client.set_tag(self.parent_run_id, names.NOTE, merge_note(self._linked(self._study.description)))
+            if self._study.description and keys.NOTE not in parent.data.tags:
+                self._client.set_tag(self.parent_run_id, keys.NOTE, merge_note(self._linked(self._study.description)))
 
     def find_trials(self) -> tuple[dict[int, str], dict[int, str]]:
         """Ask MLflow what it holds, and put it right: of runs with one key the finished, then the earliest one stays.
@@ -90,7 +97,7 @@ class MlflowWriter:
             Trial number to run id of every finished child run, and the same of every unfinished one.
         """
         found: dict[str, list[Run]] = {}
-        for run in self._search(names.STUDY_UID, self._study.uid):
+        for run in self._search(keys.STUDY_UID, self._study.uid):
             key = reader.key_of(run)
             if key.startswith(f"{self._study.uid}/"):
                 found.setdefault(key, []).append(run)
@@ -100,10 +107,10 @@ class MlflowWriter:
             run = self._keep_one(runs)
             if run is None:
                 continue
-            if run.data.tags.get(names.PARENT_RUN_ID) != self.parent_run_id and not reader.is_deleted(run):
-                self._client.set_tag(run.info.run_id, names.PARENT_RUN_ID, self.parent_run_id)
+            if run.data.tags.get(keys.PARENT_RUN_ID) != self.parent_run_id and not reader.is_deleted(run):
+                self._client.set_tag(run.info.run_id, keys.PARENT_RUN_ID, self.parent_run_id)
             home = finished if reader.is_finished(run) else unfinished
-            home[names.number_of(key)] = run.info.run_id
+            home[keys.number_of(key)] = run.info.run_id
         return finished, unfinished
 
     def _keep_one(self, runs: list[Run]) -> Run | None:
@@ -116,7 +123,7 @@ class MlflowWriter:
         active.sort(key=lambda run: (not reader.is_finished(run), run.info.start_time, run.info.run_id))
         for duplicate in active[1:]:
             # The tag tells it from a run that a person deletes.
-            self._client.set_tag(duplicate.info.run_id, names.DUPLICATE_OF, active[0].info.run_id)
+            self._client.set_tag(duplicate.info.run_id, keys.DUPLICATE_OF, active[0].info.run_id)
             self._client.delete_run(duplicate.info.run_id)
         if active:
             return active[0]
@@ -124,7 +131,7 @@ class MlflowWriter:
 
     def find_trial(self, key: str) -> str | None:
         """The id of the run with this key, or None."""
-        return next((run.info.run_id for run in self._search(names.KEY, key) if not reader.is_deleted(run)), None)
+        return next((run.info.run_id for run in self._search(keys.KEY, key) if not reader.is_deleted(run)), None)
 
     def write_trial(self, record: TrialRecord, run_id: str | None) -> str:
         """Create, fill and terminate a child run.
@@ -145,7 +152,7 @@ class MlflowWriter:
             metrics.extend(Metric(name, value, record.end_time_ms, step) for step, value in steps.items())
         self._client.log_batch(run_id, metrics=metrics, params=_params(record.params), tags=_tags(tags))
         if record.traceback is not None:
-            self._client.log_text(run_id, record.traceback, names.TRACEBACK_FILE)
+            self._client.log_text(run_id, record.traceback, keys.TRACEBACK_FILE)
         self._client.set_terminated(run_id, status=record.status, end_time=record.end_time_ms)
         self._count_step()
         return run_id
@@ -175,7 +182,7 @@ class MlflowWriter:
 
     def has_drawn(self, key: str) -> bool:
         """Whether the parent run has the drawings of this key."""
-        return bool(self._client.get_run(self.parent_run_id).data.tags.get(names.DRAWN) == key)
+        return bool(self._client.get_run(self.parent_run_id).data.tags.get(keys.DRAWN) == key)
 
     def write_drawings(self, drawings: Drawings, key: str, step: int) -> None:
         """Log figures and tables, then the key that says they are there.
@@ -187,7 +194,7 @@ class MlflowWriter:
         """
         now = time.time_ns() // 1_000_000
         self._log_files(drawings.of_model, drawings.of_study)
-        self._client.log_batch(self.parent_run_id, metrics=_metrics(drawings.metrics, now, step), tags=_tags({names.DRAWN: key}))
+        self._client.log_batch(self.parent_run_id, metrics=_metrics(drawings.metrics, now, step), tags=_tags({keys.DRAWN: key}))
         self._count_step()
         self._checkpoint()
 
@@ -222,19 +229,19 @@ class MlflowWriter:
             checkpoint(path)
 
     def _create_run(self, key: str, name: str, start_time_ms: int, tags: Mapping[str, str] | None = None) -> Run:
-        every = {**(tags or {}), names.KEY: key, names.STUDY_UID: self._study.uid, names.SOURCE_NAME: "hpo"}
+        every = {**(tags or {}), keys.KEY: key, keys.STUDY_UID: self._study.uid, keys.SOURCE_NAME: "hpo"}
         cut = {tag.key: tag.value for tag in _tags(every)}
         return self._client.create_run(self.experiment_id, start_time=start_time_ms, run_name=name, tags=cut)
 
     def _create_child(self, record: TrialRecord) -> str:
-        name, tags = names.trial_run_name(record.number), {**record.tags, names.PARENT_RUN_ID: self.parent_run_id}
+        name, tags = keys.trial_run_name(record.number), {**record.tags, keys.PARENT_RUN_ID: self.parent_run_id}
         return str(self._create_run(record.key, name, record.start_time_ms, tags).info.run_id)
 
     def _find_or_create_experiment(self) -> str:
         name = self._study.experiment or self._study.name
         experiment = self._client.get_experiment_by_name(name)
         if experiment is None:
-            tags = {names.EXPERIMENT_KIND: names.MODEL_TRAINING, names.NOTE: self._study.description}
+            tags = {keys.EXPERIMENT_KIND: keys.MODEL_TRAINING, keys.NOTE: self._study.description}
             return str(self._client.create_experiment(name, tags={key: value for key, value in tags.items() if value}))
         if experiment.lifecycle_stage == "deleted":
             raise reader.trashed_experiment(experiment)
@@ -253,7 +260,7 @@ class MlflowWriter:
         """A description below links to what is shown beside the parent run: the page folds what is long."""
         links = [f"[All trials compared]({self.comparison})"]
         if best_run_id is not None:
-            links.append(f"[best trial]({names.runs_path(self.experiment_id, best_run_id)})")
+            links.append(f"[best trial]({keys.runs_path(self.experiment_id, best_run_id)})")
         if self._study.dashboard is not None:
             links.append(f"[the study in optuna-dashboard]({self._study.dashboard})")
         return f"{' · '.join(links)}\n\n{description}"
@@ -282,15 +289,15 @@ class MlflowWriter:
         """Say on the parent run what is known of the study now, where it does not say so already."""
         run = self._client.get_run(self.parent_run_id)
         metrics = {**record.metrics, **record.study_metrics}
-        tags = {names.BEST_TRIAL: str(record.trial_number), names.MODEL_URI: uri, **record.study_tags}
-        note = merge_note(self._linked(record.description, best_run_id), run.data.tags.get(names.NOTE, ""))
+        tags = {keys.BEST_TRIAL: str(record.trial_number), keys.MODEL_URI: uri, **record.study_tags}
+        note = merge_note(self._linked(record.description, best_run_id), run.data.tags.get(keys.NOTE, ""))
         if record.description and len(note) <= _TAG_LENGTH:  # one that is too long to add to is left as it is
-            tags[names.NOTE] = note
+            tags[keys.NOTE] = note
         if metrics.items() <= run.data.metrics.items() and tags.items() <= run.data.tags.items():
             return
         self._reopen_parent()
         if record.card:
-            self._log_files({names.MODEL_CARD_FILE: record.card.replace(names.MODEL_URI_MARK, uri).encode()})
+            self._log_files({keys.MODEL_CARD_FILE: record.card.replace(keys.MODEL_URI_MARK, uri).encode()})
         now, step = time.time_ns() // 1_000_000, record.n_finished
         changed = _metrics({name: value for name, value in metrics.items() if run.data.metrics.get(name) != value}, now, step)
         for name, values in record.study_steps.items():
@@ -316,7 +323,7 @@ def _dataset_input(record: DatasetRecord) -> entities.DatasetInput:
         schema=json.dumps({"mlflow_colspec": columns}),
         profile=json.dumps({"num_rows": record.n_rows, "num_elements": record.n_rows * len(columns)}),
     )
-    return entities.DatasetInput(dataset, tags=[entities.InputTag(names.DATASET_CONTEXT, "training")])
+    return entities.DatasetInput(dataset, tags=[entities.InputTag(keys.DATASET_CONTEXT, "training")])
 
 
 def _metrics(metrics: Mapping[str, float], time_ms: int, step: int = 0) -> list[Metric]:

@@ -29,15 +29,15 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import numpy as np
 import pandas as pd
 
-from hpo.estimator import build_pipeline
-from hpo.executor import LocalExecutor
-from hpo.job import Searched, judge_study
-from hpo.nested import score_nested
-from hpo.problem import Problem, prepare_problem
-from hpo.search import Driver, Search, default_params
-from hpo.selection import select_best
+from hpo.estimators.estimator import build_pipeline
+from hpo.results.selection import select_best
+from hpo.search.executor import LocalExecutor
+from hpo.search.loop import Driver, Search, default_params
+from hpo.search.nested import score_nested
+from hpo.search.plan import Problem, prepare_problem
 from hpo.settings import ServiceSettings
 from hpo.study_file import load_definition
+from hpo.study_run import Searched, judge_study
 
 N_ROWS = 750
 TEST_SIZE = 0.8
@@ -140,7 +140,7 @@ def make_problem(case: Case, seed: int, directory: Path, n_trials: int, n_outer:
 
 
 def run_one(case: Case, problem: Problem, storage: str, fresh: tuple[pd.DataFrame, np.ndarray]) -> Outcome:
-    """Search, refit, judge, as ``hpo.job`` does, and look the truth up."""
+    """Search, refit, judge, as ``hpo.study_run`` does, and look the truth up."""
     definition, dataset = problem.definition, problem.dataset
     driver = Driver(ServiceSettings(storage, workers=1), {}, LocalExecutor())
     with driver.open(problem) as ledger:

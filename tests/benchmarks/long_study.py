@@ -25,10 +25,10 @@ N_MEASURED = 40
 
 def ledger_milliseconds(directory: Path, n_history: int) -> float:
     """Median cost of a slot of ``hpo``'s ledger after so many trials."""
-    from hpo.cross_validation import FoldResult
     from hpo.definition import StudyDefinition
-    from hpo.estimator import TrainingShape, derive_params
-    from hpo.study import open_ledger
+    from hpo.estimators.cross_validation import FoldResult
+    from hpo.estimators.estimator import TrainingShape, derive_params
+    from hpo.ledger.ledger import open_ledger
 
     shape = TrainingShape(n_samples=96, n_features=4, n_classes=3, n_values=384, is_sparse=False)
     url = f"sqlite:///{directory}/ledger-{n_history}.db"
@@ -48,7 +48,7 @@ def optuna_milliseconds(directory: Path, n_history: int) -> float:
     """Median cost of ask and tell of bare Optuna after so many trials."""
     import optuna
 
-    from hpo.storage import open_storage
+    from hpo.ledger.storage import open_storage
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     storage = open_storage(f"sqlite:///{directory}/optuna-{n_history}.db")

@@ -20,7 +20,12 @@ import optuna
 from mlflow.optuna.storage import MlflowStorage
 from scipy.stats import loguniform, uniform
 from sklearn.datasets import load_iris
-from sklearn.model_selection import RandomizedSearchCV, StratifiedKFold, cross_val_score, train_test_split
+from sklearn.model_selection import (
+    RandomizedSearchCV,
+    StratifiedKFold,
+    cross_val_score,
+    train_test_split,
+)
 
 from tests.benchmarks.__main__ import COMMANDS, RunFailedError, note
 from tests.benchmarks.usual_script import SEED, TRACKING_URI, build_model, suggest_params

@@ -19,7 +19,7 @@ N_FOLDS = 5
 
 def score_asleep(params: Mapping[str, Any], index: int, seconds: float) -> Any:
     """What a fit of known length gives: scores that are a plain function of the params."""
-    from hpo.cross_validation import FoldResult
+    from hpo.estimators.cross_validation import FoldResult
 
     time.sleep(seconds)
     value = 1 / (1 + abs(params.get("C", 1.0) - 10)) + index / 1000
@@ -28,11 +28,11 @@ def score_asleep(params: Mapping[str, Any], index: int, seconds: float) -> Any:
 
 def measure(address: str, fit_seconds: float, n_threads: int, n_trials: int) -> float:
     """Trials a second of a whole search."""
-    from hpo.cluster import DaskExecutor
-    from hpo.problem import prepare_problem
-    from hpo.search import Driver, Search
+    from hpo.ledger.ledger import open_ledger
+    from hpo.search.dask_executor import DaskExecutor
+    from hpo.search.loop import Driver, Search
+    from hpo.search.plan import prepare_problem
     from hpo.settings import ServiceSettings
-    from hpo.study import open_ledger
     from hpo.study_file import load_definition
 
     class Asleep(DaskExecutor):

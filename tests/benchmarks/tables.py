@@ -84,9 +84,9 @@ def bare_seconds(directory: Path) -> float:
     os.environ["OPENBLAS_NUM_THREADS"] = "1"
     from optuna import load_study
 
-    from hpo.cross_validation import score_fold
-    from hpo.problem import prepare_problem
-    from hpo.search_space import replay
+    from hpo.estimators.cross_validation import score_fold
+    from hpo.estimators.space import replay
+    from hpo.search.plan import prepare_problem
     from hpo.study_file import load_definition
 
     problem = prepare_problem(load_definition(directory / "study.toml"))

@@ -18,7 +18,7 @@ from mlflow.entities import LoggedModel, LoggedModelStatus, ViewType
 from optuna.trial import TrialState
 from sklearn.datasets import load_iris
 
-from hpo.final_model import TRUSTED_TYPES
+from hpo.estimators.final_model import TRUSTED_TYPES
 from tests.integration.checker import Picture, check_stores, read_trials, trial_table
 from tests.integration.driving import COMMAND_SECONDS, ask, run_hpo
 

@@ -12,7 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.integration.driving import COMMAND_SECONDS, start_hpo, wait_until
-from tests.tables.test_workers import LONG_FIT, n_running, processor_seconds, workers_of, write_table
+from tests.tables.test_workers import (
+    LONG_FIT,
+    n_running,
+    processor_seconds,
+    workers_of,
+    write_table,
+)
 
 INJECTED = {"PYTHONPATH": os.pathsep.join(filter(None, (str(Path(__file__).with_name("injection")), os.environ.get("PYTHONPATH"))))}
 """Environment of a command that may be struck."""

@@ -12,9 +12,24 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.integration.driving import ask, count_told, free_port, run_hpo, serving_tracking, start_hpo
+from tests.integration.driving import (
+    ask,
+    count_told,
+    free_port,
+    run_hpo,
+    serving_tracking,
+    start_hpo,
+)
 
-from .converging import Kept, Place, Reference, count_violations, make_reference, place_in, read_kept
+from .converging import (
+    Kept,
+    Place,
+    Reference,
+    count_violations,
+    make_reference,
+    place_in,
+    read_kept,
+)
 from .proxy import Proxy
 from .racing import race
 

@@ -9,7 +9,13 @@ import time
 import pytest
 
 from tests.integration.checker import check_projection, read_projection, read_trials
-from tests.integration.driving import count_finished_runs, count_told, run_hpo, run_python, wait_until
+from tests.integration.driving import (
+    count_finished_runs,
+    count_told,
+    run_hpo,
+    run_python,
+    wait_until,
+)
 from tests.tables.test_workers import n_running
 
 from .conftest import Server

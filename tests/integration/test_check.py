@@ -25,7 +25,7 @@ from mlflow import MlflowClient
 from mlflow.store.tracking.dbmodels.initial_models import Base as InitialBase
 from optuna.storages import RDBStorage
 
-from hpo.cli import main
+from hpo.commands.main import main
 
 from .conftest import FinishedRun
 from .driving import (

@@ -10,11 +10,21 @@ from pathlib import Path
 
 import pytest
 
-from hpo.cluster import DaskExecutor
+from hpo.search.dask_executor import DaskExecutor
 
 from .checker import check_stores, trial_table
 from .conftest import FinishedRun
-from .driving import COMMAND_SECONDS, count_told, free_port, in_background, run_hpo, run_hpo_well, start_hpo, stores_of, wait_until
+from .driving import (
+    COMMAND_SECONDS,
+    count_told,
+    free_port,
+    in_background,
+    run_hpo,
+    run_hpo_well,
+    start_hpo,
+    stores_of,
+    wait_until,
+)
 
 FLAGS = ("--trials", "50", "--quiet")
 

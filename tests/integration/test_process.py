@@ -12,7 +12,7 @@ from optuna.trial import create_trial
 from sklearn.linear_model import LogisticRegression
 
 from hpo.tracking.process import TrackingProcess
-from hpo.tracking.records import ModelRecord, StudyRecord
+from hpo.tracking.run_records import ModelRecord, StudyRecord
 
 from .driving import COMMAND_SECONDS, stores_of
 

@@ -11,7 +11,15 @@ from sklearn.datasets import load_wine
 import hpo
 
 from .checker import check_stores, read_stores
-from .driving import COMMAND_SECONDS, count_finished_runs, count_told, run_hpo_well, start_python, stores_of, wait_until
+from .driving import (
+    COMMAND_SECONDS,
+    count_finished_runs,
+    count_told,
+    run_hpo_well,
+    start_python,
+    stores_of,
+    wait_until,
+)
 
 OVERRIDES = {"study.name": "mine", "data.target": "target", "study.n_trials": 4}
 
@@ -46,8 +54,8 @@ def test_frame_without_a_name_is_refused_and_nothing_is_written(tmp_path: Path) 
 
 
 INTERRUPTED = """
-import hpo, hpo.job
-hpo.job.CLOSING_SECONDS = 60.0  # the machine may be busy
+import hpo, hpo.study_run
+hpo.study_run.CLOSING_SECONDS = 60.0  # the machine may be busy
 hpo.run_study(hpo.load_definition(overrides={"study.n_trials": 400, "study.name": "iris", "data.source": "digits"}))
 """
 

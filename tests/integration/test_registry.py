@@ -14,13 +14,13 @@ import pandas as pd
 import pytest
 from mlflow import MlflowClient
 
-from hpo.columns import Columns
+from hpo.data.columns import Columns
 from hpo.definition import PreprocessingSection
 from hpo.errors import TrackingError
-from hpo.estimator import build_pipeline
-from hpo.final_model import TRUSTED_TYPES
-from hpo.shipped_model import COLUMNS_FILE
-from hpo.tracking.records import HeldOut, ModelRecord, RegistryState, StudyRecord
+from hpo.estimators.estimator import build_pipeline
+from hpo.estimators.final_model import TRUSTED_TYPES
+from hpo.estimators.loading import COLUMNS_FILE
+from hpo.tracking.run_records import HeldOut, ModelRecord, RegistryState, StudyRecord
 from hpo.tracking.writer import MlflowWriter
 
 from .driving import free_port, serving_tracking

@@ -15,7 +15,14 @@ import hpo
 
 from .checker import check_stores, trial_table
 from .conftest import FinishedRun
-from .driving import COMMAND_SECONDS, free_port, run_hpo_well, serving_tracking, start_hpo, stores_of
+from .driving import (
+    COMMAND_SECONDS,
+    free_port,
+    run_hpo_well,
+    serving_tracking,
+    start_hpo,
+    stores_of,
+)
 
 WAIT_SECONDS = 1.0
 

@@ -163,7 +163,7 @@ def test_page_that_cannot_start_is_one_line_without_the_password(finished: Finis
 
 def test_no_process_shows_a_password() -> None:
     process = subprocess.Popen(
-        [sys.executable, "-m", "hpo.child", str(os.getpid()), "optuna-dashboard", "$HPO_STORAGE", "--version"],
+        [sys.executable, "-m", "hpo.child_process", str(os.getpid()), "optuna-dashboard", "$HPO_STORAGE", "--version"],
         env=environment(HPO_STORAGE="postgresql://me:secret@db/optuna"),
         stdout=subprocess.PIPE,
         text=True,

@@ -82,18 +82,18 @@ def test_importing_the_package_loads_nothing_heavy():
 
 def test_help_and_wrong_flags_load_nothing_heavy():
     heavy = {"mlflow", "optuna", "sklearn", "numpy", "pandas", "sqlalchemy", "pydantic", "rich", "jinja2"}
-    assert loaded_by("from hpo.cli import main; main(['run', '--bogus'])").isdisjoint(heavy)
+    assert loaded_by("from hpo.commands.main import main; main(['run', '--bogus'])").isdisjoint(heavy)
     assert loaded_by("from hpo.flags import make_parser; make_parser({}).format_help()").isdisjoint(heavy)
 
 
-@pytest.mark.parametrize("module", ["hpo.job", "hpo.cli", "hpo.tracking.process"])
+@pytest.mark.parametrize("module", ["hpo.study_run", "hpo.commands.main", "hpo.tracking.process"])
 def test_driver_never_loads_mlflow(module):
     assert "mlflow" not in loaded_by(f"import {module}")
 
 
 def test_tracking_process_is_started_before_anything_heavy_is_loaded():
     heavy = {"mlflow", "optuna", "sklearn", "numpy", "pandas"}
-    assert loaded_by("import hpo.cli, hpo.tracking.process").isdisjoint(heavy)
+    assert loaded_by("import hpo.commands.main, hpo.tracking.process").isdisjoint(heavy)
 
 
 @pytest.mark.parametrize("name", hpo.__all__)

@@ -24,7 +24,7 @@ from hypothesis import strategies as st
 
 from hpo.definition import StudyDefinition
 from hpo.errors import InputError
-from hpo.problem import load_data
+from hpo.search.plan import load_data
 from hpo.study_file import load_definition
 from tests.property.strategies import known_keys, to_toml
 

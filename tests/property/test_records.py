@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from optuna.distributions import CategoricalDistribution
 from optuna.trial import FrozenTrial, TrialState
 
-from hpo.selection import CONVERGED, DERIVED, FAILURE, SCORES, TRACEBACK
-from hpo.tracking.names import allowed
+from hpo.results.selection import CONVERGED, DERIVED, FAILURE, SCORES, TRACEBACK
+from hpo.tracking.keys import allowed
 from hpo.tracking.projection import make_record
-from hpo.tracking.records import StudyRecord
+from hpo.tracking.run_records import StudyRecord
 
 STUDY = StudyRecord(uid="0123456789abcdef" * 2, name="any", value_name="value")
 moments = st.datetimes(datetime(1990, 1, 1), datetime(2100, 1, 1))  # noqa: DTZ001 - as Optuna keeps them

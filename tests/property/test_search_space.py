@@ -13,8 +13,8 @@ from sklearn.exceptions import ConvergenceWarning
 
 from hpo.definition import SearchSpace
 from hpo.errors import DefinitionError
-from hpo.estimator import TrainingShape, build_classifier, check_solvers, derive_params
-from hpo.search_space import baseline, replay, suggest
+from hpo.estimators.estimator import TrainingShape, build_classifier, check_solvers, derive_params
+from hpo.estimators.space import baseline, replay, suggest
 from tests.property.strategies import search_spaces
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)

@@ -10,7 +10,7 @@ import pandas as pd
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hpo.tables import write_table
+from hpo.data.tables import write_table
 
 RUNNABLE = tuple("=+-@\t\r\n\0＝＋－＠")  # noqa: RUF001 - full-width on purpose
 odd = st.text(alphabet="=+-@\t\r\n\0 '\";,|aé1.＝", max_size=8) | st.text(max_size=8)  # noqa: RUF001 - the same

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from hpo.storage import open_storage
+from hpo.ledger.storage import open_storage
 from tests.integration.driving import run_python
 
 

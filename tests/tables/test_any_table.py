@@ -16,11 +16,11 @@ import pytest
 from hypothesis import HealthCheck, Phase, find, given, settings
 from hypothesis import strategies as st
 
-from hpo.cross_validation import score_fold
 from hpo.definition import StudyDefinition
 from hpo.errors import DataError, DefinitionError
-from hpo.problem import Problem, prepare_problem
-from hpo.search_space import DEFAULT_PARAMS
+from hpo.estimators.cross_validation import score_fold
+from hpo.estimators.space import DEFAULT_PARAMS
+from hpo.search.plan import Problem, prepare_problem
 from hpo.study_file import load_definition
 
 N_EXAMPLES = 80

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from hpo.cli import main
+from hpo.commands.main import main
 from tests.integration.checker import read_trials
 from tests.integration.driving import run_hpo
 

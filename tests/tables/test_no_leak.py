@@ -12,9 +12,9 @@ from scipy.sparse import issparse
 from sklearn.base import clone
 from sklearn.model_selection import cross_validate
 
-from hpo.cross_validation import make_splits, score_fold
-from hpo.estimator import build_pipeline
-from hpo.problem import Problem, prepare_problem
+from hpo.estimators.cross_validation import make_splits, score_fold
+from hpo.estimators.estimator import build_pipeline
+from hpo.search.plan import Problem, prepare_problem
 from hpo.study_file import load_definition
 
 METRICS = ["f1_macro", "balanced_accuracy"]

@@ -18,11 +18,11 @@ import pandas as pd
 import pytest
 from threadpoolctl import threadpool_limits
 
-from hpo.problem import Problem, prepare_problem
+from hpo.ledger.ledger import open_ledger
 from hpo.progress import Progress
-from hpo.search import Driver, Search, make_executor
+from hpo.search.loop import Driver, Search, make_executor
+from hpo.search.plan import Problem, prepare_problem
 from hpo.settings import ServiceSettings
-from hpo.study import open_ledger
 from hpo.study_file import load_definition
 from tests.integration.checker import trial_table
 from tests.integration.driving import start_hpo, wait_until

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from hpo.storage import open_storage
+from hpo.ledger.storage import open_storage
 
 
 @pytest.fixture(scope="session")

@@ -10,11 +10,11 @@ from typing import Any, TypeVar
 
 from optuna.trial import FrozenTrial
 
-from hpo.cross_validation import FoldResult
 from hpo.definition import StudyDefinition
-from hpo.estimator import TrainingShape, derive_params
-from hpo.executor import FoldExecutor
-from hpo.study import Ledger, Slot, open_ledger
+from hpo.estimators.cross_validation import FoldResult
+from hpo.estimators.estimator import TrainingShape, derive_params
+from hpo.ledger.ledger import Ledger, Slot, open_ledger
+from hpo.search.executor import FoldExecutor
 from hpo.study_file import load_definition
 
 Executor = TypeVar("Executor", bound=FoldExecutor)

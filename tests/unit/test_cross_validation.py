@@ -14,12 +14,19 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import get_scorer_names, log_loss
 from sklearn.model_selection import cross_validate
 
-from hpo.cross_validation import check_metrics, make_splits, prepare_folds, resolve_metrics, score_fold, score_model
-from hpo.data import Dataset, load_dataset
+from hpo.data.dataset import Dataset, load_dataset
 from hpo.definition import DataSection, SearchSpace, StudyDefinition
 from hpo.errors import DefinitionError
-from hpo.estimator import TrainingShape, build_pipeline, derive_params
-from hpo.search_space import suggest
+from hpo.estimators.cross_validation import (
+    check_metrics,
+    make_splits,
+    prepare_folds,
+    resolve_metrics,
+    score_fold,
+    score_model,
+)
+from hpo.estimators.estimator import TrainingShape, build_pipeline, derive_params
+from hpo.estimators.space import suggest
 from hpo.study_file import load_definition
 from tests.unit.driving import define
 

@@ -9,9 +9,9 @@ import pytest
 import sqlalchemy
 from optuna_dashboard._note import get_note_from_system_attrs, save_note_with_version
 
-from hpo.rendering import merge_note
-from hpo.storage import export_journal
-from hpo.transactions import NOTE_LENGTH, LedgerStorage
+from hpo.ledger.storage import export_journal
+from hpo.ledger.transactions import NOTE_LENGTH, LedgerStorage
+from hpo.markdown import merge_note
 
 
 @pytest.fixture

@@ -9,10 +9,10 @@ import pandas as pd
 import pytest
 from sklearn.datasets import load_iris
 
-from hpo.cross_validation import make_splits
-from hpo.data import Dataset, load_dataset
+from hpo.data.dataset import Dataset, load_dataset
 from hpo.definition import CvSection, DataSection
 from hpo.errors import DataError
+from hpo.estimators.cross_validation import make_splits
 
 
 def load(source: str = "iris", *, seed: int = 0, n_splits: int = 5, **keys: object) -> Dataset:

@@ -11,10 +11,10 @@ from scipy.sparse import csr_matrix
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
-from hpo.columns import Columns
+from hpo.data.columns import Columns
 from hpo.definition import PreprocessingSection, SearchSpace
 from hpo.errors import DefinitionError
-from hpo.estimator import (
+from hpo.estimators.estimator import (
     MAX_LIBLINEAR_CELLS,
     MAX_SAGA_CELLS,
     TrainingShape,

@@ -14,11 +14,11 @@ from typing import Any
 import loky
 import pytest
 
-from hpo.cross_validation import FoldResult
 from hpo.errors import HpoError
-from hpo.executor import MAX_BROKEN_POOLS, FoldExecutor, LocalExecutor, PoolExecutor, Scoring
-from hpo.problem import Problem, prepare_problem
-from hpo.search import LARGE_CELLS, make_executor
+from hpo.estimators.cross_validation import FoldResult
+from hpo.search.executor import MAX_BROKEN_POOLS, FoldExecutor, LocalExecutor, PoolExecutor, Scoring
+from hpo.search.loop import LARGE_CELLS, make_executor
+from hpo.search.plan import Problem, prepare_problem
 from tests.unit.driving import define, holding
 from tests.unit.lethal import Lethal
 

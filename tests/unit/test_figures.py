@@ -11,10 +11,10 @@ from matplotlib import pyplot as plt
 from PIL import Image
 from sklearn.metrics import accuracy_score
 
-from hpo.columns import Columns
+from hpo.data.columns import Columns
 from hpo.definition import PreprocessingSection
-from hpo.estimator import build_pipeline
-from hpo.figures import MAX_LABELS, draw_model, list_coefficients, permute_columns
+from hpo.estimators.estimator import build_pipeline
+from hpo.results.figures import MAX_LABELS, draw_model, list_coefficients, permute_columns
 
 # Said by fits that end early, on purpose short here.
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")

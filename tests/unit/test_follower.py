@@ -26,9 +26,15 @@ from sklearn.linear_model import LogisticRegression
 import hpo.tracking.follower
 from hpo.errors import LedgerError, TrackingError
 from hpo.tracking.follower import Follower
-from hpo.tracking.records import DatasetRecord, ModelRecord, StudyRecord, TrackingState
+from hpo.tracking.run_records import DatasetRecord, ModelRecord, StudyRecord, TrackingState
 from hpo.tracking.writer import MlflowWriter
-from tests.integration.checker import check_nothing_runs, check_params, check_projection, check_scores, read_projection
+from tests.integration.checker import (
+    check_nothing_runs,
+    check_params,
+    check_projection,
+    check_scores,
+    read_projection,
+)
 from tests.unit.driving import N_FOLDS, define, drive, open_study
 from tests.unit.test_retries import ALWAYS, REFUSED_OR_LOST, Flaky, Lossy
 

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from hpo.data import Dataset, load_dataset
+from hpo.data.dataset import Dataset, load_dataset
 from hpo.definition import DataSection
 from hpo.errors import DataError, DefinitionError
 from hpo.study_file import load_definition

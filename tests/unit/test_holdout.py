@@ -9,11 +9,11 @@ import pandas as pd
 import pytest
 from sklearn.metrics import get_scorer
 
-from hpo.cross_validation import Predicted
-from hpo.data import Dataset, load_dataset
-from hpo.estimator import build_classifier, build_pipeline
-from hpo.holdout import judge_holdout
-from hpo.intervals import estimate_paired_proportions, estimate_proportion
+from hpo.data.dataset import Dataset, load_dataset
+from hpo.estimators.cross_validation import Predicted
+from hpo.estimators.estimator import build_classifier, build_pipeline
+from hpo.results.holdout import judge_holdout
+from hpo.results.intervals import estimate_paired_proportions, estimate_proportion
 from tests.unit.driving import define
 
 DEFAULTS = {

@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 from sklearn.model_selection import KFold
 
-from hpo.intervals import (
+from hpo.results.intervals import (
     Estimate,
     estimate_from_resamples,
     estimate_paired_proportions,

@@ -13,12 +13,12 @@ from pathlib import Path
 import pytest
 
 from hpo.errors import StudyLockedError
-from hpo.lock import find_holder, hold_lock
+from hpo.ledger.lock import find_holder, hold_lock
 
 HOLDER = """
 import subprocess, sys
 from pathlib import Path
-from hpo.lock import hold_lock
+from hpo.ledger.lock import hold_lock
 with hold_lock(Path(sys.argv[1])):
     child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=sys.stdin, close_fds=False)
     print(child.pid, flush=True)
@@ -28,7 +28,7 @@ with hold_lock(Path(sys.argv[1])):
 WAITER = """
 import sys
 from pathlib import Path
-from hpo.lock import hold_lock
+from hpo.ledger.lock import hold_lock
 print("asks", flush=True)
 with hold_lock(Path(sys.argv[1]), wait=True):
     print("has it")

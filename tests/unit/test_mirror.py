@@ -10,8 +10,8 @@ import pytest
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from hpo.definition import PrunerSection, SamplerSection, SearchSpace
-from hpo.mirror import Mirror
-from hpo.search_space import suggest
+from hpo.estimators.space import suggest
+from hpo.ledger.mirror import Mirror
 from tests.unit.driving import score
 
 N_SLOTS = 16

@@ -13,16 +13,16 @@ import pytest
 from sklearn.metrics import accuracy_score
 
 from hpo.errors import DataError, InterruptedBySignal
-from hpo.estimator import build_pipeline
-from hpo.executor import LocalExecutor
-from hpo.final_model import fit_final_model, refit_on_all
-from hpo.job import Searched, judge_study
-from hpo.nested import check_nested, score_nested
-from hpo.problem import Problem, prepare_problem
-from hpo.search import Driver, Search
-from hpo.search_space import replay
-from hpo.selection import select_best
+from hpo.estimators.estimator import build_pipeline
+from hpo.estimators.final_model import fit_final_model, refit_on_all
+from hpo.estimators.space import replay
+from hpo.results.selection import select_best
+from hpo.search.executor import LocalExecutor
+from hpo.search.loop import Driver, Search
+from hpo.search.nested import check_nested, score_nested
+from hpo.search.plan import Problem, prepare_problem
 from hpo.settings import ServiceSettings
+from hpo.study_run import Searched, judge_study
 
 from .driving import define, facts
 
@@ -63,7 +63,7 @@ def test_scores_are_those_of_searches_that_never_saw_the_fold(problem, tmp_path)
     names = [f"iris.nested-{index}-of-{N_OUTER}" for index in range(1, N_OUTER + 1)]
     assert sorted(optuna.get_all_study_names(url)) == names
     # Done anew: rows by the splitter that the definition names, the chosen params, scikit-learn.
-    from hpo.nested import _split  # noqa: PLC0415 - the rows are what is checked
+    from hpo.search.nested import _split  # noqa: PLC0415 - the rows are what is checked
 
     dataset, seen = problem.dataset, []
     for name, (train, test), score in zip(names, _split(dataset, N_OUTER, 0), nested.scores, strict=True):

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from markdown_it import MarkdownIt
 
-from hpo.data import Dataset, load_dataset
-from hpo.intervals import Estimate
-from hpo.notes import MAX_ROWS, make_card
-from hpo.report import NestedScore
+from hpo.data.dataset import Dataset, load_dataset
+from hpo.results.intervals import Estimate
+from hpo.results.result import NestedScore
+from hpo.results.texts import MAX_ROWS, make_card
 
 from .driving import define
 from .test_report import RESULT

@@ -11,7 +11,7 @@ import pytest
 from matplotlib import pyplot as plt
 from PIL import Image
 
-from hpo.plots import MAX_TRIALS, PAGE_FILE, PLOTS, draw_study
+from hpo.results.plots import MAX_TRIALS, PAGE_FILE, PLOTS, draw_study
 
 from .driving import N_FOLDS, define, drive, open_study
 

@@ -9,10 +9,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from hpo.columns import Columns
-from hpo.data import load_dataset
+from hpo.data.columns import Columns
+from hpo.data.dataset import load_dataset
 from hpo.errors import DataError, DefinitionError
-from hpo.problem import check_size, prepare_problem
+from hpo.search.plan import check_size, prepare_problem
 from tests.unit.driving import define
 
 

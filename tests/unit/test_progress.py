@@ -6,8 +6,8 @@ from io import StringIO
 
 from rich.console import Console
 
+from hpo.commands.terminal import LiveProgress
 from hpo.progress import LINE_SECONDS, N_SHOWN_TRIALS, PlainProgress, Progress
-from hpo.terminal import LiveProgress
 
 
 def test_resumed_search_counts_what_is_there():

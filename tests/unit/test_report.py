@@ -11,9 +11,9 @@ import plotly.graph_objects
 import pytest
 
 from hpo.errors import DataError, InterruptedBySignal
-from hpo.intervals import Estimate, greatest_score
-from hpo.plots import PLOTS
-from hpo.report import NestedScore, StudyResult, mlflow_page, split_report, ui_command
+from hpo.results.intervals import Estimate, greatest_score
+from hpo.results.plots import PLOTS
+from hpo.results.result import NestedScore, StudyResult, mlflow_page, split_report, ui_command
 
 
 def make_study() -> optuna.Study:

@@ -19,11 +19,11 @@ import optuna
 import pytest
 from optuna.trial import TrialState, create_trial
 
-import hpo.storage
+import hpo.ledger.storage
 from hpo.errors import InterruptedBySignal, LedgerError
-from hpo.identity import IDENTITY
-from hpo.storage import never, open_driven, quiet_optuna
-from hpo.study import Ledger
+from hpo.ledger.identity import IDENTITY
+from hpo.ledger.ledger import Ledger
+from hpo.ledger.storage import never, open_driven, quiet_optuna
 from tests.unit.driving import define, derive, drive, facts, open_study
 
 N_TRIALS = 8
@@ -99,12 +99,12 @@ def gone(*, may_pass: bool = True) -> LedgerError:
 
 @pytest.fixture(autouse=True)
 def _be_quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hpo.storage, "FIRST_PAUSE_SECONDS", 0.001)
+    monkeypatch.setattr(hpo.ledger.storage, "FIRST_PAUSE_SECONDS", 0.001)
 
 
 @pytest.fixture
 def _gives_up_soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hpo.storage, "RETRY_SECONDS", 0.3)
+    monkeypatch.setattr(hpo.ledger.storage, "RETRY_SECONDS", 0.3)
 
 
 def begin(url: str) -> None:
@@ -237,7 +237,7 @@ def test_answers_that_never_come_lose_nothing(url, undisturbed, verb):
 
 @pytest.mark.parametrize("seed", range(4))
 def test_storage_that_fails_at_random_changes_nothing(url, undisturbed, seed, monkeypatch):
-    monkeypatch.setattr(hpo.storage, "LONGEST_PAUSE_SECONDS", 0.002)
+    monkeypatch.setattr(hpo.ledger.storage, "LONGEST_PAUSE_SECONDS", 0.002)
     with driven_by(url, lambda storage: Lossy(storage, 0.4, seed, gone())) as lossy:
         pass
     assert lossy.n_failures > 4

@@ -15,16 +15,16 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from sklearn.tree import DecisionTreeClassifier
 
-from hpo.columns import Columns
-from hpo.data import Dataset, load_dataset
+from hpo.commands.predict import predict_table
+from hpo.data.columns import Columns
+from hpo.data.dataset import Dataset, load_dataset
+from hpo.data.tables import write_table
 from hpo.definition import DataSection, PreprocessingSection
 from hpo.errors import DataError, ModelError
-from hpo.estimator import build_pipeline
-from hpo.final_model import TRUSTED_TYPES
-from hpo.scoring import predict_table
+from hpo.estimators.estimator import build_pipeline
+from hpo.estimators.final_model import TRUSTED_TYPES
+from hpo.estimators.loading import COLUMNS_FILE, MODEL_FILE, load_model
 from hpo.settings import DEFAULT_TRACKING_URI
-from hpo.shipped_model import COLUMNS_FILE, MODEL_FILE, load_model
-from hpo.tables import write_table
 
 PARAMS = {"penalty": "l2", "C": 1.0, "class_weight": "none", "solver": "lbfgs", "max_iter": 1000, "tol": 1e-4, "random_state": 0}
 N_ROWS = 240

@@ -14,20 +14,20 @@ import numpy as np
 import optuna
 import pytest
 
-import hpo.search
-from hpo.data import Dataset
+import hpo.search.loop
+from hpo.data.dataset import Dataset
 from hpo.definition import StudyDefinition
 from hpo.errors import InterruptedBySignal
-from hpo.executor import PoolExecutor
-from hpo.final_model import fit_final_model
-from hpo.holdout import judge_holdout
-from hpo.problem import Problem, load_data, prepare_problem
+from hpo.estimators.final_model import fit_final_model
+from hpo.estimators.space import replay
+from hpo.ledger.ledger import open_ledger
 from hpo.progress import Progress
-from hpo.search import Driver, Search, baseline_value, default_params, make_executor
-from hpo.search_space import replay
-from hpo.selection import select_best
+from hpo.results.holdout import judge_holdout
+from hpo.results.selection import select_best
+from hpo.search.executor import PoolExecutor
+from hpo.search.loop import Driver, Search, baseline_value, default_params, make_executor
+from hpo.search.plan import Problem, load_data, prepare_problem
 from hpo.settings import ServiceSettings
-from hpo.study import open_ledger
 from tests.unit.driving import define, facts
 
 N_FOLDS = 3
@@ -137,11 +137,11 @@ class Made(PoolExecutor):
 
 
 def test_workers_that_take_over_where_the_rest_would_take_long_change_no_trial(storage_url, tmp_path, monkeypatch):
-    monkeypatch.setattr(hpo.search, "PoolExecutor", Made)
-    monkeypatch.setattr(hpo.search, "CHEAP_SECONDS", 0.0)
+    monkeypatch.setattr(hpo.search.loop, "PoolExecutor", Made)
+    monkeypatch.setattr(hpo.search.loop, "CHEAP_SECONDS", 0.0)
     run(storage_url, narrow(study__n_trials=8), workers="auto")
     assert Made.n_made == 0
-    monkeypatch.setattr(hpo.search, "WORTH_SECONDS", 0.0)
+    monkeypatch.setattr(hpo.search.loop, "WORTH_SECONDS", 0.0)
     taken_over = f"sqlite:///{tmp_path}/taken-over.db"
     run(taken_over, narrow(study__n_trials=8), workers="auto")
     assert Made.n_made == 1

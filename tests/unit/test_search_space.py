@@ -8,7 +8,7 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 from optuna.trial import FixedTrial
 
 from hpo.definition import Range, SearchSpace
-from hpo.search_space import baseline, replay, suggest
+from hpo.estimators.space import baseline, replay, suggest
 
 
 def test_every_kind_of_entry_becomes_its_distribution():

@@ -9,7 +9,7 @@ import pytest
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from hpo.errors import NoCompletedTrialError
-from hpo.selection import (
+from hpo.results.selection import (
     FAILURE,
     SCORES,
     count_states,

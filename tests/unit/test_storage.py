@@ -21,10 +21,17 @@ from optuna.exceptions import StorageInternalError
 from optuna.storages import JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend
 
-import hpo.storage
+import hpo.ledger.storage
 from hpo.errors import InterruptedBySignal, LedgerError, StudyLockedError
+from hpo.ledger.storage import (
+    export_journal,
+    open_driven,
+    open_for_reading,
+    open_storage,
+    repeat,
+    translated,
+)
 from hpo.settings import sqlite_path
-from hpo.storage import export_journal, open_driven, open_for_reading, open_storage, repeat, translated
 from tests.unit.driving import define, drive, facts, failure, open_study
 
 
@@ -64,7 +71,7 @@ def test_pauses_double_up_to_the_longest(monkeypatch):
 
 
 def test_patience_ends(monkeypatch):
-    monkeypatch.setattr(hpo.storage, "RETRY_SECONDS", 0.3)
+    monkeypatch.setattr(hpo.ledger.storage, "RETRY_SECONDS", 0.3)
     action = Action(10**9)
     started = time.monotonic()
     with pytest.raises(LedgerError, match=r"^the storage is gone$"):
@@ -142,7 +149,7 @@ def locked(path: Path | None, *, seconds: float | None = None) -> Iterator[None]
     ids=["locked", "full", "read-only", "no table"],
 )
 def test_what_sqlite_says_is_one_line_and_only_a_lock_passes(storage_url, monkeypatch, fail, reason, may_pass):
-    monkeypatch.setattr(hpo.storage, "BUSY_SECONDS", 0.05)
+    monkeypatch.setattr(hpo.ledger.storage, "BUSY_SECONDS", 0.05)
     storage = open_storage(storage_url)
     with pytest.raises(LedgerError, match=rf"^the storage sqlite:///\S+optuna\.db failed: {reason}$") as caught:
         fail(storage)
@@ -195,8 +202,8 @@ def test_server_that_is_not_there_is_one_line_without_the_password():
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hpo.storage, "BUSY_SECONDS", 0.05)
-    monkeypatch.setattr(hpo.storage, "RETRY_SECONDS", 0.3)
+    monkeypatch.setattr(hpo.ledger.storage, "BUSY_SECONDS", 0.05)
+    monkeypatch.setattr(hpo.ledger.storage, "RETRY_SECONDS", 0.3)
 
 
 def whole(url: str, n_trials: int) -> list[tuple[Any, ...]]:
@@ -208,7 +215,7 @@ def whole(url: str, n_trials: int) -> list[tuple[Any, ...]]:
 
 
 def test_lock_of_two_seconds_is_waited_out_wherever_it_comes(storage_url, monkeypatch):
-    monkeypatch.setattr(hpo.storage, "BUSY_SECONDS", 0.05)
+    monkeypatch.setattr(hpo.ledger.storage, "BUSY_SECONDS", 0.05)
     path = sqlite_path(storage_url)
     with locked(path, seconds=1.0), open_study(storage_url) as ledger:
         drive(ledger, 2)
@@ -257,7 +264,7 @@ def test_second_driver_asks_whether_to_wait(storage_url):
 
 
 def test_second_driver_that_waits_gets_the_study_when_the_first_ends(storage_url, monkeypatch):
-    monkeypatch.setattr(hpo.storage, "LONGEST_PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr(hpo.ledger.storage, "LONGEST_PAUSE_SECONDS", 0.01)
     first, asked = ExitStack(), []
     first.enter_context(open_driven(storage_url, "iris", wait=lambda _: False))
 
@@ -309,7 +316,7 @@ def test_file_that_is_left_is_whole_and_free(storage_url, tmp_path, broken):
 
 
 def test_file_that_another_writes_when_the_driver_leaves_loses_nothing(storage_url, monkeypatch):
-    monkeypatch.setattr(hpo.storage, "BUSY_SECONDS", 0.05)
+    monkeypatch.setattr(hpo.ledger.storage, "BUSY_SECONDS", 0.05)
     with ExitStack() as stack:
         ledger = stack.enter_context(open_study(storage_url))
         drive(ledger, 3)

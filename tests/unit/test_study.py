@@ -13,14 +13,31 @@ import pytest
 from optuna.distributions import FloatDistribution
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-import hpo.storage
-from hpo.cross_validation import FoldResult
-from hpo.errors import IdentityError, InterruptedBySignal, LedgerError, SettingsError, StudyLockedError, TooManyFailuresError
-from hpo.selection import CONVERGED, DERIVED, FAILURE, SCORES, TRACEBACK
+import hpo.ledger.storage
+from hpo.errors import (
+    IdentityError,
+    InterruptedBySignal,
+    LedgerError,
+    SettingsError,
+    StudyLockedError,
+    TooManyFailuresError,
+)
+from hpo.estimators.cross_validation import FoldResult
+from hpo.ledger.ledger import open_ledger
+from hpo.ledger.storage import open_storage
+from hpo.results.selection import CONVERGED, DERIVED, FAILURE, SCORES, TRACEBACK
 from hpo.settings import sqlite_path
-from hpo.storage import open_storage
-from hpo.study import open_ledger
-from tests.unit.driving import DATA_DIGEST, define, derive, drive, facts, failure, open_study, results_of, score
+from tests.unit.driving import (
+    DATA_DIGEST,
+    define,
+    derive,
+    drive,
+    facts,
+    failure,
+    open_study,
+    results_of,
+    score,
+)
 
 
 def read_study(storage_url: str, name: str = "iris") -> optuna.Study:
@@ -158,8 +175,8 @@ def test_other_versions_are_noted_and_the_first_ones_kept(storage_url):
 
 @pytest.mark.parametrize("mode", ["wal", "delete"])
 def test_signal_ends_the_wait_for_a_storage_that_is_locked_from_the_start(storage_url, monkeypatch, mode):
-    monkeypatch.setattr(hpo.storage, "BUSY_SECONDS", 0.05)
-    monkeypatch.setattr(hpo.storage, "RETRY_SECONDS", 3.0)
+    monkeypatch.setattr(hpo.ledger.storage, "BUSY_SECONDS", 0.05)
+    monkeypatch.setattr(hpo.ledger.storage, "RETRY_SECONDS", 3.0)
     with closing(sqlite3.connect(sqlite_path(storage_url), isolation_level=None)) as connection:
         connection.execute(f"PRAGMA journal_mode = {mode}")
         connection.execute("BEGIN EXCLUSIVE")

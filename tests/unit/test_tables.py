@@ -11,8 +11,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from hpo.data.tables import check_output, read_table, write_table
 from hpo.errors import DataError
-from hpo.tables import check_output, read_table, write_table
 
 TABLE = pd.DataFrame({"a": [1.5, 2.5, None], "b": ["x", None, "z"], "y": ["no", "yes", "no"]})
 CSV = "a,b,y\n1.5,x,no\n2.5,,yes\n,z,no\n"

@@ -8,10 +8,10 @@ import pytest
 from mlflow.utils.validation import _validate_metric_name, _validate_param, _validate_tag
 from sklearn.metrics import get_scorer_names
 
-from hpo.tracking import names
+from hpo.tracking import keys
 
 MLFLOW_NAME = re.compile(r"[\w\-. :/]{1,250}")
-NAMES_OF_A_SCORER = [names.cv_metric, names.cv_mean, names.cv_std, names.best_so_far, names.holdout_metric, names.intermediate]
+NAMES_OF_A_SCORER = [keys.cv_metric, keys.cv_mean, keys.cv_std, keys.best_so_far, keys.holdout_metric, keys.intermediate]
 CONSTANTS = {name: value for name, value in vars(names).items() if name.isupper()}
 
 
@@ -38,7 +38,7 @@ def test_constants_are_mlflows_and_distinct():
     "name", ["a/b", "/a", "a/", "a//b", "a/./b", "a/../b", "..", ".", "../a", "a\nb", "ä=1", "x" * 999, "x/" * 125 + "y"]
 )
 def test_what_mlflow_refuses_in_a_name_is_replaced(name):
-    for made in (names.allowed(name), names.importance_metric(name)):
+    for made in (keys.allowed(name), keys.importance_metric(name)):
         _validate_metric_name(made)
         _validate_param(made, "1")
         _validate_tag(made, "1")
@@ -46,7 +46,7 @@ def test_what_mlflow_refuses_in_a_name_is_replaced(name):
 
 @pytest.mark.parametrize("name", ["accuracy", "val/accuracy", "layers/0/units", "a.b", "size of house: m-2"])
 def test_what_mlflow_takes_is_kept(name):
-    assert names.allowed(name) == name
+    assert keys.allowed(name) == name
 
 
 def test_tags_of_ours_say_so():
@@ -62,20 +62,20 @@ def test_tags_of_ours_say_so():
         "SUPERSEDED_BY",
     )
     assert all(CONSTANTS[name].startswith("hpo.") for name in ours)
-    assert names.version_tag("scikit-learn") == "hpo.version.scikit-learn"
+    assert keys.version_tag("scikit-learn") == "hpo.version.scikit-learn"
 
 
 @pytest.mark.parametrize("number", [0, 7, 10_000])
 def test_number_is_read_back_from_a_key(number):
-    key = names.trial_key("0123456789abcdef" * 2, number)
-    assert names.number_of(key) == number
+    key = keys.trial_key("0123456789abcdef" * 2, number)
+    assert keys.number_of(key) == number
     assert re.fullmatch(r"[0-9a-f]{32}/\d+", key)
 
 
 def test_keys_are_distinct():
-    assert len({names.trial_key(uid, number) for uid in ("a", "b") for number in range(20)}) == 40
+    assert len({keys.trial_key(uid, number) for uid in ("a", "b") for number in range(20)}) == 40
 
 
 def test_run_names_sort_as_the_numbers():
     numbers = [0, 9, 10, 99, 100, 9999]
-    assert sorted(map(names.trial_run_name, numbers)) == [names.trial_run_name(number) for number in numbers]
+    assert sorted(map(keys.trial_run_name, numbers)) == [keys.trial_run_name(number) for number in numbers]

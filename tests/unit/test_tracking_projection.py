@@ -12,7 +12,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from hpo import selection
 from hpo.tracking.projection import STATUS_OF, make_record
-from hpo.tracking.records import StudyRecord
+from hpo.tracking.run_records import StudyRecord
 
 UID = "0123456789abcdef" * 2
 STUDY = StudyRecord(uid=UID, name="iris", value_name="accuracy", tags={"hpo.data_digest": "d" * 32, "hpo.other": "x"})

@@ -10,7 +10,7 @@ from optuna.storages import RDBStorage
 from optuna.study import StudyDirection
 from optuna.trial import TrialState, create_trial
 
-from hpo.transactions import LedgerStorage
+from hpo.ledger.transactions import LedgerStorage
 
 RESULTS = [
     (TrialState.COMPLETE, 0.975, (1.0, 0.95, 0.975), {"hpo.scores": {"accuracy": [1.0, 0.95, 0.975]}, "hpo.converged": False}),

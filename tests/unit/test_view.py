@@ -2,9 +2,9 @@
 
 import json
 
-from hpo.notes import make_view
+from hpo.results.texts import make_view
 from hpo.study_file import load_definition
-from hpo.tracking.names import comparison_path, view_id
+from hpo.tracking.keys import comparison_path, view_id
 
 UID = "0123456789abcdef" * 2
 

@@ -115,4 +115,4 @@ if "HPO_FAULT" in os.environ:
         follow_clock(os.environ["HPO_FAULT_MARK"])
 if "HPO_CLOSING_SECONDS" in os.environ:
     closing_seconds = float(os.environ["HPO_CLOSING_SECONDS"])
-    sys.meta_path.insert(0, _Finder("hpo.job", lambda job: setattr(job, "CLOSING_SECONDS", closing_seconds)))
+    sys.meta_path.insert(0, _Finder("hpo.study_run", lambda module: setattr(module, "CLOSING_SECONDS", closing_seconds)))

@@ -1,0 +1,225 @@
+"""Dataset: a table, checked and split into training rows and a hold-out that is seen once, at the end.
+
+Takes the ``[data]`` section of a definition; gives frames whose columns have the kinds that the training rows decided, and a
+digest that stands for the data in the study's identity.
+"""
+
+import hashlib
+import os
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from sklearn import datasets
+from sklearn.model_selection import StratifiedGroupKFold, StratifiedShuffleSplit
+
+from hpo.data.columns import Columns, decide_columns
+from hpo.data.tables import read_table, take_frame
+from hpo.definition import DataSection
+from hpo.errors import DataError, did_you_mean
+
+BUNDLED = ("iris", "wine", "breast_cancer", "digits")
+"""What follows ``load_`` in the names of ``sklearn.datasets``."""
+
+MAX_CLASSES = 100
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A table, held out in part.
+
+    Attributes:
+        name: The bundled table's name, or the file's.
+        target: The target column's name.
+        columns: The features by kind.
+        X_train: DataFrame of shape (n_train, n_features).
+        y_train: Labels, array of shape (n_train,).
+        X_test: The held-out rows, DataFrame of shape (n_test, n_features).
+        y_test: Labels, array of shape (n_test,).
+        groups: Group of each training row, array of shape (n_train,), or None.
+        digest: 32 hexadecimal digits of the whole table: values, column names and dtypes.
+        notes: What was done to the table that a person should know, one line each.
+        groups_test: Group of each held-out row, array of shape (n_test,), or None.
+    """
+
+    name: str
+    target: str
+    columns: Columns
+    X_train: pd.DataFrame
+    y_train: np.ndarray
+    X_test: pd.DataFrame
+    y_test: np.ndarray
+    groups: np.ndarray | None
+    digest: str
+    notes: tuple[str, ...] = ()
+    groups_test: np.ndarray | None = None
+
+    @property
+    def classes(self) -> np.ndarray:
+        """The distinct labels, sorted; array of shape (n_classes,)."""
+        return np.unique(self.y_train)
+
+
+def load_dataset(section: DataSection, *, seed: int, n_splits: int, frame: pd.DataFrame | None = None) -> Dataset:
+    """Load, check and split a table.
+
+    Args:
+        section: Which table, which target, how much to hold out, what to drop.
+        seed: Seed of the hold-out split.
+        n_splits: Number of folds that the training rows must serve.
+        frame: The table, of shape (n_samples, n_columns), in the place of ``source``; it is not changed.
+
+    Raises:
+        DataError: The table, its target or a column cannot be used, with what to do about it.
+    """
+    table, target, notes = _load_table(section, frame)
+    with naming(section.source):
+        labels = _labels(table[target], notes)
+        table = table[table[target].notna()]
+        groups = None if section.group is None else _groups(table[section.group], section, n_splits)
+        train, test = _hold_out(labels, groups, section, seed)
+        _check_classes(labels[train], n_splits)
+        raw = table.drop(columns=[target, *section.drop, *([section.group] if section.group else [])])
+        columns = decide_columns(raw.iloc[train], numeric=section.numeric, categorical=section.categorical)
+        X = columns.convert(raw)
+    return Dataset(
+        name=Path(section.source).name,
+        target=target,
+        columns=columns,
+        X_train=X.iloc[train],
+        y_train=labels[train],
+        X_test=X.iloc[test],
+        y_test=labels[test],
+        groups=None if groups is None else groups[train],
+        digest=_digest(X, labels, groups),
+        notes=(*notes, *columns.notes),
+        groups_test=None if groups is None else groups[test],
+    )
+
+
+@contextmanager
+def naming(source: str) -> Iterator[None]:
+    """Say in an error which table it is about."""
+    try:
+        yield
+    except DataError as error:
+        raise DataError(str(error).replace("data: ", f"data: {source}: ", 1), hint=error.hint) from error
+
+
+def _groups(column: pd.Series, section: DataSection, n_splits: int) -> np.ndarray:
+    """The name of each row's group; a fold, and the hold-out, takes one group or more for itself."""
+    n_missing = int(column.isna().sum())
+    if n_missing:
+        raise DataError(f"data: the group column '{column.name}' has {n_missing} missing values", hint="name every row's group")
+    groups = column.astype("str").to_numpy(dtype=np.str_)
+    needed, n_groups = max(n_splits + 1, round(1 / section.test_size)), len(np.unique(groups))
+    if n_groups < needed:
+        raise DataError(
+            f"data.group: the hold-out and {n_splits} folds need {needed} groups, but '{column.name}' has {n_groups}",
+            hint="lower cv.n_splits, or raise data.test_size",
+        )
+    return groups
+
+
+def _load_table(section: DataSection, frame: pd.DataFrame | None) -> tuple[pd.DataFrame, str, list[str]]:
+    """The raw table, the target's name and what was done; every column that the definition names is there."""
+    path, target, notes = Path(section.source), section.target, list[str]()
+    if frame is not None:
+        if target is None:
+            raise DataError("data: a DataFrame needs a target column", hint="name it in data.target")
+        table = take_frame(frame)
+    elif section.source in BUNDLED:
+        table, target = getattr(datasets, f"load_{section.source}")(as_frame=True).frame, target or "target"
+    elif path.suffix or os.path.exists(path):
+        if target is None:
+            raise DataError(f"data: {section.source} needs a target column", hint="name it with --target COLUMN")
+        table, notes = read_table(path, target)
+    else:
+        raise DataError(
+            f"data: this should be a file or one of {', '.join(BUNDLED)}, but got '{section.source}'",
+            hint=did_you_mean(section.source, BUNDLED, "give a file with --data FILE"),
+        )
+    table.columns = table.columns.map(str)
+    _check_column_names(section, target, list(table.columns))
+    return table, target, notes
+
+
+def _check_column_names(section: DataSection, target: str, names: list[str]) -> None:
+    listed = [(key, name) for key in ("drop", "numeric", "categorical") for name in getattr(section, key)]
+    group = [] if section.group is None else [("group", section.group)]
+    for key, name in [("target", target), *listed, *group]:
+        if name not in names:
+            shown = ", ".join(names[:10]) + (", ..." if len(names) > 10 else "")
+            raise DataError(
+                f"data.{key}: {section.source} has no column '{name}'",
+                hint=did_you_mean(name, names, f"its columns are {shown}", n=3),
+            )
+        if key in ("drop", "group") and name == target:
+            raise DataError(f"data.{key}: '{name}' is the target", hint=f"take it out of {key}")
+        if key == "numeric" and name in section.categorical:
+            raise DataError(f"data.numeric: '{name}' is in data.categorical too", hint="name it once")
+
+
+def _labels(column: pd.Series, notes: list[str]) -> np.ndarray:
+    """The target's labels, without the rows where it is missing: integers stay numbers, everything else is text."""
+    present = column.dropna()
+    n_missing = len(column) - len(present)
+    if n_missing:
+        notes.append(f"{n_missing} of {len(column)} rows dropped: '{column.name}' is missing there")
+    if present.dtype.kind == "f" and (present % 1 == 0).all():
+        present = present.astype(np.int64)
+    labels = present.to_numpy() if present.dtype.kind in "iubf" else present.astype("str").to_numpy(dtype=np.str_)
+    subject, n_classes = f"data: target '{column.name}'", len(np.unique(labels))
+    if n_classes < 2:
+        shown = "no label at all" if n_classes == 0 else f"only '{labels[0]}'"
+        raise DataError(f"{subject} should have at least 2 classes, but got {shown}", hint="name another with --target")
+    if labels.dtype.kind == "f" or n_classes > MAX_CLASSES:
+        raise DataError(
+            f"{subject} should be a class label, but got {n_classes} distinct values in {len(labels)} rows",
+            hint="numbers to be predicted are a regression, which this project does not search; or name another with --target",
+        )
+    return labels
+
+
+def _hold_out(labels: np.ndarray, groups: np.ndarray | None, section: DataSection, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Positions of the training and of the held-out rows; stratified, and a group is never split."""
+    if groups is None:
+        splitter = StratifiedShuffleSplit(1, test_size=section.test_size, random_state=seed)
+    else:
+        splitter = StratifiedGroupKFold(max(2, round(1 / section.test_size)), shuffle=True, random_state=seed)
+    cause: ValueError | None = None
+    try:
+        with warnings.catch_warnings(action="ignore"):  # of a class with fewer rows than there are parts
+            train, test = next(splitter.split(labels, labels, groups))
+        if all(len(np.unique(labels[rows])) == len(np.unique(labels)) for rows in (train, test)):
+            return train, test
+    except ValueError as error:
+        cause = error
+    raise DataError(
+        f"data: training rows and a hold-out of test_size = {section.test_size:g} do not both hold every class"
+        f" ({cause or 'one has no row in one of the two'})",
+        hint="change data.test_size, or drop the rarest class",
+    ) from cause
+
+
+def _check_classes(labels: np.ndarray, n_splits: int) -> None:
+    classes, counts = np.unique(labels, return_counts=True)
+    label, rows = classes[counts.argmin()], int(counts.min())
+    if rows < n_splits:
+        raise DataError(
+            f"data: every class needs n_splits = {n_splits} training rows, but class '{label}' has {rows}",
+            hint=f"set cv.n_splits to {rows}, or drop the class" if rows >= 2 else "drop the class",
+        )
+
+
+def _digest(X: pd.DataFrame, labels: np.ndarray, groups: np.ndarray | None) -> str:
+    sha = hashlib.sha256(repr([(str(name), str(dtype)) for name, dtype in X.dtypes.items()]).encode())
+    sha.update(pd.util.hash_pandas_object(X, index=False).to_numpy().tobytes())
+    for extra in (labels, groups):
+        if extra is not None:
+            sha.update(pd.util.hash_array(extra.astype(object)).tobytes())
+    return sha.hexdigest()[:32]

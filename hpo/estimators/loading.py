@@ -1,0 +1,84 @@
+"""A shipped model as another process meets it: files that somebody else may have written, so nothing in them is trusted.
+
+Two files are read. ``model.skops`` may hold what skops knows and the types that the caller names, nothing else: MLflow's own
+loader would take that list from the model's ``MLmodel`` file, where a crafted model can trust itself. ``hpo_columns.json`` is
+how raw rows are converted. A pickle, or code that lies beside them, is never touched.
+"""
+
+import warnings
+import zipfile
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import skops.io
+from sklearn.compose import ColumnTransformer
+from sklearn.exceptions import InconsistentVersionWarning
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import Pipeline
+from skops.io.exceptions import UntrustedTypesFoundException
+
+from hpo.data.columns import Columns
+from hpo.errors import ModelError, first_line
+
+MODEL_FILE = "model.skops"
+COLUMNS_FILE = "hpo_columns.json"
+
+_FROM_ODD_FILES = (
+    ArithmeticError, AssertionError, AttributeError, EOFError, ImportError, LookupError, MemoryError, OSError, RuntimeError,
+    TypeError, ValueError, zipfile.BadZipFile,
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class ShippedModel:
+    """A fitted pipeline and how raw rows become its input.
+
+    Attributes:
+        pipeline: Preprocessing and ``LogisticRegression``.
+        columns: The features by kind.
+    """
+
+    pipeline: Pipeline
+    columns: Columns
+
+
+def load_model(directory: Path, trusted_types: Collection[str]) -> ShippedModel:
+    """Load a model's files.
+
+    Args:
+        directory: Where they are.
+        trusted_types: What may be in the model beside what skops trusts itself; a constant of the caller's.
+
+    Raises:
+        ModelError: It is no model of ours, or holds a type that is not trusted; nothing of it was run.
+    """
+    found = {path.name for path in directory.iterdir()}
+    if MODEL_FILE not in found:
+        pickles = sorted(name for name in found if name.endswith((".pkl", ".pickle", ".joblib", ".cloudpickle")))
+        what = f"only {pickles[0]}, and loading a pickle runs whatever code it holds" if pickles else "nothing of the kind"
+        raise ModelError(f"model: this should hold {MODEL_FILE}, but got {what}", hint="use a model that python -m hpo.run logged")
+    if COLUMNS_FILE not in found:
+        raise ModelError(f"model: how its rows are converted is not with it ({COLUMNS_FILE})", hint="log it anew with hpo.run")
+    with refusing("its files are damaged"), warnings.catch_warnings(action="ignore", category=InconsistentVersionWarning):
+        columns = Columns.model_validate_json((directory / COLUMNS_FILE).read_text(encoding="utf-8"))
+        pipeline = skops.io.load(directory / MODEL_FILE, trusted=list(trusted_types))
+    kinds = [type(step) for _, step in pipeline.steps] if type(pipeline) is Pipeline else [type(pipeline)]
+    if kinds != [ColumnTransformer, LogisticRegression]:
+        raise ModelError(f"model: this should be preprocessing and LogisticRegression, but got {kinds[-1].__name__}")
+    return ShippedModel(pipeline, columns)
+
+
+@contextmanager
+def refusing(what: str) -> Iterator[None]:
+    """What reading or using files of any content raises, as one line."""
+    try:
+        yield
+    except UntrustedTypesFoundException as error:
+        line = str(error).splitlines()[0].rpartition("file: ")[2].rstrip(".")
+        raise ModelError(f"model: it holds types that are not trusted: {line}", hint="nothing of it was run") from error
+    except _FROM_ODD_FILES as error:
+        raise ModelError(
+            f"model: {what} ({type(error).__name__}: {first_line(error)[:200]})", hint="nothing was predicted"
+        ) from error

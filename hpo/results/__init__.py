@@ -1,0 +1,4 @@
+"""What came of a search: the chosen trial, its hold-out scores with intervals, and every text and figure of them.
+
+Takes trials and a fitted model; gives values, templates filled in, and pictures.
+"""
