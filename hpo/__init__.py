@@ -18,7 +18,15 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-__all__ = ["HpoError", "MLflowCallback", "ServiceSettings", "StudyDefinition", "StudyResult", "load_definition", "run_study"]
+__all__ = [
+    "HpoError",
+    "MLflowCallback",
+    "ServiceSettings",
+    "StudyDefinition",
+    "StudyResult",
+    "load_definition",
+    "run_study",
+]
 
 _HOMES = {
     "HpoError": "hpo.errors",

@@ -22,9 +22,15 @@ class CalendarParts(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         """Array of shape (n_samples, 5 * n_features), float64."""
         check_is_fitted(self)
         dates = [pd.to_datetime(X[name], errors="coerce").dt for name in self.feature_names_in_]
-        parts = [getattr(date, part).to_numpy(dtype=np.float64, na_value=np.nan) for date in dates for part in PARTS]
+        parts = [
+            getattr(date, part).to_numpy(dtype=np.float64, na_value=np.nan)
+            for date in dates
+            for part in PARTS
+        ]
         return np.column_stack(parts)
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:  # noqa: ARG002
         """``<column>_<part>`` for each."""
-        return np.asarray([f"{name}_{part}" for name in self.feature_names_in_ for part in PARTS], dtype=object)
+        return np.asarray(
+            [f"{name}_{part}" for name in self.feature_names_in_ for part in PARTS], dtype=object
+        )

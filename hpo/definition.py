@@ -42,11 +42,20 @@ SOLVERS_FOR: Mapping[str, frozenset[str]] = {
 }
 """The solvers that can fit each penalty (scikit-learn 1.9, ``LogisticRegression``)."""
 
-STOP_RULES = frozenset({"study.n_trials", "study.timeout_seconds", "study.patience", "study.max_failed"})
+STOP_RULES = frozenset(
+    {"study.n_trials", "study.timeout_seconds", "study.patience", "study.max_failed"}
+)
 MAX_VALUE = 2**31
 """Of C, max_iter and tol: scikit-learn counts iterations in 32 bits."""
 
-NOT_IDENTITY = STOP_RULES | {"study.name", "study.nested", "data.source", "selection.rule", "selection.refit", "registry.rule"}
+NOT_IDENTITY = STOP_RULES | {
+    "study.name",
+    "study.nested",
+    "data.source",
+    "selection.rule",
+    "selection.refit",
+    "registry.rule",
+}
 
 
 class _Section(BaseModel, extra="forbid", frozen=True, strict=True):
@@ -63,7 +72,9 @@ class Range(_Section):
     @model_validator(mode="after")
     def _check_order(self) -> Self:
         if not self.low < self.high:
-            raise ValueError(f"low should be below high, but got low = {self.low:g}, high = {self.high:g}")
+            raise ValueError(
+                f"low should be below high, but got low = {self.low:g}, high = {self.high:g}"
+            )
         return self
 
 
@@ -129,7 +140,9 @@ class SearchSpace(_Section):
             for penalty in choices_of(self.penalty):
                 if solver not in SOLVERS_FOR[penalty]:
                     able = ", ".join(sorted(SOLVERS_FOR[penalty]))
-                    raise ValueError(f"solver should fit every penalty ('{penalty}' takes {able}), but got '{solver}'")
+                    raise ValueError(
+                        f"solver should fit every penalty ('{penalty}' takes {able}), but got '{solver}'"
+                    )
         return self
 
 
@@ -251,7 +264,9 @@ class StudyDefinition(_Section):
     def _check_derived_name(self) -> Self:
         # A directory has no name to speak of; that it is one is said where the data is loaded.
         if not STUDY_NAME.fullmatch(self.name) and not os.path.isdir(self.data.source):
-            raise ValueError(f"a study name should be {STUDY_NAME_RULE}, but the data give '{self.name}': set study.name or --name")
+            raise ValueError(
+                f"a study name should be {STUDY_NAME_RULE}, but the data give '{self.name}': set study.name or --name"
+            )
         return self
 
     @property
@@ -268,7 +283,9 @@ class StudyDefinition(_Section):
         if self.study.name is None:
             hint = "load_definition(overrides={'study.name': NAME, ...})"
             raise DefinitionError("study.name: a study of a DataFrame needs a name", hint=hint)
-        return self.model_copy(update={"data": self.data.model_copy(update={"source": "DataFrame"})})
+        return self.model_copy(
+            update={"data": self.data.model_copy(update={"source": "DataFrame"})}
+        )
 
     def identity(self) -> dict[str, Any]:
         """What may not change while a study goes on.
@@ -276,7 +293,11 @@ class StudyDefinition(_Section):
         Returns:
             Dotted key to plain value, for example ``{"search_space.C.low": 1e-4}``.
         """
-        return {key: value for key, value in _flatten(self.model_dump(mode="json")).items() if key not in NOT_IDENTITY}
+        return {
+            key: value
+            for key, value in _flatten(self.model_dump(mode="json")).items()
+            if key not in NOT_IDENTITY
+        }
 
 
 def _flatten(value: Any, prefix: str = "") -> dict[str, Any]:

@@ -26,7 +26,9 @@ from typing import Any
 
 def _on_one_line(text: str) -> str:
     """What a user gave may hold anything; nothing of it is to move the cursor."""
-    return "".join(mark if mark.isprintable() else ascii(mark)[1:-1] for mark in " ".join(text.split()))
+    return "".join(
+        mark if mark.isprintable() else ascii(mark)[1:-1] for mark in " ".join(text.split())
+    )
 
 
 class HpoError(Exception):
@@ -45,7 +47,10 @@ class HpoError(Exception):
 
     def to_json(self) -> dict[str, Any]:
         """The object that ``--json`` prints when a run ends in this error."""
-        return {"error": {"kind": type(self).__name__, "message": str(self), "hint": self.hint}, "exit_code": self.exit_code}
+        return {
+            "error": {"kind": type(self).__name__, "message": str(self), "hint": self.hint},
+            "exit_code": self.exit_code,
+        }
 
 
 class InputError(HpoError):
@@ -123,7 +128,9 @@ class InterruptedBySignal(HpoError):  # noqa: N818 - it is an end, not an error
         hint: How to go on.
     """
 
-    def __init__(self, signal_number: int, message: str, *, hint: str = "run the same command again to go on") -> None:
+    def __init__(
+        self, signal_number: int, message: str, *, hint: str = "run the same command again to go on"
+    ) -> None:
         super().__init__(message, hint=hint)
         self.exit_code = 128 + signal_number
 
@@ -140,7 +147,9 @@ def nearest(name: str, known: Iterable[str], *, n: int = 1) -> list[str]:
     return [lower[match] for match in get_close_matches(name.lower(), lower, n=n, cutoff=0.5)]
 
 
-def did_you_mean(name: str, known: Iterable[str], otherwise: str | None = None, *, n: int = 1) -> str | None:
+def did_you_mean(
+    name: str, known: Iterable[str], otherwise: str | None = None, *, n: int = 1
+) -> str | None:
     """The hint that guesses which of the known names was meant, or another hint where none is near."""
     near = nearest(name, known, n=n)
     return f"did you mean {' or '.join(map(repr, near))}?" if near else otherwise

@@ -68,7 +68,9 @@ class PlainProgress(Progress):
         clock: Gives seconds.
     """
 
-    def __init__(self, write: Callable[[str], None], clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, write: Callable[[str], None], clock: Callable[[], float] = time.monotonic
+    ) -> None:
         super().__init__()
         self._write = write
         self._clock = clock
@@ -82,7 +84,9 @@ class PlainProgress(Progress):
             best = "" if self.best is None else f", best {self.best[1]:.4f} (trial {self.best[0]})"
             failed = f", {self.n_failed} failed" if self.n_failed else ""
             at = f"trial {number} at fold {n_scored} of {self.n_folds}"
-            self._write(f"{self.n_told} of {self.n_trials} trials{best}{failed}; {at}; MLflow has {self.n_written}")
+            self._write(
+                f"{self.n_told} of {self.n_trials} trials{best}{failed}; {at}; MLflow has {self.n_written}"
+            )
 
     def note(self, line: str) -> None:
         """Something that a person should know now."""

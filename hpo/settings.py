@@ -21,7 +21,11 @@ DEFAULT_TRACKING_URI = "sqlite:///mlflow.db"
 STORAGE_VARIABLE = "HPO_STORAGE"
 TRACKING_VARIABLE = "MLFLOW_TRACKING_URI"
 WORKERS_VARIABLE = "HPO_WORKERS"
-_VARIABLES = {"storage": STORAGE_VARIABLE, "tracking_uri": TRACKING_VARIABLE, "workers": WORKERS_VARIABLE}
+_VARIABLES = {
+    "storage": STORAGE_VARIABLE,
+    "tracking_uri": TRACKING_VARIABLE,
+    "workers": WORKERS_VARIABLE,
+}
 
 MAX_WORKERS = 256
 
@@ -58,16 +62,24 @@ class ServiceSettings:
             object.__setattr__(self, name, url)
         object.__setattr__(self, "workers", _read_workers(str(self.workers)))
         if not 0 <= self.tracking_wait_seconds < math.inf:
-            raise SettingsError(f"--tracking-wait: this should be 0 or more seconds, but got {self.tracking_wait_seconds:g}")
+            raise SettingsError(
+                f"--tracking-wait: this should be 0 or more seconds, but got {self.tracking_wait_seconds:g}"
+            )
         _check_url("storage", self.storage, _DATABASES, DEFAULT_STORAGE)
-        _check_url("tracking URI", self.tracking_uri, (*_DATABASES, "http", "https"), DEFAULT_TRACKING_URI)
-        if not self.tracking_uri.startswith("http") and _place(self.storage) == _place(self.tracking_uri):
+        _check_url(
+            "tracking URI", self.tracking_uri, (*_DATABASES, "http", "https"), DEFAULT_TRACKING_URI
+        )
+        if not self.tracking_uri.startswith("http") and _place(self.storage) == _place(
+            self.tracking_uri
+        ):
             raise SettingsError(
                 f"storage and tracking URI should be two databases, but got {hide_password(self.storage)} for both",
                 hint="Optuna and MLflow each own a table of one name; give two files, or createdb a second database",
             )
         if self.register is not None and re.search(r"""^\s*$|\.\.|[/:'"`]""", self.register):
-            raise SettingsError(f"--register: a model name should have no slash, colon, quote or '..', but got '{self.register}'")
+            raise SettingsError(
+                f"--register: a model name should have no slash, colon, quote or '..', but got '{self.register}'"
+            )
 
 
 def read_settings(*, environment: Mapping[str, str] = os.environ, **flags: Any) -> ServiceSettings:
@@ -80,7 +92,11 @@ def read_settings(*, environment: Mapping[str, str] = os.environ, **flags: Any) 
     Raises:
         SettingsError: A URL is of a kind that is not supported, or lies in no directory.
     """
-    given: dict[str, Any] = {name: environment[variable] for name, variable in _VARIABLES.items() if environment.get(variable)}
+    given: dict[str, Any] = {
+        name: environment[variable]
+        for name, variable in _VARIABLES.items()
+        if environment.get(variable)
+    }
     given |= {name: value for name, value in flags.items() if value is not None}
     return ServiceSettings(**given)
 
@@ -108,7 +124,9 @@ def needing_driver(url: str) -> Iterator[None]:
     try:
         yield
     except ImportError as error:
-        message = f"{hide_password(url)} needs a driver that is not installed ({error.name or error})"
+        message = (
+            f"{hide_password(url)} needs a driver that is not installed ({error.name or error})"
+        )
         raise SettingsError(message, hint="pip install 'psycopg[binary]'") from error
 
 
@@ -123,7 +141,9 @@ def hide_password(url: str) -> str:
     user, colon, _ = credentials.partition(":")
     if _PASSWORD_KEYS.search(credentials):
         place = "***"  # that "@" may be one of a password in the query
-    return _PASSWORD_KEYS.sub(r"\1***", f"{scheme}{separator}{user}{':***' if colon else ''}{at}{place}")
+    return _PASSWORD_KEYS.sub(
+        r"\1***", f"{scheme}{separator}{user}{':***' if colon else ''}{at}{place}"
+    )
 
 
 _PASSWORD_KEYS = re.compile(r"([?&][^=&]*(?:password|passwd|pwd)=)[^&]*", re.IGNORECASE)
@@ -136,17 +156,28 @@ def _check_url(subject: str, url: str, kinds: tuple[str, ...], example: str) -> 
     if example == DEFAULT_TRACKING_URI and ("://" not in url or scheme == "file"):
         hint += "; runs in an old file store are kept by: mlflow migrate-filestore --source DIRECTORY --target sqlite:///mlflow.db"
     is_known = scheme.partition("+")[0] in kinds and "://" in url
-    names_file = path is not None and path.name not in ("", ":memory:") and not os.path.isdir(path) and "?" not in url
+    names_file = (
+        path is not None
+        and path.name not in ("", ":memory:")
+        and not os.path.isdir(path)
+        and "?" not in url
+    )
     rules = (
         (is_known, f"start with {' or '.join(f'{kind}://' for kind in kinds)}", hint),
         (not any(mark in url for mark in "{}"), "have no brace", "Optuna reads braces as its own"),
         (not is_file or names_file, "name a file after 'sqlite:///'", hint),
-        (path is None or os.path.isdir(path.parent), "lie in a directory that exists", f"make {path and path.parent} first"),
+        (
+            path is None or os.path.isdir(path.parent),
+            "lie in a directory that exists",
+            f"make {path and path.parent} first",
+        ),
         (is_file or _has_host(url), "name a host and a port", hint),
     )
     for is_kept, rule, mend in rules:
         if not is_kept:
-            raise SettingsError(f"{subject} should {rule}, but got '{hide_password(url)}'", hint=mend)
+            raise SettingsError(
+                f"{subject} should {rule}, but got '{hide_password(url)}'", hint=mend
+            )
 
 
 def _has_host(url: str) -> bool:
@@ -159,4 +190,8 @@ def _has_host(url: str) -> bool:
 def _place(url: str) -> tuple[object, ...]:
     """What two names of one database have in common."""
     parts = urlsplit(url)
-    return (sqlite_path(url),) if url.startswith("sqlite") else (parts.hostname, parts.port or 5432, parts.path)
+    return (
+        (sqlite_path(url),)
+        if url.startswith("sqlite")
+        else (parts.hostname, parts.port or 5432, parts.path)
+    )

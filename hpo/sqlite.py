@@ -28,4 +28,6 @@ def url_unchanged(path: Path) -> str:
     with path.open("rb") as file:
         is_wal = file.read(20)[18:19] == b"\x02"
     is_at_rest = is_wal and not path.with_name(f"{path.name}-wal").exists()
-    return f"sqlite+pysqlite:///{path.as_uri()}?{'immutable=1' if is_at_rest else 'mode=ro'}&uri=true"
+    return (
+        f"sqlite+pysqlite:///{path.as_uri()}?{'immutable=1' if is_at_rest else 'mode=ro'}&uri=true"
+    )

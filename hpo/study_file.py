@@ -29,7 +29,9 @@ FLAGS = {
 """Keys that a flag of the command may override."""
 
 
-def load_definition(path: Path | str | None = None, overrides: Mapping[str, Any] | None = None) -> StudyDefinition:
+def load_definition(
+    path: Path | str | None = None, overrides: Mapping[str, Any] | None = None
+) -> StudyDefinition:
     """Read a study file, put overrides on top, and validate the whole.
 
     Args:
@@ -58,39 +60,63 @@ def _read_toml(path: Path) -> dict[str, Any]:
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
-        raise DefinitionError(f"{path}: the study file cannot be read ({error.strerror})", hint=hint) from error
+        raise DefinitionError(
+            f"{path}: the study file cannot be read ({error.strerror})", hint=hint
+        ) from error
     except UnicodeDecodeError as error:
-        raise DefinitionError(f"{path}: a study file should be UTF-8 text, but got other bytes at {error.start}") from error
+        raise DefinitionError(
+            f"{path}: a study file should be UTF-8 text, but got other bytes at {error.start}"
+        ) from error
     except (ValueError, RecursionError) as error:
         raise DefinitionError(f"{path}: this is not TOML: {error}") from error
     data = content.get("data")
-    if isinstance(data, dict) and isinstance(data.get("source"), str) and Path(data["source"]).suffix:
+    if (
+        isinstance(data, dict)
+        and isinstance(data.get("source"), str)
+        and Path(data["source"]).suffix
+    ):
         data["source"] = str(path.parent / data["source"])
     return content
 
 
-def _explain(error: ValidationError, path: Path | str | None, overrides: Mapping[str, Any]) -> DefinitionError:
+def _explain(
+    error: ValidationError, path: Path | str | None, overrides: Mapping[str, Any]
+) -> DefinitionError:
     """Turn the first of Pydantic's findings into one line: place, key, what is allowed, what was given."""
-    first = min(error.errors(include_url=False), key=lambda found: found["type"] != "extra_forbidden")
+    first = min(
+        error.errors(include_url=False), key=lambda found: found["type"] != "extra_forbidden"
+    )
     location = [str(part) for part in first["loc"]]
     if location[:1] == ["search_space"]:
         del location[2:3]  # the kind of entry that it was taken for
     key = ".".join(location)
-    place = f"flag {FLAGS.get(key, key)}" if key in overrides else f"{path or 'built-in definition'}: {key}".rstrip(": ")
+    place = (
+        f"flag {FLAGS.get(key, key)}"
+        if key in overrides
+        else f"{path or 'built-in definition'}: {key}".rstrip(": ")
+    )
     if first["type"] == "extra_forbidden":
         allowed = _keys_at(location[:-1])
         hint = did_you_mean(location[-1], allowed)
-        return DefinitionError(f"{place}: unknown key; allowed here: {', '.join(allowed)}", hint=hint)
+        return DefinitionError(
+            f"{place}: unknown key; allowed here: {', '.join(allowed)}", hint=hint
+        )
     if first["type"] == "value_error":
         return DefinitionError(f"{place}: {first['ctx']['error']}")
     if first["type"] == "missing":
-        return DefinitionError(f"{place}: this key is required, but got only {', '.join(first['input']) or 'nothing'}")
+        return DefinitionError(
+            f"{place}: this key is required, but got only {', '.join(first['input']) or 'nothing'}"
+        )
     allowed_text = _OUR_WORDS.get(first["type"], first["msg"].removeprefix("Input "))
     given = list(first["input"]) if isinstance(first["input"], tuple) else first["input"]
     return DefinitionError(f"{place}: {allowed_text}, but got {reprlib.repr(given)}")
 
 
-_OUR_WORDS = {"model_type": "should be a table", "tuple_type": "should be a list", "too_short": "should have at least one entry"}
+_OUR_WORDS = {
+    "model_type": "should be a table",
+    "tuple_type": "should be a list",
+    "too_short": "should have at least one entry",
+}
 """What a study file calls it, where Pydantic says how it calls it itself."""
 
 
@@ -102,6 +128,12 @@ def _keys_at(location: list[str]) -> list[str]:
 
 def make_schema() -> dict[str, Any]:
     """The JSON schema of study files, for editors; what a schema cannot say, :func:`load_definition` does."""
-    schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", **StudyDefinition.model_json_schema()}
+    schema = {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        **StudyDefinition.model_json_schema(),
+    }
     text: dict[str, Any] = json.loads(json.dumps(schema).replace("``", "`"))
-    return text | {"title": "hpo study file", "description": "What is searched and judged; every key has a default."}
+    return text | {
+        "title": "hpo study file",
+        "description": "What is searched and judged; every key has a default.",
+    }

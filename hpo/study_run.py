@@ -87,13 +87,17 @@ def run_study(
         follower = stack.enter_context(tracking or TrackingProcess())
         dataset = load_data(definition, data)
         check_nested(dataset, definition)
-        executor = stack.enter_context(closing(make_executor(settings.workers, dataset.X_train.size)))
+        executor = stack.enter_context(
+            closing(make_executor(settings.workers, dataset.X_train.size))
+        )
         problem = prepare_problem(definition, dataset)
         versions = recorded_versions()
         driver = Driver(settings, versions, executor, progress, stop_signal, follower.read_notes)
         ledger = stack.enter_context(driver.open(problem))
         text = describe_search(problem.definition, dataset)
-        study = make_study_record(problem.definition, dataset, ledger.uid, ledger.study_id, versions, text)
+        study = make_study_record(
+            problem.definition, dataset, ledger.uid, ledger.study_id, versions, text
+        )
         follower.open(settings.storage, settings.tracking_uri, study)
         if ledger.n_told == 0:
             ledger.annotate({None: text})
@@ -105,12 +109,16 @@ def run_study(
             result = replace(result, model=refit_on_all(final.pipeline, dataset))
         ended = milliseconds(searched.best.datetime_complete)
         record = make_model_record(study, ended, result, problem, final, settings)
-        state = follower.finish(record, "FINISHED", settings.tracking_wait_seconds, notify=progress.hear)
+        state = follower.finish(
+            record, "FINISHED", settings.tracking_wait_seconds, notify=progress.hear
+        )
         result = replace(result, **vars(state))
         try:
             ledger.annotate(make_notes(record.description, result, searched.trials))
         except LedgerError as error:
-            progress.note(f"optuna-dashboard's notes are not up to date, the same command writes them: {error}")
+            progress.note(
+                f"optuna-dashboard's notes are not up to date, the same command writes them: {error}"
+            )
         return replace(result, total_seconds=time.perf_counter() - started)
 
 
@@ -161,12 +169,23 @@ def judge_study(
         settings: Where ledger and tracking are.
         notes: What a person should know of the ledger, one line each.
     """
-    definition, dataset, trials, best = problem.definition, problem.dataset, searched.trials, searched.best
+    definition, dataset, trials, best = (
+        problem.definition,
+        problem.dataset,
+        searched.trials,
+        searched.best,
+    )
     metric = definition.study.metric
     params = problem.derive(replay(definition.search_space, best.params))
     final = fit_final_model(params, dataset, definition, problem.metrics)
     baseline, defaults = baseline_value(problem, trials), default_params(problem)
-    score, gain = judge_holdout(final.pipeline, None if baseline is None else defaults, dataset, metric, seed=definition.study.seed)
+    score, gain = judge_holdout(
+        final.pipeline,
+        None if baseline is None else defaults,
+        dataset,
+        metric,
+        seed=definition.study.seed,
+    )
     result = StudyResult(
         study=definition.name,
         metric=metric,
@@ -197,7 +216,9 @@ def judge_study(
 
 
 @contextmanager
-def _closing_on_error(follower: TrackingProcess, ledger: Ledger, wait_seconds: float) -> Iterator[None]:
+def _closing_on_error(
+    follower: TrackingProcess, ledger: Ledger, wait_seconds: float
+) -> Iterator[None]:
     """Write what is finished and close the parent run before an error leaves; a run that fails says why its trials did."""
     try:
         yield
@@ -208,5 +229,7 @@ def _closing_on_error(follower: TrackingProcess, ledger: Ledger, wait_seconds: f
         with suppress(HpoError):
             if not is_hurried:
                 ledger.annotate(note_failures(ledger.trials()))
-        follower.finish(None, status, CLOSING_SECONDS if is_hurried else wait_seconds, is_hurried=is_hurried)
+        follower.finish(
+            None, status, CLOSING_SECONDS if is_hurried else wait_seconds, is_hurried=is_hurried
+        )
         raise

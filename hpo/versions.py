@@ -15,7 +15,9 @@ RECORDED_PACKAGES = ("optuna", "mlflow", "scikit-learn", "numpy", "scipy", "pand
 def recorded_versions() -> dict[str, str]:
     """Package name to version; ``python`` and ``blas`` too."""
     kernels = {
-        f"{info['internal_api']} {info.get('architecture', '')}".strip() for info in threadpool_info() if info["user_api"] == "blas"
+        f"{info['internal_api']} {info.get('architecture', '')}".strip()
+        for info in threadpool_info()
+        if info["user_api"] == "blas"
     }
     packages = {package: version(package) for package in RECORDED_PACKAGES}
     return {**packages, "python": platform.python_version(), "blas": ", ".join(sorted(kernels))}

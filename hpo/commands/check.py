@@ -83,7 +83,12 @@ class Finding:
 
     def to_json(self) -> dict[str, Any]:
         """The object that ``--json`` prints."""
-        return {"check": self.check, "ok": not self.exit_code, "message": self.message, "hint": self.hint}
+        return {
+            "check": self.check,
+            "ok": not self.exit_code,
+            "message": self.message,
+            "hint": self.hint,
+        }
 
     def to_text(self) -> str:
         """One line."""
@@ -119,7 +124,12 @@ def check_run(settings: ServiceSettings, study: str) -> list[Finding]:
         if connection is not None and path is None:
             holder = find_session(connection.connection.cursor(), lock_key(study))
         later = "is made by the first run; only then can optuna-dashboard open it"
-        findings.append(Finding("storage", f"{hide_password(storage)} {later if connection is None else 'can be opened'}"))
+        findings.append(
+            Finding(
+                "storage",
+                f"{hide_password(storage)} {later if connection is None else 'can be opened'}",
+            )
+        )
     with noting("tracking"):
         _check_place(tracking, TrackingError)
     with noting("tracking"):
@@ -150,7 +160,10 @@ def _check_place(url: str, error: type[HpoError]) -> None:
     path = sqlite_path(url)
     for place in () if path is None else (path.parent, path):
         if place.exists() and not os.access(place, os.W_OK):
-            raise error(f"{place} is not writable for this user", hint="change its owner or mode, or put the database elsewhere")
+            raise error(
+                f"{place} is not writable for this user",
+                hint="change its owner or mode, or put the database elsewhere",
+            )
 
 
 def _check_old_file_store(tracking_uri: str) -> None:
@@ -166,18 +179,34 @@ def _check_old_file_store(tracking_uri: str) -> None:
 def _iter_study(study: str, trials: Trials, runs: StudyRuns | None) -> Iterator[Finding]:
     """What a run that ended early left, of what could be read."""
     of_study = f"of study '{study}'"
-    finished = [number for number, state in trials.states.items() if state not in ("RUNNING", "WAITING")]
+    finished = [
+        number for number, state in trials.states.items() if state not in ("RUNNING", "WAITING")
+    ]
     n_running = sum(state == "RUNNING" for state in trials.states.values())
-    left = [(n_running, LedgerError.exit_code, f"trials {of_study} left RUNNING: {n_running}", "takes them up")]
+    left = [
+        (
+            n_running,
+            LedgerError.exit_code,
+            f"trials {of_study} left RUNNING: {n_running}",
+            "takes them up",
+        )
+    ]
     if runs is not None and trials.uid is not None:
-        there = {key_of(run) for run in runs.active if is_finished(run)}.union(runs.deleted_by_hand())
+        there = {key_of(run) for run in runs.active if is_finished(run)}.union(
+            runs.deleted_by_hand()
+        )
         n_behind = sum(keys.trial_key(trials.uid, number) not in there for number in finished)
         lacking = f"finished trials {of_study} that MLflow lacks: {n_behind} of {len(finished)}"
         n_second = len(runs.active) - len({key_of(run) for run in runs.active})
         n_open, code = sum(not is_finished(run) for run in runs.active), TrackingError.exit_code
         left += [
             (n_behind, code, lacking, "writes them"),
-            (n_second, code, f"second runs of the same trials {of_study} in MLflow: {n_second}", "deletes them"),
+            (
+                n_second,
+                code,
+                f"second runs of the same trials {of_study} in MLflow: {n_second}",
+                "deletes them",
+            ),
             (n_open, code, f"runs {of_study} left RUNNING in MLflow: {n_open}", "finishes them"),
         ]
     for count, exit_code, message, mend in left:
@@ -203,7 +232,11 @@ def read_database(url: str, package: str) -> Iterator[Connection | None]:
     patience: dict[str, Any] = {"connect_timeout": CONNECT_SECONDS} if path is None else {}
     try:
         with needing_driver(url):
-            engine = create_engine(url if path is None else url_unchanged(path), connect_args=patience, poolclass=NullPool)
+            engine = create_engine(
+                url if path is None else url_unchanged(path),
+                connect_args=patience,
+                poolclass=NullPool,
+            )
         with engine.connect() as connection:
             connection.execution_options(postgresql_readonly=True)
             tables = set(sqlalchemy.inspect(connection).get_table_names())
@@ -226,11 +259,18 @@ def read_trials(connection: Connection | None, study: str) -> Trials:
     """A study's trials; none where there is no such study, or no database."""
     if connection is None:
         return Trials()
-    study_id = connection.scalar(text("SELECT study_id FROM studies WHERE study_name = :study"), {"study": study})
+    study_id = connection.scalar(
+        text("SELECT study_id FROM studies WHERE study_name = :study"), {"study": study}
+    )
     of_study = {"study_id": study_id}
     identity = connection.scalar(
-        text("SELECT value_json FROM study_user_attributes WHERE study_id = :study_id AND key = 'hpo.identity'"), of_study
+        text(
+            "SELECT value_json FROM study_user_attributes WHERE study_id = :study_id AND key = 'hpo.identity'"
+        ),
+        of_study,
     )
-    trials = connection.execute(text("SELECT number, state FROM trials WHERE study_id = :study_id"), of_study)
+    trials = connection.execute(
+        text("SELECT number, state FROM trials WHERE study_id = :study_id"), of_study
+    )
     uid = None if identity is None else json.loads(identity)["uid"]
     return Trials(uid, {trial.number: trial.state for trial in trials}, study_id)

@@ -37,8 +37,14 @@ def plan_study(definition: StudyDefinition, workers: int | str) -> dict[str, Any
         dataset = load_data(definition)
         check_nested(dataset, definition)
         problem = prepare_problem(definition, dataset)
-        definition, study, space = problem.definition, problem.definition.study, problem.definition.search_space
-        mirror = Mirror(definition.sampler, definition.pruner, seed=study.seed, concurrency=study.concurrency)
+        definition, study, space = (
+            problem.definition,
+            problem.definition.study,
+            problem.definition.search_space,
+        )
+        mirror = Mirror(
+            definition.sampler, definition.pruner, seed=study.seed, concurrency=study.concurrency
+        )
         params = problem.derive(suggest(space, mirror.ask(0, fixed=baseline(space))))
         seconds, failures = [], []
         for fold in problem.folds:
@@ -57,12 +63,19 @@ def plan_study(definition: StudyDefinition, workers: int | str) -> dict[str, Any
             "target": dataset.target,
             "n_train": len(dataset.y_train),
             "n_holdout": len(dataset.y_test),
-            "classes": {str(label): count for label, count in sorted(Counter(dataset.y_train.tolist()).items())},
+            "classes": {
+                str(label): count
+                for label, count in sorted(Counter(dataset.y_train.tolist()).items())
+            },
         },
         "columns": dataset.columns.kinds(),
         "n_features": problem.shape.n_features,
         "search_space": space.model_dump(mode="json", exclude_none=True),
-        "splits": {**definition.cv.model_dump(), "n_folds": n_folds, "grouped_by": definition.data.group},
+        "splits": {
+            **definition.cv.model_dump(),
+            "n_folds": n_folds,
+            "grouped_by": definition.data.group,
+        },
         "notes": list(problem.notes),
         "trial_0": {"params": params, "failure": next(filter(None, failures), None)},
         "estimate": {

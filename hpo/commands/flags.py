@@ -38,7 +38,9 @@ class _Parser(argparse.ArgumentParser):
         raise UsageError(message)
 
 
-def make_parser(commands: Mapping[str, Callable[[argparse.Namespace], int]]) -> argparse.ArgumentParser:
+def make_parser(
+    commands: Mapping[str, Callable[[argparse.Namespace], int]],
+) -> argparse.ArgumentParser:
     """The parser of all commands.
 
     Args:
@@ -46,11 +48,15 @@ def make_parser(commands: Mapping[str, Callable[[argparse.Namespace], int]]) -> 
     """
     parser = _Parser(prog="hpo", description=hpo.__doc__.splitlines()[0] if hpo.__doc__ else None)
     parser.add_argument("--version", action="version", version=f"hpo {hpo.__version__}")
-    group = parser.add_subparsers(title="commands", metavar="COMMAND", required=True, parser_class=_Parser)
+    group = parser.add_subparsers(
+        title="commands", metavar="COMMAND", required=True, parser_class=_Parser
+    )
     for name, command in commands.items():
         text, positionals = command.__doc__ or "", " MODEL_URI FILE" if name == "predict" else ""
         usage = f"python -m hpo.{name}{positionals} [FLAG ...]"
-        flags = group.add_parser(name, help=text.partition(":")[0], description=text, usage=usage, add_help=False)
+        flags = group.add_parser(
+            name, help=text.partition(":")[0], description=text, usage=usage, add_help=False
+        )
         flags.set_defaults(command=command)
         _OTHER_FLAGS.get(name, _add_run_flags)(flags)
         output = flags.add_argument_group("what is printed")
@@ -58,16 +64,23 @@ def make_parser(commands: Mapping[str, Callable[[argparse.Namespace], int]]) -> 
             dry = "data, space, splits and an estimated time; nothing runs or is written"
             for flag, text in (("--dry-run", dry), ("--quiet", "no progress")):
                 # A check takes the flags of the run that it is for.
-                output.add_argument(flag, action="store_true", help=text if name == "run" else argparse.SUPPRESS)
+                output.add_argument(
+                    flag, action="store_true", help=text if name == "run" else argparse.SUPPRESS
+                )
             output.add_argument("--json", action="store_true", help="the result as one JSON object")
         output.add_argument("--debug", action="store_true", help="the traceback of an error")
-        output.add_argument("--version", action="version", version=f"hpo {hpo.__version__}", help="the version")
+        output.add_argument(
+            "--version", action="version", version=f"hpo {hpo.__version__}", help="the version"
+        )
         output.add_argument("--help", "-h", action="help", help="this text")
     return parser
 
 
 def _add_where(flags: argparse.ArgumentParser, title: str) -> argparse._ArgumentGroup:
-    where, default = flags.add_argument_group(title), f"${STORAGE_VARIABLE} or {ServiceSettings.storage}"
+    where, default = (
+        flags.add_argument_group(title),
+        f"${STORAGE_VARIABLE} or {ServiceSettings.storage}",
+    )
     where.add_argument("--storage", metavar="URL", help=f"Optuna's storage (default: {default})")
     _add_tracking(where)
     return where
@@ -80,43 +93,104 @@ def _add_tracking(where: argparse._ActionsContainer) -> None:
 
 def _add_study(flags: argparse.ArgumentParser, title: str) -> argparse._ArgumentGroup:
     what = flags.add_argument_group(title)
-    what.add_argument("--study", metavar="FILE", type=Path, help="a study file (default: the built-in Iris study)")
+    what.add_argument(
+        "--study", metavar="FILE", type=Path, help="a study file (default: the built-in Iris study)"
+    )
     what.add_argument("--name", help="the study's name (default: the file's, or the data's)")
-    what.add_argument("--data", metavar="FILE", help="a CSV, Parquet or Feather file, or iris, wine, breast_cancer, digits")
+    what.add_argument(
+        "--data",
+        metavar="FILE",
+        help="a CSV, Parquet or Feather file, or iris, wine, breast_cancer, digits",
+    )
     return what
 
 
 def _add_run_flags(run: argparse.ArgumentParser) -> None:
     what = _add_study(run, "what is searched")
     what.add_argument("--target", metavar="COLUMN", help="the column to predict")
-    what.add_argument("--trials", metavar="N", type=int, help="trials of the study in all, not more (default: 50)")
-    what.add_argument("--timeout", metavar="SECONDS", type=float, help="end the search after so long; the next run goes on")
-    what.add_argument("--metric", metavar="SCORER", help="a scikit-learn scorer (default: accuracy)")
+    what.add_argument(
+        "--trials", metavar="N", type=int, help="trials of the study in all, not more (default: 50)"
+    )
+    what.add_argument(
+        "--timeout",
+        metavar="SECONDS",
+        type=float,
+        help="end the search after so long; the next run goes on",
+    )
+    what.add_argument(
+        "--metric", metavar="SCORER", help="a scikit-learn scorer (default: accuracy)"
+    )
     what.add_argument("--seed", metavar="S", type=int, help="same seed, same trials (default: 0)")
-    what.add_argument("--concurrency", metavar="B", type=int, help="trials open at once; changes the search (default: 1)")
-    what.add_argument("--nested", metavar="K", type=int, help="repeat the search on K outer folds: the score of search and refit")
+    what.add_argument(
+        "--concurrency",
+        metavar="B",
+        type=int,
+        help="trials open at once; changes the search (default: 1)",
+    )
+    what.add_argument(
+        "--nested",
+        metavar="K",
+        type=int,
+        help="repeat the search on K outer folds: the score of search and refit",
+    )
     workers = f"processes, auto, or a Dask cluster's tcp://HOST:PORT (default: ${WORKERS_VARIABLE} or auto)"
     run.add_argument_group("how fast").add_argument("--workers", metavar="N", help=workers)
     where = _add_where(run, "where it is kept")
-    where.add_argument("--register", metavar="NAME", help="make the final model a version of this registered model")
+    where.add_argument(
+        "--register", metavar="NAME", help="make the final model a version of this registered model"
+    )
     patience = f"wait at the end for an MLflow that is away (default: {ServiceSettings.tracking_wait_seconds:g})"
-    where.add_argument("--tracking-wait", metavar="SECONDS", type=float, dest="tracking_wait_seconds", help=patience)
-    where.add_argument("--no-plots", action="store_false", dest="plots", help="draw no figures of study and model")
-    where.add_argument("--wait", action="store_true", help="wait while another process drives the study")
+    where.add_argument(
+        "--tracking-wait",
+        metavar="SECONDS",
+        type=float,
+        dest="tracking_wait_seconds",
+        help=patience,
+    )
+    where.add_argument(
+        "--no-plots", action="store_false", dest="plots", help="draw no figures of study and model"
+    )
+    where.add_argument(
+        "--wait", action="store_true", help="wait while another process drives the study"
+    )
 
 
 def _add_ui_flags(ui: argparse.ArgumentParser) -> None:
     _add_study(ui, "whose trials")
     _add_where(ui, "where they are kept")
     ports = ui.add_argument_group("where they are shown")
-    ports.add_argument("--dashboard-port", metavar="N", type=int, help="of optuna-dashboard (default: 8080, else a free one)")
-    ports.add_argument("--mlflow-port", metavar="N", type=int, help="of MLflow's page (default: 5000, else a free one)")
+    ports.add_argument(
+        "--dashboard-port",
+        metavar="N",
+        type=int,
+        help="of optuna-dashboard (default: 8080, else a free one)",
+    )
+    ports.add_argument(
+        "--mlflow-port",
+        metavar="N",
+        type=int,
+        help="of MLflow's page (default: 5000, else a free one)",
+    )
 
 
 def _add_predict_flags(predict: argparse.ArgumentParser) -> None:
-    predict.add_argument("model_uri", metavar="MODEL_URI", help="models:/NAME@champion, models:/m-..., runs:/... or a directory")
-    predict.add_argument("file", metavar="FILE", type=Path, help="a CSV, Parquet or Feather file with the model's columns")
-    predict.add_argument("--output", metavar="FILE", type=Path, help="where to write, as its ending says (default: CSV to stdout)")
+    predict.add_argument(
+        "model_uri",
+        metavar="MODEL_URI",
+        help="models:/NAME@champion, models:/m-..., runs:/... or a directory",
+    )
+    predict.add_argument(
+        "file",
+        metavar="FILE",
+        type=Path,
+        help="a CSV, Parquet or Feather file with the model's columns",
+    )
+    predict.add_argument(
+        "--output",
+        metavar="FILE",
+        type=Path,
+        help="where to write, as its ending says (default: CSV to stdout)",
+    )
     _add_tracking(predict)
 
 
@@ -124,7 +198,11 @@ def _add_definition_flags(definition: argparse.ArgumentParser) -> None:
     definition.add_argument("--schema", action="store_true", required=True, help="print it")
 
 
-_OTHER_FLAGS = {"ui": _add_ui_flags, "predict": _add_predict_flags, "definition": _add_definition_flags}
+_OTHER_FLAGS = {
+    "ui": _add_ui_flags,
+    "predict": _add_predict_flags,
+    "definition": _add_definition_flags,
+}
 """Of the commands that do not take the flags of a run."""
 
 
@@ -146,7 +224,9 @@ def definition_of(options: argparse.Namespace) -> "StudyDefinition":
     Raises:
         DefinitionError: The file cannot be read, or a key or value is not allowed.
     """
-    from hpo.study_file import FLAGS, load_definition  # noqa: PLC0415 - it loads Pydantic
+    from hpo.study_file import FLAGS, load_definition
 
     given = {key: getattr(options, flag.removeprefix("--"), None) for key, flag in FLAGS.items()}
-    return load_definition(options.study, {key: value for key, value in given.items() if value is not None})
+    return load_definition(
+        options.study, {key: value for key, value in given.items() if value is not None}
+    )

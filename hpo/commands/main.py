@@ -45,7 +45,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except HpoError as raised:
         error = raised
         if "--debug" in arguments:
-            print(*map(hide_password, traceback.format_exc().splitlines()), sep="\n", file=sys.stderr)
+            print(
+                *map(hide_password, traceback.format_exc().splitlines()), sep="\n", file=sys.stderr
+            )
     except KeyboardInterrupt:
         error = InterruptedBySignal(signal.SIGINT, "stopped")
     return _print_error(error, as_json="--json" in arguments)
@@ -98,7 +100,10 @@ def _run(options: argparse.Namespace) -> int:
     # Started before the imports below, so that its own overlap with them.
     from hpo.tracking.process import TrackingProcess
 
-    with _catching_signals("ending after the fit in hand; Ctrl-C again ends at once") as stop_signal, TrackingProcess() as tracking:
+    with (
+        _catching_signals("ending after the fit in hand; Ctrl-C again ends at once") as stop_signal,
+        TrackingProcess() as tracking,
+    ):
         # Imports leave nothing to collect: looking for it takes a tenth of their time, and half a second at the end.
         gc.disable()
         atexit.register(gc.freeze)
@@ -108,14 +113,18 @@ def _run(options: argparse.Namespace) -> int:
         gc.freeze()
         gc.enable()
         with _showing(definition.study.metric, is_quiet=options.quiet) as progress:
-            result = run_study(definition, settings, progress=progress, stop_signal=stop_signal, tracking=tracking)
+            result = run_study(
+                definition, settings, progress=progress, stop_signal=stop_signal, tracking=tracking
+            )
     content = result.to_json()
     content["seconds"]["total"] = round(time.perf_counter() - started, 3)
     _print_result(content, result.to_text(), as_json=options.json)
     if result.is_tracking_complete:
         return 0
     amount = "" if result.n_behind is None else f" by {result.n_behind} trials"
-    behind = f"MLflow is behind{amount} and the final model may be missing: {result.tracking_problem}"
+    behind = (
+        f"MLflow is behind{amount} and the final model may be missing: {result.tracking_problem}"
+    )
     if result.model_uri is not None and result.n_behind == 0:
         behind = f"the final model is logged, but not all that follows is done: {result.tracking_problem}"
     return _print_error(TrackingError(behind, hint="the same command catches up"), as_json=False)
@@ -138,7 +147,10 @@ def _check(options: argparse.Namespace) -> int:
         findings = check_run(settings_of(options), definition_of(options).name)
     except InputError as error:
         findings = [Finding.of("settings", error)]
-    content, lines = [finding.to_json() for finding in findings], [finding.to_text() for finding in findings]
+    content, lines = (
+        [finding.to_json() for finding in findings],
+        [finding.to_text() for finding in findings],
+    )
     _print(json.dumps(content) if options.json else "\n".join(lines))
     return next((finding.exit_code for finding in findings if finding.exit_code), 0)
 
@@ -150,7 +162,9 @@ def _ui(options: argparse.Namespace) -> int:
     from hpo.commands.ui import Pages
 
     with _catching_signals("stopping what was started") as stop_signal, Pages(stop_signal) as pages:
-        links = pages.show(definition_of(options).name, settings, options.dashboard_port, options.mlflow_port)
+        links = pages.show(
+            definition_of(options).name, settings, options.dashboard_port, options.mlflow_port
+        )
         print(*(f"{name:<17} {link}" for name, link in links.items()), sep="\n", flush=True)
         pages.watch()
     return 0
@@ -217,4 +231,10 @@ def _showing(metric: str, *, is_quiet: bool) -> AbstractContextManager[Progress]
     return drawing(metric)
 
 
-_COMMANDS = {"run": _run, "check": _check, "ui": _ui, "predict": _predict, "definition": _definition}
+_COMMANDS = {
+    "run": _run,
+    "check": _check,
+    "ui": _ui,
+    "predict": _predict,
+    "definition": _definition,
+}

@@ -45,7 +45,10 @@ def predict_table(model_uri: str, path: Path, tracking_uri: str) -> tuple[pd.Dat
             for name in getattr(model.columns, kind):
                 refuse_lost(raw[name], X[name], what, hint="mend the value, or leave it empty")
     with refusing("it does not predict"):
-        table = pd.DataFrame(model.pipeline.predict_proba(X), columns=[f"probability_{label}" for label in model.pipeline.classes_])
+        table = pd.DataFrame(
+            model.pipeline.predict_proba(X),
+            columns=[f"probability_{label}" for label in model.pipeline.classes_],
+        )
         table.insert(0, "prediction", model.pipeline.predict(X))
     return table, notes
 
@@ -57,7 +60,7 @@ def _load(uri: str, tracking_uri: str) -> ShippedModel:
         raise ModelError(
             f"model: this should be models:/NAME@ALIAS, models:/NAME/VERSION, models:/m-..., runs:/... or a directory, not '{uri}'"
         )
-    from hpo.tracking.reader import fetch_model  # noqa: PLC0415 - it loads MLflow, and a directory needs none of it
+    from hpo.tracking.reader import fetch_model
 
     with tempfile.TemporaryDirectory(prefix="hpo-") as directory:
         return load_model(fetch_model(uri, tracking_uri, Path(directory)), TRUSTED_TYPES)
@@ -71,10 +74,14 @@ def _check_names(path: Path, features: Sequence[str], names: Sequence[str]) -> l
         guesses = [f"'{near}' for '{name}'" for name in missing for near in nearest(name, unused)]
         raise DataError(
             f"data: {path} has no column {_listed(missing)}, which the model needs",
-            hint=f"did you mean {', '.join(guesses[:SHOWN_NAMES])}?" if guesses else f"its columns are {_listed(names)}",
+            hint=f"did you mean {', '.join(guesses[:SHOWN_NAMES])}?"
+            if guesses
+            else f"its columns are {_listed(names)}",
         )
     return [f"not used by the model: {_listed(unused)}"] if unused else []
 
 
 def _listed(names: Sequence[str]) -> str:
-    return ", ".join(f"'{name}'" for name in names[:SHOWN_NAMES]) + (", ..." if len(names) > SHOWN_NAMES else "")
+    return ", ".join(f"'{name}'" for name in names[:SHOWN_NAMES]) + (
+        ", ..." if len(names) > SHOWN_NAMES else ""
+    )

@@ -41,7 +41,14 @@ class LiveProgress(Progress):
         super().__init__()
         self._console, self._metric, self._since = console, metric, time.monotonic()
         left = (TextColumn("left"), TimeRemainingColumn())
-        self._bar = Bar(TextColumn("trials"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), *left, auto_refresh=False)
+        self._bar = Bar(
+            TextColumn("trials"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            *left,
+            auto_refresh=False,
+        )
         self._task = self._bar.add_task("", total=None)
 
     def trial_told(self, number: int, state: str, value: float | None) -> None:
@@ -58,14 +65,25 @@ class LiveProgress(Progress):
         begun = sum(self.n_scored.values()) / self.n_folds
         self._bar.update(self._task, total=self.n_trials or None, completed=self.n_told + begun)
         best = "none yet" if self.best is None else f"{self.best[1]:.4f} (trial {self.best[0]})"
-        line = Text.assemble("best ", (best, "bold green"), "   failed ", (str(self.n_failed), "bold red" if self.n_failed else ""))
+        line = Text.assemble(
+            "best ",
+            (best, "bold green"),
+            "   failed ",
+            (str(self.n_failed), "bold red" if self.n_failed else ""),
+        )
         line.append(f"   MLflow has {self.n_written}")
-        table = Table("trial", "state", self._metric, box=None, header_style="dim", padding=(0, 2, 0, 0))
+        table = Table(
+            "trial", "state", self._metric, box=None, header_style="dim", padding=(0, 2, 0, 0)
+        )
         for number, state, value in self.last:
-            table.add_row(str(number), Text(state, _STYLES[state]), "" if value is None else f"{value:.4f}")
+            table.add_row(
+                str(number), Text(state, _STYLES[state]), "" if value is None else f"{value:.4f}"
+            )
         for number, n_scored in self.n_scored.items():
             seconds = time.monotonic() - self._since
-            table.add_row(str(number), f"fold {n_scored} of {self.n_folds}", f"{seconds:.0f} s", style="dim")
+            table.add_row(
+                str(number), f"fold {n_scored} of {self.n_folds}", f"{seconds:.0f} s", style="dim"
+            )
         return Group(self._bar, line, table)
 
 
@@ -73,7 +91,12 @@ class LiveProgress(Progress):
 def drawing(metric: str) -> Iterator[LiveProgress]:
     """A view on standard error while the block runs; what others print meanwhile stands above it."""
     progress = LiveProgress(console := Console(stderr=True), metric)
-    with Live(console=console, get_renderable=progress.draw, refresh_per_second=FRAMES_PER_SECOND, transient=True):
+    with Live(
+        console=console,
+        get_renderable=progress.draw,
+        refresh_per_second=FRAMES_PER_SECOND,
+        transient=True,
+    ):
         yield progress
 
 

@@ -50,7 +50,13 @@ class Pages(ExitStack):
         self._stop_signal = stop_signal
         self._started: dict[str, tuple[subprocess.Popen[bytes], IO[bytes]]] = {}
 
-    def show(self, study: str, settings: ServiceSettings, dashboard_port: int | None, mlflow_port: int | None) -> dict[str, str]:
+    def show(
+        self,
+        study: str,
+        settings: ServiceSettings,
+        dashboard_port: int | None,
+        mlflow_port: int | None,
+    ) -> dict[str, str]:
         """Start what is needed to show a study, which need not be there yet.
 
         Args:
@@ -75,12 +81,24 @@ class Pages(ExitStack):
         experiment = read_runs(tracking, study, trials.uid).experiment
         path = ""
         if experiment is not None:
-            path = comparison_path(experiment.experiment_id, trials.uid) if trials.uid else runs_path(experiment.experiment_id)
-        dashboard = self._start(DASHBOARD, dashboard_port, (f"${STORAGE_VARIABLE}",), {STORAGE_VARIABLE: storage}) + "/dashboard"
+            path = (
+                comparison_path(experiment.experiment_id, trials.uid)
+                if trials.uid
+                else runs_path(experiment.experiment_id)
+            )
+        dashboard = (
+            self._start(
+                DASHBOARD, dashboard_port, (f"${STORAGE_VARIABLE}",), {STORAGE_VARIABLE: storage}
+            )
+            + "/dashboard"
+        )
         server = hide_password(tracking).rstrip("/")
         if not tracking.startswith("http"):
             # What "mlflow ui" reads; MLFLOW_TRACKING_URI it does not.
-            variables = {"MLFLOW_BACKEND_STORE_URI": tracking, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+            variables = {
+                "MLFLOW_BACKEND_STORE_URI": tracking,
+                "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+            }
             server = self._start(MLFLOW, mlflow_port, ("ui", "--workers", "1"), variables)
         of_study = "" if trials.study_id is None else f"/studies/{trials.study_id}"
         return {DASHBOARD: f"{dashboard}{of_study}", MLFLOW: f"{server}/{path}"}
@@ -95,25 +113,50 @@ class Pages(ExitStack):
             for name, (process, log) in self._started.items():
                 if process.poll() is not None:
                     log.seek(0)
-                    last = log.read().decode(errors="replace").strip().rpartition("\n")[2] or "it said nothing"
-                    raise PROGRAMS[name][2](f"{name} ended with exit code {process.returncode}: {hide_password(last)}")
+                    last = (
+                        log.read().decode(errors="replace").strip().rpartition("\n")[2]
+                        or "it said nothing"
+                    )
+                    raise PROGRAMS[name][2](
+                        f"{name} ended with exit code {process.returncode}: {hide_password(last)}"
+                    )
             time.sleep(POLL_SECONDS)
 
-    def _start(self, name: str, port: int | None, arguments: Sequence[str], variables: Mapping[str, str]) -> str:
+    def _start(
+        self, name: str, port: int | None, arguments: Sequence[str], variables: Mapping[str, str]
+    ) -> str:
         """Start a program, wait until it answers, and give its address."""
         default, page, error = PROGRAMS[name]
         port = _choose_port(name, port, default)
         log = self.enter_context(tempfile.TemporaryFile())  # noqa: SIM115 - ``with`` is the stack's
-        command = [sys.executable, "-m", "hpo.child_process", str(os.getpid()), name, *arguments, "--host", HOST, "--port", str(port)]
+        command = [
+            sys.executable,
+            "-m",
+            "hpo.child_process",
+            str(os.getpid()),
+            name,
+            *arguments,
+            "--host",
+            HOST,
+            "--port",
+            str(port),
+        ]
         process = subprocess.Popen(
-            command, env={**os.environ, **variables}, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+            command,
+            env={**os.environ, **variables},
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
         )
         self.callback(_stop, process)
         self._started[name] = (process, log)
         address, give_up = f"http://{HOST}:{port}", time.monotonic() + START_SECONDS
         self.watch(lambda: _answers(address + page) or time.monotonic() > give_up)
         if (number := self._stop_signal()) is not None:
-            raise InterruptedBySignal(number, f"stopped before {name} answered", hint="run it again to open both pages")
+            raise InterruptedBySignal(
+                number, f"stopped before {name} answered", hint="run it again to open both pages"
+            )
         if time.monotonic() > give_up:
             raise error(f"{name} does not answer after {START_SECONDS:.0f} s")
         return address
@@ -126,7 +169,10 @@ def _choose_port(name: str, given: int | None, default: int) -> int:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             listener.bind((HOST, port))
             return int(listener.getsockname()[1])
-    raise SettingsError(f"{name}: port {given} of {HOST} cannot be had", hint="give another, or leave it out for a free one")
+    raise SettingsError(
+        f"{name}: port {given} of {HOST} cannot be had",
+        hint="give another, or leave it out for a free one",
+    )
 
 
 def _answers(url: str) -> bool:

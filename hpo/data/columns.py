@@ -72,7 +72,9 @@ class Columns(BaseModel, frozen=True):
 
     def signature(self) -> dict[str, str]:
         """Column name to the type that MLflow's signature has for it."""
-        return {name: type_name for kind, type_name in KINDS.items() for name in getattr(self, kind)}
+        return {
+            name: type_name for kind, type_name in KINDS.items() for name in getattr(self, kind)
+        }
 
     def convert(self, raw: pd.DataFrame) -> pd.DataFrame:
         """Raw rows as the model takes them.
@@ -86,8 +88,15 @@ class Columns(BaseModel, frozen=True):
         Raises:
             DataError: A value is infinite, or a numeric column holds text.
         """
-        ways = {"numeric": self._to_numbers, "boolean": _to_booleans, "categorical": _to_categories, "datetime": _to_dates}
-        converted = {name: way(raw[name]) for kind, way in ways.items() for name in getattr(self, kind)}
+        ways = {
+            "numeric": self._to_numbers,
+            "boolean": _to_booleans,
+            "categorical": _to_categories,
+            "datetime": _to_dates,
+        }
+        converted = {
+            name: way(raw[name]) for kind, way in ways.items() for name in getattr(self, kind)
+        }
         return pd.DataFrame(converted, index=raw.index)
 
     def _to_numbers(self, column: pd.Series) -> pd.Series:
@@ -95,12 +104,19 @@ class Columns(BaseModel, frozen=True):
             text = _to_text(column)
             if column.name in self.thousands:
                 # A later number without a comma may have more digits than three.
-                text = text.where(text.str.fullmatch(f"{_THOUSANDS}|[^,]*")).str.replace(",", "", regex=False)
+                text = text.where(text.str.fullmatch(f"{_THOUSANDS}|[^,]*")).str.replace(
+                    ",", "", regex=False
+                )
             if column.name in self.decimal_comma:
                 text = text.where(text.str.fullmatch(_DECIMAL_COMMA))
                 text = text.str.replace(".", "", regex=False).str.replace(",", ".", regex=False)
             numbers = pd.to_numeric(text, errors="coerce")
-            refuse_lost(column, numbers, "numbers", hint="mend the value, or name the column in data.categorical")
+            refuse_lost(
+                column,
+                numbers,
+                "numbers",
+                hint="mend the value, or name the column in data.categorical",
+            )
             column = numbers
         values = column.to_numpy(dtype=np.float64, na_value=np.nan)
         n_infinite = int((np.abs(values) > LARGEST_NUMBER).sum())
@@ -112,7 +128,9 @@ class Columns(BaseModel, frozen=True):
         return pd.Series(values, index=column.index)
 
 
-def decide_columns(train: pd.DataFrame, *, numeric: Sequence[str] = (), categorical: Sequence[str] = ()) -> Columns:
+def decide_columns(
+    train: pd.DataFrame, *, numeric: Sequence[str] = (), categorical: Sequence[str] = ()
+) -> Columns:
     """Decide the kind of each column.
 
     Args:
@@ -138,7 +156,10 @@ def decide_columns(train: pd.DataFrame, *, numeric: Sequence[str] = (), categori
     columns = Columns.model_validate(listed)
     if not columns.features:
         why = "; ".join(columns.notes) or "all are dropped, the target or the group"
-        raise DataError(f"data: no feature is left: {why}", hint="shorten data.drop, or give a table with features")
+        raise DataError(
+            f"data: no feature is left: {why}",
+            hint="shorten data.drop, or give a table with features",
+        )
     return columns
 
 
@@ -150,7 +171,9 @@ def refuse_lost(raw: pd.Series, converted: pd.Series, what: str, *, hint: str) -
     """
     lost = raw[converted.isna() & _to_text(raw).notna()]
     if len(lost):
-        raise DataError(f"data: column '{raw.name}' should be {what}, but got {lost.iloc[0]!r}", hint=hint)
+        raise DataError(
+            f"data: column '{raw.name}' should be {what}, but got {lost.iloc[0]!r}", hint=hint
+        )
 
 
 class _Decision(NamedTuple):
@@ -167,7 +190,10 @@ class _Decision(NamedTuple):
 def _decide(column: pd.Series) -> _Decision:
     name, present = column.name, column.dropna()
     if len(present) and isinstance(present.iloc[0], list | dict | bytes | np.ndarray):
-        raise DataError(f"data: column '{name}' holds lists, records or bytes, not values", hint="name it in data.drop")
+        raise DataError(
+            f"data: column '{name}' holds lists, records or bytes, not values",
+            hint="name it in data.drop",
+        )
     if present.dtype.kind not in "biufM":
         present = _to_text(present).dropna()
     if present.empty:
@@ -180,11 +206,17 @@ def _decide(column: pd.Series) -> _Decision:
         return _Decision("datetime")
     if types.is_integer_dtype(present) and _is_row_number(present, len(column)):
         return _Decision(note="dropped: it numbers the rows")
-    return _Decision("numeric") if types.is_numeric_dtype(present) else _decide_text(column, present)
+    return (
+        _Decision("numeric") if types.is_numeric_dtype(present) else _decide_text(column, present)
+    )
 
 
 def _is_row_number(present: pd.Series, n_rows: int) -> bool:
-    return n_rows > 20 and present.nunique() == n_rows and int(present.max()) - int(present.min()) < 2 * n_rows
+    return (
+        n_rows > 20
+        and present.nunique() == n_rows
+        and int(present.max()) - int(present.min()) < 2 * n_rows
+    )
 
 
 def _decide_text(column: pd.Series, present: pd.Series) -> _Decision:
@@ -204,7 +236,9 @@ def _decide_text(column: pd.Series, present: pd.Series) -> _Decision:
         return _Decision(note="dropped: it has another value in every row")
     words = distinct[pd.to_numeric(distinct, errors="coerce").isna()]
     is_mostly_numbers = len(words) < len(distinct) / 2
-    return _as_categories(column, f"taken as categories: '{min(words)}' is no number" if is_mostly_numbers else "")
+    return _as_categories(
+        column, f"taken as categories: '{min(words)}' is no number" if is_mostly_numbers else ""
+    )
 
 
 def _as_categories(column: pd.Series, note: str = "") -> _Decision:
@@ -230,7 +264,9 @@ def _to_text(column: pd.Series) -> pd.Series:
     """Text without surrounding blanks; missing stays missing, and an empty text is missing."""
     present = column.dropna()
     if types.is_float_dtype(column) and (present % 1 == 0).all() and (present.abs() < 2**53).all():
-        column = column.astype("Int64")  # whole numbers that are floats only for their gaps: "5", not "5.0"
+        column = column.astype(
+            "Int64"
+        )  # whole numbers that are floats only for their gaps: "5", not "5.0"
     text = column.astype("str").str.strip()
     return text.mask(text == "")
 
@@ -238,7 +274,11 @@ def _to_text(column: pd.Series) -> pd.Series:
 def _to_categories(column: pd.Series) -> pd.Series:
     """Text as Python strings, one object a distinct value: scikit-learn's encoder goes through them one by one."""
     codes, distinct = pd.factorize(_to_text(column))
-    return pd.Series(np.append(np.asarray(distinct, dtype=object), [np.nan])[codes], index=column.index, dtype=object)
+    return pd.Series(
+        np.append(np.asarray(distinct, dtype=object), [np.nan])[codes],
+        index=column.index,
+        dtype=object,
+    )
 
 
 def _to_booleans(column: pd.Series) -> pd.Series:
@@ -246,5 +286,10 @@ def _to_booleans(column: pd.Series) -> pd.Series:
 
 
 def _to_dates(column: pd.Series) -> pd.Series:
-    dates = pd.to_datetime(column, errors="coerce", utc=True, format=None if types.is_datetime64_any_dtype(column) else "ISO8601")
+    dates = pd.to_datetime(
+        column,
+        errors="coerce",
+        utc=True,
+        format=None if types.is_datetime64_any_dtype(column) else "ISO8601",
+    )
     return dates.dt.tz_localize(None)

@@ -64,7 +64,9 @@ class Dataset:
         return np.unique(self.y_train)
 
 
-def load_dataset(section: DataSection, *, seed: int, n_splits: int, frame: pd.DataFrame | None = None) -> Dataset:
+def load_dataset(
+    section: DataSection, *, seed: int, n_splits: int, frame: pd.DataFrame | None = None
+) -> Dataset:
     """Load, check and split a table.
 
     Args:
@@ -83,8 +85,12 @@ def load_dataset(section: DataSection, *, seed: int, n_splits: int, frame: pd.Da
         groups = None if section.group is None else _groups(table[section.group], section, n_splits)
         train, test = _hold_out(labels, groups, section, seed)
         _check_classes(labels[train], n_splits)
-        raw = table.drop(columns=[target, *section.drop, *([section.group] if section.group else [])])
-        columns = decide_columns(raw.iloc[train], numeric=section.numeric, categorical=section.categorical)
+        raw = table.drop(
+            columns=[target, *section.drop, *([section.group] if section.group else [])]
+        )
+        columns = decide_columns(
+            raw.iloc[train], numeric=section.numeric, categorical=section.categorical
+        )
         X = columns.convert(raw)
     return Dataset(
         name=Path(section.source).name,
@@ -107,14 +113,19 @@ def naming(source: str) -> Iterator[None]:
     try:
         yield
     except DataError as error:
-        raise DataError(str(error).replace("data: ", f"data: {source}: ", 1), hint=error.hint) from error
+        raise DataError(
+            str(error).replace("data: ", f"data: {source}: ", 1), hint=error.hint
+        ) from error
 
 
 def _groups(column: pd.Series, section: DataSection, n_splits: int) -> np.ndarray:
     """The name of each row's group; a fold, and the hold-out, takes one group or more for itself."""
     n_missing = int(column.isna().sum())
     if n_missing:
-        raise DataError(f"data: the group column '{column.name}' has {n_missing} missing values", hint="name every row's group")
+        raise DataError(
+            f"data: the group column '{column.name}' has {n_missing} missing values",
+            hint="name every row's group",
+        )
     groups = column.astype("str").to_numpy(dtype=np.str_)
     needed, n_groups = max(n_splits + 1, round(1 / section.test_size)), len(np.unique(groups))
     if n_groups < needed:
@@ -125,18 +136,27 @@ def _groups(column: pd.Series, section: DataSection, n_splits: int) -> np.ndarra
     return groups
 
 
-def _load_table(section: DataSection, frame: pd.DataFrame | None) -> tuple[pd.DataFrame, str, list[str]]:
+def _load_table(
+    section: DataSection, frame: pd.DataFrame | None
+) -> tuple[pd.DataFrame, str, list[str]]:
     """The raw table, the target's name and what was done; every column that the definition names is there."""
     path, target, notes = Path(section.source), section.target, list[str]()
     if frame is not None:
         if target is None:
-            raise DataError("data: a DataFrame needs a target column", hint="name it in data.target")
+            raise DataError(
+                "data: a DataFrame needs a target column", hint="name it in data.target"
+            )
         table = take_frame(frame)
     elif section.source in BUNDLED:
-        table, target = getattr(datasets, f"load_{section.source}")(as_frame=True).frame, target or "target"
+        table, target = (
+            getattr(datasets, f"load_{section.source}")(as_frame=True).frame,
+            target or "target",
+        )
     elif path.suffix or os.path.exists(path):
         if target is None:
-            raise DataError(f"data: {section.source} needs a target column", hint="name it with --target COLUMN")
+            raise DataError(
+                f"data: {section.source} needs a target column", hint="name it with --target COLUMN"
+            )
         table, notes = read_table(path, target)
     else:
         raise DataError(
@@ -149,7 +169,9 @@ def _load_table(section: DataSection, frame: pd.DataFrame | None) -> tuple[pd.Da
 
 
 def _check_column_names(section: DataSection, target: str, names: list[str]) -> None:
-    listed = [(key, name) for key in ("drop", "numeric", "categorical") for name in getattr(section, key)]
+    listed = [
+        (key, name) for key in ("drop", "numeric", "categorical") for name in getattr(section, key)
+    ]
     group = [] if section.group is None else [("group", section.group)]
     for key, name in [("target", target), *listed, *group]:
         if name not in names:
@@ -161,7 +183,9 @@ def _check_column_names(section: DataSection, target: str, names: list[str]) -> 
         if key in ("drop", "group") and name == target:
             raise DataError(f"data.{key}: '{name}' is the target", hint=f"take it out of {key}")
         if key == "numeric" and name in section.categorical:
-            raise DataError(f"data.numeric: '{name}' is in data.categorical too", hint="name it once")
+            raise DataError(
+                f"data.numeric: '{name}' is in data.categorical too", hint="name it once"
+            )
 
 
 def _labels(column: pd.Series, notes: list[str]) -> np.ndarray:
@@ -172,11 +196,18 @@ def _labels(column: pd.Series, notes: list[str]) -> np.ndarray:
         notes.append(f"{n_missing} of {len(column)} rows dropped: '{column.name}' is missing there")
     if present.dtype.kind == "f" and (present % 1 == 0).all():
         present = present.astype(np.int64)
-    labels = present.to_numpy() if present.dtype.kind in "iubf" else present.astype("str").to_numpy(dtype=np.str_)
+    labels = (
+        present.to_numpy()
+        if present.dtype.kind in "iubf"
+        else present.astype("str").to_numpy(dtype=np.str_)
+    )
     subject, n_classes = f"data: target '{column.name}'", len(np.unique(labels))
     if n_classes < 2:
         shown = "no label at all" if n_classes == 0 else f"only '{labels[0]}'"
-        raise DataError(f"{subject} should have at least 2 classes, but got {shown}", hint="name another with --target")
+        raise DataError(
+            f"{subject} should have at least 2 classes, but got {shown}",
+            hint="name another with --target",
+        )
     if labels.dtype.kind == "f" or n_classes > MAX_CLASSES:
         raise DataError(
             f"{subject} should be a class label, but got {n_classes} distinct values in {len(labels)} rows",
@@ -185,15 +216,21 @@ def _labels(column: pd.Series, notes: list[str]) -> np.ndarray:
     return labels
 
 
-def _hold_out(labels: np.ndarray, groups: np.ndarray | None, section: DataSection, seed: int) -> tuple[np.ndarray, np.ndarray]:
+def _hold_out(
+    labels: np.ndarray, groups: np.ndarray | None, section: DataSection, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
     """Positions of the training and of the held-out rows; stratified, and a group is never split."""
     if groups is None:
         splitter = StratifiedShuffleSplit(1, test_size=section.test_size, random_state=seed)
     else:
-        splitter = StratifiedGroupKFold(max(2, round(1 / section.test_size)), shuffle=True, random_state=seed)
+        splitter = StratifiedGroupKFold(
+            max(2, round(1 / section.test_size)), shuffle=True, random_state=seed
+        )
     cause: ValueError | None = None
     try:
-        with warnings.catch_warnings(action="ignore"):  # of a class with fewer rows than there are parts
+        with warnings.catch_warnings(
+            action="ignore"
+        ):  # of a class with fewer rows than there are parts
             train, test = next(splitter.split(labels, labels, groups))
         if all(len(np.unique(labels[rows])) == len(np.unique(labels)) for rows in (train, test)):
             return train, test
@@ -217,7 +254,9 @@ def _check_classes(labels: np.ndarray, n_splits: int) -> None:
 
 
 def _digest(X: pd.DataFrame, labels: np.ndarray, groups: np.ndarray | None) -> str:
-    sha = hashlib.sha256(repr([(str(name), str(dtype)) for name, dtype in X.dtypes.items()]).encode())
+    sha = hashlib.sha256(
+        repr([(str(name), str(dtype)) for name, dtype in X.dtypes.items()]).encode()
+    )
     sha.update(pd.util.hash_pandas_object(X, index=False).to_numpy().tobytes())
     for extra in (labels, groups):
         if extra is not None:

@@ -18,7 +18,12 @@ import pyarrow as pa
 
 from hpo.errors import DataError, first_line
 
-BINARY_FORMATS = {".parquet": "parquet", ".pq": "parquet", ".feather": "feather", ".arrow": "feather"}
+BINARY_FORMATS = {
+    ".parquet": "parquet",
+    ".pq": "parquet",
+    ".feather": "feather",
+    ".arrow": "feather",
+}
 """Ending to what follows ``read_`` and ``to_`` in pandas' names."""
 
 CSV_ENDINGS = (".csv", ".tsv", ".txt")
@@ -27,11 +32,27 @@ HEADER_BYTES = 1 << 20
 FORMULA_MARKS = tuple("=+-@\t\r\n\0＝＋－＠")  # noqa: RUF001 - full-width on purpose
 UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 
-MISSING = ("", "NA", "N/A", "n/a", "NaN", "nan", "NULL", "null", "None", "<NA>", "#N/A", "-nan", "-NaN")
+MISSING = (
+    "",
+    "NA",
+    "N/A",
+    "n/a",
+    "NaN",
+    "nan",
+    "NULL",
+    "null",
+    "None",
+    "<NA>",
+    "#N/A",
+    "-nan",
+    "-NaN",
+)
 """What stands for a missing value in a feature; in a target only the empty text does, since "NA" may be a label."""
 
 
-def read_table(path: Path, target: str | None, text: Collection[str] = ()) -> tuple[pd.DataFrame, list[str]]:
+def read_table(
+    path: Path, target: str | None, text: Collection[str] = ()
+) -> tuple[pd.DataFrame, list[str]]:
     """Read a table.
 
     Args:
@@ -47,7 +68,9 @@ def read_table(path: Path, target: str | None, text: Collection[str] = ()) -> tu
     """
     if os.path.isdir(path) or not os.path.exists(path):
         what = "a directory" if os.path.isdir(path) else "not there"
-        raise DataError(f"data: {path} is {what}", hint="give a file with --data FILE, which this user may read")
+        raise DataError(
+            f"data: {path} is {what}", hint="give a file with --data FILE, which this user may read"
+        )
     ending = _ending_of(path)
     try:
         if ending in CSV_ENDINGS:
@@ -57,11 +80,13 @@ def read_table(path: Path, target: str | None, text: Collection[str] = ()) -> tu
     except UnicodeDecodeError as error:
         guess = "UTF-16" if error.object[:2] in UTF16_MARKS else "Latin-1 or Windows-1252"
         raise DataError(
-            f"data: {path} is not UTF-8 text; it may be {guess}", hint="save it as UTF-8, for example with iconv -t UTF-8"
+            f"data: {path} is not UTF-8 text; it may be {guess}",
+            hint="save it as UTF-8, for example with iconv -t UTF-8",
         ) from error
     except (OSError, pa.ArrowException, pd.errors.ParserError, csv.Error, ValueError) as error:
         raise DataError(
-            f"data: {path} cannot be read as {ending[1:]}: {first_line(error)}", hint="check that the file is what it is named"
+            f"data: {path} cannot be read as {ending[1:]}: {first_line(error)}",
+            hint="check that the file is what it is named",
         ) from error
     _check_frame(path, frame)
     return frame, notes
@@ -74,7 +99,10 @@ def take_frame(frame: pd.DataFrame) -> pd.DataFrame:
         DataError: It is no DataFrame, is empty, or has a column name twice.
     """
     if not isinstance(frame, pd.DataFrame):
-        raise DataError(f"data: this should be a pandas DataFrame, but got {type(frame).__name__}", hint="pandas.DataFrame(...)")
+        raise DataError(
+            f"data: this should be a pandas DataFrame, but got {type(frame).__name__}",
+            hint="pandas.DataFrame(...)",
+        )
     _check_frame("a DataFrame", frame)
     return frame.reset_index(drop=True)
 
@@ -83,7 +111,9 @@ def check_output(path: Path) -> None:
     """Refuse, before any work, a file that :func:`write_table` could not write."""
     _ending_of(path)
     if os.path.isdir(path) or not os.path.isdir(path.parent):
-        raise DataError(f"data: {path} cannot be written", hint="name a file in a directory that exists")
+        raise DataError(
+            f"data: {path} cannot be written", hint="name a file in a directory that exists"
+        )
 
 
 def write_table(frame: pd.DataFrame, to: Path | IO[str]) -> None:
@@ -104,7 +134,10 @@ def write_table(frame: pd.DataFrame, to: Path | IO[str]) -> None:
             getattr(frame, f"to_{BINARY_FORMATS[ending]}")(making)
         making.replace(to)
     except OSError as error:
-        raise DataError(f"data: {to} cannot be written ({error.strerror or error})", hint="name another with --output") from error
+        raise DataError(
+            f"data: {to} cannot be written ({error.strerror or error})",
+            hint="name another with --output",
+        ) from error
     finally:
         making.unlink(missing_ok=True)
 
@@ -120,12 +153,17 @@ def make_harmless(cell: Any) -> Any:
 
     The marks, full-width ones too, are those of https://owasp.org/www-community/attacks/CSV_Injection.
     """
-    return f"'{cell}" if isinstance(cell, str) and cell.lstrip(" ").startswith(FORMULA_MARKS) else cell
+    return (
+        f"'{cell}" if isinstance(cell, str) and cell.lstrip(" ").startswith(FORMULA_MARKS) else cell
+    )
 
 
 def _ending_of(path: Path) -> str:
     """The lower-case ending that names the format, compression aside."""
-    endings = ["", *(ending.lower() for ending in path.suffixes if ending.lower() not in COMPRESSED_ENDINGS)]
+    endings = [
+        "",
+        *(ending.lower() for ending in path.suffixes if ending.lower() not in COMPRESSED_ENDINGS),
+    ]
     known = (*CSV_ENDINGS, *BINARY_FORMATS)
     if endings[-1] not in known:
         line = f"data: a table's file should end in {', '.join(known)}, but got '{path.name}'"
@@ -133,7 +171,9 @@ def _ending_of(path: Path) -> str:
     return endings[-1]
 
 
-def _read_csv(path: Path, target: str | None, text: Collection[str]) -> tuple[pd.DataFrame, list[str]]:
+def _read_csv(
+    path: Path, target: str | None, text: Collection[str]
+) -> tuple[pd.DataFrame, list[str]]:
     separator, header = _read_header(path)
     _check_names(path, header)
     _check_rows(path, separator, header)
@@ -154,11 +194,16 @@ def _read_header(path: Path) -> tuple[str, list[str]]:
     with pa.input_stream(str(path), compression="detect") as stream:
         start = stream.read(HEADER_BYTES)
     if b"\0" in start and start[:2] not in UTF16_MARKS:
-        raise DataError(f"data: {path} is not text (it holds NUL bytes)", hint="save it as CSV in UTF-8, or give Parquet")
+        raise DataError(
+            f"data: {path} is not text (it holds NUL bytes)",
+            hint="save it as CSV in UTF-8, or give Parquet",
+        )
     text = codecs.getincrementaldecoder("utf-8-sig")().decode(start).lstrip("\r\n")
     if not text.strip():
         raise DataError(f"data: {path} is empty", hint="give a table with a header and rows")
-    headers = [(mark, next(csv.reader(io.StringIO(text, newline=""), delimiter=mark))) for mark in ",;\t|"]
+    headers = [
+        (mark, next(csv.reader(io.StringIO(text, newline=""), delimiter=mark))) for mark in ",;\t|"
+    ]
     return max(headers, key=lambda header: len(header[1]))
 
 
@@ -171,15 +216,22 @@ def _check_frame(path: Path | str, frame: pd.DataFrame) -> None:
 def _check_names(path: Path | str, header: list[str]) -> None:
     twice = [name for name, count in Counter(header).items() if count > 1]
     if twice:
-        raise DataError(f"data: {path} has the column '{twice[0]}' twice", hint="give every column its own name")
+        raise DataError(
+            f"data: {path} has the column '{twice[0]}' twice", hint="give every column its own name"
+        )
     if "" in header:
-        raise DataError(f"data: {path} has no name for column {header.index('') + 1}", hint="give every column a name")
+        raise DataError(
+            f"data: {path} has no name for column {header.index('') + 1}",
+            hint="give every column a name",
+        )
 
 
 def _check_rows(path: Path, separator: str, header: list[str]) -> None:
     """Refuse the first row whose number of values is another one; pandas would fill or shift it."""
     with pa.input_stream(str(path), compression="detect") as stream:
-        reader = csv.reader(io.TextIOWrapper(stream, encoding="utf-8-sig", newline=""), delimiter=separator)
+        reader = csv.reader(
+            io.TextIOWrapper(stream, encoding="utf-8-sig", newline=""), delimiter=separator
+        )
         for row in reader:
             if row and len(row) != len(header):
                 raise DataError(

@@ -72,7 +72,9 @@ class FoldResult:
     traceback: str | None = None
 
 
-def make_splits(dataset: Dataset, section: CvSection, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
+def make_splits(
+    dataset: Dataset, section: CvSection, seed: int
+) -> list[tuple[np.ndarray, np.ndarray]]:
     """Training and test positions of ``n_splits * n_repeats`` stratified folds; a group is never split.
 
     Raises:
@@ -80,10 +82,19 @@ def make_splits(dataset: Dataset, section: CvSection, seed: int) -> list[tuple[n
     """
     n_splits, n_repeats = section.n_splits, section.n_repeats
     if dataset.groups is None:
-        splitters = [RepeatedStratifiedKFold(n_splits=n_splits, n_repeats=n_repeats, random_state=seed)]
+        splitters = [
+            RepeatedStratifiedKFold(n_splits=n_splits, n_repeats=n_repeats, random_state=seed)
+        ]
     else:
-        splitters = [StratifiedGroupKFold(n_splits, shuffle=True, random_state=seed + repeat) for repeat in range(n_repeats)]
-    splits = [split for splitter in splitters for split in splitter.split(dataset.X_train, dataset.y_train, dataset.groups)]
+        splitters = [
+            StratifiedGroupKFold(n_splits, shuffle=True, random_state=seed + repeat)
+            for repeat in range(n_repeats)
+        ]
+    splits = [
+        split
+        for splitter in splitters
+        for split in splitter.split(dataset.X_train, dataset.y_train, dataset.groups)
+    ]
     for train, _ in splits if dataset.groups is not None else ():
         if (lacking := np.setdiff1d(dataset.y_train, dataset.y_train[train])).size:
             raise DataError(
@@ -103,7 +114,9 @@ def prepare_folds(dataset: Dataset, definition: StudyDefinition) -> list[Fold]:
     X = encode_categories(dataset.X_train, dataset.columns)
     y = np.unique(dataset.y_train, return_inverse=True)[1]
     for train, test in make_splits(dataset, definition.cv, definition.study.seed):
-        preprocessing = build_preprocessing(dataset.columns, definition.preprocessing, are_encoded=True)
+        preprocessing = build_preprocessing(
+            dataset.columns, definition.preprocessing, are_encoded=True
+        )
         X_train = preprocessing.fit_transform(X.iloc[train], y[train])
         check_width(X_train.shape[1], definition.preprocessing.max_features)
         folds.append(Fold(X_train, y[train], preprocessing.transform(X.iloc[test]), y[test]))
@@ -127,7 +140,9 @@ def training_shape(fold: Fold, n_classes: int) -> TrainingShape:
     """What a fit's cost depends on, of a fold's training rows."""
     n_samples, n_features = fold.X_train.shape
     # The size of a sparse matrix is the number of its stored values.
-    return TrainingShape(n_samples, n_features, n_classes, fold.X_train.size, issparse(fold.X_train))
+    return TrainingShape(
+        n_samples, n_features, n_classes, fold.X_train.size, issparse(fold.X_train)
+    )
 
 
 def resolve_metrics(metric: str, extra: Iterable[str]) -> tuple[str, ...]:
@@ -142,7 +157,9 @@ def resolve_metrics(metric: str, extra: Iterable[str]) -> tuple[str, ...]:
         if name not in known:
             raise DefinitionError(
                 f"study.metric: a metric should be the name of a scikit-learn scorer, but got '{name}'",
-                hint=did_you_mean(name, known, "sklearn.metrics.get_scorer_names() lists them", n=3),
+                hint=did_you_mean(
+                    name, known, "sklearn.metrics.get_scorer_names() lists them", n=3
+                ),
             )
     return names
 
@@ -159,7 +176,8 @@ def check_metrics(metrics: Sequence[str], y: np.ndarray) -> None:
     for name in metrics:
         if _JUDGES_NUMBERS.search(name):
             raise DefinitionError(
-                f"study.metric: metric '{name}' judges numbers, not classes", hint="for example accuracy, f1_macro or neg_log_loss"
+                f"study.metric: metric '{name}' judges numbers, not classes",
+                hint="for example accuracy, f1_macro or neg_log_loss",
             )
         try:
             with warnings.catch_warnings(action="ignore"):
@@ -196,14 +214,20 @@ def score_fold(params: Mapping[str, Any], fold: Fold, metrics: Sequence[str]) ->
             classifier = build_classifier(params).fit(fold.X_train, fold.y_train)
             scores = score_model(classifier, fold.X_test, fold.y_test, metrics)
     except Exception as error:  # noqa: BLE001 - whatever a fit raises is a failed trial, not a dead study
-        return FoldResult(failure=f"{type(error).__name__}: {first_line(error)}", traceback=traceback.format_exc())
+        return FoldResult(
+            failure=f"{type(error).__name__}: {first_line(error)}", traceback=traceback.format_exc()
+        )
     for name, score in scores.items():
         if not np.isfinite(score):
             return FoldResult(failure=f"the score {name} is {score}")
-    return FoldResult(scores, converged=not any(issubclass(w.category, ConvergenceWarning) for w in caught))
+    return FoldResult(
+        scores, converged=not any(issubclass(w.category, ConvergenceWarning) for w in caught)
+    )
 
 
-def score_model(model: ClassifierMixin, X: Any, y: np.ndarray, metrics: Iterable[str]) -> dict[str, float]:
+def score_model(
+    model: ClassifierMixin, X: Any, y: np.ndarray, metrics: Iterable[str]
+) -> dict[str, float]:
     """All scores of a fitted classifier, predicting once.
 
     Accuracy and log loss are computed here as scikit-learn computes them: its own scorers spend about 2 ms on validating what

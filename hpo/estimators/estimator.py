@@ -83,9 +83,17 @@ def derive_params(params: Mapping[str, Any], shape: TrainingShape, *, seed: int)
         Params with ``solver``, ``max_iter``, ``tol`` and ``random_state``.
     """
     solver = params.get("solver") or _solver(params["penalty"], shape)
-    derived: dict[str, Any] = {"solver": solver, "max_iter": 1000, "tol": 1e-4, "random_state": seed}
+    derived: dict[str, Any] = {
+        "solver": solver,
+        "max_iter": 1000,
+        "tol": 1e-4,
+        "random_state": seed,
+    }
     if solver in ("saga", "sag"):
-        derived |= {"max_iter": int(min(1000, max(100, SAGA_CELL_PASSES // shape.n_cells))), "tol": 1e-3}
+        derived |= {
+            "max_iter": int(min(1000, max(100, SAGA_CELL_PASSES // shape.n_cells))),
+            "tol": 1e-3,
+        }
     return {**params, **{name: value for name, value in derived.items() if name not in params}}
 
 
@@ -97,7 +105,11 @@ def resolve_space(space: SearchSpace, shape: TrainingShape) -> tuple[SearchSpace
     """
     by_default = () if "penalty" in space.model_fields_set else choices_of(space.penalty)
     limits = {"saga": MAX_SAGA_CELLS, "liblinear": MAX_LIBLINEAR_CELLS}
-    left_out = [penalty for penalty in by_default if shape.n_cells > limits.get(_solver(penalty, shape), math.inf)]
+    left_out = [
+        penalty
+        for penalty in by_default
+        if shape.n_cells > limits.get(_solver(penalty, shape), math.inf)
+    ]
     if not left_out:
         return space, []
     note = f"penalty {' and '.join(left_out)} left out: slow on so many values; search_space.penalty can name them"
@@ -149,7 +161,9 @@ def encode_categories(X: pd.DataFrame, columns: Columns) -> pd.DataFrame:
     return encoded
 
 
-def build_preprocessing(columns: Columns, section: PreprocessingSection, *, are_encoded: bool = False) -> ColumnTransformer:
+def build_preprocessing(
+    columns: Columns, section: PreprocessingSection, *, are_encoded: bool = False
+) -> ColumnTransformer:
     """The unfitted transformer that comes before the classifier; fitted on training rows only.
 
     Its output is sparse where less than 30 % of it is not zero (``ColumnTransformer``'s own rule).
@@ -163,9 +177,16 @@ def build_preprocessing(columns: Columns, section: PreprocessingSection, *, are_
         ("numeric", _filled_and_scaled("median"), columns.numeric),
         ("boolean", _filled_and_scaled("most_frequent"), columns.boolean),
         ("categorical", _one_hot(section, are_encoded=are_encoded), columns.categorical),
-        ("datetime", Pipeline([("parts", CalendarParts()), ("numbers", _filled_and_scaled("median"))]), columns.datetime),
+        (
+            "datetime",
+            Pipeline([("parts", CalendarParts()), ("numbers", _filled_and_scaled("median"))]),
+            columns.datetime,
+        ),
     )
-    return ColumnTransformer([(kind, step, list(names)) for kind, step, names in steps if names], verbose_feature_names_out=False)
+    return ColumnTransformer(
+        [(kind, step, list(names)) for kind, step, names in steps if names],
+        verbose_feature_names_out=False,
+    )
 
 
 def _filled_and_scaled(strategy: str) -> Pipeline:
@@ -176,13 +197,28 @@ def _filled_and_scaled(strategy: str) -> Pipeline:
 def _one_hot(section: PreprocessingSection, *, are_encoded: bool) -> OneHotEncoder | Pipeline:
     """Missing is a category of its own, whether a server hands it over as NaN or as None."""
     encoder = OneHotEncoder(
-        handle_unknown="infrequent_if_exist", min_frequency=section.min_frequency, max_categories=section.max_categories
+        handle_unknown="infrequent_if_exist",
+        min_frequency=section.min_frequency,
+        max_categories=section.max_categories,
     )
-    fill = partial(SimpleImputer, strategy="constant", fill_value=MISSING_CATEGORY, keep_empty_features=True)
-    steps = [("fill_nan", fill(missing_values=np.nan)), ("fill_none", fill(missing_values=None)), ("encode", encoder)]
+    fill = partial(
+        SimpleImputer, strategy="constant", fill_value=MISSING_CATEGORY, keep_empty_features=True
+    )
+    steps = [
+        ("fill_nan", fill(missing_values=np.nan)),
+        ("fill_none", fill(missing_values=None)),
+        ("encode", encoder),
+    ]
     return encoder if are_encoded else Pipeline(steps)
 
 
-def build_pipeline(columns: Columns, section: PreprocessingSection, params: Mapping[str, Any]) -> Pipeline:
+def build_pipeline(
+    columns: Columns, section: PreprocessingSection, params: Mapping[str, Any]
+) -> Pipeline:
     """The whole unfitted model: what cross-validation scores in two halves and what ships in one."""
-    return Pipeline([("preprocessing", build_preprocessing(columns, section)), ("classifier", build_classifier(params))])
+    return Pipeline(
+        [
+            ("preprocessing", build_preprocessing(columns, section)),
+            ("classifier", build_classifier(params)),
+        ]
+    )

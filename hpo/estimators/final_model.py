@@ -45,13 +45,21 @@ def check_saving(dataset: Dataset, definition: StudyDefinition) -> None:
     Raises:
         DataError: The preprocessing of this table holds a type that is not trusted.
     """
-    preprocessing = build_preprocessing(dataset.columns, definition.preprocessing).fit(dataset.X_train.head(CHECKED_ROWS))
-    untrusted = set(skops.io.get_untrusted_types(data=skops.io.dumps(preprocessing))) - set(TRUSTED_TYPES)
+    preprocessing = build_preprocessing(dataset.columns, definition.preprocessing).fit(
+        dataset.X_train.head(CHECKED_ROWS)
+    )
+    untrusted = set(skops.io.get_untrusted_types(data=skops.io.dumps(preprocessing))) - set(
+        TRUSTED_TYPES
+    )
     if untrusted:
-        raise DataError(f"data: the model could not be loaded safely, it would hold {', '.join(sorted(untrusted))}")
+        raise DataError(
+            f"data: the model could not be loaded safely, it would hold {', '.join(sorted(untrusted))}"
+        )
 
 
-def fit_final_model(params: Mapping[str, Any], dataset: Dataset, definition: StudyDefinition, metrics: Iterable[str]) -> FinalModel:
+def fit_final_model(
+    params: Mapping[str, Any], dataset: Dataset, definition: StudyDefinition, metrics: Iterable[str]
+) -> FinalModel:
     """Refit and score.
 
     Args:
@@ -60,9 +68,20 @@ def fit_final_model(params: Mapping[str, Any], dataset: Dataset, definition: Stu
         definition: How rows are preprocessed.
         metrics: Scorer names of the trials.
     """
-    pipeline = _fit(build_pipeline(dataset.columns, definition.preprocessing, params), dataset.X_train, dataset.y_train)
+    pipeline = _fit(
+        build_pipeline(dataset.columns, definition.preprocessing, params),
+        dataset.X_train,
+        dataset.y_train,
+    )
     # Beside those of the trials, the ones that say more about unequal classes.
-    scorers = dict.fromkeys((*metrics, "balanced_accuracy", "f1_macro", "roc_auc" if len(dataset.classes) == 2 else "roc_auc_ovr"))
+    scorers = dict.fromkeys(
+        (
+            *metrics,
+            "balanced_accuracy",
+            "f1_macro",
+            "roc_auc" if len(dataset.classes) == 2 else "roc_auc_ovr",
+        )
+    )
     # A score that is not defined for these rows.
     with warnings.catch_warnings(action="ignore"):
         scores = score_model(pipeline, dataset.X_test, dataset.y_test, scorers)
@@ -71,7 +90,10 @@ def fit_final_model(params: Mapping[str, Any], dataset: Dataset, definition: Stu
 
 def refit_on_all(pipeline: Pipeline, dataset: Dataset) -> Pipeline:
     """The same model fitted on the training rows and the hold-out."""
-    X, y = pd.concat([dataset.X_train, dataset.X_test]), np.concatenate([dataset.y_train, dataset.y_test])
+    X, y = (
+        pd.concat([dataset.X_train, dataset.X_test]),
+        np.concatenate([dataset.y_train, dataset.y_test]),
+    )
     return _fit(clone(pipeline), X, y)
 
 

@@ -56,17 +56,40 @@ def load_model(directory: Path, trusted_types: Collection[str]) -> ShippedModel:
     """
     found = {path.name for path in directory.iterdir()}
     if MODEL_FILE not in found:
-        pickles = sorted(name for name in found if name.endswith((".pkl", ".pickle", ".joblib", ".cloudpickle")))
-        what = f"only {pickles[0]}, and loading a pickle runs whatever code it holds" if pickles else "nothing of the kind"
-        raise ModelError(f"model: this should hold {MODEL_FILE}, but got {what}", hint="use a model that python -m hpo.run logged")
+        pickles = sorted(
+            name for name in found if name.endswith((".pkl", ".pickle", ".joblib", ".cloudpickle"))
+        )
+        what = (
+            f"only {pickles[0]}, and loading a pickle runs whatever code it holds"
+            if pickles
+            else "nothing of the kind"
+        )
+        raise ModelError(
+            f"model: this should hold {MODEL_FILE}, but got {what}",
+            hint="use a model that python -m hpo.run logged",
+        )
     if COLUMNS_FILE not in found:
-        raise ModelError(f"model: how its rows are converted is not with it ({COLUMNS_FILE})", hint="log it anew with hpo.run")
-    with refusing("its files are damaged"), warnings.catch_warnings(action="ignore", category=InconsistentVersionWarning):
-        columns = Columns.model_validate_json((directory / COLUMNS_FILE).read_text(encoding="utf-8"))
+        raise ModelError(
+            f"model: how its rows are converted is not with it ({COLUMNS_FILE})",
+            hint="log it anew with hpo.run",
+        )
+    with (
+        refusing("its files are damaged"),
+        warnings.catch_warnings(action="ignore", category=InconsistentVersionWarning),
+    ):
+        columns = Columns.model_validate_json(
+            (directory / COLUMNS_FILE).read_text(encoding="utf-8")
+        )
         pipeline = skops.io.load(directory / MODEL_FILE, trusted=list(trusted_types))
-    kinds = [type(step) for _, step in pipeline.steps] if type(pipeline) is Pipeline else [type(pipeline)]
+    kinds = (
+        [type(step) for _, step in pipeline.steps]
+        if type(pipeline) is Pipeline
+        else [type(pipeline)]
+    )
     if kinds != [ColumnTransformer, LogisticRegression]:
-        raise ModelError(f"model: this should be preprocessing and LogisticRegression, but got {kinds[-1].__name__}")
+        raise ModelError(
+            f"model: this should be preprocessing and LogisticRegression, but got {kinds[-1].__name__}"
+        )
     return ShippedModel(pipeline, columns)
 
 
@@ -77,8 +100,11 @@ def refusing(what: str) -> Iterator[None]:
         yield
     except UntrustedTypesFoundException as error:
         line = str(error).splitlines()[0].rpartition("file: ")[2].rstrip(".")
-        raise ModelError(f"model: it holds types that are not trusted: {line}", hint="nothing of it was run") from error
+        raise ModelError(
+            f"model: it holds types that are not trusted: {line}", hint="nothing of it was run"
+        ) from error
     except _FROM_ODD_FILES as error:
         raise ModelError(
-            f"model: {what} ({type(error).__name__}: {first_line(error)[:200]})", hint="nothing was predicted"
+            f"model: {what} ({type(error).__name__}: {first_line(error)[:200]})",
+            hint="nothing was predicted",
         ) from error

@@ -48,7 +48,9 @@ def baseline(space: SearchSpace) -> dict[str, Any] | None:
     for name, value in {**DEFAULT_PARAMS, **DERIVED_DEFAULTS}.items():
         entry = getattr(space, name)
         is_range = isinstance(entry, Range)
-        if entry is not None and not (entry.low <= value <= entry.high if is_range else value in choices_of(entry)):
+        if entry is not None and not (
+            entry.low <= value <= entry.high if is_range else value in choices_of(entry)
+        ):
             return None
         if isinstance(entry, Range | tuple):
             chosen[name] = value

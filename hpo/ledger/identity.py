@@ -17,7 +17,10 @@ IDENTITY = "hpo.identity"
 
 
 def open_study(
-    storage: LedgerStorage, definition: StudyDefinition, data_digest: str, versions: Mapping[str, str]
+    storage: LedgerStorage,
+    definition: StudyDefinition,
+    data_digest: str,
+    versions: Mapping[str, str],
 ) -> Mapping[str, Any]:
     """Make the study, or find it to be the one that is asked for.
 
@@ -28,14 +31,29 @@ def open_study(
         IdentityError: It was begun with another definition or other data, or not by hpo.
     """
     name = definition.name
-    study = optuna.create_study(storage=storage, study_name=name, direction="maximize", load_if_exists=True)
+    study = optuna.create_study(
+        storage=storage, study_name=name, direction="maximize", load_if_exists=True
+    )
     identity = definition.identity()
     known = study.user_attrs.get(IDENTITY)
     if known is None:
-        if study.get_trials(deepcopy=False) or study.direction != optuna.study.StudyDirection.MAXIMIZE:
-            raise IdentityError(f"study '{name}' exists in this storage and was not made by hpo", hint="choose another --name")
-        known = {"uid": uuid.uuid4().hex, "definition": identity, "data_digest": data_digest, "versions": dict(versions)}
-        with warnings.catch_warnings(action="ignore", category=optuna.exceptions.ExperimentalWarning):
+        if (
+            study.get_trials(deepcopy=False)
+            or study.direction != optuna.study.StudyDirection.MAXIMIZE
+        ):
+            raise IdentityError(
+                f"study '{name}' exists in this storage and was not made by hpo",
+                hint="choose another --name",
+            )
+        known = {
+            "uid": uuid.uuid4().hex,
+            "definition": identity,
+            "data_digest": data_digest,
+            "versions": dict(versions),
+        }
+        with warnings.catch_warnings(
+            action="ignore", category=optuna.exceptions.ExperimentalWarning
+        ):
             study.set_metric_names([definition.study.metric])
         study.set_user_attr(IDENTITY, known)
         return known

@@ -71,7 +71,9 @@ class Ledger:
         self._definition = definition
         self._derive = derive
         study = definition.study
-        self._mirror = Mirror(definition.sampler, definition.pruner, seed=study.seed, concurrency=study.concurrency)
+        self._mirror = Mirror(
+            definition.sampler, definition.pruner, seed=study.seed, concurrency=study.concurrency
+        )
         self._unfinished: deque[FrozenTrial] = deque()
         self._last_trial_id: int | None = None
         self._load()
@@ -110,8 +112,14 @@ class Ledger:
         self._mirror.check_failures(self._definition.study.max_failed)
         if self._unfinished:
             return self._take_up(self._unfinished.popleft())
-        space, study, number = self._definition.search_space, self._definition.study, self._mirror.n_asked
-        if number >= n_trials or (study.patience is not None and self._mirror.patience_is_over(study.patience)):
+        space, study, number = (
+            self._definition.search_space,
+            self._definition.study,
+            self._mirror.n_asked,
+        )
+        if number >= n_trials or (
+            study.patience is not None and self._mirror.patience_is_over(study.patience)
+        ):
             return None
         trial = self._mirror.ask(number, fixed=baseline(space) if number == 0 else None)
         chosen = suggest(space, trial)
@@ -119,14 +127,23 @@ class Ledger:
 
     def can_look_ahead(self) -> bool:
         """Whether the next slot would be there, and be the same, whatever comes of those that are open."""
-        is_judged = self._mirror.n_asked >= MIN_TRIALS_TO_JUDGE_FAILURES or self._definition.study.patience is not None
-        return not self._unfinished and not is_judged and self._mirror.draws_at_random(self._mirror.n_asked)
+        is_judged = (
+            self._mirror.n_asked >= MIN_TRIALS_TO_JUDGE_FAILURES
+            or self._definition.study.patience is not None
+        )
+        return (
+            not self._unfinished
+            and not is_judged
+            and self._mirror.draws_at_random(self._mirror.n_asked)
+        )
 
     def should_prune(self, slot: Slot, results: Sequence[FoldResult]) -> bool:
         """Whether a slot is stopped after the folds that are done, by what was known when it was asked."""
         return self._mirror.should_prune(slot.number, self._judged_scores(results))
 
-    def tell(self, slot: Slot, results: Sequence[FoldResult], *, is_pruned: bool = False) -> tuple[TrialState, float | None]:
+    def tell(
+        self, slot: Slot, results: Sequence[FoldResult], *, is_pruned: bool = False
+    ) -> tuple[TrialState, float | None]:
         """Finish a slot with the results of its folds; slots are told in order.
 
         Args:
@@ -142,15 +159,31 @@ class Ledger:
         """
         failure, traceback = results[-1].failure, results[-1].traceback
         if failure is not None:
-            attributes: dict[str, Any] = {FAILURE: failure, **({TRACEBACK: traceback} if traceback else {})}
+            attributes: dict[str, Any] = {
+                FAILURE: failure,
+                **({TRACEBACK: traceback} if traceback else {}),
+            }
             result = create_trial(state=TrialState.FAIL, user_attrs=attributes)
         else:
             scores = self._judged_scores(results)
-            state, value = (TrialState.PRUNED, None) if is_pruned else (TrialState.COMPLETE, float(np.mean(scores)))
-            attributes = {SCORES: {name: [fold.scores[name] for fold in results] for name in results[0].scores}}
+            state, value = (
+                (TrialState.PRUNED, None)
+                if is_pruned
+                else (TrialState.COMPLETE, float(np.mean(scores)))
+            )
+            attributes = {
+                SCORES: {
+                    name: [fold.scores[name] for fold in results] for name in results[0].scores
+                }
+            }
             if not all(fold.converged for fold in results):
                 attributes[CONVERGED] = False
-            result = create_trial(state=state, value=value, user_attrs=attributes, intermediate_values=dict(enumerate(scores)))
+            result = create_trial(
+                state=state,
+                value=value,
+                user_attrs=attributes,
+                intermediate_values=dict(enumerate(scores)),
+            )
         self._repeat(lambda is_repeated: self._store(slot, result, is_repeated=is_repeated))
         self._mirror.tell(result)
         self._mirror.check_failures(self._definition.study.max_failed)
@@ -165,15 +198,24 @@ class Ledger:
     def _store(self, slot: Slot, result: FrozenTrial, *, is_repeated: bool) -> None:
         """Everything that is known of a trial, at once: until then it is RUNNING and would be adopted."""
         scores = list(result.intermediate_values.values())
-        is_stored = self._storage.finish_trial(slot.trial_id, result.state, result.value, scores, result.user_attrs)
+        is_stored = self._storage.finish_trial(
+            slot.trial_id, result.state, result.value, scores, result.user_attrs
+        )
         # An attempt whose answer was lost may have stored it.
         if not is_stored and not is_repeated:
-            raise LedgerError(f"trial {slot.number} was ended by another process", hint="let one driver own the study")
+            raise LedgerError(
+                f"trial {slot.number} was ended by another process",
+                hint="let one driver own the study",
+            )
 
     def _load(self) -> None:
         """Learn what is there: finished trials, then those that a driver left or a person queued."""
         for trial in self.trials():
-            is_ours = DERIVED in trial.user_attrs or trial.state == TrialState.WAITING or FAILURE in trial.user_attrs
+            is_ours = (
+                DERIVED in trial.user_attrs
+                or trial.state == TrialState.WAITING
+                or FAILURE in trial.user_attrs
+            )
             if not is_ours or (trial.state.is_finished() and self._unfinished):
                 raise IdentityError(
                     f"trial {trial.number} of study '{self._definition.name}' is {trial.state.name} and was not asked by hpo",
@@ -185,7 +227,14 @@ class Ledger:
                 self._mirror.add(trial.params, trial.distributions)
                 value = trial.value if trial.state == TrialState.COMPLETE else None
                 attributes, steps = trial.user_attrs, trial.intermediate_values
-                self._mirror.tell(create_trial(state=trial.state, value=value, user_attrs=attributes, intermediate_values=steps))
+                self._mirror.tell(
+                    create_trial(
+                        state=trial.state,
+                        value=value,
+                        user_attrs=attributes,
+                        intermediate_values=steps,
+                    )
+                )
 
     def _take_up(self, trial: FrozenTrial) -> Slot:
         """A trial that a dead driver left RUNNING is scored again, one that a person queued is started with its params."""
@@ -194,7 +243,12 @@ class Ledger:
             try:
                 chosen = self._start_queued(trial, trial_id)
             except (ValueError, TypeError, UserWarning) as error:
-                return Slot(trial.number, trial_id, {}, f"queued with params that are not in the search space: {error}")
+                return Slot(
+                    trial.number,
+                    trial_id,
+                    {},
+                    f"queued with params that are not in the search space: {error}",
+                )
         else:
             self._mirror.add(trial.params, trial.distributions)
             chosen = replay(self._definition.search_space, trial.params)
@@ -212,7 +266,9 @@ class Ledger:
             for name, distribution in asked.distributions.items():
                 internal = distribution.to_internal_repr(asked.params[name])
                 self._storage.set_trial_param(trial_id, name, internal, distribution)
-            self._storage.set_trial_user_attr(trial_id, DERIVED, self._derived(chosen, asked.params))
+            self._storage.set_trial_user_attr(
+                trial_id, DERIVED, self._derived(chosen, asked.params)
+            )
             self._storage.set_trial_state_values(trial_id, TrialState.RUNNING)
 
         self._repeat(store)
@@ -250,12 +306,18 @@ class Ledger:
     def _find_made(self, number: int, template: FrozenTrial) -> tuple[int, int] | None:
         """The trial of an attempt whose answer was lost, and its number; others may have added theirs meanwhile."""
         for trial in self._storage.get_all_trials(self.study_id, deepcopy=False)[number:]:
-            if (trial.state, trial.params, trial.user_attrs) == (template.state, template.params, template.user_attrs):
+            if (trial.state, trial.params, trial.user_attrs) == (
+                template.state,
+                template.params,
+                template.user_attrs,
+            ):
                 return self._find(trial.number), trial.number
         return None
 
     def _find(self, number: int) -> int:
-        return self._repeat(lambda _: self._storage.get_trial_id_from_study_id_trial_number(self.study_id, number))
+        return self._repeat(
+            lambda _: self._storage.get_trial_id_from_study_id_trial_number(self.study_id, number)
+        )
 
 
 @contextmanager
@@ -285,6 +347,11 @@ def open_ledger(
         IdentityError: The study was begun with another definition or other data.
         LedgerError: The storage cannot be opened.
     """
-    with quiet_optuna(), open_driven(storage_url, definition.name, wait=wait, stop_signal=stop_signal) as storage:
-        identity = repeat(lambda _: open_study(storage, definition, data_digest, versions), stop_signal)
+    with (
+        quiet_optuna(),
+        open_driven(storage_url, definition.name, wait=wait, stop_signal=stop_signal) as storage,
+    ):
+        identity = repeat(
+            lambda _: open_study(storage, definition, data_digest, versions), stop_signal
+        )
         yield Ledger(storage, identity, definition, derive, stop_signal)

@@ -29,7 +29,9 @@ def hold_lock(path: Path, *, wait: bool = False, subject: str = "this file") -> 
     try:
         file = path.open("ab+", buffering=0)
     except OSError as error:
-        raise LedgerError(f"the lock {path} cannot be made ({error.strerror})", hint="make its directory writable") from error
+        raise LedgerError(
+            f"the lock {path} cannot be made ({error.strerror})", hint="make its directory writable"
+        ) from error
     with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
@@ -84,7 +86,10 @@ def find_session(cursor: Any, key: int) -> str | None:
 
 def driven_elsewhere(subject: str, holder: str) -> StudyLockedError:
     """The error that names who has a study."""
-    return StudyLockedError(f"{subject} is being driven by another process ({holder})", hint="--wait waits for it to end")
+    return StudyLockedError(
+        f"{subject} is being driven by another process ({holder})",
+        hint="--wait waits for it to end",
+    )
 
 
 def _read_holder(file: IO[bytes]) -> str:

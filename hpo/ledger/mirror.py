@@ -37,7 +37,9 @@ class Mirror:
         best: Number and value of the highest one that is told, or None.
     """
 
-    def __init__(self, sampler: SamplerSection, pruner: PrunerSection, *, seed: int, concurrency: int) -> None:
+    def __init__(
+        self, sampler: SamplerSection, pruner: PrunerSection, *, seed: int, concurrency: int
+    ) -> None:
         self._section = sampler
         self._seed = seed
         self._concurrency = concurrency
@@ -47,8 +49,14 @@ class Mirror:
         self.n_asked = 0
         self.best: tuple[int, float] | None = None
         self._n_shown = 0
-        self._pruner = MedianPruner(pruner.n_startup_trials, pruner.n_warmup_steps) if pruner.kind == "median" else None
-        self._judged = optuna.create_study(direction="maximize", storage=optuna.storages.InMemoryStorage())
+        self._pruner = (
+            MedianPruner(pruner.n_startup_trials, pruner.n_warmup_steps)
+            if pruner.kind == "median"
+            else None
+        )
+        self._judged = optuna.create_study(
+            direction="maximize", storage=optuna.storages.InMemoryStorage()
+        )
 
     def draws_at_random(self, number: int) -> bool:
         """Whether a slot is asked the same whatever came of those before it: it is drawn, not modelled."""
@@ -72,7 +80,11 @@ class Mirror:
     def add(self, params: Mapping[str, Any], distributions: Mapping[str, BaseDistribution]) -> None:
         """Take the next slot from the ledger: a trial that an earlier run asked."""
         self.n_asked += 1
-        self._study.add_trial(create_trial(state=TrialState.RUNNING, params=dict(params), distributions=dict(distributions)))
+        self._study.add_trial(
+            create_trial(
+                state=TrialState.RUNNING, params=dict(params), distributions=dict(distributions)
+            )
+        )
 
     def tell(self, result: FrozenTrial) -> None:
         """The result of the next slot in order; it is shown to sampler and pruner when its turn comes."""
@@ -83,7 +95,9 @@ class Mirror:
     def patience_is_over(self, patience: int) -> bool:
         """Whether the last ``patience`` trials that the next slot sees brought no better value than those before."""
         seen = self.results[: max(0, self.n_asked - self._concurrency + 1)]
-        values = [rounded(result.value) if result.value is not None else float("-inf") for result in seen]
+        values = [
+            rounded(result.value) if result.value is not None else float("-inf") for result in seen
+        ]
         return len(values) > patience and max(values[-patience:]) <= max(values[:-patience])
 
     def check_failures(self, max_failed: float) -> None:
@@ -92,7 +106,10 @@ class Mirror:
         Raises:
             TooManyFailuresError: More did; the commonest reason is named.
         """
-        n_told, failed = len(self.results), [trial for trial in self.results if trial.state == TrialState.FAIL]
+        n_told, failed = (
+            len(self.results),
+            [trial for trial in self.results if trial.state == TrialState.FAIL],
+        )
         reasons = [trial.user_attrs.get(FAILURE, "no reason kept") for trial in failed]
         if n_told < MIN_TRIALS_TO_JUDGE_FAILURES or len(reasons) <= max_failed * n_told:
             return
@@ -120,7 +137,9 @@ class Mirror:
         while self._n_shown <= up_to:
             result = self.results[self._n_shown]
             if result.state == TrialState.PRUNED:
-                trial_id = self._storage.get_trial_id_from_study_id_trial_number(study_id, self._n_shown)
+                trial_id = self._storage.get_trial_id_from_study_id_trial_number(
+                    study_id, self._n_shown
+                )
                 for step, score in result.intermediate_values.items():
                     self._storage.set_trial_intermediate_value(trial_id, step, score)
             self._study.tell(self._n_shown, result.value, state=result.state)
@@ -130,4 +149,8 @@ class Mirror:
         seed = int(np.random.SeedSequence([self._seed, number]).generate_state(1)[0])
         if self._section.kind == "random":
             return RandomSampler(seed=seed)
-        return TPESampler(seed=seed, n_startup_trials=self._section.n_startup_trials, n_ei_candidates=self._section.n_ei_candidates)
+        return TPESampler(
+            seed=seed,
+            n_startup_trials=self._section.n_startup_trials,
+            n_ei_candidates=self._section.n_ei_candidates,
+        )

@@ -39,7 +39,12 @@ FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.05, 1.0
 
 _SCHEMA_KEY = 0x68706F
 
-_KEEPALIVE = {"connect_timeout": 10, "keepalives_idle": 20, "keepalives_interval": 10, "keepalives_count": 3}
+_KEEPALIVE = {
+    "connect_timeout": 10,
+    "keepalives_idle": 20,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+}
 """Of PostgreSQL's client: a server or network that is dead is noticed within a minute."""
 
 T = TypeVar("T")
@@ -76,7 +81,11 @@ def repeat(action: Callable[[bool], T], stop_signal: Callable[[], int | None] = 
 
 @contextmanager
 def open_driven(
-    url: str, study_name: str, *, wait: Callable[[StudyLockedError], bool], stop_signal: Callable[[], int | None] = never
+    url: str,
+    study_name: str,
+    *,
+    wait: Callable[[StudyLockedError], bool],
+    stop_signal: Callable[[], int | None] = never,
 ) -> Iterator[LedgerStorage]:
     """Open a storage, which may be new, as the one driver of a study; the lock is held for the length of the ``with`` block.
 
@@ -103,7 +112,9 @@ def open_driven(
             stack.callback(_checkpoint_quietly, path)
         else:
             key = lock_key(study_name)
-            sqlalchemy.event.listen(storage.engine, "connect", lambda connection, _: _lock_on(connection, key, subject))
+            sqlalchemy.event.listen(
+                storage.engine, "connect", lambda connection, _: _lock_on(connection, key, subject)
+            )
             # From here on one connection is open, which holds the lock: a second one at the same time would not get it.
             storage.engine.dispose()
             _patiently(lambda: storage.engine.connect().close(), wait)
@@ -137,12 +148,20 @@ def open_storage(url: str, stop_signal: Callable[[], int | None] = never) -> Led
             return _connect(url)
 
     # Two starters on new files would both create the tables.
-    schema_lock = _postgresql_schema_lock(url) if path is None else hold_lock(path.with_name(f".{path.name}.lock"), wait=True)
+    schema_lock = (
+        _postgresql_schema_lock(url)
+        if path is None
+        else hold_lock(path.with_name(f".{path.name}.lock"), wait=True)
+    )
     with needing_driver(url), translated(url), schema_lock:
         storage = repeat(connect, stop_signal)
         if path is not None:
             # In WAL mode a commit that is not yet on disk is lost by a power cut, never by a killed process, and never torn.
-            sqlalchemy.event.listen(storage.engine, "connect", lambda each, _: each.execute("PRAGMA synchronous = NORMAL"))
+            sqlalchemy.event.listen(
+                storage.engine,
+                "connect",
+                lambda each, _: each.execute("PRAGMA synchronous = NORMAL"),
+            )
             storage.engine.dispose()
         return storage
 
@@ -162,7 +181,8 @@ def open_for_reading(url: str, study_name: str) -> optuna.Study:
             return optuna.load_study(study_name=study_name, storage=storage)
         except KeyError as error:
             raise LedgerError(
-                f"the storage {hide_password(url)} has no study '{study_name}'", hint="check --storage and --name"
+                f"the storage {hide_password(url)} has no study '{study_name}'",
+                hint="check --storage and --name",
             ) from error
 
 
@@ -171,7 +191,11 @@ def export_journal(study: optuna.Study) -> str:
     journal = _JournalText()
     storage = study._storage  # noqa: SLF001 - a study has no other way to say where it is
     with quiet_optuna(), translated("of the study"):
-        optuna.copy_study(from_study_name=study.study_name, from_storage=storage, to_storage=JournalStorage(journal))
+        optuna.copy_study(
+            from_study_name=study.study_name,
+            from_storage=storage,
+            to_storage=JournalStorage(journal),
+        )
     return "".join(journal.lines)
 
 
@@ -186,7 +210,11 @@ class _JournalText(BaseJournalBackend):
 
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
         # A note is kept under its trial's id, which is another one in the copy.
-        kept = (log for log in logs if not any(re.match(r"dashboard:\d+:", key) for key in log.get("system_attr", ())))
+        kept = (
+            log
+            for log in logs
+            if not any(re.match(r"dashboard:\d+:", key) for key in log.get("system_attr", ()))
+        )
         self.lines.extend(json.dumps(log, separators=(",", ":")) + "\n" for log in kept)
 
 
@@ -195,14 +223,21 @@ def _connect(url: str, *, skip_table_creation: bool = False) -> LedgerStorage:
     arguments: dict[str, Any] = {"connect_args": {"timeout": BUSY_SECONDS}}
     if sqlite_path(url) is None:
         name = f"hpo on {socket.gethostname()[:30]}, pid {os.getpid()}"
-        arguments = {"connect_args": {**_KEEPALIVE, "application_name": name}, "pool_pre_ping": True}
+        arguments = {
+            "connect_args": {**_KEEPALIVE, "application_name": name},
+            "pool_pre_ping": True,
+        }
     storage = LedgerStorage(url, engine_kwargs=arguments, skip_table_creation=skip_table_creation)
 
     def translate(context: ExceptionContext) -> None:
         # Optuna looks at the one kind itself; the others would make it write a trial twice. KeyboardInterrupt stays one.
         is_failure = isinstance(context.original_exception, Exception) and not context.is_pre_ping
-        if is_failure and not isinstance(context.sqlalchemy_exception, sqlalchemy.exc.IntegrityError):
-            raise _make_error(url, context.sqlalchemy_exception or context.original_exception) from context.original_exception
+        if is_failure and not isinstance(
+            context.sqlalchemy_exception, sqlalchemy.exc.IntegrityError
+        ):
+            raise _make_error(
+                url, context.sqlalchemy_exception or context.original_exception
+            ) from context.original_exception
 
     sqlalchemy.event.listen(storage.engine, "handle_error", translate)
     return storage
@@ -239,12 +274,20 @@ def translated(url: str) -> Iterator[None]:
     """Errors of Optuna, SQLAlchemy and SQLite as one of ours, without passwords."""
     try:
         yield
-    except (StorageInternalError, sqlalchemy.exc.SQLAlchemyError, sqlite3.Error, RuntimeError, KeyError) as error:
+    except (
+        StorageInternalError,
+        sqlalchemy.exc.SQLAlchemyError,
+        sqlite3.Error,
+        RuntimeError,
+        KeyError,
+    ) as error:
         raise _make_error(url, error) from error
 
 
 def _make_error(url: str, error: BaseException) -> HpoError:
-    cause = error.__cause__ if isinstance(error, StorageInternalError) and error.__cause__ else error
+    cause = (
+        error.__cause__ if isinstance(error, StorageInternalError) and error.__cause__ else error
+    )
     original = getattr(cause, "orig", None) or cause
     is_cut_off = isinstance(cause, sqlalchemy.exc.OperationalError | sqlalchemy.exc.InterfaceError)
     return LedgerError(

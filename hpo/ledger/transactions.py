@@ -22,7 +22,9 @@ _TRIALS = table(
     column("datetime_complete", DateTime),
 )
 _VALUES = table(
-    "trial_values", *map(column, ("trial_id", "objective", "value")), column("value_type", Enum("FINITE", name="trialvaluetype"))
+    "trial_values",
+    *map(column, ("trial_id", "objective", "value")),
+    column("value_type", Enum("FINITE", name="trialvaluetype")),
 )
 _STEPS = table(
     "trial_intermediate_values",
@@ -41,7 +43,12 @@ class LedgerStorage(RDBStorage):
     """The storage of a study that one driver owns."""
 
     def finish_trial(
-        self, trial_id: int, state: TrialState, value: float | None, scores: Sequence[float], attributes: Mapping[str, Any]
+        self,
+        trial_id: int,
+        state: TrialState,
+        value: float | None,
+        scores: Sequence[float],
+        attributes: Mapping[str, Any],
     ) -> bool:
         """Store the results of a trial.
 
@@ -56,18 +63,36 @@ class LedgerStorage(RDBStorage):
             False where it is finished already; then nothing is changed.
         """
         trial, now = {"trial_id": trial_id}, datetime.now(UTC).replace(tzinfo=None)
-        values = [] if value is None else [{**trial, "objective": 0, "value": value, "value_type": "FINITE"}]
+        values = (
+            []
+            if value is None
+            else [{**trial, "objective": 0, "value": value, "value_type": "FINITE"}]
+        )
         steps = [
-            {**trial, "step": step, "intermediate_value": score, "intermediate_value_type": "FINITE"}
+            {
+                **trial,
+                "step": step,
+                "intermediate_value": score,
+                "intermediate_value_type": "FINITE",
+            }
             for step, score in enumerate(scores)
         ]
-        named = [{**trial, "key": key, "value_json": json.dumps(content)} for key, content in attributes.items()]
+        named = [
+            {**trial, "key": key, "value_json": json.dumps(content)}
+            for key, content in attributes.items()
+        ]
         with self.engine.begin() as connection:
-            is_open = (_TRIALS.c.trial_id == trial_id) & _TRIALS.c.state.in_([TrialState.RUNNING, TrialState.WAITING])
-            if not connection.execute(update(_TRIALS).where(is_open).values(state=state, datetime_complete=now)).rowcount:
+            is_open = (_TRIALS.c.trial_id == trial_id) & _TRIALS.c.state.in_(
+                [TrialState.RUNNING, TrialState.WAITING]
+            )
+            if not connection.execute(
+                update(_TRIALS).where(is_open).values(state=state, datetime_complete=now)
+            ).rowcount:
                 return False
             # What somebody else, or an earlier version of this program, may have left of it.
-            is_named = (_ATTRIBUTES.c.trial_id == trial_id) & _ATTRIBUTES.c.key.in_(list(attributes))
+            is_named = (_ATTRIBUTES.c.trial_id == trial_id) & _ATTRIBUTES.c.key.in_(
+                list(attributes)
+            )
             connection.execute(delete(_STEPS).where(_STEPS.c.trial_id == trial_id))
             connection.execute(delete(_ATTRIBUTES).where(is_named))
             for of_trial, rows in ((_VALUES, values), (_STEPS, steps), (_ATTRIBUTES, named)):
@@ -86,16 +111,27 @@ class LedgerStorage(RDBStorage):
         """
         of_study = _OF_STUDY.c.study_id == study_id
         with self.engine.begin() as connection:
-            numbered = connection.execute(select(_TRIALS.c.number, _TRIALS.c.trial_id).where(_TRIALS.c.study_id == study_id))
+            numbered = connection.execute(
+                select(_TRIALS.c.number, _TRIALS.c.trial_id).where(_TRIALS.c.study_id == study_id)
+            )
             ids = {row.number: row.trial_id for row in numbered}
-            rows = connection.execute(select(_OF_STUDY).where(of_study, _OF_STUDY.c.key.startswith("dashboard:")))
+            rows = connection.execute(
+                select(_OF_STUDY).where(of_study, _OF_STUDY.c.key.startswith("dashboard:"))
+            )
             present = {row.key: json.loads(row.value_json) for row in rows}
             changed: dict[str, Any] = {}
             for number, text in notes.items():
-                changed |= _note_changes(present, "dashboard:" if number is None else f"dashboard:{ids[number]}:", text)
+                changed |= _note_changes(
+                    present, "dashboard:" if number is None else f"dashboard:{ids[number]}:", text
+                )
             if changed:
-                written = [{"study_id": study_id, "key": key, "value_json": json.dumps(value)} for key, value in changed.items()]
-                connection.execute(delete(_OF_STUDY).where(of_study, _OF_STUDY.c.key == bindparam("key")), written)
+                written = [
+                    {"study_id": study_id, "key": key, "value_json": json.dumps(value)}
+                    for key, value in changed.items()
+                ]
+                connection.execute(
+                    delete(_OF_STUDY).where(of_study, _OF_STUDY.c.key == bindparam("key")), written
+                )
                 connection.execute(insert(_OF_STUDY), written)
 
 
@@ -108,5 +144,8 @@ def _note_changes(present: Mapping[str, Any], prefix: str, text: str) -> dict[st
     if note == "".join(parts):
         return {}
     n_parts = max(len(parts), -(-len(note) // NOTE_LENGTH))
-    written = {f"{prefix}note_str:{part}": note[part * NOTE_LENGTH : (part + 1) * NOTE_LENGTH] for part in range(n_parts)}
+    written = {
+        f"{prefix}note_str:{part}": note[part * NOTE_LENGTH : (part + 1) * NOTE_LENGTH]
+        for part in range(n_parts)
+    }
     return {f"{prefix}note_ver": int(present.get(f"{prefix}note_ver", 0)) + 1, **written}

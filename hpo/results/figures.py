@@ -57,24 +57,42 @@ def draw_model(
     Returns:
         Artifact path to content, and the importance of each column.
     """
-    coefficients, importances = list_coefficients(shipped), permute_columns(judged, X, y, metric=metric, seed=seed)
+    coefficients, importances = (
+        list_coefficients(shipped),
+        permute_columns(judged, X, y, metric=metric, seed=seed),
+    )
     predicted, probabilities = judged.predict(X), judged.predict_proba(X)
-    matrix = pd.DataFrame(confusion_matrix(y, predicted, labels=judged.classes_), columns=judged.classes_)
+    matrix = pd.DataFrame(
+        confusion_matrix(y, predicted, labels=judged.classes_), columns=judged.classes_
+    )
     matrix.insert(0, "true class", judged.classes_)
-    tables = {"coefficients": coefficients, "confusion_matrix": matrix, "permutation_importance": importances}
+    tables = {
+        "coefficients": coefficients,
+        "confusion_matrix": matrix,
+        "permutation_importance": importances,
+    }
     files = {f"tables/{name}.csv": _to_csv(table) for name, table in tables.items() if len(table)}
     # A "$" in a name is no formula; a name may be in a script that the font does not have.
     with mpl.rc_context({"text.parse_math": False}), warnings.catch_warnings(action="ignore"):
         figures = {"confusion_matrix": _draw_confusion(y, predicted)}
         for name, draw in _CURVES.items():
-            figures[re.sub(r"\W", "_", name.lower())] = _draw_curves(name, draw, judged.classes_, y, probabilities)
+            figures[re.sub(r"\W", "_", name.lower())] = _draw_curves(
+                name, draw, judged.classes_, y, probabilities
+            )
         labels = coefficients["feature"].map(_shorten) + ": " + coefficients["class"].map(_shorten)
         xlabel = "log odds of the class; of a number, by standard deviation"
-        figures["coefficients"] = _draw_bars("Coefficients", labels, coefficients["coefficient"], xlabel)
+        figures["coefficients"] = _draw_bars(
+            "Coefficients", labels, coefficients["coefficient"], xlabel
+        )
         if len(importances):
-            labels, xlabel = importances["column"].map(_shorten), f"loss of {metric} on held-out rows"
+            labels, xlabel = (
+                importances["column"].map(_shorten),
+                f"loss of {metric} on held-out rows",
+            )
             means, errors = importances["mean"], importances["std"]
-            figures["permutation_importance"] = _draw_bars("Permutation importance", labels, means, xlabel, errors)
+            figures["permutation_importance"] = _draw_bars(
+                "Permutation importance", labels, means, xlabel, errors
+            )
         files |= {f"figures/{name}.png": _to_png(figure) for name, figure in figures.items()}
     return files, dict(zip(importances["column"], importances["mean"], strict=True))
 
@@ -87,22 +105,34 @@ def list_coefficients(pipeline: Pipeline) -> pd.DataFrame:
     """
     preprocessing, classifier = pipeline[0], pipeline[-1]
     # Not the transformer's own list, which refuses a name that two columns give.
-    features = np.concatenate([step.get_feature_names_out(names) for _, step, names in preprocessing.transformers_])
+    features = np.concatenate(
+        [step.get_feature_names_out(names) for _, step, names in preprocessing.transformers_]
+    )
     classes = classifier.classes_[-len(classifier.coef_) :]
     table = pd.DataFrame(classifier.coef_, index=classes, columns=features).rename_axis("class")
-    table = table.reset_index().melt("class", var_name="feature", value_name="coefficient")[["feature", "class", "coefficient"]]
+    table = table.reset_index().melt("class", var_name="feature", value_name="coefficient")[
+        ["feature", "class", "coefficient"]
+    ]
     with np.errstate(over="ignore"):
         table["odds_ratio"] = np.exp(table["coefficient"])
-    return table.sort_values("coefficient", key=abs, ascending=False, kind="stable", ignore_index=True)
+    return table.sort_values(
+        "coefficient", key=abs, ascending=False, kind="stable", ignore_index=True
+    )
 
 
-def permute_columns(pipeline: Pipeline, X: pd.DataFrame, y: np.ndarray, *, metric: str, seed: int) -> pd.DataFrame:
+def permute_columns(
+    pipeline: Pipeline, X: pd.DataFrame, y: np.ndarray, *, metric: str, seed: int
+) -> pd.DataFrame:
     """What the score loses when a column's values are shuffled (Breiman 2001, Machine Learning 45, 5-32); empty for wide tables."""
     if X.shape[1] > MAX_PERMUTED:
         return pd.DataFrame({"column": [], "mean": [], "std": []})
     n_rows = min(len(X), PERMUTED_ROWS)
-    found = permutation_importance(pipeline, X, y, scoring=metric, n_repeats=N_REPEATS, random_state=seed, max_samples=n_rows)
-    table = pd.DataFrame({"column": X.columns, "mean": found.importances_mean, "std": found.importances_std})
+    found = permutation_importance(
+        pipeline, X, y, scoring=metric, n_repeats=N_REPEATS, random_state=seed, max_samples=n_rows
+    )
+    table = pd.DataFrame(
+        {"column": X.columns, "mean": found.importances_mean, "std": found.importances_std}
+    )
     return table.sort_values("mean", ascending=False, kind="stable", ignore_index=True)
 
 
@@ -115,11 +145,19 @@ _CURVES: dict[str, Callable[..., Any]] = {
 }
 
 
-def _draw_curves(name: str, draw: Callable[..., Any], classes: np.ndarray, y: np.ndarray, probabilities: np.ndarray) -> Figure:
+def _draw_curves(
+    name: str,
+    draw: Callable[..., Any],
+    classes: np.ndarray,
+    y: np.ndarray,
+    probabilities: np.ndarray,
+) -> Figure:
     """A curve a class, each against the rest; of two classes that of the second."""
     of_all = classes[1:] if len(classes) == 2 else classes
     shown = of_all if len(classes) == 2 else _commonest(y, MAX_CURVES)
-    figure, ax = _make_figure(f"{name} on {len(y)} held-out rows", "commonest classes", len(shown), len(of_all))
+    figure, ax = _make_figure(
+        f"{name} on {len(y)} held-out rows", "commonest classes", len(shown), len(of_all)
+    )
     for label, scores in zip(classes, probabilities.T, strict=True):
         if label in shown and 0 < (y == label).sum() < len(y):
             draw(y == label, scores, name=_shorten(label), ax=ax)
@@ -135,15 +173,25 @@ def _draw_confusion(y: np.ndarray, predicted: np.ndarray) -> Figure:
     title, size = f"Confusion matrix on {len(y)} held-out rows", 3.5 + 0.3 * len(shown)
     figure, ax = _make_figure(title, "commonest classes", len(shown), len(labels), size + 1, size)
     ConfusionMatrixDisplay.from_predictions(
-        y, predicted, labels=shown, display_labels=list(map(_shorten, shown)), xticks_rotation="vertical", cmap="Blues", ax=ax
+        y,
+        predicted,
+        labels=shown,
+        display_labels=list(map(_shorten, shown)),
+        xticks_rotation="vertical",
+        cmap="Blues",
+        ax=ax,
     )
     return figure
 
 
-def _draw_bars(title: str, names: pd.Series, values: pd.Series, xlabel: str, errors: pd.Series | None = None) -> Figure:
+def _draw_bars(
+    title: str, names: pd.Series, values: pd.Series, xlabel: str, errors: pd.Series | None = None
+) -> Figure:
     """Bars from the top down, by position, since two shortened names may be the same."""
     largest = values.head(MAX_LABELS)
-    figure, ax = _make_figure(title, "largest", len(largest), len(values), height=2 + 0.25 * len(largest))
+    figure, ax = _make_figure(
+        title, "largest", len(largest), len(values), height=2 + 0.25 * len(largest)
+    )
     ax.barh(range(len(largest)), largest, xerr=None if errors is None else errors.head(MAX_LABELS))
     ax.set_yticks(range(len(largest)), list(names.head(MAX_LABELS)))
     ax.set_xlabel(xlabel)
@@ -152,10 +200,15 @@ def _draw_bars(title: str, names: pd.Series, values: pd.Series, xlabel: str, err
     return figure
 
 
-def _make_figure(title: str, which: str, n_shown: int, n_all: int, width: float = 6.5, height: float = 5.0) -> tuple[Figure, Axes]:
+def _make_figure(
+    title: str, which: str, n_shown: int, n_all: int, width: float = 6.5, height: float = 5.0
+) -> tuple[Figure, Axes]:
     """A figure whose title says how many of how many are shown, where not all are."""
     figure = Figure(figsize=(width, height), layout="constrained")
-    figure.suptitle(title + (f", the {n_shown} {which} of {n_all}" if n_shown < n_all else ""), fontsize="medium")
+    figure.suptitle(
+        title + (f", the {n_shown} {which} of {n_all}" if n_shown < n_all else ""),
+        fontsize="medium",
+    )
     return figure, figure.subplots()
 
 
@@ -167,7 +220,11 @@ def _commonest(y: np.ndarray, n: int) -> np.ndarray:
 
 def _shorten(name: object) -> str:
     text = str(name)
-    return text if len(text) <= NAME_LENGTH else f"{text[: NAME_LENGTH // 2]}…{text[-NAME_LENGTH // 2 + 1 :]}"
+    return (
+        text
+        if len(text) <= NAME_LENGTH
+        else f"{text[: NAME_LENGTH // 2]}…{text[-NAME_LENGTH // 2 + 1 :]}"
+    )
 
 
 def _to_png(figure: Figure) -> bytes:

@@ -35,7 +35,12 @@ BETTER_ERRORS = 1.645
 
 
 def judge_holdout(
-    pipeline: Pipeline, defaults: Mapping[str, Any] | None, dataset: Dataset, metric: str, *, seed: int
+    pipeline: Pipeline,
+    defaults: Mapping[str, Any] | None,
+    dataset: Dataset,
+    metric: str,
+    *,
+    seed: int,
 ) -> tuple[Estimate, Estimate | None]:
     """Score the final model on the held-out rows, alone and against the defaults.
 
@@ -54,7 +59,9 @@ def judge_holdout(
         models = [Predicted(pipeline, dataset.X_test)]
         if defaults is not None:
             preprocessing = pipeline[:-1]
-            fitted = build_classifier(defaults).fit(preprocessing.transform(dataset.X_train), dataset.y_train)
+            fitted = build_classifier(defaults).fit(
+                preprocessing.transform(dataset.X_train), dataset.y_train
+            )
             models.append(Predicted(fitted, preprocessing.transform(dataset.X_test)))
     return judge_models(models, dataset.y_test, dataset.groups_test, metric, seed=seed)
 
@@ -79,14 +86,20 @@ def judge_models(
         with warnings.catch_warnings(action="ignore"):
             return _bootstrap(models, y, groups, metric, seed)
     ours, *others = [model.predict() == y for model in models]
-    gains = [estimate_paired_proportions(int((ours & ~other).sum()), int((~ours & other).sum()), len(y)) for other in others]
+    gains = [
+        estimate_paired_proportions(int((ours & ~other).sum()), int((~ours & other).sum()), len(y))
+        for other in others
+    ]
     return estimate_proportion(int(ours.sum()), len(y)), gains[0] if gains else None
 
 
 def may_take_over(gain: Estimate, rule: str) -> bool:
     """Whether a gain over the champion is enough for a rule: ``not_worse``, ``better`` or ``never``."""
     middle, error = (gain.low + gain.high) / 2, gain.standard_error
-    return {"not_worse": middle + WORSE_ERRORS * error >= 0, "better": middle - BETTER_ERRORS * error > 0}.get(rule, False)
+    return {
+        "not_worse": middle + WORSE_ERRORS * error >= 0,
+        "better": middle - BETTER_ERRORS * error > 0,
+    }.get(rule, False)
 
 
 def _bootstrap(
@@ -95,15 +108,28 @@ def _bootstrap(
     """Both estimates by resampling: all models are scored on the same resampled rows (the paired bootstrap)."""
     draw, n_units = _make_draw(y, groups, np.random.default_rng(seed))
     n_resamples = int(np.clip(RESAMPLED_ROWS // len(y), MIN_RESAMPLES, N_RESAMPLES))
-    resamples = [rows for rows in (draw() for _ in range(n_resamples)) if len(np.unique(y[rows])) == len(np.unique(y))]
+    resamples = [
+        rows
+        for rows in (draw() for _ in range(n_resamples))
+        if len(np.unique(y[rows])) == len(np.unique(y))
+    ]
     values = [model.score(metric, y) for model in models]
-    resampled = [np.array([model.take(rows).score(metric, y[rows]) for rows in resamples]) for model in models]
+    resampled = [
+        np.array([model.take(rows).score(metric, y[rows]) for rows in resamples])
+        for model in models
+    ]
     score = estimate_from_resamples(values[0], resampled[0], n_units, best=greatest_score(metric))
-    gain = estimate_from_resamples(values[0] - values[1], resampled[0] - resampled[1], n_units) if len(models) > 1 else None
+    gain = (
+        estimate_from_resamples(values[0] - values[1], resampled[0] - resampled[1], n_units)
+        if len(models) > 1
+        else None
+    )
     return score, gain
 
 
-def _make_draw(y: np.ndarray, groups: np.ndarray | None, rng: np.random.Generator) -> tuple[Callable[[], np.ndarray], int]:
+def _make_draw(
+    y: np.ndarray, groups: np.ndarray | None, rng: np.random.Generator
+) -> tuple[Callable[[], np.ndarray], int]:
     """What draws the rows of a resample, and how many units it draws.
 
     As the hold-out was made: rows within each class, or whole groups (Davison and Hinkley 1997, *Bootstrap Methods and their
@@ -113,4 +139,6 @@ def _make_draw(y: np.ndarray, groups: np.ndarray | None, rng: np.random.Generato
         of_class = [np.flatnonzero(y == label) for label in np.unique(y)]
         return lambda: np.concatenate([rng.choice(rows, len(rows)) for rows in of_class]), len(y)
     members = [np.flatnonzero(groups == name) for name in np.unique(groups)]
-    return lambda: np.concatenate([members[i] for i in rng.integers(len(members), size=len(members))]), len(members)
+    return lambda: np.concatenate(
+        [members[i] for i in rng.integers(len(members), size=len(members))]
+    ), len(members)

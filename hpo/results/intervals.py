@@ -48,7 +48,9 @@ def estimate_proportion(n_right: int, n: int) -> Estimate:
     middle = (n_right + _Z**2 / 2) / (n + _Z**2)
     half = _Z / (n + _Z**2) * math.sqrt(n_right * (n - n_right) / n + _Z**2 / 4)
     # All of n, or none, is an end of its own interval, whatever rounding says.
-    return Estimate(n_right / n, middle - half if n_right else 0.0, middle + half if n_right < n else 1.0)
+    return Estimate(
+        n_right / n, middle - half if n_right else 0.0, middle + half if n_right < n else 1.0
+    )
 
 
 def estimate_paired_proportions(n_gained: int, n_lost: int, n: int) -> Estimate:
@@ -89,7 +91,9 @@ def half_width_over_folds(scores: np.ndarray, n_splits: int) -> np.ndarray:
     return np.asarray(special.stdtrit(n_folds - 1, 1 - _TAIL) * np.sqrt(spread))
 
 
-def estimate_from_resamples(value: float, resampled: np.ndarray, n_units: int, *, best: float = math.inf) -> Estimate:
+def estimate_from_resamples(
+    value: float, resampled: np.ndarray, n_units: int, *, best: float = math.inf
+) -> Estimate:
     """A statistic with its bootstrap percentile interval.
 
     The percentiles are expanded for few units (Hesterberg 2015, The American Statistician 69, 371-386). Where every resample gives
@@ -105,6 +109,8 @@ def estimate_from_resamples(value: float, resampled: np.ndarray, n_units: int, *
     if len(resampled) == 0 or np.ptp(resampled) == 0:
         unseen = 1 - _TAIL ** (1 / n_units)
         return Estimate(value, value - unseen, min(value + unseen, best))
-    tail = special.ndtr(-math.sqrt(n_units / (n_units - 1)) * special.stdtrit(n_units - 1, 1 - _TAIL))
+    tail = special.ndtr(
+        -math.sqrt(n_units / (n_units - 1)) * special.stdtrit(n_units - 1, 1 - _TAIL)
+    )
     low, high = np.quantile(resampled, [tail, 1 - tail])
     return Estimate(value, min(float(low), value), max(float(high), value))

@@ -18,7 +18,15 @@ from plotly.io import to_html
 
 from hpo.ledger.storage import quiet_optuna
 
-PLOTS = ("optimization_history", "param_importances", "slice", "parallel_coordinate", "contour", "timeline", "edf")
+PLOTS = (
+    "optimization_history",
+    "param_importances",
+    "slice",
+    "parallel_coordinate",
+    "contour",
+    "timeline",
+    "edf",
+)
 """What follows ``plot_`` in Optuna's names."""
 
 PAGE_FILE = "plots/study.html"

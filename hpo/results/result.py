@@ -40,13 +40,20 @@ class NestedScore:
         """Their mean with its 95 % interval; None until all are done."""
         if len(self.scores) < self.n_folds:
             return None
-        mean, half = float(np.mean(self.scores)), float(half_width_over_folds(np.array(self.scores), self.n_folds))
+        mean, half = (
+            float(np.mean(self.scores)),
+            float(half_width_over_folds(np.array(self.scores), self.n_folds)),
+        )
         return Estimate(mean, mean - half, min(mean + half, self.greatest))
 
     def to_json(self) -> dict[str, Any]:
         """The scores, and the estimate where there is one."""
         estimate = self.estimate
-        return {"n_folds": self.n_folds, "scores": list(self.scores), **({} if estimate is None else estimate.to_json())}
+        return {
+            "n_folds": self.n_folds,
+            "scores": list(self.scores),
+            **({} if estimate is None else estimate.to_json()),
+        }
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,7 +155,13 @@ class StudyResult(TrackingState):
     def describe_optimism(self) -> str:
         """How far the CV score can be believed, in words."""
         low, high = self.optimism.low, self.optimism.high
-        verdict = "cv promises too much" if low > 0 else "cv promises too little" if high < 0 else "no more than chance"
+        verdict = (
+            "cv promises too much"
+            if low > 0
+            else "cv promises too little"
+            if high < 0
+            else "no more than chance"
+        )
         return f"cv minus hold-out {_format_signed(self.optimism)}: {verdict}"
 
     def to_json(self) -> dict[str, Any]:
@@ -156,15 +169,27 @@ class StudyResult(TrackingState):
         own = ("study", "storage", "tracking_uri", "n_trials", "holdout")
         tracked = ("experiment_id", "parent_run_id", "model_uri", "registry")
         best = ("number", "value", "std", "params", "run_id")
-        estimates = {"holdout_score": self.holdout_score, "gain": self.gain, "optimism": self.optimism, "nested": self.nested}
+        estimates = {
+            "holdout_score": self.holdout_score,
+            "gain": self.gain,
+            "optimism": self.optimism,
+            "nested": self.nested,
+        }
         return {
             **{name: getattr(self, name) for name in (*own, *tracked)},
             "baseline": {"value": self.baseline_value},
-            "best": {**{name: getattr(self, f"best_{name}") for name in best}, "rule": self.rule, "refit": self.refit},
+            "best": {
+                **{name: getattr(self, f"best_{name}") for name in best},
+                "rule": self.rule,
+                "refit": self.refit,
+            },
             "ties": {"n_tied": self.n_ties, "n_complete": self.n_trials["complete"]},
             **{name: estimate and estimate.to_json() for name, estimate in estimates.items()},
             "tracking": "complete" if self.is_tracking_complete else "behind",
-            "seconds": {"search": round(self.search_seconds, 3), "total": round(self.total_seconds, 3)},
+            "seconds": {
+                "search": round(self.search_seconds, 3),
+                "total": round(self.total_seconds, 3),
+            },
         }
 
     def plot(self, kind: str) -> Any:
@@ -211,18 +236,34 @@ def mlflow_page(tracking_uri: str, path: str | None) -> str:
     address = mlflow_server(tracking_uri) + (f"/{path}" if path else "")
     if tracking_uri.startswith("http"):
         return address
-    store = "" if tracking_uri == DEFAULT_TRACKING_URI else f" --backend-store-uri {hide_password(tracking_uri)}"
+    store = (
+        ""
+        if tracking_uri == DEFAULT_TRACKING_URI
+        else f" --backend-store-uri {hide_password(tracking_uri)}"
+    )
     return f"mlflow ui{store}  ->  {address}"
 
 
 def mlflow_server(tracking_uri: str) -> str:
     """The server's own address, or the one that ``mlflow ui`` serves a database at."""
-    return hide_password(tracking_uri).rstrip("/") if tracking_uri.startswith("http") else "http://127.0.0.1:5000"
+    return (
+        hide_password(tracking_uri).rstrip("/")
+        if tracking_uri.startswith("http")
+        else "http://127.0.0.1:5000"
+    )
 
 
 def ui_command(study: str, storage: str, tracking_uri: str) -> str:
     """The command that opens both pages of a study; passwords are left for the user to fill in."""
     given = {"--name": study, "--storage": storage, "--tracking-uri": tracking_uri}
-    defaults = {"--name": DEFAULT_STUDY, "--storage": DEFAULT_STORAGE, "--tracking-uri": DEFAULT_TRACKING_URI}
-    flags = [f" {flag} {hide_password(value)}" for flag, value in given.items() if value != defaults[flag]]
+    defaults = {
+        "--name": DEFAULT_STUDY,
+        "--storage": DEFAULT_STORAGE,
+        "--tracking-uri": DEFAULT_TRACKING_URI,
+    }
+    flags = [
+        f" {flag} {hide_password(value)}"
+        for flag, value in given.items()
+        if value != defaults[flag]
+    ]
     return f"python -m hpo.ui{''.join(flags)}"

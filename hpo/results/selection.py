@@ -66,7 +66,9 @@ def simplicity(trial: FrozenTrial) -> tuple[float, float, bool, int]:
     return -C, l1_share, params.get("class_weight") != "balanced", -trial.number
 
 
-def select_best(trials: Sequence[FrozenTrial], rule: Rule = "best", *, n_splits: int = 2) -> FrozenTrial:
+def select_best(
+    trials: Sequence[FrozenTrial], rule: Rule = "best", *, n_splits: int = 2
+) -> FrozenTrial:
     """The trial that a rule chooses.
 
     Args:
@@ -82,7 +84,8 @@ def select_best(trials: Sequence[FrozenTrial], rule: Rule = "best", *, n_splits:
     if not complete:
         reasons = [trial.user_attrs[FAILURE] for trial in trials if FAILURE in trial.user_attrs]
         raise NoCompletedTrialError(
-            f"none of {len(trials)} trials completed" + (f"; the last reason: {reasons[-1]}" if reasons else ""),
+            f"none of {len(trials)} trials completed"
+            + (f"; the last reason: {reasons[-1]}" if reasons else ""),
             hint="raise --trials or --timeout, or mend the definition",
         )
     top = max(complete, key=_rank)
@@ -91,11 +94,16 @@ def select_best(trials: Sequence[FrozenTrial], rule: Rule = "best", *, n_splits:
     scores = _judged_scores(top)
     error = float(np.std(scores, ddof=1)) / math.sqrt(n_splits) if len(scores) > 1 else 0.0
     lowest = rounded(cast("float", top.value) - error)
-    return max((trial for trial in complete if rounded(cast("float", trial.value)) >= lowest), key=simplicity)
+    return max(
+        (trial for trial in complete if rounded(cast("float", trial.value)) >= lowest),
+        key=simplicity,
+    )
 
 
 def _completed(trials: Iterable[FrozenTrial]) -> list[FrozenTrial]:
-    return [trial for trial in trials if trial.state == TrialState.COMPLETE and trial.value is not None]
+    return [
+        trial for trial in trials if trial.state == TrialState.COMPLETE and trial.value is not None
+    ]
 
 
 def _judged_scores(trial: FrozenTrial) -> list[float]:
@@ -105,7 +113,11 @@ def _judged_scores(trial: FrozenTrial) -> list[float]:
 
 def _rank(trial: FrozenTrial) -> tuple[float, float, tuple[float, float, bool, int]]:
     """The order of trials under the rule ``best``; greater is better."""
-    return (rounded(cast("float", trial.value)), rounded(mean_score(trial, TIE_METRIC)), simplicity(trial))
+    return (
+        rounded(cast("float", trial.value)),
+        rounded(mean_score(trial, TIE_METRIC)),
+        simplicity(trial),
+    )
 
 
 def count_ties(trials: Iterable[FrozenTrial], *, n_splits: int) -> int:
@@ -115,7 +127,9 @@ def count_ties(trials: Iterable[FrozenTrial], *, n_splits: int) -> int:
     of the mean difference, by the corrected resampled t-test, holds zero. One trial completed at least.
     """
     complete = _completed(trials)
-    differences = np.array(_judged_scores(max(complete, key=_rank))) - np.array([_judged_scores(trial) for trial in complete])
+    differences = np.array(_judged_scores(max(complete, key=_rank))) - np.array(
+        [_judged_scores(trial) for trial in complete]
+    )
     half = np.nan_to_num(half_width_over_folds(differences, n_splits))
     return int((differences.mean(axis=-1) <= half + 10.0**-_TIE_DIGITS).sum())
 
@@ -123,7 +137,11 @@ def count_ties(trials: Iterable[FrozenTrial], *, n_splits: int) -> int:
 def count_states(trials: Iterable[FrozenTrial]) -> dict[str, int]:
     """How many trials are ``complete``, ``pruned`` and ``failed``."""
     counts = Counter(trial.state for trial in trials)
-    return {"complete": counts[TrialState.COMPLETE], "pruned": counts[TrialState.PRUNED], "failed": counts[TrialState.FAIL]}
+    return {
+        "complete": counts[TrialState.COMPLETE],
+        "pruned": counts[TrialState.PRUNED],
+        "failed": counts[TrialState.FAIL],
+    }
 
 
 def milliseconds(moment: datetime | None) -> int:

@@ -26,7 +26,9 @@ MAX_ROWS = 50
 
 def describe_search(definition: StudyDefinition, dataset: Dataset) -> str:
     """What is searched, and on which data."""
-    return render("search.md.jinja", definition=definition, dataset=dataset, searched=_searched(definition))
+    return render(
+        "search.md.jinja", definition=definition, dataset=dataset, searched=_searched(definition)
+    )
 
 
 def describe_best(search: str, metric: str, number: int, value: float) -> str:
@@ -50,7 +52,9 @@ def make_card(result: StudyResult, definition: StudyDefinition, dataset: Dataset
         definition: What was searched.
         dataset: The rows.
     """
-    labels, counts = np.unique(np.concatenate([dataset.y_train, dataset.y_test]), return_counts=True)
+    labels, counts = np.unique(
+        np.concatenate([dataset.y_train, dataset.y_test]), return_counts=True
+    )
     card = render(
         "model_card.md.jinja",
         result=result,
@@ -90,7 +94,9 @@ def _searched(definition: StudyDefinition) -> list[str]:
     return [name for name, entry in definition.search_space if isinstance(entry, Range | tuple)]
 
 
-def make_notes(study: str, result: StudyResult, trials: Sequence["FrozenTrial"]) -> dict[int | None, str]:
+def make_notes(
+    study: str, result: StudyResult, trials: Sequence["FrozenTrial"]
+) -> dict[int | None, str]:
     """The dashboard's note of a study, under None, and of every finished trial, under its number.
 
     Args:
@@ -100,7 +106,9 @@ def make_notes(study: str, result: StudyResult, trials: Sequence["FrozenTrial"])
     """
     server = mlflow_server(result.tracking_uri)
     address = f"{server}/{result.comparison}" if result.comparison else None
-    notes: dict[int | None, str] = {None: render("study_note.md.jinja", study=study, address=address)}
+    notes: dict[int | None, str] = {
+        None: render("study_note.md.jinja", study=study, address=address)
+    }
     for trial in trials:
         if trial.state.is_finished():
             run_id = result.run_ids.get(trial.number)
@@ -108,7 +116,9 @@ def make_notes(study: str, result: StudyResult, trials: Sequence["FrozenTrial"])
                 trial,
                 is_best=trial.number == result.best_number,
                 is_baseline=trial.number == 0 and trial.value == result.baseline_value is not None,
-                address=f"{server}/{keys.runs_path(str(result.experiment_id), run_id)}" if run_id else None,
+                address=f"{server}/{keys.runs_path(str(result.experiment_id), run_id)}"
+                if run_id
+                else None,
             )
     return notes
 

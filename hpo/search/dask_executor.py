@@ -48,26 +48,50 @@ class DaskExecutor(FoldExecutor):
         try:
             import distributed  # noqa: PLC0415 - a quarter of a second that a run without a cluster does not spend
         except ImportError as error:
-            raise SettingsError("--workers: a cluster needs the package distributed", hint="pip install distributed") from error
-        for name in [name for name in logging.root.manager.loggerDict if name.partition(".")[0] == "distributed"]:
-            logging.getLogger(name).setLevel(logging.CRITICAL)  # what a person needs to know is said here
+            raise SettingsError(
+                "--workers: a cluster needs the package distributed", hint="pip install distributed"
+            ) from error
+        for name in [
+            name
+            for name in logging.root.manager.loggerDict
+            if name.partition(".")[0] == "distributed"
+        ]:
+            logging.getLogger(name).setLevel(
+                logging.CRITICAL
+            )  # what a person needs to know is said here
         self.address = address
         # The last one is what distributed's ``sync`` makes of a call that is cancelled as the wait for it ends.
-        self.losses = (CancelledError, distributed.scheduler.KilledWorker, distributed.comm.CommClosedError, UnboundLocalError)
+        self.losses = (
+            CancelledError,
+            distributed.scheduler.KilledWorker,
+            distributed.comm.CommClosedError,
+            UnboundLocalError,
+        )
         try:
-            with warnings.catch_warnings(action="ignore"):  # of versions: those that matter are compared below
-                self._client = distributed.Client(address, timeout=CONNECT_SECONDS, set_as_default=False)
+            with warnings.catch_warnings(
+                action="ignore"
+            ):  # of versions: those that matter are compared below
+                self._client = distributed.Client(
+                    address, timeout=CONNECT_SECONDS, set_as_default=False
+                )
         except (OSError, ValueError) as error:
-            raise SettingsError(f"--workers: no Dask scheduler answers at {address}", hint=START_HINT) from error
+            raise SettingsError(
+                f"--workers: no Dask scheduler answers at {address}", hint=START_HINT
+            ) from error
         with ExitStack() as stack:
             stack.callback(self.close)
             try:
                 self._client.wait_for_workers(1, timeout=WORKERS_SECONDS)
                 self._client.run(_check_versions, recorded_versions())
             except TimeoutError as error:
-                raise SettingsError(f"--workers: the Dask scheduler at {address} has no workers", hint=START_HINT) from error
+                raise SettingsError(
+                    f"--workers: the Dask scheduler at {address} has no workers", hint=START_HINT
+                ) from error
             except ImportError as error:
-                raise SettingsError(f"--workers: a worker lacks the package {error.name}", hint="install hpo there too") from error
+                raise SettingsError(
+                    f"--workers: a worker lacks the package {error.name}",
+                    hint="install hpo there too",
+                ) from error
             stack.pop_all()
 
     def hold(self, folds: Sequence[Fold], metrics: Sequence[str]) -> None:
@@ -78,7 +102,9 @@ class DaskExecutor(FoldExecutor):
 
     def submit(self, params: Mapping[str, Any], index: int) -> Any:
         """Hand one fold to the workers."""
-        return self._client.submit(_score, self._folds[index], params, self.metrics, recorded_versions(), pure=False)
+        return self._client.submit(
+            _score, self._folds[index], params, self.metrics, recorded_versions(), pure=False
+        )
 
     def recover(self) -> bool:
         """After a loss: whether folds can be handed out again; those that are lost themselves are sent anew.
@@ -87,7 +113,10 @@ class DaskExecutor(FoldExecutor):
             HpoError: The scheduler stays away, or folds keep being lost.
         """
         if self.lost_since is not None and time.monotonic() - self.lost_since > LOST_SECONDS:
-            raise HpoError(f"the Dask cluster at {self.address} is gone", hint="run the same command again to go on")
+            raise HpoError(
+                f"the Dask cluster at {self.address} is gone",
+                hint="run the same command again to go on",
+            )
         if self._client.status != "running" or not self._client.nthreads():
             return False
         self.count_loss(MAX_LOSSES, "Dask workers", hint="they may run out of memory")
@@ -111,7 +140,9 @@ _limit_threads = cache(threadpool_limits)
 """In a worker: done once, since looking through all libraries takes a while."""
 
 
-def _score(fold: Fold, params: Mapping[str, Any], metrics: Sequence[str], versions: dict[str, str]) -> FoldResult:
+def _score(
+    fold: Fold, params: Mapping[str, Any], metrics: Sequence[str], versions: dict[str, str]
+) -> FoldResult:
     """In a worker: score on a fold that it holds."""
     _check_versions(versions, HpoError)  # it may have joined in the middle of the run
     _limit_threads(1)

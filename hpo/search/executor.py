@@ -85,7 +85,9 @@ class FoldExecutor(ABC):
         """
         self.n_lost += 1
         if self.n_lost > limit:
-            raise HpoError(f"{workers} ended {self.n_lost} times in a row without a result", hint=hint)
+            raise HpoError(
+                f"{workers} ended {self.n_lost} times in a row without a result", hint=hint
+            )
 
     def close(self) -> None:  # noqa: B027 - not every executor starts something
         """End what was started."""
@@ -159,7 +161,11 @@ class PoolExecutor(FoldExecutor):
         try:
             return self._pool.submit(_score_held, self._path, self.metrics, params, index)
         except BrokenProcessPool:
-            self.count_loss(MAX_BROKEN_POOLS, "worker processes", hint="they may run out of memory: use fewer --workers")
+            self.count_loss(
+                MAX_BROKEN_POOLS,
+                "worker processes",
+                hint="they may run out of memory: use fewer --workers",
+            )
             self._pool.shutdown(wait=False, kill_workers=True)
             self._pool = self._make_pool()
             return self.submit(params, index)
@@ -170,7 +176,12 @@ class PoolExecutor(FoldExecutor):
         self._directory.cleanup()
 
     def _make_pool(self) -> loky.ProcessPoolExecutor:
-        pool = loky.ProcessPoolExecutor(self._n_workers, initializer=_make_ready, initargs=(os.getpid(),), env=_WORKER_ENVIRONMENT)
+        pool = loky.ProcessPoolExecutor(
+            self._n_workers,
+            initializer=_make_ready,
+            initargs=(os.getpid(),),
+            env=_WORKER_ENVIRONMENT,
+        )
         pool.submit(os.getpid)  # the processes start with the first call
         return pool
 
@@ -185,6 +196,8 @@ _map_folds = lru_cache(maxsize=1)(partial(joblib.load, mmap_mode="r"))
 """In a worker: the folds of a file, which it maps once."""
 
 
-def _score_held(path: str, metrics: Sequence[str], params: Mapping[str, Any], index: int) -> FoldResult:
+def _score_held(
+    path: str, metrics: Sequence[str], params: Mapping[str, Any], index: int
+) -> FoldResult:
     """In a worker: score on folds that it mapped when it was first asked."""
     return score_fold(params, _map_folds(path)[index], metrics)

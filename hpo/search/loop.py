@@ -51,7 +51,9 @@ def make_executor(workers: int | str, n_cells: int) -> FoldExecutor:
     """
     if isinstance(workers, str) and workers != "auto":
         return DaskExecutor(workers)
-    n_workers = workers if isinstance(workers, int) else loky.cpu_count() if n_cells > LARGE_CELLS else 1
+    n_workers = (
+        workers if isinstance(workers, int) else loky.cpu_count() if n_cells > LARGE_CELLS else 1
+    )
     return PoolExecutor(n_workers) if n_workers > 1 else LocalExecutor()
 
 
@@ -115,7 +117,11 @@ class Search:
     """
 
     def __init__(
-        self, driver: Driver, problem: Problem, ledger: Ledger, on_best: Callable[[int, float], None] = lambda *_: None
+        self,
+        driver: Driver,
+        problem: Problem,
+        ledger: Ledger,
+        on_best: Callable[[int, float], None] = lambda *_: None,
     ) -> None:
         self._driver = driver
         self._problem = problem
@@ -147,8 +153,14 @@ class Search:
                 started = time.perf_counter()
                 if not self._finish(slot, scoring):
                     return False
-                may_start_workers = self._driver.settings.workers == "auto" and isinstance(self._executor, LocalExecutor)
-                if may_start_workers and not open_slots and self._is_long(time.perf_counter() - started):
+                may_start_workers = self._driver.settings.workers == "auto" and isinstance(
+                    self._executor, LocalExecutor
+                )
+                if (
+                    may_start_workers
+                    and not open_slots
+                    and self._is_long(time.perf_counter() - started)
+                ):
                     self._executor = stack.enter_context(closing(PoolExecutor(loky.cpu_count())))
                     self._executor.hold(self._problem.folds, self._problem.metrics)
         return self._ledger.n_told >= self._study.n_trials or time.monotonic() < self._deadline
@@ -179,7 +191,12 @@ class Search:
         n_folds = len(self._problem.folds)
         results = [] if scoring is not None else [FoldResult(failure=slot.failure)]
         is_pruned = False
-        while scoring is not None and len(results) < n_folds and not is_pruned and not (results and results[-1].failure):
+        while (
+            scoring is not None
+            and len(results) < n_folds
+            and not is_pruned
+            and not (results and results[-1].failure)
+        ):
             if self._is_over():
                 return False
             for message in self._driver.read_notes():
@@ -189,7 +206,11 @@ class Search:
                 continue
             results.append(result)
             self._progress.fold_scored(slot.number, len(results))
-            is_pruned = result.failure is None and len(results) < n_folds and self._ledger.should_prune(slot, results)
+            is_pruned = (
+                result.failure is None
+                and len(results) < n_folds
+                and self._ledger.should_prune(slot, results)
+            )
         state, value = self._ledger.tell(slot, results, is_pruned=is_pruned)
         self._progress.trial_told(slot.number, state.name, value)
         if self._ledger.best is not None and self._ledger.best != self._best:
@@ -200,14 +221,19 @@ class Search:
     def _is_over(self) -> bool:
         if (number := self._driver.stop_signal()) is not None:
             raise InterruptedBySignal(
-                number, f"stopped by {signal.Signals(number).name} with {self._ledger.n_told} of {self._study.n_trials} trials done"
+                number,
+                f"stopped by {signal.Signals(number).name} with {self._ledger.n_told} of {self._study.n_trials} trials done",
             )
         return time.monotonic() >= self._deadline and self._ledger.n_told > self._n_before
 
     def _is_long(self, trial_seconds: float) -> bool:
         """Whether workers would save time on the rest; a clock may decide this, since it changes no result."""
         n_left = self._study.n_trials - self._ledger.n_told
-        return loky.cpu_count() > 1 and trial_seconds > CHEAP_SECONDS and n_left * trial_seconds > WORTH_SECONDS
+        return (
+            loky.cpu_count() > 1
+            and trial_seconds > CHEAP_SECONDS
+            and n_left * trial_seconds > WORTH_SECONDS
+        )
 
 
 def default_params(problem: Problem) -> dict[str, Any]:

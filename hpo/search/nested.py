@@ -26,7 +26,9 @@ from hpo.search.loop import Driver, Search
 from hpo.search.plan import Problem, prepare_problem
 
 
-def score_nested(problem: Problem, driver: Driver, *, n_trials: int, deadline: float = math.inf) -> tuple[NestedScore | None, int]:
+def score_nested(
+    problem: Problem, driver: Driver, *, n_trials: int, deadline: float = math.inf
+) -> tuple[NestedScore | None, int]:
     """Repeat a search on the outer folds, if its definition asks for some, or what is missing of it.
 
     Args:
@@ -46,7 +48,9 @@ def score_nested(problem: Problem, driver: Driver, *, n_trials: int, deadline: f
         return None, 0
     scores: list[float] = []
     n_new = 0
-    for index, split in enumerate(_split(problem.dataset, n_folds, problem.definition.study.seed), start=1):
+    for index, split in enumerate(
+        _split(problem.dataset, n_folds, problem.definition.study.seed), start=1
+    ):
         seconds = deadline - time.monotonic()
         if seconds <= 0:
             break
@@ -63,8 +67,14 @@ def score_nested(problem: Problem, driver: Driver, *, n_trials: int, deadline: f
         definition = outer.definition
         best = select_best(trials, definition.selection.rule, n_splits=definition.cv.n_splits)
         params = outer.derive(replay(definition.search_space, best.params))
-        scores.append(fit_final_model(params, outer.dataset, definition, outer.metrics).holdout[definition.study.metric])
-    return NestedScore(tuple(scores), n_folds, greatest_score(problem.definition.study.metric)), n_new
+        scores.append(
+            fit_final_model(params, outer.dataset, definition, outer.metrics).holdout[
+                definition.study.metric
+            ]
+        )
+    return NestedScore(
+        tuple(scores), n_folds, greatest_score(problem.definition.study.metric)
+    ), n_new
 
 
 def check_nested(dataset: Dataset, definition: StudyDefinition) -> None:
@@ -79,11 +89,15 @@ def check_nested(dataset: Dataset, definition: StudyDefinition) -> None:
     fewest = int(np.unique(dataset.y_train, return_counts=True)[1].min())
     found = f"the smallest class has {fewest} training rows"
     if dataset.groups is not None:
-        fewest = min(len(np.unique(dataset.groups[dataset.y_train == label])) for label in dataset.classes)
+        fewest = min(
+            len(np.unique(dataset.groups[dataset.y_train == label])) for label in dataset.classes
+        )
         found = f"one class is in {fewest} groups"
     try:
         is_possible = n_folds <= fewest and all(
-            _has_classes(dataset, train, n_splits) and _has_classes(dataset, test, 1) and _can_be_split(dataset, train, definition)
+            _has_classes(dataset, train, n_splits)
+            and _has_classes(dataset, test, 1)
+            and _can_be_split(dataset, train, definition)
             for train, test in _split(dataset, n_folds, definition.study.seed)
         )
     except DataError:
@@ -106,9 +120,16 @@ def _can_be_split(dataset: Dataset, rows: np.ndarray, definition: StudyDefinitio
     if dataset.groups is None:
         return True
     groups = dataset.groups[rows]
-    taken = replace(dataset, X_train=dataset.X_train.iloc[rows, :0], y_train=dataset.y_train[rows], groups=groups)
+    taken = replace(
+        dataset,
+        X_train=dataset.X_train.iloc[rows, :0],
+        y_train=dataset.y_train[rows],
+        groups=groups,
+    )
     n_splits = definition.cv.n_splits
-    return len(np.unique(groups)) >= n_splits and bool(make_splits(taken, definition.cv, definition.study.seed))
+    return len(np.unique(groups)) >= n_splits and bool(
+        make_splits(taken, definition.cv, definition.study.seed)
+    )
 
 
 def _split(dataset: Dataset, n_folds: int, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
@@ -116,7 +137,13 @@ def _split(dataset: Dataset, n_folds: int, seed: int) -> list[tuple[np.ndarray, 
 
 
 def _prepare(
-    problem: Problem, split: tuple[np.ndarray, np.ndarray], index: int, n_folds: int, *, n_trials: int, seconds: float
+    problem: Problem,
+    split: tuple[np.ndarray, np.ndarray],
+    index: int,
+    n_folds: int,
+    *,
+    n_trials: int,
+    seconds: float,
 ) -> Problem:
     """One outer fold's problem: its test rows are the hold-out; definition and digest say which it is."""
     (train, test), whole, name = split, problem.dataset, f"nested-{index}-of-{n_folds}"
@@ -131,6 +158,10 @@ def _prepare(
         digest=hashlib.sha256(f"{whole.digest} {name}".encode()).hexdigest()[:32],
     )
     timeout = seconds if math.isfinite(seconds) else None
-    changes = {"name": f"{problem.definition.name}.{name}", "n_trials": n_trials, "timeout_seconds": timeout}
+    changes = {
+        "name": f"{problem.definition.name}.{name}",
+        "n_trials": n_trials,
+        "timeout_seconds": timeout,
+    }
     study = problem.definition.study.model_copy(update=changes)
     return prepare_problem(problem.definition.model_copy(update={"study": study}), dataset)

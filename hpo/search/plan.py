@@ -60,7 +60,9 @@ def load_data(definition: StudyDefinition, frame: pd.DataFrame | None = None) ->
     """
     study = definition.study
     metrics = resolve_metrics(study.metric, study.metrics)
-    dataset = load_dataset(definition.data, seed=study.seed, n_splits=definition.cv.n_splits, frame=frame)
+    dataset = load_dataset(
+        definition.data, seed=study.seed, n_splits=definition.cv.n_splits, frame=frame
+    )
     check_metrics(metrics, dataset.y_train)
     check_solvers(definition.search_space, n_classes=len(dataset.classes))
     check_size(dataset, definition)
@@ -98,7 +100,10 @@ def check_size(dataset: Dataset, definition: StudyDefinition) -> None:
     # Eight bytes a value, and a four-byte position for each category's one value; a fold holds every row once.
     row_bytes = 8 * len(columns.features) + 4 * len(columns.categorical)
     n_copies = definition.cv.n_splits * definition.cv.n_repeats + 2
-    needed, there = len(dataset.X_train) * row_bytes * n_copies, os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    needed, there = (
+        len(dataset.X_train) * row_bytes * n_copies,
+        os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
+    )
     if needed > there:
         raise DataError(
             f"data: {len(dataset.X_train)} training rows in {n_copies - 2} folds need about {needed / 2**30:.0f} GiB of memory,"

@@ -65,7 +65,9 @@ class MLflowCallback(AbstractContextManager["MLflowCallback"]):
         """Note that a trial has ended; costs the search nothing."""
         with self._lock:
             if self._thread is None:
-                self._thread = threading.Thread(target=self._follow, args=(study,), name="hpo-mlflow", daemon=True)
+                self._thread = threading.Thread(
+                    target=self._follow, args=(study,), name="hpo-mlflow", daemon=True
+                )
                 self._thread.start()
                 atexit.register(self.close)
         self._trial_ended.set()
@@ -89,7 +91,9 @@ class MLflowCallback(AbstractContextManager["MLflowCallback"]):
     def _follow(self, study: optuna.Study) -> None:
         self._state = TrackingState(tracking_problem="the study's storage cannot be read")
         with suppress(LedgerError):
-            follower = Follower(lambda: study, self._tracking_uri, repeat(lambda _: self._describe(study)))
+            follower = Follower(
+                lambda: study, self._tracking_uri, repeat(lambda _: self._describe(study))
+            )
             while self._thread is threading.current_thread():
                 self._trial_ended.wait(timeout=1.0)
                 self._trial_ended.clear()
@@ -102,7 +106,11 @@ class MLflowCallback(AbstractContextManager["MLflowCallback"]):
         if uid is None:
             uid = uuid.uuid4().hex
             study.set_user_attr(UID_ATTRIBUTE, uid)
-        tags = {keys.allowed(name): str(value) for name, value in study.user_attrs.items() if name != UID_ATTRIBUTE}
+        tags = {
+            keys.allowed(name): str(value)
+            for name, value in study.user_attrs.items()
+            if name != UID_ATTRIBUTE
+        }
         tags[keys.DIRECTION] = ", ".join(direction.name for direction in study.directions)
         return StudyRecord(
             uid=uid,

@@ -23,7 +23,10 @@ from hpo.sqlite import checkpoint, use_wal
 REACH_SECONDS = 3.0
 
 _REFUSALS = {
-    401: ("needs credentials that it takes", "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN"),
+    401: (
+        "needs credentials that it takes",
+        "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN",
+    ),
     403: ("allows this user too little", "ask its administrator for permission to edit"),
 }
 
@@ -47,7 +50,9 @@ def connect(tracking_uri: str) -> MlflowClient:
             for remnant in path.parent.glob(f"{making.name}*"):
                 remnant.unlink()
             use_wal(making)
-            SqlAlchemyStore(f"sqlite:///{making}", DEFAULT_LOCAL_FILE_AND_ARTIFACT_PATH).engine.dispose()
+            SqlAlchemyStore(
+                f"sqlite:///{making}", DEFAULT_LOCAL_FILE_AND_ARTIFACT_PATH
+            ).engine.dispose()
             checkpoint(making)
             making.replace(path)
         return MlflowClient(tracking_uri)
@@ -76,7 +81,12 @@ def ask_server(address: str, endpoint: str) -> tuple[int, str]:
     """
     try:
         answer = http_request(
-            get_default_host_creds(address), endpoint, "GET", max_retries=0, timeout=REACH_SECONDS, raise_on_status=False
+            get_default_host_creds(address),
+            endpoint,
+            "GET",
+            max_retries=0,
+            timeout=REACH_SECONDS,
+            raise_on_status=False,
         )
     except MlflowException as error:
         # What it says itself names objects and addresses with their passwords; what the operating system said is at the bottom.
@@ -103,13 +113,22 @@ def check_server(address: str) -> None:
     client, server = mlflow.__version__, version.strip()
     if status == 403 and "Invalid Host header" in body:
         host = urlsplit(address).netloc.rpartition("@")[2]
-        problem, hint = f"refuses requests to '{host}'", f"start it with --allowed-hosts {host} (its /health answers all the same)"
+        problem, hint = (
+            f"refuses requests to '{host}'",
+            f"start it with --allowed-hosts {host} (its /health answers all the same)",
+        )
     elif status in _REFUSALS:
         problem, hint = _REFUSALS[status]
     elif status != 200 or not body.lstrip().startswith("{"):
-        problem, hint = f"answers {status} where MLflow's API should be", "check the address and the server's log"
+        problem, hint = (
+            f"answers {status} where MLflow's API should be",
+            "check the address and the server's log",
+        )
     elif version_status == 200 and server.partition(".")[0] != client.partition(".")[0]:
-        problem, hint = f"is MLflow {server}, but the client here is {client}", "bring both to one major version"
+        problem, hint = (
+            f"is MLflow {server}, but the client here is {client}",
+            "bring both to one major version",
+        )
     else:
         return
     raise TrackingError(f"{hide_password(address)} {problem}", hint=hint)

@@ -54,7 +54,11 @@ class Follower:
     """
 
     def __init__(
-        self, open_ledger: Callable[[], optuna.Study], tracking_uri: str, study: StudyRecord, notify: Notify = lambda _: None
+        self,
+        open_ledger: Callable[[], optuna.Study],
+        tracking_uri: str,
+        study: StudyRecord,
+        notify: Notify = lambda _: None,
     ) -> None:
         self._study = cache(open_ledger)
         self._writer = MlflowWriter(tracking_uri, study)
@@ -78,7 +82,9 @@ class Follower:
         if time.monotonic() >= self._next_attempt:
             self._attempt(self._catch_up)
 
-    def finish(self, model: ModelRecord | None, status: RunStatus, wait_seconds: float) -> TrackingState:
+    def finish(
+        self, model: ModelRecord | None, status: RunStatus, wait_seconds: float
+    ) -> TrackingState:
         """Write everything, then the final model, then close the parent run; registering comes last.
 
         Args:
@@ -88,7 +94,10 @@ class Follower:
         """
         write_rest = partial(self._write_rest, model, status)
         self._last_gain = time.monotonic()
-        while not self._attempt(write_rest) and (seconds := self._last_gain + wait_seconds - time.monotonic()) > 0:
+        while (
+            not self._attempt(write_rest)
+            and (seconds := self._last_gain + wait_seconds - time.monotonic()) > 0
+        ):
             time.sleep(min(self._pause_seconds, seconds))
         n_behind = None
         with suppress(LedgerError):
@@ -113,7 +122,9 @@ class Follower:
                 self._catch_up()
             self._writer.write_text(keys.JOURNAL_FILE, export_journal(self._study()))
         if model is not None:
-            self._model_uri = self._writer.write_model(model, self._projection.run_ids.get(model.trial_number))
+            self._model_uri = self._writer.write_model(
+                model, self._projection.run_ids.get(model.trial_number)
+            )
             self._write_drawings(model)
         self._writer.close(status, end_time_ms(self._trials()))
         if model is not None:
@@ -134,7 +145,9 @@ class Follower:
             except Exception as error:  # noqa: BLE001 - whatever drawing raises, the model is there
                 self._drawings = Drawings()
                 reason = f"{type(error).__name__}: {first_line(error)}"
-                self._notify(f"figures were not drawn ({reason}); all else is logged, --no-plots leaves them out")
+                self._notify(
+                    f"figures were not drawn ({reason}); all else is logged, --no-plots leaves them out"
+                )
         if self._drawings.of_study:
             self._writer.write_drawings(self._drawings, key, step)
 
@@ -169,23 +182,35 @@ class Follower:
                 self._pause_seconds, self._last_gain = FIRST_PAUSE_SECONDS, time.monotonic()
             elif not self._has_warned:
                 self._has_warned = True
-                self._notify(f"MLflow does not take what is written ({self._problem}); the search goes on, nothing is lost")
+                self._notify(
+                    f"MLflow does not take what is written ({self._problem}); the search goes on, nothing is lost"
+                )
             self._next_attempt = time.monotonic() + self._pause_seconds
             return False
         if self._has_warned and not self._has_recovered:
             self._has_recovered = True
-            self._notify(f"MLflow has caught up: it has all {len(self._projection.run_ids)} trials that are finished")
+            self._notify(
+                f"MLflow has caught up: it has all {len(self._projection.run_ids)} trials that are finished"
+            )
         self._problem = None
         self._pause_seconds = FIRST_PAUSE_SECONDS
         return True
 
 
-def _draw(model: ModelRecord, held: HeldOut, study: optuna.Study, on_step: Callable[[], None]) -> Drawings:
+def _draw(
+    model: ModelRecord, held: HeldOut, study: optuna.Study, on_step: Callable[[], None]
+) -> Drawings:
     from hpo.results.figures import draw_model  # noqa: PLC0415 - matplotlib and plotly, which a run without figures needs none of
     from hpo.results.plots import draw_study  # noqa: PLC0415 - the same
 
-    of_model, importances = draw_model(held.model, model.model, held.X, held.y, metric=held.metric, seed=held.seed)
-    metrics = {keys.importance_metric(column): value for column, value in importances.items() if math.isfinite(value)}
+    of_model, importances = draw_model(
+        held.model, model.model, held.X, held.y, metric=held.metric, seed=held.seed
+    )
+    metrics = {
+        keys.importance_metric(column): value
+        for column, value in importances.items()
+        if math.isfinite(value)
+    }
     on_step()
     of_study = draw_study(study)
     on_step()

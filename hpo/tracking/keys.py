@@ -112,7 +112,9 @@ def runs_path(experiment_id: str, run_id: str = "") -> str:
 
 def comparison_path(experiment_id: str, study_uid: str) -> str:
     """The same to the comparison of a study's trials, a view that is saved with the experiment."""
-    return f"{runs_path(experiment_id)}&compareRunsMode=CHART&viewStateShareKey={view_id(study_uid)}"
+    return (
+        f"{runs_path(experiment_id)}&compareRunsMode=CHART&viewStateShareKey={view_id(study_uid)}"
+    )
 
 
 def view_id(study_uid: str) -> str:

@@ -32,7 +32,12 @@ class ModelWriter:
     """
 
     def __init__(
-        self, client: MlflowClient, tracking_uri: str, study: StudyRecord, parent: Run, on_step: Callable[[], None]
+        self,
+        client: MlflowClient,
+        tracking_uri: str,
+        study: StudyRecord,
+        parent: Run,
+        on_step: Callable[[], None],
     ) -> None:
         self._client = client
         self._tracking_uri = tracking_uri
@@ -53,7 +58,9 @@ class ModelWriter:
             The model's id.
         """
         search = f"tags.`{keys.STUDY_UID}` = '{self._study.uid}'"
-        of_study: list[LoggedModel] = all_pages(self._client.search_logged_models, [self._experiment_id], search)
+        of_study: list[LoggedModel] = all_pages(
+            self._client.search_logged_models, [self._experiment_id], search
+        )
         ready = [model for model in of_study if model.status == LoggedModelStatus.READY]
         unready = [model for model in of_study if model.status != LoggedModelStatus.READY]
         current = next((model for model in ready if model.tags.get(keys.KEY) == record.key), None)
@@ -67,7 +74,9 @@ class ModelWriter:
             current = self._log(record, begun or self._begin(record))
         for model in ready:
             if model.model_id != current.model_id and keys.SUPERSEDED_BY not in model.tags:
-                self._client.set_logged_model_tags(model.model_id, {keys.SUPERSEDED_BY: current.model_id})
+                self._client.set_logged_model_tags(
+                    model.model_id, {keys.SUPERSEDED_BY: current.model_id}
+                )
         if keys.SUPERSEDED_BY in current.tags:
             # The rule that chooses was changed and changed back.
             self._client.delete_logged_model_tag(current.model_id, keys.SUPERSEDED_BY)
@@ -76,7 +85,12 @@ class ModelWriter:
     def _begin(self, record: ModelRecord) -> LoggedModel:
         tags = {keys.KEY: record.key, keys.STUDY_UID: self._study.uid, keys.REFIT: record.refit}
         tags[keys.BEST_TRIAL] = str(record.trial_number)
-        about = {"source_run_id": self._run_id, "model_type": "classifier", "params": record.params, "tags": tags}
+        about = {
+            "source_run_id": self._run_id,
+            "model_type": "classifier",
+            "params": record.params,
+            "tags": tags,
+        }
         model = self._client.create_logged_model(self._experiment_id, keys.MODEL_NAME, **about)
         # A later attempt of this process can go on with it.
         self._begun_id, self._done = model.model_id, set()
@@ -92,18 +106,26 @@ class ModelWriter:
                 self._count("uploaded")
             if "checked" not in self._done:
                 copy = mlflow.artifacts.download_artifacts(
-                    artifact_uri=model.artifact_location, dst_path=directory, tracking_uri=self._tracking_uri
+                    artifact_uri=model.artifact_location,
+                    dst_path=directory,
+                    tracking_uri=self._tracking_uri,
                 )
                 _check_same_predictions(copy, record)
                 self._count("checked")
         outputs = self._client.get_run(self._run_id).outputs
-        if all(output.model_id != model.model_id for output in (outputs.model_outputs if outputs else ())):
+        if all(
+            output.model_id != model.model_id
+            for output in (outputs.model_outputs if outputs else ())
+        ):
             # Not to be done twice: MLflow refuses the second.
             self._client.log_outputs(self._run_id, [LoggedModelOutput(model.model_id, step=0)])
         dataset = self._study.dataset
         about = {"dataset_name": dataset.name, "dataset_digest": dataset.digest} if dataset else {}
         about["model_id"] = model.model_id
-        metrics = [Metric(name, value, record.time_ms, record.n_finished, **about) for name, value in record.metrics.items()]
+        metrics = [
+            Metric(name, value, record.time_ms, record.n_finished, **about)
+            for name, value in record.metrics.items()
+        ]
         self._client.log_batch(self._run_id, metrics=metrics)
         return self._client.finalize_logged_model(model.model_id, LoggedModelStatus.READY)
 
@@ -115,11 +137,15 @@ class ModelWriter:
 def _save(record: ModelRecord, path: Path, model: LoggedModel, run_id: str) -> None:
     signature = mlflow.models.infer_signature(record.input_example, record.expected)
     # An example cannot tell which types the inputs have where it holds no value.
-    signature.inputs = Schema([ColSpec(DataType[kind], name) for name, kind in record.input_types.items()])
+    signature.inputs = Schema(
+        [ColSpec(DataType[kind], name) for name, kind in record.input_types.items()]
+    )
     mlflow.sklearn.save_model(
         record.model,
         path=str(path),
-        mlflow_model=mlflow.models.Model(run_id=run_id, model_id=model.model_id, artifact_path=model.artifact_location),
+        mlflow_model=mlflow.models.Model(
+            run_id=run_id, model_id=model.model_id, artifact_path=model.artifact_location
+        ),
         serialization_format="skops",
         signature=signature,
         skops_trusted_types=list(record.trusted_types),
@@ -134,11 +160,19 @@ def _save(record: ModelRecord, path: Path, model: LoggedModel, run_id: str) -> N
 def rehearse(model: Any) -> None:
     """Save a model and throw it away: what MLflow loads for that, and the list that it makes of all packages, take a second."""
     # A full disk is found out, and said, when there is something to write.
-    with suppress(OSError, MlflowException), tempfile.TemporaryDirectory(prefix="hpo-") as directory:
-        mlflow.sklearn.save_model(model, f"{directory}/model", serialization_format="skops", pip_requirements=["mlflow"])
+    with (
+        suppress(OSError, MlflowException),
+        tempfile.TemporaryDirectory(prefix="hpo-") as directory,
+    ):
+        mlflow.sklearn.save_model(
+            model, f"{directory}/model", serialization_format="skops", pip_requirements=["mlflow"]
+        )
 
 
 def _check_same_predictions(path: str, record: ModelRecord) -> None:
     predicted = mlflow.pyfunc.load_model(path).predict(record.input_example)
     if not np.array_equal(predicted, record.expected):
-        raise TrackingError("the logged model, loaded back, predicts otherwise than the fitted one", hint="report this as a bug")
+        raise TrackingError(
+            "the logged model, loaded back, predicts otherwise than the fitted one",
+            hint="report this as a bug",
+        )

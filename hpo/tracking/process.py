@@ -50,7 +50,13 @@ class TrackingProcess(AbstractContextManager["TrackingProcess"]):
 
     def __init__(self) -> None:
         self._connection, theirs = Pipe()
-        command = [sys.executable, "-m", "hpo.tracking.process", str(theirs.fileno()), str(os.getpid())]
+        command = [
+            sys.executable,
+            "-m",
+            "hpo.tracking.process",
+            str(theirs.fileno()),
+            str(os.getpid()),
+        ]
         self._process = subprocess.Popen(
             command,
             pass_fds=[theirs.fileno()],
@@ -104,7 +110,9 @@ class TrackingProcess(AbstractContextManager["TrackingProcess"]):
         give_up = time.monotonic() + patience
         try:
             # Beside what is read: the follower takes nothing while what it says itself is not taken.
-            threading.Thread(target=self._send, args=((model, status, wait_seconds),), daemon=True).start()
+            threading.Thread(
+                target=self._send, args=((model, status, wait_seconds),), daemon=True
+            ).start()
             while self._connection.poll(max(0.0, give_up - time.monotonic())):
                 reply = self._connection.recv()
                 if isinstance(reply, TrackingState):
@@ -113,7 +121,9 @@ class TrackingProcess(AbstractContextManager["TrackingProcess"]):
                 if not is_hurried:
                     give_up = time.monotonic() + patience
         except (EOFError, OSError):
-            return TrackingState(tracking_problem=f"the tracking process ended with exit code {self._process.wait()}")
+            return TrackingState(
+                tracking_problem=f"the tracking process ended with exit code {self._process.wait()}"
+            )
         return TrackingState(tracking_problem="the tracking process does not answer")
 
 
@@ -133,7 +143,9 @@ def main(descriptor: int, driver_pid: int) -> None:
     connection = Connection(descriptor)
     with suppress(EOFError, ConnectionError):
         storage_url, tracking_uri, study = connection.recv()
-        follower = Follower(partial(open_for_reading, storage_url, study.name), tracking_uri, study, connection.send)
+        follower = Follower(
+            partial(open_for_reading, storage_url, study.name), tracking_uri, study, connection.send
+        )
         follower.follow()
         while not connection.poll(POLL_SECONDS):
             follower.follow()

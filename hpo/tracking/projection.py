@@ -57,7 +57,11 @@ class Projection:
         Raises:
             TrackingError: MLflow refuses or is away.
         """
-        starts = [milliseconds(trial.datetime_start) for trial in trials if trial.datetime_start is not None]
+        starts = [
+            milliseconds(trial.datetime_start)
+            for trial in trials
+            if trial.datetime_start is not None
+        ]
         self._writer.open(min(starts, default=time.time_ns() // 1_000_000))
         self.learn()
 
@@ -91,7 +95,11 @@ class Projection:
 
     def missing(self, trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
         """The finished trials that have no finished run."""
-        return [trial for trial in trials if trial.state.is_finished() and trial.number not in self.run_ids]
+        return [
+            trial
+            for trial in trials
+            if trial.state.is_finished() and trial.number not in self.run_ids
+        ]
 
     def _write(self, record: TrialRecord) -> None:
         """Write one run; an attempt whose answer was lost may have made it, so the next one looks for it first."""
@@ -106,8 +114,14 @@ class Projection:
         """Trial number, best value up to it, and when it ended, of each trial that the parent run does not show yet."""
         if not self._writer.parent_is_open:
             return []
-        complete = [trial for trial in trials if trial.state == TrialState.COMPLETE and len(trial.values) == 1]
-        best = accumulate((trial.values[0] for trial in complete), max if self._study.is_maximized else min)
+        complete = [
+            trial
+            for trial in trials
+            if trial.state == TrialState.COMPLETE and len(trial.values) == 1
+        ]
+        best = accumulate(
+            (trial.values[0] for trial in complete), max if self._study.is_maximized else min
+        )
         return [
             (trial.number, value, milliseconds(trial.datetime_complete))
             for trial, value in zip(complete, best, strict=True)
@@ -117,7 +131,12 @@ class Projection:
 
 def end_time_ms(trials: Sequence[FrozenTrial]) -> int:
     """When a study that ends now ended, milliseconds since 1970: not before its trials, though the clock may have gone back."""
-    moments = (moment for trial in trials for moment in (trial.datetime_start, trial.datetime_complete) if moment is not None)
+    moments = (
+        moment
+        for trial in trials
+        for moment in (trial.datetime_start, trial.datetime_complete)
+        if moment is not None
+    )
     return max((time.time_ns() // 1_000_000, *map(milliseconds, moments)))
 
 
@@ -160,19 +179,29 @@ def _plain(trial: FrozenTrial, metric: str) -> tuple[dict[str, float], dict[str,
     # The value of a pruned trial is its last step's, which does not compare with the others.
     values = trial.values if trial.state == TrialState.COMPLETE else []
     value_names = [metric] if len(values) == 1 else [f"{metric}_{i}" for i in range(len(values))]
-    steps = {keys.intermediate(metric): dict(trial.intermediate_values)} if trial.intermediate_values else {}
+    steps = (
+        {keys.intermediate(metric): dict(trial.intermediate_values)}
+        if trial.intermediate_values
+        else {}
+    )
     return dict(zip(value_names, values, strict=True)), steps
 
 
 def _tags(trial: FrozenTrial, study: StudyRecord) -> dict[str, str]:
-    tags = {keys.allowed(name): str(value) for name, value in trial.user_attrs.items() if name not in _OWN_ATTRIBUTES}
+    tags = {
+        keys.allowed(name): str(value)
+        for name, value in trial.user_attrs.items()
+        if name not in _OWN_ATTRIBUTES
+    }
     tags[keys.TRIAL_STATE] = trial.state.name
     if SCORES in trial.user_attrs:
         tags[keys.CONVERGED] = str(trial.user_attrs.get(CONVERGED, True)).lower()
     if FAILURE in trial.user_attrs:
         tags[keys.FAILURE] = str(trial.user_attrs[FAILURE])
     if study.dashboard is not None:
-        tags[keys.NOTE] = f"[Trial {trial.number} in optuna-dashboard]({study.dashboard}/trials?numbers={trial.number})"
+        tags[keys.NOTE] = (
+            f"[Trial {trial.number} in optuna-dashboard]({study.dashboard}/trials?numbers={trial.number})"
+        )
     if keys.DATA_DIGEST in study.tags:
         tags[keys.DATA_DIGEST] = study.tags[keys.DATA_DIGEST]
     return tags

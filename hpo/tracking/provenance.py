@@ -27,7 +27,12 @@ MAX_HELD_OUT_ROWS = 20_000
 
 
 def make_study_record(
-    definition: StudyDefinition, dataset: Dataset, uid: str, study_id: int, versions: Mapping[str, str], description: str
+    definition: StudyDefinition,
+    dataset: Dataset,
+    uid: str,
+    study_id: int,
+    versions: Mapping[str, str],
+    description: str,
 ) -> StudyRecord:
     """What the parent run says of a study.
 
@@ -53,10 +58,18 @@ def make_study_record(
         },
         texts={
             keys.DEFINITION_FILE: json.dumps(definition.model_dump(mode="json"), indent=2),
-            keys.COLUMNS_FILE: json.dumps({"kinds": columns.kinds(), "notes": dataset.notes}, indent=2),
+            keys.COLUMNS_FILE: json.dumps(
+                {"kinds": columns.kinds(), "notes": dataset.notes}, indent=2
+            ),
             keys.SPACE_FILE: json.dumps(definition.search_space.model_dump(mode="json"), indent=2),
         },
-        dataset=DatasetRecord(dataset.name, dataset.digest, definition.data.source, columns.signature(), len(dataset.X_train)),
+        dataset=DatasetRecord(
+            dataset.name,
+            dataset.digest,
+            definition.data.source,
+            columns.signature(),
+            len(dataset.X_train),
+        ),
         description=description,
         dashboard=f"{DASHBOARD}/dashboard/studies/{study_id}",
         view=make_view(definition, uid),
@@ -64,7 +77,12 @@ def make_study_record(
 
 
 def make_model_record(
-    study: StudyRecord, time_ms: int, result: StudyResult, problem: Problem, judged: FinalModel, settings: ServiceSettings
+    study: StudyRecord,
+    time_ms: int,
+    result: StudyResult,
+    problem: Problem,
+    judged: FinalModel,
+    settings: ServiceSettings,
 ) -> ModelRecord:
     """What is logged with the final model.
 
@@ -80,7 +98,8 @@ def make_model_record(
     example = dataset.X_train.head(INPUT_EXAMPLE_ROWS).reset_index(drop=True)
     study_metrics, study_steps = _measure(result)
     return ModelRecord(
-        key=keys.trial_key(study.uid, result.best_number) + ("" if result.refit == "train" else f"/{result.refit}"),
+        key=keys.trial_key(study.uid, result.best_number)
+        + ("" if result.refit == "train" else f"/{result.refit}"),
         trial_number=result.best_number,
         model=result.model,
         input_example=example,
@@ -105,7 +124,9 @@ def make_model_record(
         files={COLUMNS_FILE: columns.model_dump_json()},
         requirements=tuple(f"{package}=={version(package)}" for package in SERVING_PACKAGES),
         refit=result.refit,
-        held_out=_hold_out(judged, definition, dataset) if settings.register or settings.plots else None,
+        held_out=_hold_out(judged, definition, dataset)
+        if settings.register or settings.plots
+        else None,
         is_drawn=settings.plots,
         registered_name=settings.register,
         rule=definition.registry.rule,
@@ -115,12 +136,18 @@ def make_model_record(
 def _measure(result: StudyResult) -> tuple[dict[str, float], dict[str, dict[int, float]]]:
     """The study's metrics, and those that have a value for each outer fold."""
     metric, nested = result.metric, result.nested
-    scored = {keys.holdout_metric(metric): result.holdout_score, keys.optimism_metric(metric): result.optimism}
+    scored = {
+        keys.holdout_metric(metric): result.holdout_score,
+        keys.optimism_metric(metric): result.optimism,
+    }
     if result.gain is not None:
         scored[keys.gain_metric(metric)] = result.gain
     metrics = {keys.N_TIED: float(result.n_ties)}
     for name, estimate in scored.items():
-        metrics |= {name: estimate.value, **keys.interval_metrics(name, estimate.low, estimate.high)}
+        metrics |= {
+            name: estimate.value,
+            **keys.interval_metrics(name, estimate.low, estimate.high),
+        }
     if nested is None or nested.estimate is None:
         return metrics, {}
     name, score = keys.nested_metric(metric), nested.estimate

@@ -43,15 +43,23 @@ def fetch_model(uri: str, tracking_uri: str, directory: Path) -> Path:
     """
     path = sqlite_path(tracking_uri)
     if path is not None and not os.path.exists(path):
-        raise SettingsError(f"tracking URI: {path} is not there", hint="name MLflow's store with --tracking-uri")
+        raise SettingsError(
+            f"tracking URI: {path} is not there", hint="name MLflow's store with --tracking-uri"
+        )
     check_reachable(tracking_uri)
     # MLflow looks a model's URI up in the process's own store, whatever is passed along.
     mlflow.set_tracking_uri(tracking_uri)
     try:
-        return Path(mlflow.artifacts.download_artifacts(uri, dst_path=str(directory), tracking_uri=tracking_uri))
+        return Path(
+            mlflow.artifacts.download_artifacts(
+                uri, dst_path=str(directory), tracking_uri=tracking_uri
+            )
+        )
     except (MlflowException, SQLAlchemyError, OSError) as error:
         reason = hide_password(first_line(error))
-        raise ModelError(f"model: {uri} cannot be fetched from {hide_password(tracking_uri)}: {reason}") from error
+        raise ModelError(
+            f"model: {uri} cannot be fetched from {hide_password(tracking_uri)}: {reason}"
+        ) from error
 
 
 @dataclass(frozen=True)
@@ -74,7 +82,11 @@ class StudyRuns:
     def deleted_by_hand(self) -> dict[str, str]:
         """Key to run id of what a person deleted: finished, and nothing else is there for it."""
         there = {key_of(run) for run in self.active}
-        return {key_of(run): run.info.run_id for run in self.runs if was_deleted_by_hand(run) and key_of(run) not in there}
+        return {
+            key_of(run): run.info.run_id
+            for run in self.runs
+            if was_deleted_by_hand(run) and key_of(run) not in there
+        }
 
 
 def read_runs(tracking_uri: str, experiment: str, uid: str | None) -> StudyRuns:
@@ -91,7 +103,10 @@ def read_runs(tracking_uri: str, experiment: str, uid: str | None) -> StudyRuns:
         else:
             from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore  # noqa: PLC0415 - slow, and a server needs none of it
 
-            store = SqlAlchemyStore(tracking_uri if path is None else url_unchanged(path), DEFAULT_LOCAL_FILE_AND_ARTIFACT_PATH)
+            store = SqlAlchemyStore(
+                tracking_uri if path is None else url_unchanged(path),
+                DEFAULT_LOCAL_FILE_AND_ARTIFACT_PATH,
+            )
             stack.callback(store.engine.dispose)
         found = store.get_experiment_by_name(experiment)
         if found is None:

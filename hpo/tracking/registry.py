@@ -64,7 +64,9 @@ class Registry:
             self._wait_for_turn(version)
             self._tag(number, keys.DECISION, self._decide(number))
         tags = self.client.get_model_version(self.name, str(number)).tags
-        return RegistryState(self.name, number, tags[keys.DECISION], tags.get(keys.COMPARISON, ""), self._champion())
+        return RegistryState(
+            self.name, number, tags[keys.DECISION], tags.get(keys.COMPARISON, ""), self._champion()
+        )
 
     def _find_or_create(self, model_id: str, run_id: str) -> ModelVersion:
         try:
@@ -76,8 +78,14 @@ class Registry:
         existing = [version for version in self._versions() if version.source == uri]
         if existing:
             return min(existing, key=lambda version: int(version.version))
-        tags = {keys.DECISION: keys.PENDING, keys.HOLDOUT_DIGEST: self.held_out.digest, keys.REFIT: self.record.refit}
-        return self.client.create_model_version(self.name, source=uri, run_id=run_id, model_id=model_id, tags=tags)
+        tags = {
+            keys.DECISION: keys.PENDING,
+            keys.HOLDOUT_DIGEST: self.held_out.digest,
+            keys.REFIT: self.record.refit,
+        }
+        return self.client.create_model_version(
+            self.name, source=uri, run_id=run_id, model_id=model_id, tags=tags
+        )
 
     def _versions(self) -> list[ModelVersion]:
         return list(self.client.search_model_versions(f"name = '{self.name}'"))
@@ -106,7 +114,10 @@ class Registry:
                 return keys.KEPT
             if self._champion() == champion:
                 self.client.set_registered_model_alias(self.name, keys.CHAMPION, number)
-        raise TrackingError(f"the champion of '{self.name}' is being moved by others", hint="the same command decides")
+        raise TrackingError(
+            f"the champion of '{self.name}' is being moved by others",
+            hint="the same command decides",
+        )
 
     def _champion(self) -> int | None:
         number = self.client.get_registered_model(self.name).aliases.get(keys.CHAMPION)
@@ -122,7 +133,9 @@ class Registry:
             return self.record.rule != "never", "there was no champion"
         try:
             with tempfile.TemporaryDirectory(prefix="hpo-") as directory:
-                files = fetch_model(f"models:/{self.name}/{champion}", self.tracking_uri, Path(directory))
+                files = fetch_model(
+                    f"models:/{self.name}/{champion}", self.tracking_uri, Path(directory)
+                )
                 shipped = load_model(files, self.record.trusted_types)
             differs = self._difference(shipped)
             if differs:
@@ -130,7 +143,9 @@ class Registry:
             theirs = Predicted(shipped.pipeline, held_out.X[list(shipped.columns.features)])
             models = [Predicted(held_out.model, held_out.X), theirs]
             with refusing("it cannot be scored"):
-                score, gain = judge_models(models, held_out.y, held_out.groups, held_out.metric, seed=held_out.seed)
+                score, gain = judge_models(
+                    models, held_out.y, held_out.groups, held_out.metric, seed=held_out.seed
+                )
         except ModelError as error:
             return False, f"not comparable: {error}"
         assert gain is not None
@@ -149,5 +164,7 @@ class Registry:
         other = [name for name, kind in needed.items() if self.record.input_types.get(name) != kind]
         if other:
             return f"the champion needs other columns ({', '.join(other[:5])})"
-        unknown = set(self.held_out.model.classes_.tolist()) ^ set(champion.pipeline.classes_.tolist())
+        unknown = set(self.held_out.model.classes_.tolist()) ^ set(
+            champion.pipeline.classes_.tolist()
+        )
         return f"not both know the classes {sorted(unknown, key=str)[:5]}" if unknown else ""

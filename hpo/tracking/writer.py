@@ -77,16 +77,26 @@ class MlflowWriter:
         if parent is None:
             parent = self._create_run(self._study.uid, self._study.name, start_time_ms)
         self.parent_run_id = parent.info.run_id
-        self._models = ModelWriter(self._client, self._tracking_uri, self._study, parent, self._count_step)
+        self._models = ModelWriter(
+            self._client, self._tracking_uri, self._study, parent, self._count_step
+        )
         self.comparison = keys.comparison_path(self.experiment_id, self._study.uid)
         if not reader.is_finished(parent):
             self._describe_parent()
             if self._study.view:
-                view = {"name": f"{self._study.name}: all trials", "createdAt": start_time_ms, "updatedAt": start_time_ms}
+                view = {
+                    "name": f"{self._study.name}: all trials",
+                    "createdAt": start_time_ms,
+                    "updatedAt": start_time_ms,
+                }
                 key = f"mlflow.sharedViewState.{keys.view_id(self._study.uid)}"
-                self._client.set_experiment_tag(self.experiment_id, key, json.dumps({**view, "state": self._study.view}))
+                self._client.set_experiment_tag(
+                    self.experiment_id, key, json.dumps({**view, "state": self._study.view})
+                )
             if self._study.description and keys.NOTE not in parent.data.tags:
-                self._client.set_tag(self.parent_run_id, keys.NOTE, merge_note(self._linked(self._study.description)))
+                self._client.set_tag(
+                    self.parent_run_id, keys.NOTE, merge_note(self._linked(self._study.description))
+                )
 
     def find_trials(self) -> tuple[dict[int, str], dict[int, str]]:
         """Ask MLflow what it holds, and put it right: of runs with one key the finished, then the earliest one stays.
@@ -107,7 +117,9 @@ class MlflowWriter:
             run = self._keep_one(runs)
             if run is None:
                 continue
-            if run.data.tags.get(keys.PARENT_RUN_ID) != self.parent_run_id and not reader.is_deleted(run):
+            if run.data.tags.get(
+                keys.PARENT_RUN_ID
+            ) != self.parent_run_id and not reader.is_deleted(run):
                 self._client.set_tag(run.info.run_id, keys.PARENT_RUN_ID, self.parent_run_id)
             home = finished if reader.is_finished(run) else unfinished
             home[keys.number_of(key)] = run.info.run_id
@@ -120,7 +132,9 @@ class MlflowWriter:
             The one that stays; one that a person deleted, where there is no other and it was finished.
         """
         active = [run for run in runs if not reader.is_deleted(run)]
-        active.sort(key=lambda run: (not reader.is_finished(run), run.info.start_time, run.info.run_id))
+        active.sort(
+            key=lambda run: (not reader.is_finished(run), run.info.start_time, run.info.run_id)
+        )
         for duplicate in active[1:]:
             # The tag tells it from a run that a person deletes.
             self._client.set_tag(duplicate.info.run_id, keys.DUPLICATE_OF, active[0].info.run_id)
@@ -131,7 +145,10 @@ class MlflowWriter:
 
     def find_trial(self, key: str) -> str | None:
         """The id of the run with this key, or None."""
-        return next((run.info.run_id for run in self._search(keys.KEY, key) if not reader.is_deleted(run)), None)
+        return next(
+            (run.info.run_id for run in self._search(keys.KEY, key) if not reader.is_deleted(run)),
+            None,
+        )
 
     def write_trial(self, record: TrialRecord, run_id: str | None) -> str:
         """Create, fill and terminate a child run.
@@ -149,8 +166,12 @@ class MlflowWriter:
         run_id = run_id or self._create_child(record)
         metrics = _metrics(record.metrics, record.end_time_ms)
         for name, steps in record.steps.items():
-            metrics.extend(Metric(name, value, record.end_time_ms, step) for step, value in steps.items())
-        self._client.log_batch(run_id, metrics=metrics, params=_params(record.params), tags=_tags(tags))
+            metrics.extend(
+                Metric(name, value, record.end_time_ms, step) for step, value in steps.items()
+            )
+        self._client.log_batch(
+            run_id, metrics=metrics, params=_params(record.params), tags=_tags(tags)
+        )
         if record.traceback is not None:
             self._client.log_text(run_id, record.traceback, keys.TRACEBACK_FILE)
         self._client.set_terminated(run_id, status=record.status, end_time=record.end_time_ms)
@@ -163,7 +184,10 @@ class MlflowWriter:
 
     def write_parent_metric(self, name: str, points: Iterable[tuple[int, float, int]]) -> None:
         """Log a metric of the parent run: step, value and time (milliseconds since 1970, UTC) of each point."""
-        self._client.log_batch(self.parent_run_id, metrics=[Metric(name, value, time_ms, step) for step, value, time_ms in points])
+        self._client.log_batch(
+            self.parent_run_id,
+            metrics=[Metric(name, value, time_ms, step) for step, value, time_ms in points],
+        )
 
     def write_model(self, record: ModelRecord, best_run_id: str | None = None) -> str:
         """Log the final model once; what is there already under its key is left as it is.
@@ -194,7 +218,11 @@ class MlflowWriter:
         """
         now = time.time_ns() // 1_000_000
         self._log_files(drawings.of_model, drawings.of_study)
-        self._client.log_batch(self.parent_run_id, metrics=_metrics(drawings.metrics, now, step), tags=_tags({keys.DRAWN: key}))
+        self._client.log_batch(
+            self.parent_run_id,
+            metrics=_metrics(drawings.metrics, now, step),
+            tags=_tags({keys.DRAWN: key}),
+        )
         self._count_step()
         self._checkpoint()
 
@@ -206,7 +234,9 @@ class MlflowWriter:
 
         # MLflow looks a model's URI up in the process's own store, whatever the client's is.
         mlflow.set_tracking_uri(self._tracking_uri)
-        registry = Registry(self._client, self._tracking_uri, record.registered_name, record, record.held_out)
+        registry = Registry(
+            self._client, self._tracking_uri, record.registered_name, record, record.held_out
+        )
         state = registry.register(self._model_id, self.parent_run_id)
         self._checkpoint()
         return state
@@ -228,13 +258,25 @@ class MlflowWriter:
         if path is not None:
             checkpoint(path)
 
-    def _create_run(self, key: str, name: str, start_time_ms: int, tags: Mapping[str, str] | None = None) -> Run:
-        every = {**(tags or {}), keys.KEY: key, keys.STUDY_UID: self._study.uid, keys.SOURCE_NAME: "hpo"}
+    def _create_run(
+        self, key: str, name: str, start_time_ms: int, tags: Mapping[str, str] | None = None
+    ) -> Run:
+        every = {
+            **(tags or {}),
+            keys.KEY: key,
+            keys.STUDY_UID: self._study.uid,
+            keys.SOURCE_NAME: "hpo",
+        }
         cut = {tag.key: tag.value for tag in _tags(every)}
-        return self._client.create_run(self.experiment_id, start_time=start_time_ms, run_name=name, tags=cut)
+        return self._client.create_run(
+            self.experiment_id, start_time=start_time_ms, run_name=name, tags=cut
+        )
 
     def _create_child(self, record: TrialRecord) -> str:
-        name, tags = keys.trial_run_name(record.number), {**record.tags, keys.PARENT_RUN_ID: self.parent_run_id}
+        name, tags = (
+            keys.trial_run_name(record.number),
+            {**record.tags, keys.PARENT_RUN_ID: self.parent_run_id},
+        )
         return str(self._create_run(record.key, name, record.start_time_ms, tags).info.run_id)
 
     def _find_or_create_experiment(self) -> str:
@@ -242,7 +284,11 @@ class MlflowWriter:
         experiment = self._client.get_experiment_by_name(name)
         if experiment is None:
             tags = {keys.EXPERIMENT_KIND: keys.MODEL_TRAINING, keys.NOTE: self._study.description}
-            return str(self._client.create_experiment(name, tags={key: value for key, value in tags.items() if value}))
+            return str(
+                self._client.create_experiment(
+                    name, tags={key: value for key, value in tags.items() if value}
+                )
+            )
         if experiment.lifecycle_stage == "deleted":
             raise reader.trashed_experiment(experiment)
         return str(experiment.experiment_id)
@@ -250,7 +296,9 @@ class MlflowWriter:
     def _describe_parent(self) -> None:
         study = self._study
         self.parent_is_open = True
-        self._client.log_batch(self.parent_run_id, params=_params(study.params), tags=_tags(study.tags))
+        self._client.log_batch(
+            self.parent_run_id, params=_params(study.params), tags=_tags(study.tags)
+        )
         if study.dataset is not None:
             self._client.log_inputs(self.parent_run_id, datasets=[_dataset_input(study.dataset)])
         for path, text in study.texts.items():
@@ -277,7 +325,9 @@ class MlflowWriter:
         self.n_steps += 1
         self.on_step()
 
-    def _log_files(self, of_model: Mapping[str, bytes], of_study: Mapping[str, bytes] | None = None) -> None:
+    def _log_files(
+        self, of_model: Mapping[str, bytes], of_study: Mapping[str, bytes] | None = None
+    ) -> None:
         """Log files on the parent run, those of the model with the model too."""
         with tempfile.TemporaryDirectory(prefix="hpo-") as directory:
             _write_files(Path(directory), of_model)
@@ -290,19 +340,36 @@ class MlflowWriter:
         run = self._client.get_run(self.parent_run_id)
         metrics = {**record.metrics, **record.study_metrics}
         tags = {keys.BEST_TRIAL: str(record.trial_number), keys.MODEL_URI: uri, **record.study_tags}
-        note = merge_note(self._linked(record.description, best_run_id), run.data.tags.get(keys.NOTE, ""))
-        if record.description and len(note) <= _TAG_LENGTH:  # one that is too long to add to is left as it is
+        note = merge_note(
+            self._linked(record.description, best_run_id), run.data.tags.get(keys.NOTE, "")
+        )
+        if (
+            record.description and len(note) <= _TAG_LENGTH
+        ):  # one that is too long to add to is left as it is
             tags[keys.NOTE] = note
         if metrics.items() <= run.data.metrics.items() and tags.items() <= run.data.tags.items():
             return
         self._reopen_parent()
         if record.card:
-            self._log_files({keys.MODEL_CARD_FILE: record.card.replace(keys.MODEL_URI_MARK, uri).encode()})
+            self._log_files(
+                {keys.MODEL_CARD_FILE: record.card.replace(keys.MODEL_URI_MARK, uri).encode()}
+            )
         now, step = time.time_ns() // 1_000_000, record.n_finished
-        changed = _metrics({name: value for name, value in metrics.items() if run.data.metrics.get(name) != value}, now, step)
+        changed = _metrics(
+            {name: value for name, value in metrics.items() if run.data.metrics.get(name) != value},
+            now,
+            step,
+        )
         for name, values in record.study_steps.items():
-            known = {(metric.step, metric.value) for metric in self._client.get_metric_history(self.parent_run_id, name)}
-            changed.extend(Metric(name, value, now, at) for at, value in values.items() if (at, value) not in known)
+            known = {
+                (metric.step, metric.value)
+                for metric in self._client.get_metric_history(self.parent_run_id, name)
+            }
+            changed.extend(
+                Metric(name, value, now, at)
+                for at, value in values.items()
+                if (at, value) not in known
+            )
         self._client.log_batch(self.parent_run_id, metrics=changed, tags=_tags(tags))
 
 
@@ -314,16 +381,22 @@ def _write_files(directory: Path, files: Mapping[str, bytes]) -> None:
 
 
 def _dataset_input(record: DatasetRecord) -> entities.DatasetInput:
-    columns = [{"type": kind, "name": name, "required": True} for name, kind in record.columns.items()]
+    columns = [
+        {"type": kind, "name": name, "required": True} for name, kind in record.columns.items()
+    ]
     dataset = entities.Dataset(
         name=record.name,
         digest=record.digest,
         source_type="local",
         source=json.dumps({"uri": record.source}),
         schema=json.dumps({"mlflow_colspec": columns}),
-        profile=json.dumps({"num_rows": record.n_rows, "num_elements": record.n_rows * len(columns)}),
+        profile=json.dumps(
+            {"num_rows": record.n_rows, "num_elements": record.n_rows * len(columns)}
+        ),
     )
-    return entities.DatasetInput(dataset, tags=[entities.InputTag(keys.DATASET_CONTEXT, "training")])
+    return entities.DatasetInput(
+        dataset, tags=[entities.InputTag(keys.DATASET_CONTEXT, "training")]
+    )
 
 
 def _metrics(metrics: Mapping[str, float], time_ms: int, step: int = 0) -> list[Metric]:

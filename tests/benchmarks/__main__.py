@@ -66,7 +66,9 @@ class Summary:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Measure and print; 1 where a side fails."""
-    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=(__doc__ or "").splitlines()[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.benchmarks", description=(__doc__ or "").splitlines()[0]
+    )
     parser.add_argument("--rounds", type=int, default=5, help="measured rounds (default: 5)")
     parser.add_argument("--json", action="store_true", help="one JSON object instead of the table")
     options = parser.parse_args(argv)
@@ -77,7 +79,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     except RunFailedError as error:
         print(f"benchmark: {error}", file=sys.stderr)
         return 1
-    summaries = {side: Summary(median(of_side[FEW]), median(of_side[MANY])) for side, of_side in times.items()}
+    summaries = {
+        side: Summary(median(of_side[FEW]), median(of_side[MANY]))
+        for side, of_side in times.items()
+    }
     print(json.dumps(to_json(times, summaries)) if options.json else to_text(times, summaries))
     return 0
 
@@ -97,9 +102,15 @@ def measure(n_rounds: int) -> Times:
             for side in order:
                 seconds = run_once(side, n_trials)
                 times[side][n_trials].append(seconds)
-                note(f"round {index + 1}/{n_rounds} {side} {n_trials} trials: {seconds:.2f} s, load {os.getloadavg()[0]:.1f}")
-    if any(max(runs) > UNSTEADY * min(runs) for of_side in times.values() for runs in of_side.values()):
-        note("the same run took very different times: the machine was busy with something else, measure again when it is not")
+                note(
+                    f"round {index + 1}/{n_rounds} {side} {n_trials} trials: {seconds:.2f} s, load {os.getloadavg()[0]:.1f}"
+                )
+    if any(
+        max(runs) > UNSTEADY * min(runs) for of_side in times.values() for runs in of_side.values()
+    ):
+        note(
+            "the same run took very different times: the machine was busy with something else, measure again when it is not"
+        )
     return times
 
 
@@ -122,7 +133,9 @@ def run_once(side: str, n_trials: int) -> float:
         )
         seconds = time.perf_counter() - started
         if process.returncode != 0:
-            raise RunFailedError(f"{side} ended with exit code {process.returncode}\n{process.stderr}")
+            raise RunFailedError(
+                f"{side} ended with exit code {process.returncode}\n{process.stderr}"
+            )
         check_work(side, Path(directory), n_trials, process.stderr)
     return seconds
 
@@ -146,12 +159,21 @@ def check_work(side: str, directory: Path, n_trials: int, stderr: str) -> None:
     expected = {"trials": n_trials, "runs": n_trials + 1, "models": 1}
     try:
         found = {
-            "trials": count(directory / "optuna.db", "SELECT count(*) FROM trials WHERE state = 'COMPLETE'"),
-            "runs": count(directory / "mlflow.db", "SELECT count(*) FROM runs WHERE status = 'FINISHED'"),
-            "models": count(directory / "mlflow.db", f"SELECT count(*) FROM logged_models WHERE status = {MODEL_READY}"),
+            "trials": count(
+                directory / "optuna.db", "SELECT count(*) FROM trials WHERE state = 'COMPLETE'"
+            ),
+            "runs": count(
+                directory / "mlflow.db", "SELECT count(*) FROM runs WHERE status = 'FINISHED'"
+            ),
+            "models": count(
+                directory / "mlflow.db",
+                f"SELECT count(*) FROM logged_models WHERE status = {MODEL_READY}",
+            ),
         }
     except sqlite3.Error as error:
-        raise RunFailedError(f"{side} left a database that cannot be read: {error}\n{stderr}") from error
+        raise RunFailedError(
+            f"{side} left a database that cannot be read: {error}\n{stderr}"
+        ) from error
     if found != expected:
         raise RunFailedError(f"{side} should leave {expected}, but got {found}\n{stderr}")
 
@@ -171,7 +193,9 @@ def to_text(times: Times, summaries: Mapping[str, Summary]) -> str:
     whole, a_trial = ratios(summaries)
     lines.append(f"{'ratio':8}{f'{whole:.2f}':>26}{'':26}{f'{a_trial:.2f}':>22}")
     n_rounds = len(times["hpo"][FEW])
-    lines.append(f"medians of {n_rounds} rounds (fastest - slowest), {os.cpu_count()} processors; ratio is usual / hpo")
+    lines.append(
+        f"medians of {n_rounds} rounds (fastest - slowest), {os.cpu_count()} processors; ratio is usual / hpo"
+    )
     return "\n".join(lines)
 
 
@@ -191,7 +215,10 @@ def to_json(times: Times, summaries: Mapping[str, Summary]) -> dict[str, object]
     whole, a_trial = ratios(summaries)
     return {
         "seconds": times,
-        "medians": {side: {**asdict(summary), "trial_seconds": summary.trial_seconds} for side, summary in summaries.items()},
+        "medians": {
+            side: {**asdict(summary), "trial_seconds": summary.trial_seconds}
+            for side, summary in summaries.items()
+        },
         "ratio_whole": whole,
         "ratio_trial": a_trial,
         "n_cpus": os.cpu_count(),

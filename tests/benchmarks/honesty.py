@@ -63,7 +63,9 @@ class Case:
     def draw(self, n: int, rng: np.random.Generator) -> tuple[pd.DataFrame, np.ndarray]:
         """So many rows, and the true probability of class 1 of each."""
         X = rng.normal(size=(n, len(self.coefficients)))
-        return pd.DataFrame(X, columns=[f"x{i}" for i in range(X.shape[1])]), 1 / (1 + np.exp(-X @ np.array(self.coefficients)))
+        return pd.DataFrame(X, columns=[f"x{i}" for i in range(X.shape[1])]), 1 / (
+            1 + np.exp(-X @ np.array(self.coefficients))
+        )
 
     def true_score(self, model, X: pd.DataFrame, truth: np.ndarray) -> float:
         """What a fitted model scores on endless rows, as far as these tell."""
@@ -104,20 +106,28 @@ class Outcome:
     true_gain: float
 
 
-def run_case(case: Case, n_studies: int, n_nested: int, n_trials: int = N_TRIALS) -> Iterator[Outcome]:
+def run_case(
+    case: Case, n_studies: int, n_nested: int, n_trials: int = N_TRIALS
+) -> Iterator[Outcome]:
     """So many studies, the first ones with nested searches."""
     fresh = case.draw(N_FRESH, np.random.default_rng(10**6))
     shared = Path("/dev/shm")
-    with tempfile.TemporaryDirectory(prefix="hpo-honesty-", dir=shared if shared.is_dir() else None) as directory:
+    with tempfile.TemporaryDirectory(
+        prefix="hpo-honesty-", dir=shared if shared.is_dir() else None
+    ) as directory:
         for index in range(n_studies):
-            problem = make_problem(case, index, Path(directory), n_trials, N_OUTER if index < n_nested else None)
+            problem = make_problem(
+                case, index, Path(directory), n_trials, N_OUTER if index < n_nested else None
+            )
             # A database a study: an old one would make each search a little slower than the last.
             path = Path(directory, f"{index}.db")
             yield run_one(case, problem, f"sqlite:///{path}", fresh)
             path.unlink()
 
 
-def make_problem(case: Case, seed: int, directory: Path, n_trials: int, n_outer: int | None) -> Problem:
+def make_problem(
+    case: Case, seed: int, directory: Path, n_trials: int, n_outer: int | None
+) -> Problem:
     """A study on rows that are drawn anew."""
     rng = np.random.default_rng(seed)
     X, truth = case.draw(N_ROWS, rng)
@@ -139,7 +149,9 @@ def make_problem(case: Case, seed: int, directory: Path, n_trials: int, n_outer:
     )
 
 
-def run_one(case: Case, problem: Problem, storage: str, fresh: tuple[pd.DataFrame, np.ndarray]) -> Outcome:
+def run_one(
+    case: Case, problem: Problem, storage: str, fresh: tuple[pd.DataFrame, np.ndarray]
+) -> Outcome:
     """Search, refit, judge, as ``hpo.study_run`` does, and look the truth up."""
     definition, dataset = problem.definition, problem.dataset
     driver = Driver(ServiceSettings(storage, workers=1), {}, LocalExecutor())
@@ -153,10 +165,16 @@ def run_one(case: Case, problem: Problem, storage: str, fresh: tuple[pd.DataFram
         nested = score_nested(problem, driver, n_trials=definition.study.n_trials)[0].estimate.value
     defaults = build_pipeline(dataset.columns, definition.preprocessing, default_params(problem))
     defaults.fit(dataset.X_train, dataset.y_train)
-    score, gain, true_score = result.holdout_score, result.gain, case.true_score(result.model, *fresh)
+    score, gain, true_score = (
+        result.holdout_score,
+        result.gain,
+        case.true_score(result.model, *fresh),
+    )
     return Outcome(
         score=(score.value, score.low, score.high),
-        gain=None if result.best_params == default_params(problem) else (gain.value, gain.low, gain.high),
+        gain=None
+        if result.best_params == default_params(problem)
+        else (gain.value, gain.low, gain.high),
         cv=result.best_value,
         cv_gain=result.best_value - result.baseline_value,
         nested=nested,
@@ -167,14 +185,22 @@ def run_one(case: Case, problem: Problem, storage: str, fresh: tuple[pd.DataFram
 
 def coverage(intervals: Sequence[tuple[float, float, float]], truths: Sequence[float]) -> float:
     """The share of intervals that hold their truth."""
-    return float(np.mean([low <= truth <= high for (_, low, high), truth in zip(intervals, truths, strict=True)]))
+    return float(
+        np.mean(
+            [low <= truth <= high for (_, low, high), truth in zip(intervals, truths, strict=True)]
+        )
+    )
 
 
-def describe_intervals(intervals: Sequence[tuple[float, float, float]], truths: Sequence[float]) -> str:
+def describe_intervals(
+    intervals: Sequence[tuple[float, float, float]], truths: Sequence[float]
+) -> str:
     """How often they hold the truth, how wide they are, how far their middle numbers are from it."""
     width = np.median([high - low for _, low, high in intervals])
     error = mean_error([value for value, _, _ in intervals], truths)
-    return f"covered {coverage(intervals, truths):.1%}, median width {width:.4f}, mean error {error}"
+    return (
+        f"covered {coverage(intervals, truths):.1%}, median width {width:.4f}, mean error {error}"
+    )
 
 
 def mean_error(values: Sequence[float], truths: Sequence[float]) -> str:
@@ -189,9 +215,15 @@ def describe(case: Case, outcomes: Sequence[Outcome]) -> str:
     truths = [outcome.true_score for outcome in outcomes]
     scores = [outcome.score for outcome in outcomes]
     tuned = [outcome for outcome in outcomes if outcome.gain is not None]
-    gains, true_gains = [outcome.gain for outcome in tuned], [outcome.true_gain for outcome in tuned]
+    gains, true_gains = (
+        [outcome.gain for outcome in tuned],
+        [outcome.true_gain for outcome in tuned],
+    )
     gained = describe_intervals(gains, true_gains)
-    cv, cv_gain = mean_error([o.cv for o in outcomes], truths), mean_error([o.cv_gain for o in tuned], true_gains)
+    cv, cv_gain = (
+        mean_error([o.cv for o in outcomes], truths),
+        mean_error([o.cv_gain for o in tuned], true_gains),
+    )
     lines = [
         f"{case.name}, {case.metric}: {len(outcomes)} studies, true score {np.mean(truths):.4f}",
         f"  hold-out score: {describe_intervals(scores, truths)}",
@@ -211,7 +243,9 @@ def describe(case: Case, outcomes: Sequence[Outcome]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--studies", type=int, default=200, help="of each case")
-    parser.add_argument("--nested", type=int, default=40, help="so many of them with nested searches")
+    parser.add_argument(
+        "--nested", type=int, default=40, help="so many of them with nested searches"
+    )
     parser.add_argument("--case", type=int, help="one case alone, from 0")
     options = parser.parse_args()
     for case in CASES if options.case is None else [CASES[options.case]]:

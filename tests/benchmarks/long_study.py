@@ -33,7 +33,9 @@ def ledger_milliseconds(directory: Path, n_history: int) -> float:
     shape = TrainingShape(n_samples=96, n_features=4, n_classes=3, n_values=384, is_sparse=False)
     url = f"sqlite:///{directory}/ledger-{n_history}.db"
     times = []
-    with open_ledger(url, StudyDefinition(), "digest", {}, lambda params: derive_params(params, shape, seed=0)) as ledger:
+    with open_ledger(
+        url, StudyDefinition(), "digest", {}, lambda params: derive_params(params, shape, seed=0)
+    ) as ledger:
         for number in range(n_history + N_MEASURED):
             started = time.perf_counter()
             slot = ledger.next_slot(n_history + N_MEASURED)
@@ -52,7 +54,9 @@ def optuna_milliseconds(directory: Path, n_history: int) -> float:
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     storage = open_storage(f"sqlite:///{directory}/optuna-{n_history}.db")
-    study = optuna.create_study(storage=storage, direction="maximize", sampler=optuna.samplers.TPESampler(seed=0))
+    study = optuna.create_study(
+        storage=storage, direction="maximize", sampler=optuna.samplers.TPESampler(seed=0)
+    )
     times = []
     for number in range(n_history + N_MEASURED):
         started = time.perf_counter()
@@ -68,14 +72,21 @@ def optuna_milliseconds(directory: Path, n_history: int) -> float:
 def main(argv: Sequence[str] | None = None) -> int:
     """Measure and print."""
     description = (__doc__ or "").splitlines()[0]
-    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.long_study", description=description)
-    parser.add_argument("--whole", action="store_true", help="also 1,000 trials of both sides, whole processes")
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.benchmarks.long_study", description=description
+    )
+    parser.add_argument(
+        "--whole", action="store_true", help="also 1,000 trials of both sides, whole processes"
+    )
     options = parser.parse_args(argv)
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     print(f"{'history':8}{'hpo, ms':>12}{'optuna, ms':>12}{'hpo/optuna':>12}")
     with tempfile.TemporaryDirectory(prefix="hpo-long-") as home:
         for n_history in HISTORIES:
-            ours, bare = ledger_milliseconds(Path(home), n_history), optuna_milliseconds(Path(home), n_history)
+            ours, bare = (
+                ledger_milliseconds(Path(home), n_history),
+                optuna_milliseconds(Path(home), n_history),
+            )
             print(f"{n_history:<8}{ours:12.1f}{bare:12.1f}{ours / bare:12.2f}", flush=True)
     if options.whole:
         seconds = {side: run_once(side, HISTORIES[-1]) for side in ("usual", "hpo")}

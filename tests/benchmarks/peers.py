@@ -35,11 +35,18 @@ ROOT = Path(__file__).parents[2]
 N_TRIALS = 50
 FOLDS = StratifiedKFold(n_splits=5, shuffle=True, random_state=SEED)
 # The usual script's space as scikit-learn writes it: a list of spaces, one of which is drawn first.
-COMMON = {"logisticregression__C": loguniform(1e-4, 1e4), "logisticregression__class_weight": [None, "balanced"]}
+COMMON = {
+    "logisticregression__C": loguniform(1e-4, 1e4),
+    "logisticregression__class_weight": [None, "balanced"],
+}
 SPACES = [
     {**COMMON, "logisticregression__solver": ["lbfgs"], "logisticregression__l1_ratio": [0.0]},
     {**COMMON, "logisticregression__solver": ["saga"], "logisticregression__l1_ratio": [1.0]},
-    {**COMMON, "logisticregression__solver": ["saga"], "logisticregression__l1_ratio": uniform(0.05, 0.9)},
+    {
+        **COMMON,
+        "logisticregression__solver": ["saga"],
+        "logisticregression__l1_ratio": uniform(0.05, 0.9),
+    },
 ]
 
 
@@ -49,7 +56,9 @@ def run_autolog() -> None:
     X_train, _, y_train, _ = train_test_split(X, y, test_size=0.2, stratify=y, random_state=SEED)
     mlflow.sklearn.autolog(max_tuning_runs=N_TRIALS, serialization_format="cloudpickle")
     model = build_model({"penalty": "l2", "C": 1.0, "class_weight": None})
-    RandomizedSearchCV(model, SPACES, n_iter=N_TRIALS, cv=FOLDS, random_state=SEED).fit(X_train, y_train)
+    RandomizedSearchCV(model, SPACES, n_iter=N_TRIALS, cv=FOLDS, random_state=SEED).fit(
+        X_train, y_train
+    )
 
 
 def run_mlflow_storage() -> None:
@@ -62,9 +71,18 @@ def run_mlflow_storage() -> None:
         direction="maximize",
         sampler=optuna.samplers.TPESampler(seed=SEED),
     )
-    study.optimize(lambda trial: cross_val_score(build_model(suggest_params(trial)), X_train, y_train, cv=FOLDS).mean(), N_TRIALS)
+    study.optimize(
+        lambda trial: cross_val_score(
+            build_model(suggest_params(trial)), X_train, y_train, cv=FOLDS
+        ).mean(),
+        N_TRIALS,
+    )
     with mlflow.start_run():
-        mlflow.sklearn.log_model(build_model(study.best_params).fit(X_train, y_train), name="model", input_example=X_train.head())
+        mlflow.sklearn.log_model(
+            build_model(study.best_params).fit(X_train, y_train),
+            name="model",
+            input_example=X_train.head(),
+        )
 
 
 SIDES = {"autolog": run_autolog, "mlflow-storage": run_mlflow_storage}
@@ -75,35 +93,52 @@ def run_once(command: tuple[str, ...]) -> float:
     with tempfile.TemporaryDirectory(prefix="hpo-peers-") as directory:
         started = time.perf_counter()
         process = subprocess.run(
-            command, cwd=directory, env=environment(PYTHONPATH=str(ROOT)), capture_output=True, text=True, check=False
+            command,
+            cwd=directory,
+            env=environment(PYTHONPATH=str(ROOT)),
+            capture_output=True,
+            text=True,
+            check=False,
         )
         if process.returncode:
-            raise RunFailedError(f"{' '.join(command)} ended with exit code {process.returncode}\n{process.stderr}")
+            raise RunFailedError(
+                f"{' '.join(command)} ended with exit code {process.returncode}\n{process.stderr}"
+            )
         return time.perf_counter() - started
 
 
 def main() -> None:
     """Measure and print, or be one side."""
-    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.peers", description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=1, help="measured rounds, after one that is not (default: 1)")
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.benchmarks.peers", description=(__doc__ or "").splitlines()[0]
+    )
+    parser.add_argument(
+        "--rounds", type=int, default=1, help="measured rounds, after one that is not (default: 1)"
+    )
     parser.add_argument("--side", choices=SIDES, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.side:
         mlflow.set_tracking_uri(TRACKING_URI)
         SIDES[options.side]()
         return
-    commands = {side: (sys.executable, "-m", "tests.benchmarks.peers", "--side", side) for side in SIDES}
+    commands = {
+        side: (sys.executable, "-m", "tests.benchmarks.peers", "--side", side) for side in SIDES
+    }
     commands["hpo"] = (*COMMANDS["hpo"], "--trials", str(N_TRIALS))
     seconds: dict[str, list[float]] = {side: [] for side in commands}
     for index in range(options.rounds + 1):
         for side, command in commands.items():
             taken = run_once(command)
-            note(f"round {index}/{options.rounds} {side}: {taken:.2f} s{'' if index else ' (warm-up)'}")
+            note(
+                f"round {index}/{options.rounds} {side}: {taken:.2f} s{'' if index else ' (warm-up)'}"
+            )
             if index:
                 seconds[side].append(taken)
     ours = median(seconds["hpo"])
     for side in SIDES:
-        print(f"{side}: {median(seconds[side]):.2f} s, hpo {ours:.2f} s, ratio {median(seconds[side]) / ours:.2f}")
+        print(
+            f"{side}: {median(seconds[side]):.2f} s, hpo {ours:.2f} s, ratio {median(seconds[side]) / ours:.2f}"
+        )
 
 
 if __name__ == "__main__":

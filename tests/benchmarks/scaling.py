@@ -40,10 +40,14 @@ def measure(address: str, fit_seconds: float, n_threads: int, n_trials: int) -> 
             return self._client.submit(score_asleep, params, index, fit_seconds, pure=False)
 
     concurrency = max(1, -(-2 * n_threads // N_FOLDS))
-    problem = prepare_problem(load_definition(overrides={"study.n_trials": n_trials, "study.concurrency": concurrency}))
+    problem = prepare_problem(
+        load_definition(overrides={"study.n_trials": n_trials, "study.concurrency": concurrency})
+    )
     with (
         tempfile.TemporaryDirectory() as directory,
-        open_ledger(f"sqlite:///{directory}/optuna.db", problem.definition, "digest", {}, problem.derive) as ledger,
+        open_ledger(
+            f"sqlite:///{directory}/optuna.db", problem.definition, "digest", {}, problem.derive
+        ) as ledger,
         closing(Asleep(address)) as executor,
     ):
         search = Search(Driver(ServiceSettings(workers=address), {}, executor), problem, ledger)
@@ -56,19 +60,33 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Measure and print."""
     from distributed import LocalCluster
 
-    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.scaling", description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--seconds", type=float, default=10.0, help="about how long each search takes at its best (default: 10)")
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.benchmarks.scaling", description=(__doc__ or "").splitlines()[0]
+    )
+    parser.add_argument(
+        "--seconds",
+        type=float,
+        default=10.0,
+        help="about how long each search takes at its best (default: 10)",
+    )
     options = parser.parse_args(argv)
-    print(f"{'threads':>8}{'concurrency':>12}{'fit, s':>8}{'trials/s':>10}{'at best':>10}{'share':>8}")
+    print(
+        f"{'threads':>8}{'concurrency':>12}{'fit, s':>8}{'trials/s':>10}{'at best':>10}{'share':>8}"
+    )
     for n_threads in (1, 4, 16, 64):
-        with LocalCluster(n_workers=1, threads_per_worker=n_threads, processes=True, dashboard_address=None) as cluster:
+        with LocalCluster(
+            n_workers=1, threads_per_worker=n_threads, processes=True, dashboard_address=None
+        ) as cluster:
             for fit_seconds in (0.0, 0.1, 1.0):
                 best = n_threads / (N_FOLDS * fit_seconds) if fit_seconds else float("inf")
                 n_trials = max(10, min(200, int(best * options.seconds) if fit_seconds else 200))
                 rate = measure(cluster.scheduler_address, fit_seconds, n_threads, n_trials)
                 share = f"{rate / best:8.0%}" if fit_seconds else f"{'':>8}"
                 concurrency = max(1, -(-2 * n_threads // N_FOLDS))
-                print(f"{n_threads:8}{concurrency:12}{fit_seconds:8.1f}{rate:10.2f}{best:10.2f}{share}", flush=True)
+                print(
+                    f"{n_threads:8}{concurrency:12}{fit_seconds:8.1f}{rate:10.2f}{best:10.2f}{share}",
+                    flush=True,
+                )
     return 0
 
 

@@ -43,7 +43,9 @@ penalty = "l2"
 def make_table(n_rows: int, n_numbers: int, category_counts: Sequence[int]) -> pd.DataFrame:
     """A table whose target depends on numbers and categories; 2 to 3 % of two columns are missing."""
     rng = np.random.default_rng(0)
-    table = pd.DataFrame(rng.normal(size=(n_rows, n_numbers)), columns=[f"number_{i}" for i in range(n_numbers)])
+    table = pd.DataFrame(
+        rng.normal(size=(n_rows, n_numbers)), columns=[f"number_{i}" for i in range(n_numbers)]
+    )
     signal = table["number_0"] - 0.5 * table["number_1"]
     for i, count in enumerate(category_counts):
         codes = rng.integers(0, count, size=n_rows)
@@ -66,7 +68,12 @@ def run_once(side: str, directory: Path, table: Path) -> tuple[float, float]:
     }
     started = time.perf_counter()
     process = subprocess.run(
-        commands[side], cwd=directory, env=make_environment(os.environ), capture_output=True, text=True, check=False
+        commands[side],
+        cwd=directory,
+        env=make_environment(os.environ),
+        capture_output=True,
+        text=True,
+        check=False,
     )
     seconds = time.perf_counter() - started
     if process.returncode != 0:
@@ -112,7 +119,9 @@ def measure(shape: str, n_rounds: int) -> str:
                 directory.mkdir()
                 taken, values[side] = run_once(side, directory, table)
                 seconds[side].append(taken)
-                note(f"{shape} round {index + 1}/{n_rounds} {side}: {taken:.2f} s, load {os.getloadavg()[0]:.1f}")
+                note(
+                    f"{shape} round {index + 1}/{n_rounds} {side}: {taken:.2f} s, load {os.getloadavg()[0]:.1f}"
+                )
         bare = bare_seconds(Path(home, "hpo-0"))
     usual, ours = median(seconds["usual"]), median(seconds["hpo"])
     difference = abs(values["usual"] - values["hpo"])
@@ -121,11 +130,15 @@ def measure(shape: str, n_rounds: int) -> str:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Measure and print; 1 where a side fails."""
-    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.tables", description=(__doc__ or "").splitlines()[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.benchmarks.tables", description=(__doc__ or "").splitlines()[0]
+    )
     parser.add_argument("--rounds", type=int, default=3, help="measured rounds (default: 3)")
     parser.add_argument("--only", choices=list(SHAPES), help="one of the tables")
     options = parser.parse_args(argv)
-    print(f"{'table':8}{'usual, s':>10}{'hpo, s':>10}{'ratio':>8}{'fits, s':>12}{'fits/hpo':>12}{'score diff':>14}")
+    print(
+        f"{'table':8}{'usual, s':>10}{'hpo, s':>10}{'ratio':>8}{'fits, s':>12}{'fits/hpo':>12}{'score diff':>14}"
+    )
     try:
         for shape in [options.only] if options.only else SHAPES:
             print(measure(shape, options.rounds), flush=True)

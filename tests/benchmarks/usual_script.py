@@ -62,15 +62,23 @@ def make_study(X: pd.DataFrame, y: pd.Series, options: argparse.Namespace) -> op
     """Search; every trial becomes a child of the active run."""
     folds = StratifiedKFold(n_splits=5, shuffle=True, random_state=SEED)
     study = optuna.create_study(
-        study_name=options.name, storage=options.storage, direction="maximize", sampler=optuna.samplers.TPESampler(seed=SEED)
+        study_name=options.name,
+        storage=options.storage,
+        direction="maximize",
+        sampler=optuna.samplers.TPESampler(seed=SEED),
     )
     callback = MLflowCallback(
-        tracking_uri=options.tracking_uri, metric_name="accuracy", create_experiment=False, mlflow_kwargs={"nested": True}
+        tracking_uri=options.tracking_uri,
+        metric_name="accuracy",
+        create_experiment=False,
+        mlflow_kwargs={"nested": True},
     )
 
     def objective(trial: optuna.Trial) -> float:
         model = build_model(suggest_params(trial))
-        return cross_val_score(model, X, y, cv=folds, scoring="accuracy", n_jobs=options.jobs).mean()
+        return cross_val_score(
+            model, X, y, cv=folds, scoring="accuracy", n_jobs=options.jobs
+        ).mean()
 
     study.optimize(objective, n_trials=options.trials, callbacks=[callback])
     return study
@@ -87,7 +95,9 @@ def main() -> None:
     options = parser.parse_args()
 
     X, y = load_iris(return_X_y=True, as_frame=True)
-    X_train, X_test, y_train, y_test = train_test_split(X, y, test_size=0.2, stratify=y, random_state=SEED)
+    X_train, X_test, y_train, y_test = train_test_split(
+        X, y, test_size=0.2, stratify=y, random_state=SEED
+    )
 
     mlflow.set_tracking_uri(options.tracking_uri)
     mlflow.set_experiment(options.name)
@@ -95,11 +105,18 @@ def main() -> None:
         study = make_study(X_train, y_train, options)
         model = build_model(study.best_params).fit(X_train, y_train)
         mlflow.log_params(study.best_params)
-        mlflow.log_metrics({"cv_accuracy": study.best_value, "test_accuracy": model.score(X_test, y_test)})
-        mlflow.sklearn.log_model(
-            model, name="model", signature=infer_signature(X_train, model.predict(X_train)), input_example=X_train.head()
+        mlflow.log_metrics(
+            {"cv_accuracy": study.best_value, "test_accuracy": model.score(X_test, y_test)}
         )
-    print(f"trial {study.best_trial.number}: cv accuracy {study.best_value:.4f}, {study.best_params}")
+        mlflow.sklearn.log_model(
+            model,
+            name="model",
+            signature=infer_signature(X_train, model.predict(X_train)),
+            input_example=X_train.head(),
+        )
+    print(
+        f"trial {study.best_trial.number}: cv accuracy {study.best_value:.4f}, {study.best_params}"
+    )
 
 
 if __name__ == "__main__":

@@ -30,12 +30,20 @@ def build_model(X: pd.DataFrame, params: dict) -> Pipeline:
     """An unfitted pipeline from a trial's params."""
     numeric = X.select_dtypes("number").columns.tolist()
     categorical = [name for name in X.columns if name not in numeric]
-    columns = [("numeric", make_pipeline(SimpleImputer(strategy="median", add_indicator=True), StandardScaler()), numeric)]
+    columns = [
+        (
+            "numeric",
+            make_pipeline(SimpleImputer(strategy="median", add_indicator=True), StandardScaler()),
+            numeric,
+        )
+    ]
     if categorical:
         fill = SimpleImputer(strategy="constant", fill_value="(missing)")
         one_hot = OneHotEncoder(handle_unknown="infrequent_if_exist", min_frequency=10)
         columns.append(("categorical", make_pipeline(fill, one_hot), categorical))
-    classifier = LogisticRegression(C=params["C"], class_weight=params["class_weight"], max_iter=1000, random_state=SEED)
+    classifier = LogisticRegression(
+        C=params["C"], class_weight=params["class_weight"], max_iter=1000, random_state=SEED
+    )
     return make_pipeline(ColumnTransformer(columns), classifier)
 
 
@@ -48,7 +56,9 @@ def main() -> None:
 
     table = pd.read_csv(options.data)
     X, y = table.drop(columns="target"), table["target"]
-    X_train, X_test, y_train, y_test = train_test_split(X, y, test_size=0.2, stratify=y, random_state=SEED)
+    X_train, X_test, y_train, y_test = train_test_split(
+        X, y, test_size=0.2, stratify=y, random_state=SEED
+    )
     folds = RepeatedStratifiedKFold(n_splits=5, n_repeats=1, random_state=SEED)
 
     def objective(trial: optuna.Trial) -> float:
@@ -62,11 +72,16 @@ def main() -> None:
     mlflow.set_tracking_uri(TRACKING_URI)
     mlflow.set_experiment("table")
     study = optuna.create_study(
-        study_name="table", storage=STORAGE, direction="maximize", sampler=optuna.samplers.TPESampler(seed=SEED)
+        study_name="table",
+        storage=STORAGE,
+        direction="maximize",
+        sampler=optuna.samplers.TPESampler(seed=SEED),
     )
     study.enqueue_trial({"C": 1.0, "class_weight": None})
     with mlflow.start_run(run_name="table"):
-        callback = MLflowCallback(TRACKING_URI, "accuracy", create_experiment=False, mlflow_kwargs={"nested": True})
+        callback = MLflowCallback(
+            TRACKING_URI, "accuracy", create_experiment=False, mlflow_kwargs={"nested": True}
+        )
         study.optimize(objective, n_trials=options.trials, callbacks=[callback])
         model = build_model(X_train, study.best_params).fit(X_train, y_train)
         mlflow.log_metric("test_accuracy", model.score(X_test, y_test))

@@ -20,11 +20,15 @@ def running_browser() -> Iterator[Browser]:
     """Chromium for the length of a ``with`` block; a machine without it skips the test, or fails it in CI."""
     chromium = shutil.which("chromium")
     if chromium is None:
-        (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)("Debian's chromium is not on this machine")
+        (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(
+            "Debian's chromium is not on this machine"
+        )
     with sync_playwright() as playwright:
         # Chromium refuses its sandbox to root.
         sandbox = ["--no-sandbox"] if os.geteuid() == 0 else []
-        browser = playwright.chromium.launch(executable_path=chromium, args=[*sandbox, "--disable-dev-shm-usage"])
+        browser = playwright.chromium.launch(
+            executable_path=chromium, args=[*sandbox, "--disable-dev-shm-usage"]
+        )
         yield browser
         browser.close()
 
@@ -45,4 +49,6 @@ def target_of(found: Locator, server: str) -> str:
     """Where a link leads, on the server that the test started instead of the default port."""
     address = found.get_attribute("href")
     assert address is not None
-    return server + re.sub(r"^http://127\.0\.0\.1:\d+", "", address if address.startswith("http") else f"/{address}")
+    return server + re.sub(
+        r"^http://127\.0\.0\.1:\d+", "", address if address.startswith("http") else f"/{address}"
+    )

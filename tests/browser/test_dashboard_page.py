@@ -10,7 +10,9 @@ from .conftest import N_TRIALS, Pages
 
 def open_trial(page: Page, pages: Pages, number: int) -> None:
     page.goto(f"{pages.dashboard}/dashboard/studies/1/trials?numbers={number}")
-    expect(page.get_by_role("heading", name=f"Trial {number} (trial_id={number + 1})")).to_be_visible()
+    expect(
+        page.get_by_role("heading", name=f"Trial {number} (trial_id={number + 1})")
+    ).to_be_visible()
 
 
 def test_studies_are_listed(page: Page, pages: Pages) -> None:
@@ -24,18 +26,24 @@ def test_the_axis_has_the_metrics_name(page: Page, pages: Pages) -> None:
     expect(page.locator(".ytitle").get_by_text("accuracy").first).to_be_attached()
 
 
-def test_the_studys_note_says_what_came_of_it_and_leads_to_the_comparison(page: Page, pages: Pages) -> None:
+def test_the_studys_note_says_what_came_of_it_and_leads_to_the_comparison(
+    page: Page, pages: Pages
+) -> None:
     page.goto(f"{pages.dashboard}/dashboard/studies/1/note")
     expect(page.get_by_text("120 training rows, 4 numeric columns")).to_be_visible()
     expect(page.get_by_text(f"Best: trial {pages.best}")).to_be_visible()
     expect(page.get_by_text("own best trial may be another one")).to_be_visible()
-    page.goto(target_of(page.get_by_role("link", name="All trials compared in MLflow"), pages.mlflow))
+    page.goto(
+        target_of(page.get_by_role("link", name="All trials compared in MLflow"), pages.mlflow)
+    )
     expect(page.get_by_text(f"{N_TRIALS} matching runs")).to_be_visible()
 
 
 def test_notable_trials_say_why_they_are(page: Page, pages: Pages) -> None:
     open_trial(page, pages, pages.best)
-    expect(page.get_by_text("Best trial: the final model is fitted with its params.")).to_be_visible()
+    expect(
+        page.get_by_text("Best trial: the final model is fitted with its params.")
+    ).to_be_visible()
     open_trial(page, pages, 0)
     expect(page.get_by_text("Baseline: scikit-learn's defaults.")).to_be_visible()
     expect(page.get_by_text("accuracy 0.9500 ± 0.0312")).to_be_visible()

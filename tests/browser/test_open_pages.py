@@ -35,7 +35,9 @@ class_weight = "none"
 """
 
 
-def test_pages_that_are_open_disturb_nothing(page: Page, browser: Browser, pages: Pages, tmp_path: Path) -> None:
+def test_pages_that_are_open_disturb_nothing(
+    page: Page, browser: Browser, pages: Pages, tmp_path: Path
+) -> None:
     """Both pages from before there is a study, looked at before, during and after its run."""
     with serving_pages(tmp_path) as (mlflow, dashboard), open_page(browser) as other:
         page.goto(f"{dashboard}/dashboard")
@@ -77,8 +79,14 @@ def test_a_thousand_trials_are_shown(page: Page, tmp_path: Path) -> None:
         # MLflow loads a hundred at a time, and their parent.
         expect(page.get_by_text("101 matching runs")).to_be_visible()
         print(f"MLflow's first table after {time.perf_counter() - started:.1f} s")
-        view = page.request.get(f"{mlflow}/ajax-api/2.0/mlflow/experiments/get?experiment_id=1").json()
-        key = next(tag["key"] for tag in view["experiment"]["tags"] if tag["key"].startswith("mlflow.sharedViewState."))
+        view = page.request.get(
+            f"{mlflow}/ajax-api/2.0/mlflow/experiments/get?experiment_id=1"
+        ).json()
+        key = next(
+            tag["key"]
+            for tag in view["experiment"]["tags"]
+            if tag["key"].startswith("mlflow.sharedViewState.")
+        )
         started = time.perf_counter()
         page.goto(
             f"{mlflow}/#/experiments/1/runs?workflowType=machine_learning&compareRunsMode=CHART&viewStateShareKey={key.rpartition('.')[2]}"

@@ -14,18 +14,32 @@ from .soak import race_often, soak
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Soak and print; 1 where anything was lost, doubled, left running or different."""
-    parser = argparse.ArgumentParser(prog="python -m tests.faults", description=(__doc__ or "").splitlines()[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.faults", description=(__doc__ or "").splitlines()[0]
+    )
     parser.add_argument("--kills", type=int, default=0, help="runs to kill (default: 0)")
     parser.add_argument("--seed", type=int, default=0, help="decides when (default: 0)")
-    parser.add_argument("--server", action="store_true", help="MLflow is a server that loses a tenth of its answers")
+    parser.add_argument(
+        "--server", action="store_true", help="MLflow is a server that loses a tenth of its answers"
+    )
     parser.add_argument("--trials", type=int, default=60, help="of each study (default: 60)")
-    parser.add_argument("--races", type=int, default=0, help="rounds of two drivers at once (default: 0)")
+    parser.add_argument(
+        "--races", type=int, default=0, help="rounds of two drivers at once (default: 0)"
+    )
     options = parser.parse_args(argv)
     # Servers are in groups of their own: they end with this process however it is asked to end.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     reports = []
     if options.kills:
-        reports.append(soak(options.kills, seed=options.seed, server=options.server, n_trials=options.trials, note=note))
+        reports.append(
+            soak(
+                options.kills,
+                seed=options.seed,
+                server=options.server,
+                n_trials=options.trials,
+                note=note,
+            )
+        )
         print(reports[-1].to_text())
     if options.races:
         reports.append(race_often(options.races, note=note))

@@ -120,12 +120,18 @@ def count_violations(place: Place, reference: Reference, study: str, kept: Kept)
     finished = [trial.number for trial in trials if trial.state.is_finished()]
     client = MlflowClient(place.tracking_uri)
     experiment = client.get_experiment_by_name(study)
-    runs = list(client.search_runs([experiment.experiment_id], max_results=1000)) if experiment else []
+    runs = (
+        list(client.search_runs([experiment.experiment_id], max_results=1000)) if experiment else []
+    )
     models = list(client.search_logged_models([experiment.experiment_id])) if experiment else []
     current = [model for model in models if "hpo.superseded_by" not in model.tags]
     n_parents = sum("mlflow.parentRunId" not in run.data.tags for run in runs)
-    children = Counter(run.data.tags["hpo.key"] for run in runs if "mlflow.parentRunId" in run.data.tags)
-    ended = {run.data.tags["hpo.key"].rpartition("/")[2] for run in runs if run.info.status != "RUNNING"}
+    children = Counter(
+        run.data.tags["hpo.key"] for run in runs if "mlflow.parentRunId" in run.data.tags
+    )
+    ended = {
+        run.data.tags["hpo.key"].rpartition("/")[2] for run in runs if run.info.status != "RUNNING"
+    }
     n_models = 0 if reference.model is None else 1
     return {
         "lost": sum(
@@ -154,7 +160,9 @@ def count_violations(place: Place, reference: Reference, study: str, kept: Kept)
             )
         ),
         "different trials": len(set(trial_table(place.storage, study)) - set(reference.table)),
-        "different models": sum(model_bytes(model, place.tracking_uri) != reference.model for model in current),
+        "different models": sum(
+            model_bytes(model, place.tracking_uri) != reference.model for model in current
+        ),
     }
 
 
@@ -169,7 +177,13 @@ def check_deleted(place: Place, study: str) -> None:
 
 
 def assert_converged(
-    place: Place, reference: Reference, *, study: str = "iris", kept: Kept | None = None, exit_code: int = 0, **stores: object
+    place: Place,
+    reference: Reference,
+    *,
+    study: str = "iris",
+    kept: Kept | None = None,
+    exit_code: int = 0,
+    **stores: object,
 ) -> Picture:
     """Run the undisturbed command after a fault, and assert the whole invariant; gives what both stores then hold.
 
@@ -191,16 +205,25 @@ def assert_converged(
 
 
 def assert_is_undisturbed(
-    place: Place, reference: Reference, *, study: str = "iris", kept: Kept | None = None, **stores: object
+    place: Place,
+    reference: Reference,
+    *,
+    study: str = "iris",
+    kept: Kept | None = None,
+    **stores: object,
 ) -> Picture:
     """Assert the whole invariant of what is there, without another run."""
     violations = count_violations(place, reference, study, kept or Kept())
     assert violations == dict.fromkeys(violations, 0)
     check_deleted(place, study)
-    return check_stores(place.storage, place.tracking_uri, n_trials=len(reference.table), study=study, **stores)
+    return check_stores(
+        place.storage, place.tracking_uri, n_trials=len(reference.table), study=study, **stores
+    )
 
 
-def make_reference(directory: Path, flags: tuple[str, ...], study: str = "iris", exit_code: int = 0) -> Reference:
+def make_reference(
+    directory: Path, flags: tuple[str, ...], study: str = "iris", exit_code: int = 0
+) -> Reference:
     """Run a command where nobody disturbs it."""
     process = run_hpo(directory, *flags, timeout=COMMAND_SECONDS)
     assert process.returncode == exit_code, process.stderr

@@ -20,7 +20,11 @@ from tests.tables.test_workers import (
     write_table,
 )
 
-INJECTED = {"PYTHONPATH": os.pathsep.join(filter(None, (str(Path(__file__).with_name("injection")), os.environ.get("PYTHONPATH"))))}
+INJECTED = {
+    "PYTHONPATH": os.pathsep.join(
+        filter(None, (str(Path(__file__).with_name("injection")), os.environ.get("PYTHONPATH")))
+    )
+}
 """Environment of a command that may be struck."""
 
 HOLDER = """
@@ -99,23 +103,33 @@ def running(directory: Path, *flags: str, **variables: str) -> Iterator[subproce
 
 
 @contextmanager
-def running_long_fits(directory: Path, *flags: str, **variables: str) -> Iterator[subprocess.Popen[str]]:
+def running_long_fits(
+    directory: Path, *flags: str, **variables: str
+) -> Iterator[subprocess.Popen[str]]:
     """The command in the middle of fits that take a minute each, on two workers."""
     write_table(directory)
     (directory / "study.toml").write_text(LONG_FIT, encoding="utf-8")
-    with running(directory, "--study", "study.toml", "--workers", "2", *flags, **variables) as process:
+    with running(
+        directory, "--study", "study.toml", "--workers", "2", *flags, **variables
+    ) as process:
         wait_until(lambda: n_running(directory) >= 1 and len(workers_of(process.pid)) == 2, process)
-        wait_until(lambda: max(map(processor_seconds, workers_of(process.pid)), default=0.0) > 5.0, process)
+        wait_until(
+            lambda: max(map(processor_seconds, workers_of(process.pid)), default=0.0) > 5.0, process
+        )
         yield process
 
 
 @contextmanager
-def halted(directory: Path, n_told: int, *flags: str, **variables: str) -> Iterator[subprocess.Popen[str]]:
+def halted(
+    directory: Path, n_told: int, *flags: str, **variables: str
+) -> Iterator[subprocess.Popen[str]]:
     """The command, whose driver stopped itself when so many trials were told, on however busy a machine; SIGCONT lets it go on."""
     fault = Fault(f"hpo.study:Ledger.tell:return:{n_told}:SIGSTOP:self", directory / "struck")
     with running(directory, *flags, **variables, **fault.variables) as process:
         stat = Path(f"/proc/{process.pid}/stat")
-        wait_until(lambda: stat.read_text(encoding="utf-8").rpartition(")")[2].split()[0] == "T", process)
+        wait_until(
+            lambda: stat.read_text(encoding="utf-8").rpartition(")")[2].split()[0] == "T", process
+        )
         yield process
 
 
@@ -132,7 +146,9 @@ def later(seconds: float, action: Callable[..., object], *arguments: object) -> 
 def holding(database: Path) -> Iterator[None]:
     """Another process has a lock on an SQLite file, for the length of the block."""
     command = [sys.executable, "-c", HOLDER, str(database)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
         assert process.stdout.readline() == "held\n"
         yield
         process.stdin.close()

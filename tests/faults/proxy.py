@@ -50,7 +50,12 @@ class Proxy:
         self.set_mode("pass")
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self.set_mode("refuse")
 
     def set_mode(self, mode: Mode) -> None:

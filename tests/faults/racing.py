@@ -12,11 +12,15 @@ from .disturbing import end
 def race(place: Place, flags: tuple[str, ...]) -> str:
     """Start two drivers at once; what was wrong with how they ended, or nothing."""
     processes = [start_hpo(place.directory, *flags) for _ in range(2)]
-    winner, loser = sorted((end(process, 0.0) for process in processes), key=lambda ended: ended.returncode)
+    winner, loser = sorted(
+        (end(process, 0.0) for process in processes), key=lambda ended: ended.returncode
+    )
     owner = rf"host {os.uname().nodename}, pid {winner.pid}, since .*|it has only just started"
     told = rf"hpo: study 'iris' is being driven by another process \(({owner})\).*\n"
     if (winner.returncode, loser.returncode) != (0, 7):
-        return f"exit codes {winner.returncode} and {loser.returncode}: {winner.stderr}{loser.stderr}"
+        return (
+            f"exit codes {winner.returncode} and {loser.returncode}: {winner.stderr}{loser.stderr}"
+        )
     if winner.stderr or loser.stdout or not re.fullmatch(told, loser.stderr):
         return f"told {loser.stderr!r}, and the winner said {winner.stderr!r}"
     return ""

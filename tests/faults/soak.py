@@ -59,7 +59,9 @@ class Report:
         stages = ", ".join(f"{stage} {self.stages[stage]}" for stage in STAGES)
         kinds = ("lost", "duplicated", "running", "different trials", "different models")
         found = ", ".join(f"{kind} {self.violations[kind]}" for kind in kinds)
-        return "\n".join([f"{self.n_kills} kills of {self.n_studies} studies: {stages}", found, *self.unfinished])
+        return "\n".join(
+            [f"{self.n_kills} kills of {self.n_studies} studies: {stages}", found, *self.unfinished]
+        )
 
 
 @contextmanager
@@ -76,12 +78,18 @@ def places(*, server: bool, seed: int) -> Iterator[MakePlace]:
         def make(name: str) -> Place:
             where = root / name
             where.mkdir()
-            return Place(where, root / "server.db", address, proxy.address) if server else place_in(where)
+            return (
+                Place(where, root / "server.db", address, proxy.address)
+                if server
+                else place_in(where)
+            )
 
         yield make
 
 
-def soak(n_kills: int, *, seed: int, server: bool, n_trials: int, note: Callable[[str], None]) -> Report:
+def soak(
+    n_kills: int, *, seed: int, server: bool, n_trials: int, note: Callable[[str], None]
+) -> Report:
     """Kill so many runs, each study of them resumed until it is done.
 
     Args:
@@ -104,20 +112,26 @@ def soak(n_kills: int, *, seed: int, server: bool, n_trials: int, note: Callable
             place = make(study)
             flags = (*reference.flags, "--name", study)
             kept = Kept()
-            for _ in range(min(generator.randint(1, MAX_KILLS_OF_A_STUDY), n_kills - report.n_kills)):
+            for _ in range(
+                min(generator.randint(1, MAX_KILLS_OF_A_STUDY), n_kills - report.n_kills)
+            ):
                 moment = generator.uniform(0.0, whole_seconds)
                 if kill_at(moment, place, flags, alone=report.n_kills % 2 == 0):
                     stage = stage_of(place, study, n_trials)
                     report.stages[stage] += 1
                     report.n_kills += 1
                     kept |= read_kept(place, study)
-                    note(f"{study}: killed after {moment:.2f} s in {stage}, {count_told(place.directory)} trials told")
+                    note(
+                        f"{study}: killed after {moment:.2f} s in {stage}, {count_told(place.directory)} trials told"
+                    )
             error = finish(place, flags)
             if error:
                 report.unfinished.append(f"{study}: {error}")
             found = count_violations(place, reference, study, kept)
             report.violations.update(found)
-            note(f"{study}: {sum(found.values())} violations {found if any(found.values()) else ''}")
+            note(
+                f"{study}: {sum(found.values())} violations {found if any(found.values()) else ''}"
+            )
             shutil.rmtree(place.directory)
     return report
 

@@ -22,7 +22,11 @@ N_TOLD = 5
 @pytest.fixture
 def small_disk(empty_databases: Path, tmp_path: Path) -> Iterator[Path]:
     """A file system of 20 MB with both databases, their tables made."""
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=20m", "hpo-test", tmp_path], capture_output=True, check=False)
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=20m", "hpo-test", tmp_path],
+        capture_output=True,
+        check=False,
+    )
     if mounted.returncode != 0:
         pytest.skip(f"no tmpfs can be mounted here: {mounted.stderr.decode()}")
     for database in ("optuna.db", "mlflow.db"):
@@ -56,13 +60,17 @@ def limit_files_to(database: Path, pid: int) -> None:
 def assert_ledger_stopped(ended: Ended, place: Place) -> None:
     assert (ended.returncode, ended.stdout) == (4, "")
     assert ended.last_line.startswith("hpo: the storage sqlite:///optuna.db failed: ")
-    assert ended.last_line.endswith(" (check that it is there, writable and not full; nothing that was finished is lost)")
+    assert ended.last_line.endswith(
+        " (check that it is there, writable and not full; nothing that was finished is lost)"
+    )
     assert ended.stderr.count("\n") <= 2  # MLflow's line may come before
     assert "Traceback" not in ended.stderr
     assert N_TOLD <= count_told(place.directory) < 40
 
 
-def test_full_disk_stops_it_and_with_room_it_goes_on(small_disk: Path, long_reference: Reference) -> None:
+def test_full_disk_stops_it_and_with_room_it_goes_on(
+    small_disk: Path, long_reference: Reference
+) -> None:
     place = place_in(small_disk)
     ended = run_until_full(place, lambda _: fill(small_disk), long_reference)
     assert_ledger_stopped(ended, place)
@@ -77,7 +85,9 @@ def test_full_disk_stops_it_and_with_room_it_goes_on(small_disk: Path, long_refe
 
 
 def test_no_room_for_the_ledger(place: Place, long_reference: Reference) -> None:
-    ended = run_until_full(place, lambda driver: limit_files_to(place.directory / "optuna.db", driver), long_reference)
+    ended = run_until_full(
+        place, lambda driver: limit_files_to(place.directory / "optuna.db", driver), long_reference
+    )
     assert_ledger_stopped(ended, place)
     assert_converged(place, long_reference)
 

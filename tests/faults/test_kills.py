@@ -43,7 +43,9 @@ class Study:
 
     def strike(self, strike: str) -> Ended:
         """Run the command with one more strike."""
-        ended = run_disturbed(self.place.directory, strike, *self.reference.flags, HPO_CLOSING_SECONDS="60")
+        ended = run_disturbed(
+            self.place.directory, strike, *self.reference.flags, HPO_CLOSING_SECONDS="60"
+        )
         assert "Traceback" not in ended.stderr
         self.kept |= read_kept(self.place, "iris")
         return ended
@@ -83,12 +85,18 @@ def test_interrupted_in_the_search(study: Study) -> None:
     ):
         ended = study.strike(f"{point}:{name}:{who}")
         assert (ended.returncode, ended.stdout) == (128 + signal.Signals[name], "")
-        assert ended.last_line == f"hpo: stopped by {name} with {n_told} of 12 trials done (run the same command again to go on)"
+        assert (
+            ended.last_line
+            == f"hpo: stopped by {name} with {n_told} of 12 trials done (run the same command again to go on)"
+        )
         assert count_told(study.place.directory) == n_told
         assert count_finished_runs(study.place.database) == n_told  # what was finished was flushed
     completed = [trial for trial in read_trials(study.place.storage) if trial.state.is_finished()]
     best = max(completed, key=lambda trial: trial.value)
-    assert f"**Best so far: trial {best.number}**, accuracy {best.value:.4f} over" in read_notes(study.place.storage, [])[None]
+    assert (
+        f"**Best so far: trial {best.number}**, accuracy {best.value:.4f} over"
+        in read_notes(study.place.storage, [])[None]
+    )
     study.assert_converged()
 
 
@@ -105,9 +113,21 @@ def test_interrupted_while_the_model_is_logged(study: Study, name: str) -> None:
     [
         ("hpo.tracking.follower:warm_up:call:1",),  # before it knows the study
         (f"{CLIENT}.create_experiment:return:1", f"{WRITER}._describe_parent:call:1"),
-        (f"{WRITER}._create_child:return:3", f"{STORE}._log_metrics:call:4", f"{CLIENT}.set_terminated:call:3"),
-        (f"{MODELS}._log:call:1", f"{CLIENT}.create_logged_model:return:1", f"{CLIENT}.log_model_artifacts:return:1"),
-        (f"{CLIENT}.finalize_logged_model:call:1", f"{WRITER}.write_text:call:1", f"{WRITER}.close:call:1"),
+        (
+            f"{WRITER}._create_child:return:3",
+            f"{STORE}._log_metrics:call:4",
+            f"{CLIENT}.set_terminated:call:3",
+        ),
+        (
+            f"{MODELS}._log:call:1",
+            f"{CLIENT}.create_logged_model:return:1",
+            f"{CLIENT}.log_model_artifacts:return:1",
+        ),
+        (
+            f"{CLIENT}.finalize_logged_model:call:1",
+            f"{WRITER}.write_text:call:1",
+            f"{WRITER}.close:call:1",
+        ),
     ],
     ids=["import", "start", "child runs", "model", "end"],
 )
@@ -133,7 +153,10 @@ def test_tracking_killed(study: Study, points: tuple[str, ...]) -> None:
             f"{WRITER}.close:call:1:SIGKILL:group",
         ),
         # What the driver leaves behind may still be writing when the next run starts: nothing is there twice.
-        (f"{WRITER}._create_child:return:3:SIGKILL:parent", f"{CLIENT}.log_model_artifacts:return:1:SIGKILL:parent"),
+        (
+            f"{WRITER}._create_child:return:3:SIGKILL:parent",
+            f"{CLIENT}.log_model_artifacts:return:1:SIGKILL:parent",
+        ),
     ],
     ids=["everything", "driver"],
 )
@@ -161,29 +184,46 @@ def test_killed_where_fits_fail(undisturbed: MakeReference, place: Place, tmp_pa
     path = tmp_path / "failing.toml"
     path.write_text(SOME_RAISE, encoding="utf-8")
     reference = undisturbed("--study", str(path), study="failing")
-    assert run_disturbed(place.directory, f"{TELL}:call:6:SIGKILL:group", *reference.flags).returncode == KILLED
+    assert (
+        run_disturbed(place.directory, f"{TELL}:call:6:SIGKILL:group", *reference.flags).returncode
+        == KILLED
+    )
     picture = assert_converged(place, reference, study="failing")
     assert {run.info.status for run in picture.children.values()} == {"FINISHED", "FAILED"}
 
 
-def test_killed_where_every_fit_raises(undisturbed: MakeReference, place: Place, tmp_path: Path) -> None:
+def test_killed_where_every_fit_raises(
+    undisturbed: MakeReference, place: Place, tmp_path: Path
+) -> None:
     path = tmp_path / "failing.toml"
     path.write_text(ALL_RAISE, encoding="utf-8")
     reference = undisturbed("--study", str(path), study="failing", exit_code=6)
-    assert run_disturbed(place.directory, f"{TELL}:call:4:SIGKILL:self", *reference.flags).returncode == KILLED
-    assert_converged(place, reference, study="failing", exit_code=6, parent_status="FAILED", has_model=False)
+    assert (
+        run_disturbed(place.directory, f"{TELL}:call:4:SIGKILL:self", *reference.flags).returncode
+        == KILLED
+    )
+    assert_converged(
+        place, reference, study="failing", exit_code=6, parent_status="FAILED", has_model=False
+    )
 
 
-def test_killed_with_four_trials_open_then_topped_up(undisturbed: MakeReference, place: Place) -> None:
+def test_killed_with_four_trials_open_then_topped_up(
+    undisturbed: MakeReference, place: Place
+) -> None:
     reference = undisturbed("--concurrency", "4", "--trials", "16")
     strike = f"{FIT}:call:33:SIGKILL:group"
-    assert run_disturbed(place.directory, strike, "--concurrency", "4", "--trials", "11").returncode == KILLED
+    assert (
+        run_disturbed(place.directory, strike, "--concurrency", "4", "--trials", "11").returncode
+        == KILLED
+    )
     assert (count_told(place.directory), n_running(place.directory)) == (6, 4)
     assert_converged(place, reference)
 
 
 def test_worker_killed_in_a_fold(reference: Reference, place: Place) -> None:
-    ended = run_disturbed(place.directory, f"{FIT}:call:7:SIGKILL:self", *reference.flags, "--workers", "2")
+    ended = run_disturbed(
+        place.directory, f"{FIT}:call:7:SIGKILL:self", *reference.flags, "--workers", "2"
+    )
     assert (ended.returncode, ended.stderr) == (0, "")
     assert_converged(place, reference)
 
@@ -198,6 +238,12 @@ def test_killed_driver_frees_its_lock_and_its_children_end(place: Place) -> None
             wait_until(lambda: session_of(process.pid) == [], second)
             assert time.monotonic() - killed < 5.0
             wait_until(lambda: len(workers_of(second.pid)) == 2, second)
-            wait_until(lambda: max(map(processor_seconds, workers_of(second.pid)), default=0.0) > 5.0, second)
-            assert (count_told(place.directory), n_running(place.directory) >= 1) == (0, True)  # what was open is scored again
+            wait_until(
+                lambda: max(map(processor_seconds, workers_of(second.pid)), default=0.0) > 5.0,
+                second,
+            )
+            assert (count_told(place.directory), n_running(place.directory) >= 1) == (
+                0,
+                True,
+            )  # what was open is scored again
     assert n_processes >= 4  # the driver, two workers, tracking

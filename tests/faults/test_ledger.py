@@ -48,7 +48,9 @@ def run_while_locked(place: Place, database: str, seconds: float, *flags: str) -
 
 
 @pytest.fixture(scope="module", autouse=True)
-def patient(make_directory: Callable[[str], Path], long_reference: Reference) -> Iterator[dict[str, tuple[Place, Future[Ended]]]]:
+def patient(
+    make_directory: Callable[[str], Path], long_reference: Reference
+) -> Iterator[dict[str, tuple[Place, Future[Ended]]]]:
     """Runs that do little but wait for a lock, begun with the module's first test and looked at in its last ones."""
     flags = {
         "mlflow": ("mlflow.db", 60.0, "--tracking-wait", "120"),
@@ -58,12 +60,19 @@ def patient(make_directory: Callable[[str], Path], long_reference: Reference) ->
     with ThreadPoolExecutor(len(flags)) as pool:
         places = {name: place_in(make_directory("locked")) for name in flags}
         yield {
-            name: (places[name], pool.submit(run_while_locked, places[name], database, seconds, *long_reference.flags, *more))
+            name: (
+                places[name],
+                pool.submit(
+                    run_while_locked, places[name], database, seconds, *long_reference.flags, *more
+                ),
+            )
             for name, (database, seconds, *more) in flags.items()
         }
 
 
-def test_ledger_locked_for_ten_seconds_is_waited_for(place: Place, long_reference: Reference) -> None:
+def test_ledger_locked_for_ten_seconds_is_waited_for(
+    place: Place, long_reference: Reference
+) -> None:
     ended = run_while_locked(place, "optuna.db", 10.0, *long_reference.flags)
     assert (ended.returncode, ended.stderr) == (0, "")
     assert ended.seconds > 10.0
@@ -93,19 +102,27 @@ def test_one_of_two_drivers_wins_and_the_other_is_told(
     assert_is_undisturbed(place, reference)
 
 
-def test_two_studies_on_the_same_new_files_do_not_collide(reference: Reference, tmp_path: Path) -> None:
+def test_two_studies_on_the_same_new_files_do_not_collide(
+    reference: Reference, tmp_path: Path
+) -> None:
     processes = [start_hpo(tmp_path, *reference.flags, "--name", name) for name in ("one", "two")]
     assert [end(process, 0.0).returncode for process in processes] == [0, 0]
     for name in ("one", "two"):
         assert_is_undisturbed(place_in(tmp_path), reference, study=name)
 
 
-def test_waiting_driver_can_be_interrupted_and_takes_over_from_a_killed_one(reference: Reference, place: Place) -> None:
-    with halted(place.directory, N_TOLD, "--trials", "400") as first:  # it stays where it is, with the lock
+def test_waiting_driver_can_be_interrupted_and_takes_over_from_a_killed_one(
+    reference: Reference, place: Place
+) -> None:
+    with halted(
+        place.directory, N_TOLD, "--trials", "400"
+    ) as first:  # it stays where it is, with the lock
         for number in (signal.SIGINT, signal.SIGTERM, None):
             with running(place.directory, *reference.flags, "--wait") as second:
                 waiting = second.stderr.readline()
-                assert waiting.startswith("hpo: waiting: study 'iris' is being driven by another process (host ")
+                assert waiting.startswith(
+                    "hpo: waiting: study 'iris' is being driven by another process (host "
+                )
                 assert f"pid {first.pid}" in waiting
                 time.sleep(1.0)
                 started = time.monotonic()
@@ -123,7 +140,9 @@ def own_table(make_directory: Callable[[str], Path]) -> Path:
     """A finished study of a file."""
     directory = make_directory("own-table")
     load_iris(as_frame=True).frame.to_csv(directory / "iris.csv", index=False)
-    (directory / "study.toml").write_text('[study]\nname = "iris"\n[data]\nsource = "iris.csv"\ntarget = "target"\n')
+    (directory / "study.toml").write_text(
+        '[study]\nname = "iris"\n[data]\nsource = "iris.csv"\ntarget = "target"\n'
+    )
     assert run_hpo(directory, "--study", "study.toml", "--trials", "3").returncode == 0
     return directory
 
@@ -168,9 +187,16 @@ def test_changed_study_is_refused_and_nothing_is_written(
     assert file_bytes(directory) == before
 
 
-def test_clock_goes_back_an_hour_in_the_middle_of_a_trial(place: Place, reference: Reference) -> None:
+def test_clock_goes_back_an_hour_in_the_middle_of_a_trial(
+    place: Place, reference: Reference
+) -> None:
     """No crash, and nothing ends before it began, in the report neither."""
-    ended = run_disturbed(place.directory, "hpo.cross_validation:score_fold:call:28:CLOCK:self", *reference.flags, "--json")
+    ended = run_disturbed(
+        place.directory,
+        "hpo.cross_validation:score_fold:call:28:CLOCK:self",
+        *reference.flags,
+        "--json",
+    )
     assert (ended.returncode, ended.stderr) == (0, "")
     content = json.loads(ended.stdout)
     assert 0 < content["seconds"]["search"] < content["seconds"]["total"] < COMMAND_SECONDS
@@ -178,17 +204,24 @@ def test_clock_goes_back_an_hour_in_the_middle_of_a_trial(place: Place, referenc
     assert starts != sorted(starts)  # the clock did go back
     # The ledger's moments are Optuna's own; the runs are where a person reads how long a trial took.
     picture = assert_converged(place, reference)
-    assert all(run.info.end_time >= run.info.start_time for run in (picture.parent, *picture.children.values()))
+    assert all(
+        run.info.end_time >= run.info.start_time
+        for run in (picture.parent, *picture.children.values())
+    )
 
 
-def test_locked_mlflow_is_waited_for(patient: dict[str, tuple[Place, Future[Ended]]], long_reference: Reference) -> None:
+def test_locked_mlflow_is_waited_for(
+    patient: dict[str, tuple[Place, Future[Ended]]], long_reference: Reference
+) -> None:
     place, future = patient["mlflow"]
     ended = future.result(COMMAND_SECONDS)
     assert (ended.returncode, said_once(ended)) == (0, True), ended.stderr
     assert_converged(place, long_reference)
 
 
-def test_mlflow_locked_for_good_is_said(patient: dict[str, tuple[Place, Future[Ended]]], long_reference: Reference) -> None:
+def test_mlflow_locked_for_good_is_said(
+    patient: dict[str, tuple[Place, Future[Ended]]], long_reference: Reference
+) -> None:
     place, future = patient["mlflow for good"]
     ended = future.result(COMMAND_SECONDS)
     assert_behind(ended)
@@ -196,7 +229,9 @@ def test_mlflow_locked_for_good_is_said(patient: dict[str, tuple[Place, Future[E
     assert_converged(place, long_reference)
 
 
-def test_ledger_locked_for_good_is_one_line(patient: dict[str, tuple[Place, Future[Ended]]], long_reference: Reference) -> None:
+def test_ledger_locked_for_good_is_one_line(
+    patient: dict[str, tuple[Place, Future[Ended]]], long_reference: Reference
+) -> None:
     place, future = patient["ledger for good"]
     ended = future.result(COMMAND_SECONDS)
     assert (ended.returncode, ended.stdout) == (4, "")

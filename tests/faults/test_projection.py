@@ -38,7 +38,11 @@ def test_deleted_run_stays_deleted(finished: Place, reference: Reference) -> Non
     run_hpo_well(finished.directory, "--trials", "14")
     after = read_stores(finished.storage, finished.tracking_uri)
     assert sorted(after.children) == [number for number in range(14) if number != 4]
-    assert all(after.children[number].info.run_id == before.children[number].info.run_id for number in range(12) if number != 4)
+    assert all(
+        after.children[number].info.run_id == before.children[number].info.run_id
+        for number in range(12)
+        if number != 4
+    )
     assert client.get_run(deleted).info.lifecycle_stage == "deleted"
 
 
@@ -59,13 +63,22 @@ def test_deleted_parent_run_is_one_clear_line(finished: Place, reference: Refere
 
 
 @pytest.mark.parametrize("status", ["RUNNING", "FINISHED"])
-def test_duplicates_are_deleted_and_say_of_what(finished: Place, reference: Reference, status: str) -> None:
+def test_duplicates_are_deleted_and_say_of_what(
+    finished: Place, reference: Reference, status: str
+) -> None:
     """As a create whose answer was lost leaves them: of the child and the parent."""
-    picture, client = read_stores(finished.storage, finished.tracking_uri), MlflowClient(finished.tracking_uri)
+    picture, client = (
+        read_stores(finished.storage, finished.tracking_uri),
+        MlflowClient(finished.tracking_uri),
+    )
     experiment = picture.experiment.experiment_id
     made = []
     for run in (picture.children[3], picture.parent):
-        tags = {name: value for name, value in run.data.tags.items() if name.startswith(("hpo.", "mlflow.parent"))}
+        tags = {
+            name: value
+            for name, value in run.data.tags.items()
+            if name.startswith(("hpo.", "mlflow.parent"))
+        }
         made.append(client.create_run(experiment, run.info.start_time + 1, tags).info.run_id)
         if status != "RUNNING":
             client.set_terminated(made[-1], status)
@@ -77,14 +90,20 @@ def test_duplicates_are_deleted_and_say_of_what(finished: Place, reference: Refe
 def test_runs_of_others_are_left_alone(finished: Place) -> None:
     experiment = read_stores(finished.storage, finished.tracking_uri).experiment.experiment_id
     client = MlflowClient(finished.tracking_uri)
-    made = [client.create_run(experiment, tags=tags) for tags in ({}, {"hpo.key": "f" * 32}, {"mlflow.note.content": "mine"})]
+    made = [
+        client.create_run(experiment, tags=tags)
+        for tags in ({}, {"hpo.key": "f" * 32}, {"mlflow.note.content": "mine"})
+    ]
     before = [client.get_run(run.info.run_id).to_dictionary() for run in made]
     run_hpo_well(finished.directory, "--trials", "14")
     assert [client.get_run(run.info.run_id).to_dictionary() for run in made] == before
     assert RunStatus.to_string(RunStatus.RUNNING) == before[0]["info"]["status"]
     for run in made:
         client.delete_run(run.info.run_id)
-    assert len(read_projection(read_trials(finished.storage), finished.tracking_uri, "iris").children) == 14
+    assert (
+        len(read_projection(read_trials(finished.storage), finished.tracking_uri, "iris").children)
+        == 14
+    )
 
 
 def facts(trials: list[FrozenTrial]) -> list[tuple]:
@@ -107,7 +126,9 @@ def facts(trials: list[FrozenTrial]) -> list[tuple]:
 def read_journal(place: Place, directory: Path) -> list[FrozenTrial]:
     """The study in the parent run's artifact, opened as anyone would."""
     parent = read_stores(place.storage, place.tracking_uri).parent.info.run_id
-    path = MlflowClient(place.tracking_uri).download_artifacts(parent, "study/optuna_journal.log", str(directory))
+    path = MlflowClient(place.tracking_uri).download_artifacts(
+        parent, "study/optuna_journal.log", str(directory)
+    )
     (name,) = optuna.get_all_study_names(JournalStorage(JournalFileBackend(path)))
     study = optuna.load_study(study_name=name, storage=JournalStorage(JournalFileBackend(path)))
     assert (name, study.direction.name) == ("iris", "MAXIMIZE")

@@ -53,7 +53,9 @@ def assert_behind(ended: Ended, n_behind: int | None = None) -> None:
     assert ended.stderr.count("\n") <= 2
 
 
-def test_server_away_at_the_start_comes_in_time(server: Server, served: Place, study: str, reference: Reference) -> None:
+def test_server_away_at_the_start_comes_in_time(
+    server: Server, served: Place, study: str, reference: Reference
+) -> None:
     server.stop()
     with later(4.0, server.start):
         ended = run(served, *reference.flags, "--name", study, *PATIENT)
@@ -61,7 +63,9 @@ def test_server_away_at_the_start_comes_in_time(server: Server, served: Place, s
     assert_converged(served, reference, study=study)
 
 
-def test_server_never_there(server: Server, served: Place, study: str, reference: Reference) -> None:
+def test_server_never_there(
+    server: Server, served: Place, study: str, reference: Reference
+) -> None:
     server.stop()
     ended = run(served, *reference.flags, "--name", study, "--tracking-wait", "1", "--json")
     assert_behind(ended, 12)
@@ -78,8 +82,20 @@ def test_server_away_in_the_middle(
     """The search does not wait for it. What it was asked before it froze it does when it thaws, whoever still waits."""
     away, back = (server.freeze, server.thaw) if is_frozen else (server.stop, server.start)
     n_before, started = count_finished_runs(served.database), time.monotonic()
-    with running(served.directory, *long_reference.flags, "--name", study, "--json", *PATIENT, **served.variables) as process:
-        wait_until(lambda: count_finished_runs(served.database) >= n_before + 3, process, poll_seconds=0.005)
+    with running(
+        served.directory,
+        *long_reference.flags,
+        "--name",
+        study,
+        "--json",
+        *PATIENT,
+        **served.variables,
+    ) as process:
+        wait_until(
+            lambda: count_finished_runs(served.database) >= n_before + 3,
+            process,
+            poll_seconds=0.005,
+        )
         away()
         with later(OUTAGE_SECONDS, back):
             ended = end(process, started)
@@ -110,7 +126,9 @@ def test_never_back(proxied: Place, proxy: Proxy, study: str, reference: Referen
     assert_converged(proxied, reference, study=study, kept=kept)
 
 
-def test_wrong_for_some_seconds_in_all_ways(proxied: Place, proxy: Proxy, study: str, long_reference: Reference) -> None:
+def test_wrong_for_some_seconds_in_all_ways(
+    proxied: Place, proxy: Proxy, study: str, long_reference: Reference
+) -> None:
     """It is over before the run gives up: the run itself writes everything, and says each of two things once."""
     for mode in ("refuse", "hang", "500", "503", "cut"):
         proxy.plan(RUNS_CREATE, 5, mode, 2.0)
@@ -120,7 +138,9 @@ def test_wrong_for_some_seconds_in_all_ways(proxied: Place, proxy: Proxy, study:
     assert_converged(proxied, long_reference, study=study)
 
 
-def test_slow_server_takes_longer_and_nothing_else(proxied: Place, proxy: Proxy, study: str, reference: Reference) -> None:
+def test_slow_server_takes_longer_and_nothing_else(
+    proxied: Place, proxy: Proxy, study: str, reference: Reference
+) -> None:
     proxy.set_mode("slow")
     ended = run(proxied, *reference.flags, "--name", study, "--json")
     assert proxy.n_disturbed > 12
@@ -131,7 +151,9 @@ def test_slow_server_takes_longer_and_nothing_else(proxied: Place, proxy: Proxy,
 
 
 @pytest.mark.parametrize("mode", ["cut first", "drop"])
-def test_lost_answers_leave_nothing_twice(proxied: Place, proxy: Proxy, study: str, long_reference: Reference, mode: Mode) -> None:
+def test_lost_answers_leave_nothing_twice(
+    proxied: Place, proxy: Proxy, study: str, long_reference: Reference, mode: Mode
+) -> None:
     """The first answer of every endpoint, then a tenth of all: the server did the work, and the run finds that out."""
     proxy.set_mode(mode)
     ended = run(proxied, *long_reference.flags, "--name", study)
@@ -141,10 +163,21 @@ def test_lost_answers_leave_nothing_twice(proxied: Place, proxy: Proxy, study: s
     assert_converged(proxied, long_reference, study=study)
 
 
-def test_password_is_in_no_line_where_requests_fail(proxied: Place, proxy: Proxy, study: str, reference: Reference) -> None:
+def test_password_is_in_no_line_where_requests_fail(
+    proxied: Place, proxy: Proxy, study: str, reference: Reference
+) -> None:
     address = proxy.address.replace("//", "//me:s3cr3t@")
     proxy.plan("experiments", 1, "cut")
-    flags = (*reference.flags, "--name", study, "--tracking-uri", address, "--tracking-wait", "0", "--debug")
+    flags = (
+        *reference.flags,
+        "--name",
+        study,
+        "--tracking-uri",
+        address,
+        "--tracking-wait",
+        "0",
+        "--debug",
+    )
     process = run_hpo(proxied.directory, *flags)
     assert process.returncode == 3
     assert "s3cr3t" not in process.stdout + process.stderr
@@ -152,7 +185,14 @@ def test_password_is_in_no_line_where_requests_fail(proxied: Place, proxy: Proxy
     proxy.set_mode("pass")
     proxy.plan("model-versions", 1, "cut")
     predicted = run_python(
-        proxied.directory, "-m", "hpo.predict", "models:/nobody/1", "rows.csv", "--tracking-uri", address, "--debug"
+        proxied.directory,
+        "-m",
+        "hpo.predict",
+        "models:/nobody/1",
+        "rows.csv",
+        "--tracking-uri",
+        address,
+        "--debug",
     )
     assert predicted.returncode == 2
     assert "Traceback" in predicted.stderr
@@ -167,7 +207,9 @@ with hpo.MLflowCallback(sys.argv[1], metric_name="x") as callback:
 """
 
 
-def test_lost_answers_leave_nothing_twice_for_the_callback(proxied: Place, proxy: Proxy, study: str) -> None:
+def test_lost_answers_leave_nothing_twice_for_the_callback(
+    proxied: Place, proxy: Proxy, study: str
+) -> None:
     proxy.dropped_share = 0.2
     proxy.set_mode("drop")
     process = run_python(proxied.directory, "-c", CALLBACK, proxy.address, study)
@@ -177,7 +219,9 @@ def test_lost_answers_leave_nothing_twice_for_the_callback(proxied: Place, proxy
     check_projection(read_projection(trials, proxied.address, study))
 
 
-def test_killed_while_answers_are_lost(proxied: Place, proxy: Proxy, study: str, reference: Reference) -> None:
+def test_killed_while_answers_are_lost(
+    proxied: Place, proxy: Proxy, study: str, reference: Reference
+) -> None:
     """Runs that the server made and nobody was told of are found by their key."""
     proxy.plan(RUNS_CREATE, 4, "cut")
     flags = (*reference.flags, "--name", study)
@@ -199,7 +243,10 @@ def test_signal_while_fits_run_in_workers_and_the_server_is_frozen(
         ended = end(process, started)
     assert ended.seconds < 5.0
     assert ended.returncode == 128 + number
-    assert ended.last_line == f"hpo: stopped by {number.name} with 0 of 50 trials done (run the same command again to go on)"
+    assert (
+        ended.last_line
+        == f"hpo: stopped by {number.name} with 0 of 50 trials done (run the same command again to go on)"
+    )
     assert n_running(served.directory) >= 1
 
 
@@ -209,7 +256,9 @@ def test_second_interrupt_ends_at_once_and_the_next_run_heals(
     """The first one is held up by a server that does not answer."""
     proxy.plan(RUNS_CREATE, 4, "hang")
     flags = (*long_reference.flags, "--name", study)
-    with running(proxied.directory, *flags, **proxied.variables, **INJECTED, HPO_CLOSING_SECONDS="60") as process:
+    with running(
+        proxied.directory, *flags, **proxied.variables, **INJECTED, HPO_CLOSING_SECONDS="60"
+    ) as process:
         wait_until(lambda: proxy.n_disturbed > 0, process)
         os.killpg(process.pid, signal.SIGINT)
         time.sleep(0.5)

@@ -10,7 +10,9 @@ from .disturbing import running
 
 
 @pytest.mark.parametrize("flags", [("--seed", "1"), ("--seed", "2", "--server")])
-def test_three_kills_at_random_times(flags: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
+def test_three_kills_at_random_times(
+    flags: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
     exit_code = main(["--kills", "3", "--trials", "30", *flags])
     printed = capsys.readouterr()
     assert exit_code == 0, printed
@@ -20,11 +22,15 @@ def test_three_kills_at_random_times(flags: tuple[str, ...], capsys: pytest.Capt
     assert rest == []
 
 
-def test_what_is_wrong_is_counted(place: Place, reference: Reference, long_reference: Reference) -> None:
+def test_what_is_wrong_is_counted(
+    place: Place, reference: Reference, long_reference: Reference
+) -> None:
     with running(place.directory, *reference.flags) as process:
         assert process.wait(timeout=COMMAND_SECONDS) == 0
     assert set(count_violations(place, reference, "iris", Kept()).values()) == {0}
-    missing = count_violations(place, long_reference, "iris", Kept({(99, "COMPLETE", "", "")}, {"f/99": ""}))
+    missing = count_violations(
+        place, long_reference, "iris", Kept({(99, "COMPLETE", "", "")}, {"f/99": ""})
+    )
     assert missing["lost"] == 28 + 2
     assert missing["different models"] == (long_reference.model != reference.model)
     changed = [(*row[:4], "other", *row[5:]) for row in reference.table]

@@ -15,7 +15,11 @@ from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, TrialState
 from optuna_dashboard._note import get_note_from_system_attrs
 
-STATUS_OF = {TrialState.COMPLETE: "FINISHED", TrialState.FAIL: "FAILED", TrialState.PRUNED: "KILLED"}
+STATUS_OF = {
+    TrialState.COMPLETE: "FINISHED",
+    TrialState.FAIL: "FAILED",
+    TrialState.PRUNED: "KILLED",
+}
 DERIVED = {"solver", "max_iter", "tol", "random_state"}
 CHOSEN_BY_ALL = {"penalty", "class_weight"}
 
@@ -53,13 +57,18 @@ def read_trials(storage: str, study: str = "iris") -> list[FrozenTrial]:
         opened.engine.dispose()
 
 
-def read_notes(storage: str, trials: Sequence[FrozenTrial], study: str = "iris") -> dict[int | None, str]:
+def read_notes(
+    storage: str, trials: Sequence[FrozenTrial], study: str = "iris"
+) -> dict[int | None, str]:
     """What optuna-dashboard shows beside each trial, by number, and beside the study, under None."""
     opened = RDBStorage(storage)
     try:
         attributes = opened.get_study_system_attrs(opened.get_study_id_from_name(study))
         ids = {None: None, **{trial.number: trial._trial_id for trial in trials}}
-        return {number: get_note_from_system_attrs(attributes, trial_id)["body"] for number, trial_id in ids.items()}
+        return {
+            number: get_note_from_system_attrs(attributes, trial_id)["body"]
+            for number, trial_id in ids.items()
+        }
     finally:
         opened.engine.dispose()
 
@@ -74,7 +83,10 @@ def trial_table(storage: str, study: str = "iris") -> list[tuple[str, ...]]:
             repr(sorted(trial.distributions.items())),
             repr(trial.values),
             repr(sorted(trial.intermediate_values.items())),
-            *(repr(trial.user_attrs.get(f"hpo.{name}")) for name in ("scores", "derived", "converged", "failure")),
+            *(
+                repr(trial.user_attrs.get(f"hpo.{name}"))
+                for name in ("scores", "derived", "converged", "failure")
+            ),
         )
         for trial in read_trials(storage, study)
     ]
@@ -100,7 +112,11 @@ def read_projection(trials: list[FrozenTrial], tracking_uri: str, experiment_nam
     runs = read_runs(client, experiment.experiment_id)
     parents = [run for run in runs if "mlflow.parentRunId" not in run.data.tags]
     assert len(parents) == 1, [run.info.run_id for run in parents]
-    children = {int(run.data.metrics["trial_number"]): run for run in runs if "mlflow.parentRunId" in run.data.tags}
+    children = {
+        int(run.data.metrics["trial_number"]): run
+        for run in runs
+        if "mlflow.parentRunId" in run.data.tags
+    }
     assert len(children) == len(runs) - 1, "two runs of one trial"
     models = list(client.search_logged_models([experiment.experiment_id]))
     return Picture(trials, experiment, parents[0], children, models)
@@ -134,7 +150,9 @@ def check_nothing_runs(trials: Sequence[FrozenTrial], tracking_uri: str) -> None
     assert [trial.number for trial in trials if not trial.state.is_finished()] == []
     client = MlflowClient(tracking_uri)
     ids = [experiment.experiment_id for experiment in client.search_experiments()]
-    assert [run.info.run_id for run in client.search_runs(ids, "attributes.status = 'RUNNING'")] == []
+    assert [
+        run.info.run_id for run in client.search_runs(ids, "attributes.status = 'RUNNING'")
+    ] == []
 
 
 def check_projection(picture: Picture, *, parent_status: str = "FINISHED") -> None:
@@ -150,26 +168,34 @@ def check_projection(picture: Picture, *, parent_status: str = "FINISHED") -> No
         # Not before its start, though the clock went back.
         end = max(trial.datetime_complete, trial.datetime_start)
         assert abs(run.info.end_time - end.timestamp() * 1000) <= 1
-        assert {name: str(value) for name, value in trial.params.items()}.items() <= run.data.params.items()
+        assert {
+            name: str(value) for name, value in trial.params.items()
+        }.items() <= run.data.params.items()
 
 
 def check_params(trial: FrozenTrial, run: Run) -> None:
     """The child has all that the fit was given, and nothing else: chosen, fixed and derived."""
     derived = trial.user_attrs["hpo.derived"]
     assert derived.keys() >= DERIVED - trial.params.keys()
-    assert run.data.params == {name: str(value) for name, value in {**trial.params, **derived}.items()}
+    assert run.data.params == {
+        name: str(value) for name, value in {**trial.params, **derived}.items()
+    }
     assert run.data.params.keys() >= DERIVED | CHOSEN_BY_ALL
     assert ("l1_ratio" in run.data.params) == (run.data.params["penalty"] == "elasticnet")
 
 
-def check_scores(client: MlflowClient, trial: FrozenTrial, run: Run, *, metric: str, n_folds: int) -> None:
+def check_scores(
+    client: MlflowClient, trial: FrozenTrial, run: Run, *, metric: str, n_folds: int
+) -> None:
     """Fold scores as steps, their mean and deviation; a pruned trial has no mean and fewer folds, a failed one nothing."""
     scores = trial.user_attrs.get("hpo.scores", {})
     is_complete = trial.state == TrialState.COMPLETE
     assert bool(scores) == (trial.state != TrialState.FAIL)
     assert not scores or scores.keys() >= {metric, "accuracy", "neg_log_loss"}
     kinds = ("", "_mean", "_std") if is_complete else ("",)
-    assert run.data.metrics.keys() == {"trial_number"} | {f"cv_{scorer}{kind}" for scorer in scores for kind in kinds}
+    assert run.data.metrics.keys() == {"trial_number"} | {
+        f"cv_{scorer}{kind}" for scorer in scores for kind in kinds
+    }
     assert trial.intermediate_values == dict(enumerate(scores.get(metric, ())))
     for scorer, of_folds in scores.items():
         history = client.get_metric_history(run.info.run_id, f"cv_{scorer}")
@@ -179,15 +205,22 @@ def check_scores(client: MlflowClient, trial: FrozenTrial, run: Run, *, metric: 
         mean = math.fsum(scores[scorer]) / n_folds
         variance = math.fsum((score - mean) ** 2 for score in scores[scorer]) / n_folds
         assert math.isclose(run.data.metrics[f"cv_{scorer}_mean"], mean, rel_tol=1e-14)
-        assert math.isclose(run.data.metrics[f"cv_{scorer}_std"], math.sqrt(variance), rel_tol=1e-9, abs_tol=1e-12)
+        assert math.isclose(
+            run.data.metrics[f"cv_{scorer}_std"], math.sqrt(variance), rel_tol=1e-9, abs_tol=1e-12
+        )
     assert run.data.metrics.get(f"cv_{metric}_mean") == (trial.value if is_complete else None)
 
 
 def best_number(trials: Sequence[FrozenTrial]) -> int:
     """The best trial by the rule "best", worked out anew: value, then log loss, then the simpler model, then the earlier one."""
     complete = [trial for trial in trials if trial.state == TrialState.COMPLETE]
-    losses = {trial.number: math.fsum(trial.user_attrs["hpo.scores"]["neg_log_loss"]) for trial in complete}
-    params = {trial.number: {**trial.params, **trial.user_attrs["hpo.derived"]} for trial in complete}
+    losses = {
+        trial.number: math.fsum(trial.user_attrs["hpo.scores"]["neg_log_loss"])
+        for trial in complete
+    }
+    params = {
+        trial.number: {**trial.params, **trial.user_attrs["hpo.derived"]} for trial in complete
+    }
 
     def simplicity(number: int) -> tuple[float, float, bool]:
         chosen = params[number]
@@ -195,7 +228,13 @@ def best_number(trials: Sequence[FrozenTrial]) -> int:
         return (-chosen.get("C", math.inf), l1_share, chosen["class_weight"] == "none")
 
     return max(
-        complete, key=lambda trial: (round(trial.value, 12), losses[trial.number], *simplicity(trial.number), -trial.number)
+        complete,
+        key=lambda trial: (
+            round(trial.value, 12),
+            losses[trial.number],
+            *simplicity(trial.number),
+            -trial.number,
+        ),
     ).number
 
 
@@ -211,10 +250,20 @@ def check_model(picture: Picture, metric: str) -> None:
     assert model.source_run_id == picture.parent.info.run_id
     assert model.params == picture.children[best].data.params
     holdout = {point.key: point.value for point in model.metrics}
-    assert holdout.keys() >= {f"test_{metric}", "test_accuracy", "test_neg_log_loss", "test_balanced_accuracy", "test_f1_macro"}
+    assert holdout.keys() >= {
+        f"test_{metric}",
+        "test_accuracy",
+        "test_neg_log_loss",
+        "test_balanced_accuracy",
+        "test_f1_macro",
+    }
     assert holdout.items() <= picture.parent.data.metrics.items()
     said = picture.parent.data.metrics
-    assert 1 <= said["n_trials_tied"] <= sum(trial.state == TrialState.COMPLETE for trial in picture.trials)
+    assert (
+        1
+        <= said["n_trials_tied"]
+        <= sum(trial.state == TrialState.COMPLETE for trial in picture.trials)
+    )
     assert said[f"test_{metric}_low"] <= said[f"test_{metric}"] <= said[f"test_{metric}_high"]
     assert said[f"optimism_{metric}"] == picture.trials[best].value - said[f"test_{metric}"]
 

@@ -50,8 +50,17 @@ WITHOUT_WORKERS = {"HPO_WORKERS": "1"}
 """By default a trial that a busy machine holds up for a third of a second starts workers; tests of workers ask for them."""
 
 
-def run_hpo(directory: Path, *flags: str, plots: bool = False, **variables: str) -> subprocess.CompletedProcess[str]:
-    return run_python(directory, "-m", "hpo.run", *flags, *(() if plots else (NO_PLOTS,)), **WITHOUT_WORKERS | variables)
+def run_hpo(
+    directory: Path, *flags: str, plots: bool = False, **variables: str
+) -> subprocess.CompletedProcess[str]:
+    return run_python(
+        directory,
+        "-m",
+        "hpo.run",
+        *flags,
+        *(() if plots else (NO_PLOTS,)),
+        **WITHOUT_WORKERS | variables,
+    )
 
 
 def run_hpo_well(directory: Path, *flags: str, plots: bool = False, **variables: str) -> str:
@@ -87,7 +96,11 @@ def count_told(directory: Path) -> int:
         return 0
     with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=10)) as connection:
         try:
-            return int(connection.execute("SELECT count(*) FROM trials WHERE state != 'RUNNING'").fetchone()[0])
+            return int(
+                connection.execute(
+                    "SELECT count(*) FROM trials WHERE state != 'RUNNING'"
+                ).fetchone()[0]
+            )
         except sqlite3.OperationalError:
             return 0
 
@@ -115,11 +128,15 @@ def count_finished_runs(database: Path) -> int:
     return rows[0][0] if rows else 0
 
 
-def wait_until(condition: Callable[[], bool], process: subprocess.Popen[str], *, poll_seconds: float = 0.02) -> None:
+def wait_until(
+    condition: Callable[[], bool], process: subprocess.Popen[str], *, poll_seconds: float = 0.02
+) -> None:
     """Wait for a condition; an early end of the process or the deadline fails the test with what it printed."""
     deadline = time.monotonic() + START_SECONDS
     while not condition():
-        assert process.poll() is None, f"ended early with {process.returncode}: {process.communicate()}"
+        assert process.poll() is None, (
+            f"ended early with {process.returncode}: {process.communicate()}"
+        )
         assert time.monotonic() < deadline, "not reached in time"
         time.sleep(poll_seconds)
 
@@ -142,13 +159,18 @@ def copy_directory(source: Path, target: Path) -> Path:
             ("runs", "artifact_uri"),
             ("logged_models", "artifact_location"),
         ):
-            connection.execute(f"UPDATE {table} SET {column} = replace({column}, ?, ?)", (str(source), str(target)))
+            connection.execute(
+                f"UPDATE {table} SET {column} = replace({column}, ?, ?)", (str(source), str(target))
+            )
     return target
 
 
 def stores_of(directory: Path) -> dict[str, str]:
     """The default stores of a directory, as arguments of the checker."""
-    return {"storage": f"sqlite:///{directory}/optuna.db", "tracking_uri": f"sqlite:///{directory}/mlflow.db"}
+    return {
+        "storage": f"sqlite:///{directory}/optuna.db",
+        "tracking_uri": f"sqlite:///{directory}/mlflow.db",
+    }
 
 
 def free_port() -> int:
@@ -158,7 +180,9 @@ def free_port() -> int:
 
 
 @contextmanager
-def in_background(command: Sequence[str], log_path: Path, **variables: str) -> Iterator[subprocess.Popen[str]]:
+def in_background(
+    command: Sequence[str], log_path: Path, **variables: str
+) -> Iterator[subprocess.Popen[str]]:
     """A server in the directory of its log; its whole process group ends with the block."""
     with log_path.open("w") as log:
         process = subprocess.Popen(
@@ -180,10 +204,21 @@ def in_background(command: Sequence[str], log_path: Path, **variables: str) -> I
 
 
 @contextmanager
-def serving(directory: Path, port: int, *arguments: str, health: str = "/health", **variables: str) -> Iterator[str]:
+def serving(
+    directory: Path, port: int, *arguments: str, health: str = "/health", **variables: str
+) -> Iterator[str]:
     """An ``mlflow`` command that serves HTTP, from the moment it is healthy; gives its address."""
     log_path, address = directory / f"serving-{port}.log", f"http://127.0.0.1:{port}"
-    command = [sys.executable, "-m", "mlflow", *arguments, "--host", "127.0.0.1", "--port", str(port)]
+    command = [
+        sys.executable,
+        "-m",
+        "mlflow",
+        *arguments,
+        "--host",
+        "127.0.0.1",
+        "--port",
+        str(port),
+    ]
     # Models are served by a shell that looks for python and uvicorn by name.
     variables["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     # Seven processes that nothing here needs; their imports took longer than most tests.
@@ -205,13 +240,21 @@ def _is_healthy(url: str) -> bool:
 
 def serving_tracking(directory: Path, port: int) -> contextlib.AbstractContextManager[str]:
     """A tracking server on SQLite in a directory, with the artifacts passed through it."""
-    stores = ("--backend-store-uri", f"sqlite:///{directory}/server.db", "--artifacts-destination", f"{directory}/artifacts")
+    stores = (
+        "--backend-store-uri",
+        f"sqlite:///{directory}/server.db",
+        "--artifacts-destination",
+        f"{directory}/artifacts",
+    )
     return serving(directory, port, "server", *stores, "--workers", "1")
 
 
 @contextmanager
 def showing_pages(
-    directory: Path, *flags: str, ports: Sequence[str] = ("--dashboard-port", "--mlflow-port"), **variables: str
+    directory: Path,
+    *flags: str,
+    ports: Sequence[str] = ("--dashboard-port", "--mlflow-port"),
+    **variables: str,
 ) -> Iterator[tuple[subprocess.Popen[str], list[str]]]:
     """``python -m hpo.ui`` from the moment that it printed its two links; gives those. By default on ports that nobody asks for."""
     chosen = [part for flag in ports for part in (flag, str(free_port()))]
@@ -219,7 +262,9 @@ def showing_pages(
     assert process.stdout is not None
     try:
         lines = [process.stdout.readline().split() for _ in range(2)]
-        assert [line[:1] for line in lines] == [["optuna-dashboard"], ["mlflow"]], process.communicate(timeout=COMMAND_SECONDS)
+        assert [line[:1] for line in lines] == [["optuna-dashboard"], ["mlflow"]], (
+            process.communicate(timeout=COMMAND_SECONDS)
+        )
         yield process, [link for _, link in lines]
     finally:
         process.kill()

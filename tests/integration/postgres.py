@@ -46,14 +46,26 @@ class Cluster:
 
     def start(self) -> None:
         options = f"-p {self.port} -h 127.0.0.1 -k {self.directory} -c fsync=off"
-        _run("pg_ctl", "-D", str(self.directory / "data"), "-l", str(self.directory / "log"), "-w", "-o", options, "start")
+        _run(
+            "pg_ctl",
+            "-D",
+            str(self.directory / "data"),
+            "-l",
+            str(self.directory / "log"),
+            "-w",
+            "-o",
+            options,
+            "start",
+        )
 
 
 @contextmanager
 def running_cluster() -> Iterator[Cluster]:
     """A cluster for the length of a ``with`` block; a machine without PostgreSQL skips the test, or fails it in CI."""
     if _find("initdb") is None:
-        (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)("PostgreSQL's initdb is not on this machine")
+        (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(
+            "PostgreSQL's initdb is not on this machine"
+        )
     with tempfile.TemporaryDirectory(prefix="hpo-pg-") as name:
         directory = Path(name)
         password = directory / "password"
@@ -61,18 +73,35 @@ def running_cluster() -> Iterator[Cluster]:
         if os.geteuid() == 0:
             for path in (directory, password):
                 shutil.chown(path, "postgres", "postgres")
-        _run("initdb", "-D", str(directory / "data"), "-U", "hpo", "-A", "scram-sha-256", f"--pwfile={password}", "--no-sync")
+        _run(
+            "initdb",
+            "-D",
+            str(directory / "data"),
+            "-U",
+            "hpo",
+            "-A",
+            "scram-sha-256",
+            f"--pwfile={password}",
+            "--no-sync",
+        )
         cluster = Cluster(directory, free_port())
         cluster.start()
         try:
             yield cluster
         finally:
-            subprocess.run(_command("pg_ctl", "-D", str(directory / "data"), "-m", "immediate", "-w", "stop"), check=False)
+            subprocess.run(
+                _command("pg_ctl", "-D", str(directory / "data"), "-m", "immediate", "-w", "stop"),
+                check=False,
+            )
 
 
 def _find(program: str) -> str | None:
     """A program of the newest version that Debian keeps out of the path, or of the path."""
-    versions = sorted(_DEBIAN.glob(f"*/bin/{program}"), key=lambda path: int(path.parts[-3])) if _DEBIAN.is_dir() else []
+    versions = (
+        sorted(_DEBIAN.glob(f"*/bin/{program}"), key=lambda path: int(path.parts[-3]))
+        if _DEBIAN.is_dir()
+        else []
+    )
     return str(versions[-1]) if versions else shutil.which(program)
 
 
@@ -80,7 +109,11 @@ def _command(program: str, *arguments: str) -> list[str]:
     found = _find(program)
     assert found is not None
     return [
-        *(["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"] if os.geteuid() == 0 else []),
+        *(
+            ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"]
+            if os.geteuid() == 0
+            else []
+        ),
         found,
         *arguments,
     ]
@@ -90,7 +123,13 @@ def _run(program: str, *arguments: str) -> None:
     # pg_ctl leaves its server behind with its output open: a pipe would never end.
     with tempfile.TemporaryFile("w+") as output:
         done = subprocess.run(
-            _command(program, *arguments), cwd="/", stdin=subprocess.DEVNULL, stdout=output, stderr=output, timeout=60, check=False
+            _command(program, *arguments),
+            cwd="/",
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            timeout=60,
+            check=False,
         )
         output.seek(0)
         assert done.returncode == 0, output.read()

@@ -22,7 +22,9 @@ def run_on_screen(directory: Path, *arguments: str, **variables: str) -> tuple[i
     process = subprocess.Popen(
         [sys.executable, *arguments],
         cwd=directory,
-        env=environment(**{"TERM": "xterm-256color", "COLUMNS": str(COLUMNS), "LINES": str(LINES), **variables}),
+        env=environment(
+            **{"TERM": "xterm-256color", "COLUMNS": str(COLUMNS), "LINES": str(LINES), **variables}
+        ),
         stdin=subprocess.DEVNULL,
         stdout=theirs,
         stderr=theirs,

@@ -15,19 +15,37 @@ from .driving import run_hpo, run_hpo_well, stores_of
 
 OF_MODEL = {
     "model_card.md",
-    *(f"figures/{name}.png" for name in ("calibration_curve", "coefficients", "confusion_matrix", "permutation_importance")),
+    *(
+        f"figures/{name}.png"
+        for name in (
+            "calibration_curve",
+            "coefficients",
+            "confusion_matrix",
+            "permutation_importance",
+        )
+    ),
     *(f"figures/{name}.png" for name in ("precision_recall_curve", "roc_curve")),
-    *(f"tables/{name}.csv" for name in ("coefficients", "confusion_matrix", "permutation_importance")),
+    *(
+        f"tables/{name}.csv"
+        for name in ("coefficients", "confusion_matrix", "permutation_importance")
+    ),
 }
 OF_STUDY = {
     "plots/study.html",
-    *(f"plots/{name}.png" for name in ("contour", "edf", "optimization_history", "parallel_coordinate")),
+    *(
+        f"plots/{name}.png"
+        for name in ("contour", "edf", "optimization_history", "parallel_coordinate")
+    ),
     *(f"plots/{name}.png" for name in ("param_importances", "slice", "timeline")),
 }
 
 
 def files_of(directory: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(directory)): path.read_bytes() for path in directory.rglob("*") if path.is_file()}
+    return {
+        str(path.relative_to(directory)): path.read_bytes()
+        for path in directory.rglob("*")
+        if path.is_file()
+    }
 
 
 def parent_files(directory: Path, study: str = "iris") -> dict[str, bytes]:
@@ -62,11 +80,18 @@ def test_card_and_metrics_say_what_the_runs_say(finished: FinishedRun) -> None:
     picture = read_stores(**stores_of(finished.directory))
     card, said = model_files(picture)["model_card.md"].decode(), picture.parent.data
     assert f"python -m hpo.predict {picture.model.model_uri} rows.csv" in card
-    assert f"{said.metrics['test_accuracy_low']:.4f} to {said.metrics['test_accuracy_high']:.4f}" in card
+    assert (
+        f"{said.metrics['test_accuracy_low']:.4f} to {said.metrics['test_accuracy_high']:.4f}"
+        in card
+    )
     assert said.tags["hpo.gain"] in card
     assert said.tags["hpo.data_digest"] in card
     table = pd.read_csv(io.BytesIO(model_files(picture)["tables/permutation_importance.csv"]))
-    logged = {name.removeprefix("importance_"): value for name, value in said.metrics.items() if name.startswith("importance_")}
+    logged = {
+        name.removeprefix("importance_"): value
+        for name, value in said.metrics.items()
+        if name.startswith("importance_")
+    }
     assert sorted(logged.values()) == sorted(table["mean"])
     assert max(logged, key=lambda name: logged[name]).startswith("petal")
 
@@ -114,7 +139,16 @@ def test_model_that_is_fitted_on_all_rows_says_so(tmp_path: Path) -> None:
         models.setdefault(refit, picture.model)
         assert picture.model.model_id == models[refit].model_id
         assert picture.model.tags["hpo.refit"] == picture.parent.data.tags["hpo.refit"] == refit
-        assert ("it was fitted on all 150 rows" in model_files(picture)["model_card.md"].decode()) == (refit == "all")
+        assert (
+            "it was fitted on all 150 rows" in model_files(picture)["model_card.md"].decode()
+        ) == (refit == "all")
     scores = [{(point.key, point.value) for point in model.metrics} for model in models.values()]
     assert scores[0] == scores[1]
-    assert len(MlflowClient(stores["tracking_uri"]).search_logged_models([picture.experiment.experiment_id])) == 2
+    assert (
+        len(
+            MlflowClient(stores["tracking_uri"]).search_logged_models(
+                [picture.experiment.experiment_id]
+            )
+        )
+        == 2
+    )

@@ -23,40 +23,76 @@ class Case:
 
 
 CASES = {
-    "trials negative": Case("flag --trials: should be greater than or equal to 1, but got -5", ("--trials", "-5")),
+    "trials negative": Case(
+        "flag --trials: should be greater than or equal to 1, but got -5", ("--trials", "-5")
+    ),
     "trials no number": Case("argument --trials: invalid int value: 'x'", ("--trials", "x")),
-    "trials zero": Case("flag --trials: should be greater than or equal to 1, but got 0", ("--trials", "0")),
+    "trials zero": Case(
+        "flag --trials: should be greater than or equal to 1, but got 0", ("--trials", "0")
+    ),
     "unknown flag": Case("unrecognized arguments: --bogus", ("--bogus",)),
     "timeout zero": Case("flag --timeout: should be greater than 0, but got 0", ("--timeout", "0")),
     "timeout nan": Case("flag --timeout: should be", ("--timeout", "nan")),
-    "seed negative": Case("flag --seed: should be greater than or equal to 0, but got -1", ("--seed", "-1")),
-    "name is a path": Case("flag --name: a study name should be 1 to 128 letters", ("--name", "../x")),
+    "seed negative": Case(
+        "flag --seed: should be greater than or equal to 0, but got -1", ("--seed", "-1")
+    ),
+    "name is a path": Case(
+        "flag --name: a study name should be 1 to 128 letters", ("--name", "../x")
+    ),
     "unknown data": Case("but got 'irris' (did you mean 'iris'?)", ("--data", "irris")),
-    "unknown target": Case("data.target: iris has no column 'foo' (its columns are sepal length", ("--target", "foo")),
-    "continuous target": Case("should be a class label, but got", ("--data", "wine", "--target", "alcohol")),
+    "unknown target": Case(
+        "data.target: iris has no column 'foo' (its columns are sepal length", ("--target", "foo")
+    ),
+    "continuous target": Case(
+        "should be a class label, but got", ("--data", "wine", "--target", "alcohol")
+    ),
     "unknown metric": Case("but got 'acuracy' (did you mean 'accuracy'", ("--metric", "acuracy")),
     "metric of two classes": Case("metric 'f1' cannot judge these classes", ("--metric", "f1")),
     "metric of numbers": Case("metric 'r2' judges numbers, not classes", ("--metric", "r2")),
-    "storage with a typo": Case("storage should start with sqlite:// or postgresql://", ("--storage", "sqlite:/optuna.db")),
-    "storage of another kind": Case("but got 'mysql://u:***@h/db'", ("--storage", "mysql://u:secret@h/db")),
-    "storage nowhere": Case("should lie in a directory that exists", ("--storage", "sqlite:///no/such/x.db")),
+    "storage with a typo": Case(
+        "storage should start with sqlite:// or postgresql://", ("--storage", "sqlite:/optuna.db")
+    ),
+    "storage of another kind": Case(
+        "but got 'mysql://u:***@h/db'", ("--storage", "mysql://u:secret@h/db")
+    ),
+    "storage nowhere": Case(
+        "should lie in a directory that exists", ("--storage", "sqlite:///no/such/x.db")
+    ),
     "storage a path": Case("storage should start with sqlite://", ("--storage", "optuna.db")),
-    "storage in the environment": Case("but got 'optuna.db'", environment={"HPO_STORAGE": "optuna.db"}),
+    "storage in the environment": Case(
+        "but got 'optuna.db'", environment={"HPO_STORAGE": "optuna.db"}
+    ),
     "tracking a folder": Case("tracking URI should start with", ("--tracking-uri", "./mlruns")),
     "tracking with a typo": Case("tracking URI should start with", ("--tracking-uri", "htp://x")),
-    "tracking without a host": Case("tracking URI should name a host", ("--tracking-uri", "http://")),
-    "tracking in the environment": Case("but got 'databricks'", environment={"MLFLOW_TRACKING_URI": "databricks"}),
-    "one database for both": Case("two databases", ("--storage", "sqlite:///a.db", "--tracking-uri", "sqlite:///a.db")),
-    "model name with a slash": Case("--register: a model name should have no slash", ("--register", "a/b")),
-    "no study file": Case("nofile.toml: the study file cannot be read (No such file", ("--study", "nofile.toml")),
-    "study file a directory": Case("the study file cannot be read (Is a directory)", ("--study", ".")),
+    "tracking without a host": Case(
+        "tracking URI should name a host", ("--tracking-uri", "http://")
+    ),
+    "tracking in the environment": Case(
+        "but got 'databricks'", environment={"MLFLOW_TRACKING_URI": "databricks"}
+    ),
+    "one database for both": Case(
+        "two databases", ("--storage", "sqlite:///a.db", "--tracking-uri", "sqlite:///a.db")
+    ),
+    "model name with a slash": Case(
+        "--register: a model name should have no slash", ("--register", "a/b")
+    ),
+    "no study file": Case(
+        "nofile.toml: the study file cannot be read (No such file", ("--study", "nofile.toml")
+    ),
+    "study file a directory": Case(
+        "the study file cannot be read (Is a directory)", ("--study", ".")
+    ),
     "not TOML": Case("this is not TOML: ", study="[study\nname"),
     "not text": Case("a study file should be UTF-8 text", study=b'[study]\nname = "\xff"'),
     "unknown key": Case("unknown key; allowed here: name, metric, ", study="[study]\nn_trails = 5"),
     "near key": Case("did you mean 'n_trials'?", study="[study]\nn_trails = 5"),
-    "unknown section": Case("serch_space: unknown key; allowed here: study, data, ", study="[serch_space]\nC = 1.0"),
+    "unknown section": Case(
+        "serch_space: unknown key; allowed here: study, data, ", study="[serch_space]\nC = 1.0"
+    ),
     "a key for a section": Case("study: ", study="study = 5"),
-    "wrong type": Case("study.n_trials: should be a valid integer, but got '50'", study='[study]\nn_trials = "50"'),
+    "wrong type": Case(
+        "study.n_trials: should be a valid integer, but got '50'", study='[study]\nn_trials = "50"'
+    ),
     "range upside down": Case(
         "search_space.l1_ratio: low should be below high, but got low = 0.9, high = 0.1",
         study="[search_space]\nl1_ratio = { low = 0.9, high = 0.1 }",
@@ -72,12 +108,21 @@ CASES = {
     "range half": Case("search_space.C", study="[search_space]\nC = { low = 0.1 }"),
     "unknown choice": Case("search_space.penalty", study='[search_space]\npenalty = ["l3"]'),
     "no choice": Case("search_space.penalty", study="[search_space]\npenalty = []"),
-    "solver that cannot": Case("solver should fit every penalty", study='[search_space]\nsolver = "lbfgs"'),
-    "solver for two classes": Case("liblinear should be used with 2", study='[search_space]\nsolver = "liblinear"\npenalty = "l1"'),
+    "solver that cannot": Case(
+        "solver should fit every penalty", study='[search_space]\nsolver = "lbfgs"'
+    ),
+    "solver for two classes": Case(
+        "liblinear should be used with 2",
+        study='[search_space]\nsolver = "liblinear"\npenalty = "l1"',
+    ),
     "unknown sampler": Case("sampler.kind", study='[sampler]\nkind = "grid"'),
-    "more folds than rows": Case("training rows, but class '0' has 40 (set cv.n_splits to 40", study="[cv]\nn_splits = 60"),
+    "more folds than rows": Case(
+        "training rows, but class '0' has 40 (set cv.n_splits to 40", study="[cv]\nn_splits = 60"
+    ),
     "hold-out too small": Case("do not both hold every class", study="[data]\ntest_size = 0.001"),
-    "dropped target": Case("data.drop: 'target' is the target (take it out of drop)", study='[data]\ndrop = ["target"]'),
+    "dropped target": Case(
+        "data.drop: 'target' is the target (take it out of drop)", study='[data]\ndrop = ["target"]'
+    ),
     "unknown extra metric": Case("but got 'acuracy'", study='[study]\nmetrics = ["acuracy"]'),
     "unknown key, as JSON": Case("unknown key", ("--json",), study="[study]\nn_trails = 5"),
     "trials zero, as JSON": Case("flag --trials", ("--trials", "0", "--json")),
@@ -98,7 +143,9 @@ def run_case(directory: Path, case: Case) -> Ended:
     directory.mkdir()
     flags = list(case.flags)
     if case.study is not None:
-        (directory / FILE).write_bytes(case.study if isinstance(case.study, bytes) else case.study.encode())
+        (directory / FILE).write_bytes(
+            case.study if isinstance(case.study, bytes) else case.study.encode()
+        )
         flags += ["--study", FILE]
     process = run_hpo(directory, *flags, **case.environment)
     return Ended(process, sorted({path.name for path in directory.iterdir()} - {FILE}))
@@ -109,7 +156,9 @@ def ended(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Ended]:
     """All cases, a process each, as many at once as there are processors: they cost a second each, nearly all of it imports."""
     root = tmp_path_factory.mktemp("bad-input")
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        results = pool.map(lambda item: run_case(root / item[0].replace(" ", "-"), item[1]), CASES.items())
+        results = pool.map(
+            lambda item: run_case(root / item[0].replace(" ", "-"), item[1]), CASES.items()
+        )
         return dict(zip(CASES, results, strict=True))
 
 

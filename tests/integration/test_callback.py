@@ -32,7 +32,9 @@ def storage(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[BaseStor
     if request.param == "memory":
         yield InMemoryStorage()
         return
-    opened = RDBStorage(f"sqlite:///{tmp_path}/optuna.db", engine_kwargs={"connect_args": {"timeout": 60}})
+    opened = RDBStorage(
+        f"sqlite:///{tmp_path}/optuna.db", engine_kwargs={"connect_args": {"timeout": 60}}
+    )
     yield opened
     opened.engine.dispose()
 
@@ -57,11 +59,15 @@ def objective(trial: optuna.Trial) -> float:
 
 
 @pytest.mark.parametrize("n_jobs", [1, 2])
-def test_every_trial_is_a_child_of_one_parent(storage: BaseStorage, tracking_uri: str, n_jobs: int) -> None:
+def test_every_trial_is_a_child_of_one_parent(
+    storage: BaseStorage, tracking_uri: str, n_jobs: int
+) -> None:
     study = optuna.create_study(storage=storage, study_name="mine")
     study.set_user_attr("owner", "me")
     with hpo.MLflowCallback(tracking_uri, metric_name="x") as callback:
-        study.optimize(objective, n_trials=N_TRIALS, n_jobs=n_jobs, catch=(OddError,), callbacks=[callback])
+        study.optimize(
+            objective, n_trials=N_TRIALS, n_jobs=n_jobs, catch=(OddError,), callbacks=[callback]
+        )
     picture = read_projection(study.trials, tracking_uri, "mine")
     check_nothing_runs(picture.trials, tracking_uri)
     check_projection(picture)
@@ -76,7 +82,10 @@ def test_values_and_steps_are_recorded(tracking_uri: str) -> None:
     study = optuna.create_study(study_name="mine", direction="maximize")
     with hpo.MLflowCallback(tracking_uri, "their experiment", metric_name="score") as callback:
         study.optimize(objective, n_trials=6, catch=(OddError,), callbacks=[callback])
-    picture, client = read_projection(study.trials, tracking_uri, "their experiment"), MlflowClient(tracking_uri)
+    picture, client = (
+        read_projection(study.trials, tracking_uri, "their experiment"),
+        MlflowClient(tracking_uri),
+    )
     for trial in study.trials:
         run = picture.children[trial.number]
         history = client.get_metric_history(run.info.run_id, "score_intermediate")
@@ -98,9 +107,15 @@ def test_last_step_of_a_pruned_trial_is_not_shown_as_its_value(tracking_uri: str
 def test_best_so_far_is_on_the_parent(tracking_uri: str, direction: str, better: type[max]) -> None:
     study = optuna.create_study(study_name="mine", direction=direction)
     with hpo.MLflowCallback(tracking_uri, metric_name="x") as callback:
-        study.optimize(lambda trial: trial.suggest_float("x", -1, 1), n_trials=6, callbacks=[callback])
+        study.optimize(
+            lambda trial: trial.suggest_float("x", -1, 1), n_trials=6, callbacks=[callback]
+        )
     picture = read_projection(study.trials, tracking_uri, "mine")
-    metrics = {name: value for name, value in picture.parent.data.metrics.items() if name.startswith("best")}
+    metrics = {
+        name: value
+        for name, value in picture.parent.data.metrics.items()
+        if name.startswith("best")
+    }
     assert list(metrics.values()) == [better(trial.value for trial in study.trials)]
 
 
@@ -111,7 +126,11 @@ def test_exception_that_is_not_caught_is_recorded_on_close(tracking_uri: str) ->
         study.optimize(objective, n_trials=N_TRIALS, callbacks=[callback])
     picture = read_projection(study.trials, tracking_uri, "mine")
     check_projection(picture)
-    assert [picture.children[number].info.status for number in range(3)] == ["FINISHED", "KILLED", "FAILED"]
+    assert [picture.children[number].info.status for number in range(3)] == [
+        "FINISHED",
+        "KILLED",
+        "FAILED",
+    ]
 
 
 def test_resumed_study_keeps_its_parent(storage: BaseStorage, tracking_uri: str) -> None:
@@ -201,8 +220,14 @@ assert callback.close().n_behind == 0
 """
 
 
-def test_ledger_that_is_locked_for_a_while_is_asked_again(tmp_path: Path, tracking_uri: str) -> None:
+def test_ledger_that_is_locked_for_a_while_is_asked_again(
+    tmp_path: Path, tracking_uri: str
+) -> None:
     process = run_python(tmp_path, "-c", LOCKED, tracking_uri)
     assert process.returncode == 0, process.stderr
     assert "Traceback" not in process.stderr
-    check_projection(read_projection(read_trials(f"sqlite:///{tmp_path}/optuna.db", "mine"), tracking_uri, "mine"))
+    check_projection(
+        read_projection(
+            read_trials(f"sqlite:///{tmp_path}/optuna.db", "mine"), tracking_uri, "mine"
+        )
+    )

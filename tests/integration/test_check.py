@@ -49,8 +49,13 @@ Check = Callable[..., tuple[int, list[dict[str, Any]]]]
 
 def picture(directory: Path) -> dict[str, str]:
     """Every file and what is in it; the index of a WAL is no content."""
-    files = (path for path in directory.rglob("*") if path.is_file() and not path.name.endswith("-shm"))
-    return {str(path.relative_to(directory)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+    files = (
+        path for path in directory.rglob("*") if path.is_file() and not path.name.endswith("-shm")
+    )
+    return {
+        str(path.relative_to(directory)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in files
+    }
 
 
 @pytest.fixture
@@ -67,7 +72,9 @@ def check(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -
         assert (picture(directory), set(directory.rglob("*"))) == (before, names)
         assert printed.err == ""
         findings = json.loads(printed.out)
-        assert [list(finding) for finding in findings] == [["check", "ok", "message", "hint"]] * len(findings)
+        assert [list(finding) for finding in findings] == [
+            ["check", "ok", "message", "hint"]
+        ] * len(findings)
         assert (code == 0) == all(finding["ok"] for finding in findings)
         return code, findings
 
@@ -75,7 +82,11 @@ def check(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -
 
 
 def wrong(findings: list[dict[str, Any]]) -> list[tuple[str, str, str]]:
-    return [(finding["check"], finding["message"], finding["hint"]) for finding in findings if not finding["ok"]]
+    return [
+        (finding["check"], finding["message"], finding["hint"])
+        for finding in findings
+        if not finding["ok"]
+    ]
 
 
 def client_of(directory: Path) -> MlflowClient:
@@ -84,7 +95,11 @@ def client_of(directory: Path) -> MlflowClient:
 
 def children(client: MlflowClient) -> list[Any]:
     experiment = client.get_experiment_by_name("iris")
-    runs = client.search_runs([experiment.experiment_id], "tags.mlflow.parentRunId != ''", order_by=["attributes.start_time"])
+    runs = client.search_runs(
+        [experiment.experiment_id],
+        "tags.mlflow.parentRunId != ''",
+        order_by=["attributes.start_time"],
+    )
     return list(runs)
 
 
@@ -125,7 +140,9 @@ def test_files_without_tables_are_well(tmp_path: Path, check: Check) -> None:
 
 def test_study_of_somebody_else_is_left_to_the_run(finished_copy: Path, check: Check) -> None:
     storage = RDBStorage(stores_of(finished_copy)["storage"])
-    optuna.create_study(storage=storage, study_name="theirs").add_trial(optuna.trial.create_trial(value=1.0))
+    optuna.create_study(storage=storage, study_name="theirs").add_trial(
+        optuna.trial.create_trial(value=1.0)
+    )
     storage.engine.dispose()  # A connection that is closed later, by chance during the check, would take the WAL away.
     code, findings = check(finished_copy, "--name", "theirs")
     assert (code, findings[-1]["message"]) == (0, "finished trials of study 'theirs': 1")
@@ -144,16 +161,21 @@ def test_file_store_is_refused(uri: str, tmp_path: Path, check: Check) -> None:
 
 
 def test_one_file_for_both_is_refused(tmp_path: Path, check: Check) -> None:
-    code, findings = check(tmp_path, "--storage", "sqlite:///one.db", "--tracking-uri", f"sqlite:///{tmp_path}/one.db")
+    code, findings = check(
+        tmp_path, "--storage", "sqlite:///one.db", "--tracking-uri", f"sqlite:///{tmp_path}/one.db"
+    )
     assert (code, wrong(findings)[0][1]) == (
         2,
         "storage and tracking URI should be two databases, but got sqlite:///one.db for both",
     )
 
 
-def test_one_postgresql_database_for_both_is_refused_without_its_password(tmp_path: Path, check: Check) -> None:
+def test_one_postgresql_database_for_both_is_refused_without_its_password(
+    tmp_path: Path, check: Check
+) -> None:
     storage, tracking = (
-        f"postgresql{driver}://me:secret@127.0.0.1{port}/one" for driver, port in (("", ":5432"), ("+psycopg", ""))
+        f"postgresql{driver}://me:secret@127.0.0.1{port}/one"
+        for driver, port in (("", ":5432"), ("+psycopg", ""))
     )
     code, findings = check(tmp_path, "--storage", storage, "--tracking-uri", tracking)
     assert (code, findings[0]["message"]) == (
@@ -163,15 +185,24 @@ def test_one_postgresql_database_for_both_is_refused_without_its_password(tmp_pa
     assert "secret" not in json.dumps(findings)
 
 
-@pytest.mark.parametrize(("flag", "file"), [("--storage", "mlflow.db"), ("--tracking-uri", "optuna.db")])
-def test_database_of_the_other_library_is_refused(flag: str, file: str, finished: FinishedRun, check: Check) -> None:
+@pytest.mark.parametrize(
+    ("flag", "file"), [("--storage", "mlflow.db"), ("--tracking-uri", "optuna.db")]
+)
+def test_database_of_the_other_library_is_refused(
+    flag: str, file: str, finished: FinishedRun, check: Check
+) -> None:
     other = "--tracking-uri" if flag == "--storage" else "--storage"
     code, findings = check(finished.directory, flag, f"sqlite:///{file}", other, "sqlite:///new.db")
     assert code == 2
-    assert f"sqlite:///{file} holds the tables of {file.partition('.')[0]}, beside which" in wrong(findings)[0][1]
+    assert (
+        f"sqlite:///{file} holds the tables of {file.partition('.')[0]}, beside which"
+        in wrong(findings)[0][1]
+    )
 
 
-def test_file_that_both_wrote_to_is_refused(finished_copy: Path, check: Check, capsys: pytest.CaptureFixture[str]) -> None:
+def test_file_that_both_wrote_to_is_refused(
+    finished_copy: Path, check: Check, capsys: pytest.CaptureFixture[str]
+) -> None:
     shutil.move(finished_copy / "optuna.db", finished_copy / "both.db")
     with pytest.raises(CommandError, match="Can't locate revision identified by 'v"):
         MlflowClient(f"sqlite:///{finished_copy}/both.db").search_experiments()
@@ -193,12 +224,17 @@ def test_bad_study_file_is_a_finding(tmp_path: Path, check: Check) -> None:
 def test_old_file_store_is_found_and_the_hint_mends_it(tmp_path: Path, check: Check) -> None:
     make = "from mlflow import MlflowClient as C; c = C('file:./mlruns'); c.create_run(c.create_experiment('old'))"
     assert run_python(tmp_path, "-c", make, MLFLOW_ALLOW_FILE_STORE="true").returncode == 0
-    bare = run_python(tmp_path, "-c", "from mlflow import MlflowClient; MlflowClient().search_experiments()")
+    bare = run_python(
+        tmp_path, "-c", "from mlflow import MlflowClient; MlflowClient().search_experiments()"
+    )
     assert "maintenance mode" in bare.stderr
     code, findings = check(tmp_path)
     [(subject, message, hint)] = wrong(findings)
     assert (code, subject) == (3, "tracking")
-    assert message == "'mlflow ui' ends with an error in this directory: it opens the old file store mlruns, not mlflow.db"
+    assert (
+        message
+        == "'mlflow ui' ends with an error in this directory: it opens the old file store mlruns, not mlflow.db"
+    )
     assert check(tmp_path, "--tracking-uri", "sqlite:///runs.db")[0] == 0
     subprocess.run(["sh", "-c", hint], cwd=tmp_path, check=True)
     assert check(tmp_path)[0] == 0
@@ -209,7 +245,10 @@ def test_old_file_store_is_found_and_the_hint_mends_it(tmp_path: Path, check: Ch
 def test_file_that_is_no_database(file: str, code: int, tmp_path: Path, check: Check) -> None:
     (tmp_path / file).write_text("no database " * 100)
     found, findings = check(tmp_path)
-    assert (found, wrong(findings)[0][1]) == (code, f"sqlite:///{file} cannot be read: file is not a database")
+    assert (found, wrong(findings)[0][1]) == (
+        code,
+        f"sqlite:///{file} cannot be read: file is not a database",
+    )
 
 
 def test_directory_that_is_not_writable(tmp_path: Path) -> None:
@@ -227,13 +266,17 @@ def test_directory_that_is_not_writable(tmp_path: Path) -> None:
     assert (process.returncode, process.stderr) == (4, "")
     hint = "(change its owner or mode, or put the database elsewhere)"
     for subject in ("storage ", "tracking"):
-        assert f"wrong  {subject}  {tmp_path} is not writable for this user {hint}" in process.stdout
+        assert (
+            f"wrong  {subject}  {tmp_path} is not writable for this user {hint}" in process.stdout
+        )
 
 
 # What a run left.
 
 
-def test_runs_that_are_missing_twice_there_or_open_are_counted_and_mended(finished_copy: Path, check: Check) -> None:
+def test_runs_that_are_missing_twice_there_or_open_are_counted_and_mended(
+    finished_copy: Path, check: Check
+) -> None:
     client = client_of(finished_copy)
     runs = children(client)
     for run in runs[:3]:
@@ -250,9 +293,21 @@ def test_runs_that_are_missing_twice_there_or_open_are_counted_and_mended(finish
     code, findings = check(finished_copy)
     assert code == 3
     assert wrong(findings) == [
-        ("study", "finished trials of study 'iris' that MLflow lacks: 4 of 50", "run the same command again: it writes them"),
-        ("study", "second runs of the same trials of study 'iris' in MLflow: 2", "run the same command again: it deletes them"),
-        ("study", "runs of study 'iris' left RUNNING in MLflow: 1", "run the same command again: it finishes them"),
+        (
+            "study",
+            "finished trials of study 'iris' that MLflow lacks: 4 of 50",
+            "run the same command again: it writes them",
+        ),
+        (
+            "study",
+            "second runs of the same trials of study 'iris' in MLflow: 2",
+            "run the same command again: it deletes them",
+        ),
+        (
+            "study",
+            "runs of study 'iris' left RUNNING in MLflow: 1",
+            "run the same command again: it finishes them",
+        ),
     ]
     run_hpo_well(finished_copy, "--trials", "50")
     assert check(finished_copy)[0] == 0
@@ -262,16 +317,27 @@ def test_trials_left_running_are_counted(finished_copy: Path, check: Check) -> N
     execute(finished_copy / "optuna.db", "UPDATE trials SET state = 'RUNNING' WHERE number > 47")
     code, findings = check(finished_copy)
     assert code == 4
-    assert wrong(findings) == [("study", "trials of study 'iris' left RUNNING: 2", "run the same command again: it takes them up")]
+    assert wrong(findings) == [
+        (
+            "study",
+            "trials of study 'iris' left RUNNING: 2",
+            "run the same command again: it takes them up",
+        )
+    ]
 
 
 def assert_next_run_mends(found: tuple[int, list[dict[str, Any]]]) -> None:
     code, findings = found
     assert code in {3, 4}
-    assert all(subject == "study" and hint.startswith("run the same command again: ") for subject, _, hint in wrong(findings))
+    assert all(
+        subject == "study" and hint.startswith("run the same command again: ")
+        for subject, _, hint in wrong(findings)
+    )
 
 
-def test_killed_driver_leaves_findings_that_the_same_command_mends(tmp_path: Path, check: Check) -> None:
+def test_killed_driver_leaves_findings_that_the_same_command_mends(
+    tmp_path: Path, check: Check
+) -> None:
     kill_when_told(tmp_path, 5, "--trials", "1000")
     assert_next_run_mends(check(tmp_path))
     run_hpo_well(tmp_path, "--trials", str(count_told(tmp_path) + 3))
@@ -294,7 +360,9 @@ def test_study_that_is_being_driven(tmp_path: Path, check: Check) -> None:
     assert "driven" not in json.dumps(check(tmp_path)[1])
 
 
-def test_child_that_a_person_deleted_is_well_and_a_parent_is_not(finished_copy: Path, check: Check) -> None:
+def test_child_that_a_person_deleted_is_well_and_a_parent_is_not(
+    finished_copy: Path, check: Check
+) -> None:
     client = client_of(finished_copy)
     child = children(client)[0]
     client.delete_run(child.info.run_id)
@@ -336,8 +404,14 @@ def test_postgresql_new_half_made_done_driven_and_away(tmp_path: Path, check: Ch
         flags = ("--storage", storage, "--tracking-uri", tracking)
         code, findings = check(here, *flags)
         assert (code, "is made by the first run; only then" in findings[0]["message"]) == (0, True)
-        ledger, runs = (sqlalchemy.create_engine(url, poolclass=sqlalchemy.NullPool) for url in (storage, tracking))
-        assert (sqlalchemy.inspect(ledger).get_table_names(), sqlalchemy.inspect(runs).get_table_names()) == ([], [])
+        ledger, runs = (
+            sqlalchemy.create_engine(url, poolclass=sqlalchemy.NullPool)
+            for url in (storage, tracking)
+        )
+        assert (
+            sqlalchemy.inspect(ledger).get_table_names(),
+            sqlalchemy.inspect(runs).get_table_names(),
+        ) == ([], [])
         # What a first run leaves that is killed while MLflow makes its tables: all the rest is one transaction.
         InitialBase.metadata.create_all(runs)
         code, findings = check(here, *flags)
@@ -353,7 +427,10 @@ def test_postgresql_new_half_made_done_driven_and_away(tmp_path: Path, check: Ch
             process.communicate(timeout=COMMAND_SECONDS)
         [(subject, message, _)] = wrong(findings)
         assert (code, subject) == (7, "study")
-        assert f"driven by another process (hpo on {socket.gethostname()[:30]}, pid {process.pid}, since 2" in message
+        assert (
+            f"driven by another process (hpo on {socket.gethostname()[:30]}, pid {process.pid}, since 2"
+            in message
+        )
         # The server notices a moment later that a client is gone.
         deadline = time.monotonic() + COMMAND_SECONDS
         while check(here, *flags)[0] == 7:
@@ -371,7 +448,11 @@ def test_postgresql_new_half_made_done_driven_and_away(tmp_path: Path, check: Ch
 
 def count_trials(engine: sqlalchemy.Engine) -> int:
     with engine.connect() as connection:
-        return int(connection.scalar(sqlalchemy.text("SELECT count(*) FROM trials WHERE state != 'RUNNING'")))
+        return int(
+            connection.scalar(
+                sqlalchemy.text("SELECT count(*) FROM trials WHERE state != 'RUNNING'")
+            )
+        )
 
 
 # Servers.
@@ -392,7 +473,10 @@ def test_server_with_a_study(tmp_path: Path, check: Check) -> None:
         assert check(directory, "--tracking-uri", address)[0] == 0
         run_hpo_well(directory, "--trials", "5", "--tracking-uri", address)
         code, findings = check(directory, "--tracking-uri", address)
-        assert (code, findings[-1]["message"]) == (0, "finished trials of study 'iris': 5, all of them in MLflow")
+        assert (code, findings[-1]["message"]) == (
+            0,
+            "finished trials of study 'iris': 5, all of them in MLflow",
+        )
         client = MlflowClient(address)
         run_id = children(client)[0].info.run_id
         client.delete_run(run_id)
@@ -400,7 +484,10 @@ def test_server_with_a_study(tmp_path: Path, check: Check) -> None:
         client.restore_run(run_id)
         client.update_run(run_id, status="RUNNING")
         code, findings = check(directory, "--tracking-uri", address)
-        assert (code, wrong(findings)[0][1]) == (3, "finished trials of study 'iris' that MLflow lacks: 1 of 5")
+        assert (code, wrong(findings)[0][1]) == (
+            3,
+            "finished trials of study 'iris' that MLflow lacks: 1 of 5",
+        )
         client.delete_experiment(client.get_experiment_by_name("iris").experiment_id)
         code, findings = check(directory, "--tracking-uri", address)
         assert (code, wrong(findings)[0][1]) == (3, "the MLflow experiment 'iris' is in the trash")
@@ -411,11 +498,19 @@ def test_server_that_refuses_its_host(tmp_path: Path, check: Check) -> None:
     store = ("--backend-store-uri", f"sqlite:///{tmp_path}/server.db", "--workers", "1")
     directory = tmp_path / "job"
     directory.mkdir()
-    with serving(tmp_path, port, "server", *store, "--allowed-hosts", "mlflow.example.com") as address:
+    with serving(
+        tmp_path, port, "server", *store, "--allowed-hosts", "mlflow.example.com"
+    ) as address:
         code, findings = check(directory, "--tracking-uri", address)
     [(subject, message, hint)] = wrong(findings)
-    assert (code, subject, message) == (3, "tracking", f"{address} refuses requests to '127.0.0.1:{port}'")
-    assert hint == f"start it with --allowed-hosts 127.0.0.1:{port} (its /health answers all the same)"
+    assert (code, subject, message) == (
+        3,
+        "tracking",
+        f"{address} refuses requests to '127.0.0.1:{port}'",
+    )
+    assert (
+        hint == f"start it with --allowed-hosts 127.0.0.1:{port} (its /health answers all the same)"
+    )
 
 
 @contextmanager
@@ -425,7 +520,8 @@ def answering(answers: dict[str, tuple[int, str]]) -> Iterator[str]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             status, body = answers.get(
-                self.path.partition("?")[0].rpartition("/")[2], (404, '{"error_code": "RESOURCE_DOES_NOT_EXIST"}')
+                self.path.partition("?")[0].rpartition("/")[2],
+                (404, '{"error_code": "RESOURCE_DOES_NOT_EXIST"}'),
             )
             self.send_response(status)
             self.send_header("Content-Length", str(len(body)))
@@ -448,7 +544,10 @@ def answering(answers: dict[str, tuple[int, str]]) -> Iterator[str]:
 @pytest.mark.parametrize(
     ("answers", "message"),
     [
-        ({"search": (200, "{}"), "version": (200, "2.22.0\n")}, f"is MLflow 2.22.0, but the client here is {mlflow.__version__}"),
+        (
+            {"search": (200, "{}"), "version": (200, "2.22.0\n")},
+            f"is MLflow 2.22.0, but the client here is {mlflow.__version__}",
+        ),
         ({"search": (401, "who are you?")}, "needs credentials that it takes"),
         ({"search": (403, "Permission denied")}, "allows this user too little"),
         ({"search": (200, "<html>")}, "answers 200 where MLflow's API should be"),
@@ -456,11 +555,15 @@ def answering(answers: dict[str, tuple[int, str]]) -> Iterator[str]:
         ({"search": (500, "oops")}, "answers 500 where MLflow's API should be"),
     ],
 )
-def test_server_that_will_not_do(answers: dict[str, tuple[int, str]], message: str, tmp_path: Path, check: Check) -> None:
+def test_server_that_will_not_do(
+    answers: dict[str, tuple[int, str]], message: str, tmp_path: Path, check: Check
+) -> None:
     with answering(answers) as address:
         code, findings = check(tmp_path, "--tracking-uri", address)
     assert code == 3
-    assert [(subject, text) for subject, text, _ in wrong(findings)] == [("tracking", f"{address} {message}")]
+    assert [(subject, text) for subject, text, _ in wrong(findings)] == [
+        ("tracking", f"{address} {message}")
+    ]
 
 
 def test_server_without_a_version_is_taken_as_it_is(tmp_path: Path, check: Check) -> None:

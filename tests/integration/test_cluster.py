@@ -30,10 +30,14 @@ FLAGS = ("--trials", "50", "--quiet")
 
 
 @contextmanager
-def dask(directory: Path, *arguments: str, ready: str, **variables: str) -> Iterator[subprocess.Popen[str]]:
+def dask(
+    directory: Path, *arguments: str, ready: str, **variables: str
+) -> Iterator[subprocess.Popen[str]]:
     """A part of a cluster, from the moment that its log says it is ready; ended with its children."""
     log = directory / f"dask-{arguments[0]}-{free_port()}.log"
-    with in_background([sys.executable, "-m", "dask", *arguments, "--no-dashboard"], log, **variables) as process:
+    with in_background(
+        [sys.executable, "-m", "dask", *arguments, "--no-dashboard"], log, **variables
+    ) as process:
         wait_until(lambda: ready in log.read_text(), process)
         yield process
 
@@ -42,13 +46,24 @@ def dask(directory: Path, *arguments: str, ready: str, **variables: str) -> Iter
 def scheduler(directory: Path) -> Iterator[str]:
     port = free_port()
     address = f"tcp://127.0.0.1:{port}"
-    with dask(directory, "scheduler", "--host", "127.0.0.1", "--port", str(port), ready="Scheduler at"):
+    with dask(
+        directory, "scheduler", "--host", "127.0.0.1", "--port", str(port), ready="Scheduler at"
+    ):
         yield address
 
 
 def worker(directory: Path, address: str, **variables: str):
     # Without a nanny the process that is killed is the one that scores.
-    return dask(directory, "worker", address, "--nthreads", "1", "--no-nanny", ready="Registered to", **variables)
+    return dask(
+        directory,
+        "worker",
+        address,
+        "--nthreads",
+        "1",
+        "--no-nanny",
+        ready="Registered to",
+        **variables,
+    )
 
 
 @pytest.fixture(scope="module")
@@ -67,13 +82,19 @@ def check_equal(directory: Path, finished: FinishedRun) -> None:
     assert trial_table(stores["storage"]) == trial_table(stores_of(finished.directory)["storage"])
 
 
-def test_cluster_gives_the_trials_of_one_process(cluster: str, tmp_path: Path, finished: FinishedRun) -> None:
+def test_cluster_gives_the_trials_of_one_process(
+    cluster: str, tmp_path: Path, finished: FinishedRun
+) -> None:
     run_hpo_well(tmp_path, *FLAGS, HPO_WORKERS=cluster)
     check_equal(tmp_path, finished)
 
 
 def test_workers_are_killed_and_join_in_the_middle(tmp_path: Path, finished: FinishedRun) -> None:
-    with scheduler(tmp_path) as address, worker(tmp_path, address) as first, worker(tmp_path, address):
+    with (
+        scheduler(tmp_path) as address,
+        worker(tmp_path, address) as first,
+        worker(tmp_path, address),
+    ):
         process = start_hpo(tmp_path, *FLAGS, "--workers", address)
         wait_until(lambda: count_told(tmp_path) >= 5, process)
         first.kill()
@@ -95,7 +116,9 @@ def test_all_workers_die_and_another_takes_over(tmp_path: Path, finished: Finish
     check_equal(tmp_path, finished)
 
 
-def test_interrupted_run_leaves_the_cluster_and_goes_on_without_it(cluster: str, tmp_path: Path, finished: FinishedRun) -> None:
+def test_interrupted_run_leaves_the_cluster_and_goes_on_without_it(
+    cluster: str, tmp_path: Path, finished: FinishedRun
+) -> None:
     process = start_hpo(tmp_path, *FLAGS, "--workers", cluster)
     wait_until(lambda: count_told(tmp_path) >= 5, process)
     process.send_signal(signal.SIGTERM)
@@ -109,7 +132,9 @@ def test_scheduler_that_is_away_is_one_line_and_nothing_is_written(tmp_path: Pat
     address = f"tcp://127.0.0.1:{free_port()}"
     process = run_hpo(tmp_path, *FLAGS, "--workers", address)
     assert (process.returncode, process.stdout) == (2, "")
-    assert process.stderr.startswith(f"hpo: --workers: no Dask scheduler answers at {address} (start one: ")
+    assert process.stderr.startswith(
+        f"hpo: --workers: no Dask scheduler answers at {address} (start one: "
+    )
     assert process.stderr.count("\n") == 1
     assert list(tmp_path.iterdir()) == []
 

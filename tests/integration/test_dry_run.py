@@ -34,7 +34,10 @@ def test_text_says_what_would_be_searched_and_nothing_is_written(tmp_path: Path)
     assert list(tmp_path.iterdir()) == []
     facts = [(line[:9].strip(), line[10:]) for line in process.stdout.splitlines()]
     assert facts[0] == ("study", "iris: 20 trials, judged by accuracy")
-    assert facts[1] == ("data", "iris: 120 training rows, 30 held out; 'target' has 3 classes: 0 (40), 1 (40), 2 (40)")
+    assert facts[1] == (
+        "data",
+        "iris: 120 training rows, 30 held out; 'target' has 3 classes: 0 (40), 1 (40), 2 (40)",
+    )
     assert facts[2][1].startswith("4 numeric: sepal length (cm), ")
     assert ("space", "C: 0.0001 to 10000, on a logarithmic scale") in facts
     assert ("splits", "5 stratified folds") in facts
@@ -45,8 +48,13 @@ def test_text_says_what_would_be_searched_and_nothing_is_written(tmp_path: Path)
 
 @pytest.fixture
 def sheep(tmp_path: Path) -> Path:
-    rows = [f"{n % 11}.5,{n % 10},{'abc'[n % 3]},{('fine', 'coarse')[n // 10 * 7 % 5 > 1]},{n}" for n in range(200)]
-    (tmp_path / "sheep.csv").write_text("\n".join(["weight,farm,breed,wool,row", *rows]), encoding="utf-8")
+    rows = [
+        f"{n % 11}.5,{n % 10},{'abc'[n % 3]},{('fine', 'coarse')[n // 10 * 7 % 5 > 1]},{n}"
+        for n in range(200)
+    ]
+    (tmp_path / "sheep.csv").write_text(
+        "\n".join(["weight,farm,breed,wool,row", *rows]), encoding="utf-8"
+    )
     (tmp_path / "sheep.toml").write_text(STUDY, encoding="utf-8")
     return tmp_path
 
@@ -58,7 +66,10 @@ def test_json_has_the_same_and_reads_a_table_of_ones_own(sheep: Path) -> None:
     content = json.loads(process.stdout)
     assert content["columns"] == {"numeric": ["weight"], "categorical": ["breed"]}
     assert content["notes"] == ["'row' dropped: it numbers the rows"]
-    assert (content["data"]["target"], sum(content["data"]["classes"].values())) == ("wool", content["data"]["n_train"])
+    assert (content["data"]["target"], sum(content["data"]["classes"].values())) == (
+        "wool",
+        content["data"]["n_train"],
+    )
     assert content["data"]["n_train"] + content["data"]["n_holdout"] == 200
     assert content["splits"] == {"n_splits": 3, "n_repeats": 2, "n_folds": 6, "grouped_by": "farm"}
     assert content["trial_0"]["failure"] is None
@@ -76,8 +87,12 @@ def test_trial_0_is_the_one_that_a_run_has(sheep: Path, finished: FinishedRun) -
     planned = json.loads(run_hpo(sheep, "--dry-run", "--json").stdout)["trial_0"]["params"]
     trial = read_stores(**stores_of(finished.directory)).trials[0]
     assert planned == {**trial.params, **trial.user_attrs["hpo.derived"]}
-    planned = json.loads(run_hpo(sheep, "--dry-run", "--json", "--study", "sheep.toml").stdout)["trial_0"]["params"]
-    definition = hpo.load_definition(sheep / "sheep.toml", {"study.n_trials": 1, "study.nested": None})
+    planned = json.loads(run_hpo(sheep, "--dry-run", "--json", "--study", "sheep.toml").stdout)[
+        "trial_0"
+    ]["params"]
+    definition = hpo.load_definition(
+        sheep / "sheep.toml", {"study.n_trials": 1, "study.nested": None}
+    )
     result = hpo.run_study(definition, hpo.ServiceSettings(**stores_of(sheep)))
     assert result.best_params == planned
 

@@ -52,7 +52,9 @@ def test_some_fits_raise_and_the_study_goes_on(tmp_path: Path, write_study: Writ
     stores = stores_of(tmp_path)
     picture = check_stores(**stores, n_trials=12, study="failing")
     failed = [trial for trial in picture.trials if trial.state == TrialState.FAIL]
-    assert [trial.number for trial in failed] == [trial.number for trial in picture.trials if trial.params["C"] == 1e-30]
+    assert [trial.number for trial in failed] == [
+        trial.number for trial in picture.trials if trial.params["C"] == 1e-30
+    ]
     assert 0 < len(failed) < 12
     assert f"failing: 12 trials ({12 - len(failed)} complete, {len(failed)} failed)\n" in report
     client = MlflowClient(stores["tracking_uri"])
@@ -93,7 +95,9 @@ def test_too_many_failures_end_it_with_the_commonest_reason(all_raised: Finished
         " (mend what makes the fits fail and start again under another --name)\n"
     )
     stores = stores_of(all_raised.directory)
-    picture = check_stores(**stores, n_trials=10, study="failing", parent_status="FAILED", has_model=False)
+    picture = check_stores(
+        **stores, n_trials=10, study="failing", parent_status="FAILED", has_model=False
+    )
     assert {run.data.tags["hpo.failure"] for run in picture.children.values()} == {REASON}
     notes = read_notes(stores["storage"], picture.trials, "failing")
     assert all(f"**Failed**: `{REASON}`" in notes[trial.number] for trial in picture.trials)
@@ -105,7 +109,9 @@ def test_too_many_failures_run_again_adds_no_trial(all_raised: FinishedRun, tmp_
     assert count_told(directory) == 10
 
 
-def test_no_completed_trial_has_an_exit_code_of_its_own(tmp_path: Path, write_study: WriteStudy) -> None:
+def test_no_completed_trial_has_an_exit_code_of_its_own(
+    tmp_path: Path, write_study: WriteStudy
+) -> None:
     process = run_hpo(tmp_path, "--study", write_study(ALL_RAISE), "--trials", "2")
     assert process.returncode == 5
     assert process.stderr == (

@@ -36,13 +36,26 @@ def test_first_run_prints_its_report_and_nothing_else(finished: FinishedRun) -> 
     lines = finished.stdout.splitlines()
     assert lines[0].split() == ["study", "iris:", "50", "trials", "(50", "complete)"]
     facts = dict(line.split(maxsplit=1) for line in lines[1:9])
-    assert list(facts) == ["columns", "best", "cv", "hold-out", "gain", "optimism", "model", "pages"]
+    assert list(facts) == [
+        "columns",
+        "best",
+        "cv",
+        "hold-out",
+        "gain",
+        "optimism",
+        "model",
+        "pages",
+    ]
     assert facts["columns"] == "4 numeric"
     assert facts["best"].startswith(f"trial {picture.model.tags['hpo.best_trial']}: ")
     assert facts["model"] == picture.model.model_uri
     assert facts["pages"].startswith("optuna-dashboard sqlite:///optuna.db  ->  http://")
     page = f"/#/experiments/{picture.experiment.experiment_id}/runs?workflowType=machine_learning&compareRunsMode=CHART"
-    (view,) = [name.rpartition(".")[2] for name in picture.experiment.tags if name.startswith("mlflow.sharedViewState.")]
+    (view,) = [
+        name.rpartition(".")[2]
+        for name in picture.experiment.tags
+        if name.startswith("mlflow.sharedViewState.")
+    ]
     assert [line.strip() for line in lines[9:]] == [
         f"mlflow ui  ->  http://127.0.0.1:5000{page}&viewStateShareKey={view}",
         "next      python -m hpo.ui  (both pages)",
@@ -70,18 +83,29 @@ def test_parent_run_says_where_the_study_comes_from(finished: FinishedRun) -> No
     (dataset_input,) = parent.inputs.dataset_inputs
     assert dataset_input.dataset.name == "iris"
     assert dataset_input.dataset.digest == tags["hpo.data_digest"]
-    assert {run.data.tags["hpo.data_digest"] for run in picture.children.values()} == {tags["hpo.data_digest"]}
+    assert {run.data.tags["hpo.data_digest"] for run in picture.children.values()} == {
+        tags["hpo.data_digest"]
+    }
     assert json.loads(dataset_input.dataset.profile)["num_rows"] == 120
     assert tags["hpo.version.optuna"] == optuna.__version__
-    assert tags.keys() >= {f"hpo.version.{name}" for name in ("mlflow", "scikit-learn", "numpy", "pandas", "python", "blas")}
+    assert tags.keys() >= {
+        f"hpo.version.{name}"
+        for name in ("mlflow", "scikit-learn", "numpy", "pandas", "python", "blas")
+    }
     artifacts = {file.path for file in client.list_artifacts(parent.info.run_id, "study")}
-    assert artifacts == {"study/definition.json", "study/search_space.json", "study/optuna_journal.log"}
+    assert artifacts == {
+        "study/definition.json",
+        "study/search_space.json",
+        "study/optuna_journal.log",
+    }
 
 
 def test_logged_definition_is_the_complete_one(finished: FinishedRun, tmp_path: Path) -> None:
     stores = stores_of(finished.directory)
     picture, client = read_stores(**stores), MlflowClient(stores["tracking_uri"])
-    path = client.download_artifacts(picture.parent.info.run_id, "study/definition.json", str(tmp_path))
+    path = client.download_artifacts(
+        picture.parent.info.run_id, "study/definition.json", str(tmp_path)
+    )
     content = json.loads(Path(path).read_text(encoding="utf-8"))
     assert content == hpo.StudyDefinition().model_dump(mode="json")
     assert content["study"]["n_trials"] == 50
@@ -93,28 +117,38 @@ def test_parent_run_has_the_best_so_far_by_trial(finished: FinishedRun) -> None:
     picture, client = read_stores(**stores), MlflowClient(stores["tracking_uri"])
     history = client.get_metric_history(picture.parent.info.run_id, "best_cv_accuracy_mean")
     values = [trial.value for trial in picture.trials]
-    assert sorted((point.step, point.value) for point in history) == [(n, max(values[: n + 1])) for n in range(50)]
+    assert sorted((point.step, point.value) for point in history) == [
+        (n, max(values[: n + 1])) for n in range(50)
+    ]
 
 
 def test_parent_run_ends_after_its_children(finished: FinishedRun) -> None:
     picture = read_stores(**stores_of(finished.directory))
-    assert picture.parent.info.end_time >= max(run.info.end_time for run in picture.children.values())
+    assert picture.parent.info.end_time >= max(
+        run.info.end_time for run in picture.children.values()
+    )
 
 
 def test_parent_run_starts_before_its_children(finished: FinishedRun) -> None:
     picture = read_stores(**stores_of(finished.directory))
-    assert picture.parent.info.start_time <= min(run.info.start_time for run in picture.children.values())
+    assert picture.parent.info.start_time <= min(
+        run.info.start_time for run in picture.children.values()
+    )
 
 
 @pytest.mark.parametrize("n_trials", ["50", "10"])
-def test_as_many_trials_or_fewer_change_nothing_and_it_says_so(finished_copy: Path, n_trials: str) -> None:
+def test_as_many_trials_or_fewer_change_nothing_and_it_says_so(
+    finished_copy: Path, n_trials: str
+) -> None:
     stores = stores_of(finished_copy)
     before, table = read_stores(**stores), table_of(finished_copy)
     report = run_hpo_well(finished_copy, "--trials", n_trials)
     assert "50 trials (50 complete); all done before, nothing was changed" in report
     after = check_stores(**stores, n_trials=50)
     assert table_of(finished_copy) == table
-    assert [model.to_dictionary() for model in after.models] == [model.to_dictionary() for model in before.models]
+    assert [model.to_dictionary() for model in after.models] == [
+        model.to_dictionary() for model in before.models
+    ]
     assert after.parent.to_dictionary() == before.parent.to_dictionary()
     assert {n: run.to_dictionary() for n, run in after.children.items()} == {
         n: run.to_dictionary() for n, run in before.children.items()
@@ -134,7 +168,9 @@ def test_longer_search_continues_as_if_never_ended(finished_copy: Path, tmp_path
     assert table_of(finished_copy) == table_of(fresh)
     assert set(after.model_by_trial) == set(before.model_by_trial) | set(undisturbed.model_by_trial)
     assert after.model.params == undisturbed.model.params
-    assert {(m.key, m.value) for m in after.model.metrics} == {(m.key, m.value) for m in undisturbed.model.metrics}
+    assert {(m.key, m.value) for m in after.model.metrics} == {
+        (m.key, m.value) for m in undisturbed.model.metrics
+    }
 
 
 NAMED = ("--name", "elsewhere", "--register", "flowers")
@@ -179,7 +215,9 @@ def test_json_is_one_object_with_every_key(one_trial: FinishedRun) -> None:
         "gain": {"value": 0.0, "low": 0.0, "high": 0.0},
         "optimism": content["optimism"],
         "nested": None,
-        "holdout": {point.key.removeprefix("test_"): point.value for point in picture.model.metrics},
+        "holdout": {
+            point.key.removeprefix("test_"): point.value for point in picture.model.metrics
+        },
         "model_uri": picture.model.model_uri,
         "registry": {
             "name": "flowers",
@@ -192,7 +230,9 @@ def test_json_is_one_object_with_every_key(one_trial: FinishedRun) -> None:
     }
 
 
-def test_better_trial_supersedes_the_earlier_model(one_trial: FinishedRun, finished: FinishedRun, tmp_path: Path) -> None:
+def test_better_trial_supersedes_the_earlier_model(
+    one_trial: FinishedRun, finished: FinishedRun, tmp_path: Path
+) -> None:
     values = [trial.value for trial in read_stores(**stores_of(finished.directory)).trials]
     n_trials = 1 + next(number for number, value in enumerate(values) if value > values[0])
     directory = copy_directory(one_trial.directory, tmp_path / "copy")
@@ -202,8 +242,13 @@ def test_better_trial_supersedes_the_earlier_model(one_trial: FinishedRun, finis
     first, better = picture.model_by_trial[0], picture.model_by_trial[n_trials - 1]
     assert first.model_uri == json.loads(one_trial.stdout)["model_uri"]
     assert first.tags["hpo.superseded_by"] == better.model_id
-    versions = MlflowClient(stores_of(directory)["tracking_uri"]).search_model_versions("name = 'flowers'")
-    assert {int(version.version): version.source for version in versions} == {1: first.model_uri, 2: better.model_uri}
+    versions = MlflowClient(stores_of(directory)["tracking_uri"]).search_model_versions(
+        "name = 'flowers'"
+    )
+    assert {int(version.version): version.source for version in versions} == {
+        1: first.model_uri,
+        2: better.model_uri,
+    }
 
 
 def test_model_is_registered_in_the_store_that_was_given(tmp_path: Path) -> None:
@@ -221,10 +266,14 @@ def check_end_is_undisturbed(finished: FinishedRun, directory: Path) -> None:
     picture = check_stores(**stores_of(directory), n_trials=50)
     assert table_of(directory) == table_of(finished.directory)
     assert picture.model.params == undisturbed.model.params
-    assert {(m.key, m.value) for m in picture.model.metrics} == {(m.key, m.value) for m in undisturbed.model.metrics}
+    assert {(m.key, m.value) for m in picture.model.metrics} == {
+        (m.key, m.value) for m in undisturbed.model.metrics
+    }
 
 
-def interrupt(directory: Path, number: signal.Signals, send: Callable[[int, int], None], *, n_told: int) -> tuple[int, str]:
+def interrupt(
+    directory: Path, number: signal.Signals, send: Callable[[int, int], None], *, n_told: int
+) -> tuple[int, str]:
     """Start the command, send it a signal once so many trials are finished; gives exit code and standard error."""
     process = start_hpo(directory, "--trials", "50")
     wait_until(lambda: count_told(directory) >= n_told, process)
@@ -234,7 +283,9 @@ def interrupt(directory: Path, number: signal.Signals, send: Callable[[int, int]
     return process.returncode, stderr
 
 
-def test_timeout_and_signals_end_it_cleanly_and_the_next_run_goes_on(finished: FinishedRun, tmp_path: Path) -> None:
+def test_timeout_and_signals_end_it_cleanly_and_the_next_run_goes_on(
+    finished: FinishedRun, tmp_path: Path
+) -> None:
     report = run_hpo_well(tmp_path, "--trials", "50", "--timeout", "0.2")
     n_told = count_told(tmp_path)
     assert 1 <= n_told < 50
@@ -263,13 +314,18 @@ def test_changed_definition_is_refused_on_resume(finished_copy: Path) -> None:
     assert table_of(finished_copy) == table
 
 
-def test_pruned_trials_are_recorded_with_the_folds_they_had(tmp_path: Path, write_study: Callable[[str], str]) -> None:
+def test_pruned_trials_are_recorded_with_the_folds_they_had(
+    tmp_path: Path, write_study: Callable[[str], str]
+) -> None:
     study = write_study('[study]\nname = "pruned"\nn_trials = 30\n[pruner]\nkind = "median"\n')
     report = run_hpo_well(tmp_path, "--study", study)
     picture = check_stores(**stores_of(tmp_path), n_trials=30, study="pruned")
     statuses = [run.info.status for run in picture.children.values()]
     assert statuses.count("KILLED") > 0
-    assert f"pruned: 30 trials ({statuses.count('FINISHED')} complete, {statuses.count('KILLED')} pruned)\n" in report
+    assert (
+        f"pruned: 30 trials ({statuses.count('FINISHED')} complete, {statuses.count('KILLED')} pruned)\n"
+        in report
+    )
 
 
 def study_file(rule: str) -> str:
@@ -280,14 +336,19 @@ def test_study_is_resumed_with_another_rule_and_back(finished_copy: Path) -> Non
     stores, path = stores_of(finished_copy), finished_copy / "study.toml"
     trials, before = table_of(finished_copy), check_stores(**stores, n_trials=50)
     path.write_text(study_file("one_standard_error"), encoding="utf-8")
-    assert "the simplest within one standard error" in run_hpo_well(finished_copy, "--study", "study.toml")
+    assert "the simplest within one standard error" in run_hpo_well(
+        finished_copy, "--study", "study.toml"
+    )
     other = read_stores(**stores)
     assert table_of(finished_copy) == trials
     assert len(other.models) == 2
     simpler, highest = (float(picture.model.params["C"]) for picture in (other, before))
     assert simpler < highest
     assert other.parent.data.tags["hpo.best_trial"] == other.model.tags["hpo.best_trial"]
-    assert other.parent.data.metrics.items() >= {point.key: point.value for point in other.model.metrics}.items()
+    assert (
+        other.parent.data.metrics.items()
+        >= {point.key: point.value for point in other.model.metrics}.items()
+    )
     path.write_text(study_file("best"), encoding="utf-8")
     run_hpo_well(finished_copy, "--study", "study.toml")
     after = check_stores(**stores, n_trials=50)
@@ -298,8 +359,18 @@ def test_study_is_resumed_with_another_rule_and_back(finished_copy: Path) -> Non
 
 def test_parent_run_says_how_sure_the_result_is(finished: FinishedRun) -> None:
     said = read_stores(**stores_of(finished.directory)).parent.data
-    assert said.tags["hpo.ties"] == f"{said.metrics['n_trials_tied']:.0f} of 50 trials tie within noise"
+    assert (
+        said.tags["hpo.ties"]
+        == f"{said.metrics['n_trials_tied']:.0f} of 50 trials tie within noise"
+    )
     assert said.tags["hpo.gain"].startswith("the search gained nothing over the defaults")
     assert said.tags["hpo.selection_rule"] == "best"
-    assert said.metrics["gain_accuracy_low"] <= said.metrics["gain_accuracy"] <= said.metrics["gain_accuracy_high"]
-    assert f"{said.metrics['gain_accuracy_low']:+.4f} to {said.metrics['gain_accuracy_high']:+.4f}" in finished.stdout
+    assert (
+        said.metrics["gain_accuracy_low"]
+        <= said.metrics["gain_accuracy"]
+        <= said.metrics["gain_accuracy_high"]
+    )
+    assert (
+        f"{said.metrics['gain_accuracy_low']:+.4f} to {said.metrics['gain_accuracy_high']:+.4f}"
+        in finished.stdout
+    )

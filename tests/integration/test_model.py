@@ -28,7 +28,9 @@ print(json.dumps({"example": example.to_dict("list"), "predicted": model.predict
 def refit(params: dict[str, str]) -> tuple[LogisticRegression, np.ndarray, np.ndarray]:
     """The best params fitted with scikit-learn alone; gives the model and the hold-out."""
     X, y = load_iris(return_X_y=True, as_frame=True)
-    X_train, X_test, y_train, y_test = train_test_split(X, y, test_size=0.2, stratify=y, random_state=0)
+    X_train, X_test, y_train, y_test = train_test_split(
+        X, y, test_size=0.2, stratify=y, random_state=0
+    )
     classifier = LogisticRegression(
         C=float(params["C"]),
         l1_ratio=float({"l2": 0, "l1": 1}.get(params["penalty"], params.get("l1_ratio"))),
@@ -67,11 +69,20 @@ def test_signature_names_every_input_and_an_output(finished: FinishedRun) -> Non
     assert len(signature.outputs.inputs) == 1
 
 
-def test_requirements_are_pinned_and_without_what_serving_does_not_need(finished: FinishedRun) -> None:
+def test_requirements_are_pinned_and_without_what_serving_does_not_need(
+    finished: FinishedRun,
+) -> None:
     logged = read_stores(**stores_of(finished.directory)).model
     with open(f"{logged.artifact_location}/requirements.txt", encoding="utf-8") as file:  # noqa: PTH123 - MLflow gives text
         lines = file.read().split()
-    assert {line.split("==")[0] for line in lines} == {"mlflow", "scikit-learn", "skops", "numpy", "scipy", "pandas"}
+    assert {line.split("==")[0] for line in lines} == {
+        "mlflow",
+        "scikit-learn",
+        "skops",
+        "numpy",
+        "scipy",
+        "pandas",
+    }
     assert all("==" in line for line in lines)
 
 
@@ -80,9 +91,28 @@ def test_served_model_answers_with_the_right_class(finished: FinishedRun) -> Non
     model = read_stores(**stores).model
     X, y = load_iris(return_X_y=True, as_frame=True)
     rows = X.iloc[[0, 50, 100]]
-    arguments = ("models", "serve", "--model-uri", model.model_uri, "--env-manager", "local", "--workers", "1")
-    with serving(finished.directory, free_port(), *arguments, MLFLOW_TRACKING_URI=stores["tracking_uri"]) as address:
-        answer = requests.post(f"{address}/invocations", json={"dataframe_split": rows.to_dict("split", index=False)}, timeout=30)
-        refused = requests.post(f"{address}/invocations", json={"dataframe_split": {"columns": ["x"], "data": [[1]]}}, timeout=30)
+    arguments = (
+        "models",
+        "serve",
+        "--model-uri",
+        model.model_uri,
+        "--env-manager",
+        "local",
+        "--workers",
+        "1",
+    )
+    with serving(
+        finished.directory, free_port(), *arguments, MLFLOW_TRACKING_URI=stores["tracking_uri"]
+    ) as address:
+        answer = requests.post(
+            f"{address}/invocations",
+            json={"dataframe_split": rows.to_dict("split", index=False)},
+            timeout=30,
+        )
+        refused = requests.post(
+            f"{address}/invocations",
+            json={"dataframe_split": {"columns": ["x"], "data": [[1]]}},
+            timeout=30,
+        )
     assert answer.json() == {"predictions": y.iloc[[0, 50, 100]].tolist()}
     assert refused.status_code == 400

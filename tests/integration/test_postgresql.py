@@ -32,7 +32,11 @@ def url(cluster: Cluster, request: pytest.FixtureRequest) -> str:
 def count_told(url: str) -> int:
     with psycopg.connect(url.replace("+psycopg", "")) as connection:
         try:
-            return int(connection.execute("SELECT count(*) FROM trials WHERE state != 'RUNNING'").fetchone()[0])
+            return int(
+                connection.execute(
+                    "SELECT count(*) FROM trials WHERE state != 'RUNNING'"
+                ).fetchone()[0]
+            )
         except psycopg.errors.UndefinedTable:
             return 0
 
@@ -42,7 +46,9 @@ def check_equal(url: str, directory: Path, finished: FinishedRun) -> None:
     assert trial_table(url) == trial_table(stores_of(finished.directory)["storage"])
 
 
-def test_job_gives_the_trials_of_sqlite_and_prints_no_password(url: str, tmp_path: Path, finished: FinishedRun) -> None:
+def test_job_gives_the_trials_of_sqlite_and_prints_no_password(
+    url: str, tmp_path: Path, finished: FinishedRun
+) -> None:
     report = run_hpo_well(tmp_path, *FLAGS, HPO_STORAGE=url.replace("+psycopg", ""))
     check_equal(url, tmp_path, finished)
     assert PASSWORD not in report
@@ -50,7 +56,9 @@ def test_job_gives_the_trials_of_sqlite_and_prints_no_password(url: str, tmp_pat
     assert "all done before, nothing was changed" in run_hpo_well(tmp_path, *FLAGS, HPO_STORAGE=url)
 
 
-def test_second_driver_is_told_who_the_first_is_and_can_wait(url: str, tmp_path: Path, finished: FinishedRun) -> None:
+def test_second_driver_is_told_who_the_first_is_and_can_wait(
+    url: str, tmp_path: Path, finished: FinishedRun
+) -> None:
     first = start_hpo(tmp_path, *FLAGS, HPO_STORAGE=url)
     wait_until(lambda: count_told(url) > 0, first)
     first.send_signal(signal.SIGSTOP)
@@ -73,7 +81,9 @@ def test_second_driver_is_told_who_the_first_is_and_can_wait(url: str, tmp_path:
     check_equal(url, tmp_path, finished)
 
 
-def test_restart_in_the_middle_loses_nothing(cluster: Cluster, url: str, tmp_path: Path, finished: FinishedRun) -> None:
+def test_restart_in_the_middle_loses_nothing(
+    cluster: Cluster, url: str, tmp_path: Path, finished: FinishedRun
+) -> None:
     process = start_hpo(tmp_path, *FLAGS, HPO_STORAGE=url)
     wait_until(lambda: count_told(url) >= 5, process)
     cluster.stop()
@@ -107,7 +117,9 @@ def test_lock_that_another_took_during_a_restart_ends_the_driver(
     check_equal(url, tmp_path, finished)
 
 
-def test_killed_driver_frees_the_lock_at_once(url: str, tmp_path: Path, finished: FinishedRun) -> None:
+def test_killed_driver_frees_the_lock_at_once(
+    url: str, tmp_path: Path, finished: FinishedRun
+) -> None:
     process = start_hpo(tmp_path, *FLAGS, HPO_STORAGE=url)
     wait_until(lambda: count_told(url) >= 5, process)
     process.kill()
@@ -116,23 +128,31 @@ def test_killed_driver_frees_the_lock_at_once(url: str, tmp_path: Path, finished
     check_equal(url, tmp_path, finished)
 
 
-def test_two_starters_on_an_empty_database_make_one_study(url: str, tmp_path: Path, finished: FinishedRun) -> None:
+def test_two_starters_on_an_empty_database_make_one_study(
+    url: str, tmp_path: Path, finished: FinishedRun
+) -> None:
     both = [start_hpo(tmp_path, *FLAGS, HPO_STORAGE=url) for _ in range(2)]
     ended = [process.communicate(timeout=COMMAND_SECONDS) for process in both]
     assert sorted(process.returncode for process in both) == [0, 7], ended
     check_equal(url, tmp_path, finished)
 
 
-def test_database_that_is_away_is_one_line_without_its_password(cluster: Cluster, tmp_path: Path) -> None:
+def test_database_that_is_away_is_one_line_without_its_password(
+    cluster: Cluster, tmp_path: Path
+) -> None:
     url = cluster.url("x").replace(str(cluster.port), "1")
     process = run_hpo(tmp_path, *FLAGS, HPO_STORAGE=url)
     assert (process.returncode, process.stdout) == (4, "")
-    assert process.stderr.startswith("hpo: the storage postgresql+psycopg://hpo:***@127.0.0.1:1/x failed: ")
+    assert process.stderr.startswith(
+        "hpo: the storage postgresql+psycopg://hpo:***@127.0.0.1:1/x failed: "
+    )
     assert process.stderr.count("\n") == 1
     assert PASSWORD not in process.stderr
 
 
-def test_tracking_database_of_postgresql_takes_the_runs(cluster: Cluster, url: str, tmp_path: Path) -> None:
+def test_tracking_database_of_postgresql_takes_the_runs(
+    cluster: Cluster, url: str, tmp_path: Path
+) -> None:
     tracking = cluster.make_database("tracking")
     run_hpo_well(tmp_path, "--trials", "5", HPO_STORAGE=url, MLFLOW_TRACKING_URI=tracking)
     check_stores(url, tracking, n_trials=5)

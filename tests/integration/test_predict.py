@@ -25,7 +25,9 @@ from .conftest import FinishedRun
 from .driving import environment, free_port, run_python, serving, stores_of
 
 
-def run_predict(directory: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+def run_predict(
+    directory: Path, *arguments: str, **variables: str
+) -> subprocess.CompletedProcess[str]:
     return run_python(directory, "-m", "hpo.predict", *arguments, **variables)
 
 
@@ -37,35 +39,55 @@ def rows(tmp_path: Path) -> Path:
 
 def uris(directory: Path) -> dict[str, str]:
     model = read_stores(**stores_of(directory)).model
-    return {"model": model.model_uri, "run": f"runs:/{model.source_run_id}/model", "directory": model.artifact_location}
+    return {
+        "model": model.model_uri,
+        "run": f"runs:/{model.source_run_id}/model",
+        "directory": model.artifact_location,
+    }
 
 
 @pytest.mark.parametrize("kind", ["model", "run", "directory"])
-def test_every_address_gives_the_predictions_of_the_model(finished: FinishedRun, rows: Path, kind: str) -> None:
+def test_every_address_gives_the_predictions_of_the_model(
+    finished: FinishedRun, rows: Path, kind: str
+) -> None:
     process = run_predict(finished.directory, uris(finished.directory)[kind], str(rows))
     assert (process.returncode, process.stderr) == (0, "")
     table = pd.read_csv(io.StringIO(process.stdout))
     model = mlflow.pyfunc.load_model(uris(finished.directory)["directory"])
-    assert table.columns.tolist() == ["prediction", "probability_0", "probability_1", "probability_2"]
+    assert table.columns.tolist() == [
+        "prediction",
+        "probability_0",
+        "probability_1",
+        "probability_2",
+    ]
     assert table["prediction"].tolist() == model.predict(pd.read_csv(rows)).tolist()
     expected = model.get_raw_model().predict_proba(pd.read_csv(rows))
     assert (table.iloc[:, 1:].to_numpy() == expected).all()
 
 
-def test_output_is_written_as_its_ending_says(finished: FinishedRun, rows: Path, tmp_path: Path) -> None:
+def test_output_is_written_as_its_ending_says(
+    finished: FinishedRun, rows: Path, tmp_path: Path
+) -> None:
     model = uris(finished.directory)["directory"]
     printed = run_predict(tmp_path, model, str(rows)).stdout
     for name in ("out.csv.gz", "out.parquet"):
         process = run_predict(tmp_path, model, str(rows), "--output", name)
         assert (process.returncode, process.stdout, process.stderr) == (0, "", "")
     assert gzip.decompress((tmp_path / "out.csv.gz").read_bytes()).decode() == printed
-    pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "out.parquet"), pd.read_csv(io.StringIO(printed)))
+    pd.testing.assert_frame_equal(
+        pd.read_parquet(tmp_path / "out.parquet"), pd.read_csv(io.StringIO(printed))
+    )
 
 
 def test_reader_that_has_had_enough_is_no_error(finished: FinishedRun, rows: Path) -> None:
     command = f"'{sys.executable}' -m hpo.predict '{uris(finished.directory)['directory']}' '{rows}' | head -n 1"
     process = subprocess.run(
-        ["bash", "-o", "pipefail", "-c", command], env=environment(), capture_output=True, text=True, timeout=60, check=False
+        ["bash", "-o", "pipefail", "-c", command],
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
     )
     assert (process.returncode, process.stderr) == (0, "")
 
@@ -73,22 +95,38 @@ def test_reader_that_has_had_enough_is_no_error(finished: FinishedRun, rows: Pat
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("models:/nope@champion", "rows.csv"), "model: models:/nope@champion cannot be fetched from sqlite:///mlflow.db: "),
-        (("models:/m-nope", "rows.csv"), "model: models:/m-nope cannot be fetched from sqlite:///mlflow.db: "),
-        (("models:/m-nope", "rows.csv", "--tracking-uri", "sqlite:///elsewhere.db"), "elsewhere.db is not there"),
+        (
+            ("models:/nope@champion", "rows.csv"),
+            "model: models:/nope@champion cannot be fetched from sqlite:///mlflow.db: ",
+        ),
+        (
+            ("models:/m-nope", "rows.csv"),
+            "model: models:/m-nope cannot be fetched from sqlite:///mlflow.db: ",
+        ),
+        (
+            ("models:/m-nope", "rows.csv", "--tracking-uri", "sqlite:///elsewhere.db"),
+            "elsewhere.db is not there",
+        ),
         (("nope", "rows.csv"), "model: this should be models:/NAME@ALIAS"),
         (("MODEL", "nope.csv"), "data: nope.csv is not there"),
         (("MODEL", "rows.csv", "--output", "out.xlsx"), "data: a table's file should end in .csv"),
-        (("MODEL", "other.csv"), "data: other.csv has no column 'sepal length (cm)', 'sepal width (cm)', "),
+        (
+            ("MODEL", "other.csv"),
+            "data: other.csv has no column 'sepal length (cm)', 'sepal width (cm)', ",
+        ),
         (("MODEL",), "the following arguments are required: FILE"),
     ],
 )
-def test_bad_input_ends_in_one_line(finished: FinishedRun, rows: Path, arguments: tuple[str, ...], message: str) -> None:
+def test_bad_input_ends_in_one_line(
+    finished: FinishedRun, rows: Path, arguments: tuple[str, ...], message: str
+) -> None:
     directory = rows.parent
     (directory / "other.csv").write_text("Sepal length,x\n1,2\n")
     mlflow.MlflowClient(f"sqlite:///{directory}/mlflow.db").search_experiments()
     model = uris(finished.directory)["directory"]
-    process = run_predict(directory, *(model if argument == "MODEL" else argument for argument in arguments))
+    process = run_predict(
+        directory, *(model if argument == "MODEL" else argument for argument in arguments)
+    )
     assert (process.returncode, process.stdout) == (2, "")
     assert process.stderr.startswith("hpo: ")
     assert message in process.stderr
@@ -123,12 +161,25 @@ def craft(directory: Path, kind: str) -> str:
     mlflow.set_tracking_uri(f"sqlite:///{directory}/mlflow.db")
     path = directory / "crafted"
     if kind == "pickle":
-        mlflow.sklearn.save_model(Trap(), str(path), serialization_format="cloudpickle", pip_requirements=[])
+        mlflow.sklearn.save_model(
+            Trap(), str(path), serialization_format="cloudpickle", pip_requirements=[]
+        )
     else:
         shell = FunctionTransformer(os.system)
-        model = Pipeline([("preprocessing", shell), ("classifier", LogisticRegression().fit([[0.0], [1.0]], [0, 1]))])
+        model = Pipeline(
+            [
+                ("preprocessing", shell),
+                ("classifier", LogisticRegression().fit([[0.0], [1.0]], [0, 1])),
+            ]
+        )
         trusted = ["posix.system"]
-        mlflow.sklearn.save_model(model, str(path), serialization_format="skops", skops_trusted_types=trusted, pip_requirements=[])
+        mlflow.sklearn.save_model(
+            model,
+            str(path),
+            serialization_format="skops",
+            skops_trusted_types=trusted,
+            pip_requirements=[],
+        )
         assert "posix.system" in (path / "MLmodel").read_text()
     (path / "hpo_columns.json").write_text(json.dumps({"categorical": ["command"]}))
     client = mlflow.MlflowClient()
@@ -144,8 +195,14 @@ def craft(directory: Path, kind: str) -> str:
 @pytest.mark.parametrize(
     ("kind", "message"),
     [
-        ("pickle", "hpo: model: this should hold model.skops, but got only model.pkl, and loading a pickle runs whatever code"),
-        ("trusts itself", "hpo: model: it holds types that are not trusted: ['posix.system'] (nothing of it was run)"),
+        (
+            "pickle",
+            "hpo: model: this should hold model.skops, but got only model.pkl, and loading a pickle runs whatever code",
+        ),
+        (
+            "trusts itself",
+            "hpo: model: it holds types that are not trusted: ['posix.system'] (nothing of it was run)",
+        ),
     ],
 )
 def test_crafted_model_is_refused_and_runs_nothing(tmp_path: Path, kind: str, message: str) -> None:
@@ -165,9 +222,20 @@ def test_crafted_model_is_refused_and_runs_nothing(tmp_path: Path, kind: str, me
 def test_server_and_predict_say_the_same(finished: FinishedRun, rows: Path) -> None:
     model = uris(finished.directory)["model"]
     printed = run_predict(finished.directory, model, str(rows)).stdout
-    arguments = ("models", "serve", "--model-uri", model, "--env-manager", "local", "--workers", "1")
+    arguments = (
+        "models",
+        "serve",
+        "--model-uri",
+        model,
+        "--env-manager",
+        "local",
+        "--workers",
+        "1",
+    )
     uri = stores_of(finished.directory)["tracking_uri"]
     with serving(finished.directory, free_port(), *arguments, MLFLOW_TRACKING_URI=uri) as address:
         split = pd.read_csv(rows).to_dict("split", index=False)
-        answer = requests.post(f"{address}/invocations", json={"dataframe_split": split}, timeout=30)
+        answer = requests.post(
+            f"{address}/invocations", json={"dataframe_split": split}, timeout=30
+        )
     assert answer.json()["predictions"] == pd.read_csv(io.StringIO(printed))["prediction"].tolist()

@@ -35,12 +35,16 @@ def _impatient() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("_impatient")
-def test_both_sides_have_more_to_say_than_a_pipe_holds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_both_sides_have_more_to_say_than_a_pipe_holds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """As after a search with MLflow away: hundreds of runs to write, and a model with many held-out rows."""
     monkeypatch.chdir(tmp_path)
     stores, X = stores_of(tmp_path), pd.DataFrame({"x": [0.0, 1.0, 2.0, 3.0]})
     storage = RDBStorage(stores["storage"])
-    optuna.create_study(storage=storage, study_name="mine").add_trials([create_trial(value=0.5) for _ in range(N_TRIALS)])
+    optuna.create_study(storage=storage, study_name="mine").add_trials(
+        [create_trial(value=0.5) for _ in range(N_TRIALS)]
+    )
     storage.engine.dispose()
     model = LogisticRegression().fit(X, [0, 0, 1, 1])
     record = ModelRecord(
@@ -58,7 +62,11 @@ def test_both_sides_have_more_to_say_than_a_pipe_holds(tmp_path: Path, monkeypat
         files={"rows.txt": "x" * 1_000_000},
     )
     with TrackingProcess() as process:
-        process.open(stores["storage"], stores["tracking_uri"], StudyRecord(uid="0123", name="mine", value_name="value"))
+        process.open(
+            stores["storage"],
+            stores["tracking_uri"],
+            StudyRecord(uid="0123", name="mine", value_name="value"),
+        )
         state = process.finish(record, "FINISHED", 120.0)
     assert (state.tracking_problem, state.n_behind, len(state.run_ids)) == (None, 0, N_TRIALS)
     assert state.model_uri is not None

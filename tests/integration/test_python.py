@@ -38,11 +38,20 @@ def test_frame_goes_on_with_the_study_of_its_file(tmp_path: Path) -> None:
     predicted = result.model.predict(frame.drop(columns="target"))
     assert np.mean(predicted == frame["target"]) > 0.9
     trials = result.trials_dataframe()
-    assert trials.loc[result.best_number, "value_accuracy"] == trials["value_accuracy"].max() == result.best_value
-    assert np.allclose([np.mean(scores["accuracy"]) for scores in trials["user_attrs_hpo.scores"]], trials["value_accuracy"])
+    assert (
+        trials.loc[result.best_number, "value_accuracy"]
+        == trials["value_accuracy"].max()
+        == result.best_value
+    )
+    assert np.allclose(
+        [np.mean(scores["accuracy"]) for scores in trials["user_attrs_hpo.scores"]],
+        trials["value_accuracy"],
+    )
     assert trials.loc[0, "params_penalty"] == "l2"
     frame.loc[0, "alcohol"] += 1
-    with pytest.raises(hpo.HpoError, match=r"study 'mine' was begun with something else: data \w+ -> \w+"):
+    with pytest.raises(
+        hpo.HpoError, match=r"study 'mine' was begun with something else: data \w+ -> \w+"
+    ):
         hpo.run_study(hpo.load_definition(overrides=OVERRIDES), settings(tmp_path), data=frame)
 
 
@@ -71,5 +80,7 @@ def test_interrupt_in_a_notebook_closes_the_parent_run(tmp_path: Path) -> None:
     picture = read_stores(**stores_of(tmp_path))
     assert picture.parent.info.status == "KILLED"
     assert len(picture.children) == count_told(tmp_path)
-    run_hpo_well(tmp_path, "--data", "digits", "--name", "iris", "--trials", str(count_told(tmp_path) + 1))
+    run_hpo_well(
+        tmp_path, "--data", "digits", "--name", "iris", "--trials", str(count_told(tmp_path) + 1)
+    )
     check_stores(**stores_of(tmp_path), n_trials=count_told(tmp_path))

@@ -28,16 +28,28 @@ from .driving import free_port, serving_tracking
 # Done by MLflow 3.17 with the frame of an input example.
 pytestmark = pytest.mark.filterwarnings("ignore:Operation with range is deprecated")
 
-PARAMS = {"penalty": "l2", "C": 1e4, "class_weight": "none", "solver": "lbfgs", "max_iter": 1000, "tol": 1e-4, "random_state": 0}
+PARAMS = {
+    "penalty": "l2",
+    "C": 1e4,
+    "class_weight": "none",
+    "solver": "lbfgs",
+    "max_iter": 1000,
+    "tol": 1e-4,
+    "random_state": 0,
+}
 COLUMNS = Columns(numeric=("x",))
 X = pd.DataFrame({"x": np.linspace(-1, 1, 400)})
 HELD_OUT = HeldOut(None, "accuracy", X, np.where(X["x"] > 0, "yes", "no"), digest="the same rows")
 
 
-def make_record(shift: float, rule: str = "not_worse", held_out: HeldOut = HELD_OUT, columns: Columns = COLUMNS) -> ModelRecord:
+def make_record(
+    shift: float, rule: str = "not_worse", held_out: HeldOut = HELD_OUT, columns: Columns = COLUMNS
+) -> ModelRecord:
     """A model that is wrong on as many rows as it is shifted."""
     rows, (no, yes) = held_out.X, np.unique(held_out.y)
-    model = build_pipeline(columns, PreprocessingSection(), PARAMS).fit(rows, np.where(rows.iloc[:, 0] > shift, yes, no))
+    model = build_pipeline(columns, PreprocessingSection(), PARAMS).fit(
+        rows, np.where(rows.iloc[:, 0] > shift, yes, no)
+    )
     return ModelRecord(
         key=f"{uuid.uuid4().hex}/0",
         trial_number=0,
@@ -60,7 +72,10 @@ def make_record(shift: float, rule: str = "not_worse", held_out: HeldOut = HELD_
 
 def log(tracking_uri: str, record: ModelRecord) -> MlflowWriter:
     """The model in a study of its own, with its run."""
-    writer = MlflowWriter(tracking_uri, StudyRecord(uid=record.key.partition("/")[0], name="shifts", value_name="value"))
+    writer = MlflowWriter(
+        tracking_uri,
+        StudyRecord(uid=record.key.partition("/")[0], name="shifts", value_name="value"),
+    )
     writer.open(0)
     writer.write_model(record)
     writer.close("FINISHED", 1)
@@ -83,7 +98,13 @@ def tags(tracking_uri: str, version: int) -> dict[str, str]:
 
 
 def test_champion_moves_when_it_should_and_stays_when_it_should_not(tracking_uri: str) -> None:
-    expected = [(0.3, "champion", 1), (0.0, "champion", 2), (0.3, "kept", 2), (0.0, "champion", 4), (0.02, "kept", 4)]
+    expected = [
+        (0.3, "champion", 1),
+        (0.0, "champion", 2),
+        (0.3, "kept", 2),
+        (0.0, "champion", 4),
+        (0.02, "kept", 4),
+    ]
     for number, (shift, decision, champion) in enumerate(expected, start=1):
         before = aliases(tracking_uri)["champion"] if number > 1 else ""
         state = register(tracking_uri, make_record(shift))
@@ -91,19 +112,27 @@ def test_champion_moves_when_it_should_and_stays_when_it_should_not(tracking_uri
         assert aliases(tracking_uri) == {"challenger": number, "champion": champion}
         assert tags(tracking_uri, number)["hpo.decision"] == decision
         assert tags(tracking_uri, number)["hpo.compared_with"] == str(before)
-    assert "accuracy 0.8500 against 1.0000 on the same 400 held-out rows" in tags(tracking_uri, 3)["hpo.comparison"]
+    assert (
+        "accuracy 0.8500 against 1.0000 on the same 400 held-out rows"
+        in tags(tracking_uri, 3)["hpo.comparison"]
+    )
 
 
 @pytest.mark.parametrize(
-    ("rule", "shifts", "champion"), [("better", (0.3, 0.3), 1), ("better", (0.3, 0.0), 2), ("never", (0.3, 0.0), None)]
+    ("rule", "shifts", "champion"),
+    [("better", (0.3, 0.3), 1), ("better", (0.3, 0.0), 2), ("never", (0.3, 0.0), None)],
 )
-def test_rule_of_the_definition_decides(tracking_uri: str, rule: str, shifts: tuple[float, float], champion: int | None) -> None:
+def test_rule_of_the_definition_decides(
+    tracking_uri: str, rule: str, shifts: tuple[float, float], champion: int | None
+) -> None:
     for shift in shifts:
         register(tracking_uri, make_record(shift, rule))
     assert aliases(tracking_uri).get("champion") == champion
 
 
-def test_registering_again_changes_nothing_even_where_a_person_has_moved_the_alias(tracking_uri: str) -> None:
+def test_registering_again_changes_nothing_even_where_a_person_has_moved_the_alias(
+    tracking_uri: str,
+) -> None:
     register(tracking_uri, make_record(0.0))
     record = make_record(0.3)
     writer = log(tracking_uri, record)
@@ -174,7 +203,9 @@ def test_champion_that_cannot_be_compared_stays(tracking_uri: str, kind: str, re
 
 
 @pytest.mark.parametrize(("refit", "digest"), [("train", "others"), ("all", "the same rows")])
-def test_champion_that_may_have_seen_the_hold_out_is_said_to(tracking_uri: str, refit: str, digest: str) -> None:
+def test_champion_that_may_have_seen_the_hold_out_is_said_to(
+    tracking_uri: str, refit: str, digest: str
+) -> None:
     register(tracking_uri, replace(make_record(0.3), refit=refit))
     state = register(tracking_uri, make_record(0.0, held_out=replace(HELD_OUT, digest=digest)))
     assert state.decision == "champion"
@@ -187,7 +218,9 @@ def test_challenger_is_judged_by_the_fit_that_never_saw_the_hold_out(tracking_ur
     assert poor is not None
     state = register(tracking_uri, replace(make_record(0.0), refit="all", held_out=poor))
     assert state.decision == "kept"
-    assert state.comparison.startswith("accuracy 0.8500 against 0.9500 on the same 400 held-out rows")
+    assert state.comparison.startswith(
+        "accuracy 0.8500 against 0.9500 on the same 400 held-out rows"
+    )
 
 
 def register_all(tracking_uri: str, shifts: list[float]) -> list[RegistryState]:
@@ -205,15 +238,21 @@ def test_two_at_once_lose_no_champion(tmp_path: Path, monkeypatch: pytest.Monkey
     ):
         MlflowClient(address).create_experiment("shifts")
         states = [state for done in pool.map(register_all, [address] * 2, shifts) for state in done]
-        versions = {state.version: shift for state, shift in zip(states, shifts[0] + shifts[1], strict=True)}
+        versions = {
+            state.version: shift for state, shift in zip(states, shifts[0] + shifts[1], strict=True)
+        }
         assert sorted(versions) == list(range(1, 11))
         champion = None
         for version in sorted(versions):
             compared_with = tags(address, version)["hpo.compared_with"]
-            assert compared_with == ("" if champion is None else str(champion)), f"version {version}"
+            assert compared_with == ("" if champion is None else str(champion)), (
+                f"version {version}"
+            )
             if champion is None or versions[version] <= versions[champion]:
                 champion = version
-            assert tags(address, version)["hpo.decision"] == ("champion" if champion == version else "kept")
+            assert tags(address, version)["hpo.decision"] == (
+                "champion" if champion == version else "kept"
+            )
         assert champion is not None
         assert versions[champion] == 0.0
         assert aliases(address)["champion"] == champion

@@ -38,7 +38,9 @@ class AwayRun:
 def away(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AwayRun]:
     """A run whose server is not there: it waits 30 s for it at its end, meanwhile other tests go on."""
     directory, port = tmp_path_factory.mktemp("away"), free_port()
-    with start_hpo(directory, "--trials", "50", MLFLOW_TRACKING_URI=f"http://127.0.0.1:{port}") as process:
+    with start_hpo(
+        directory, "--trials", "50", MLFLOW_TRACKING_URI=f"http://127.0.0.1:{port}"
+    ) as process:
         yield AwayRun(directory, port, process)
         process.kill()
 
@@ -58,7 +60,9 @@ def test_job_against_a_server(server: str, finished: FinishedRun, tmp_path: Path
     assert not (tmp_path / "mlflow.db").exists()
     assert not (tmp_path / "mlruns").exists()
     assert picture.model.artifact_location.startswith("mlflow-artifacts:")
-    path = MlflowClient(server).download_artifacts(picture.parent.info.run_id, "study/definition.json", str(tmp_path))
+    path = MlflowClient(server).download_artifacts(
+        picture.parent.info.run_id, "study/definition.json", str(tmp_path)
+    )
     assert json.loads(Path(path).read_text(encoding="utf-8"))["study"]["n_trials"] == 50
     copy = mlflow.artifacts.download_artifacts(
         artifact_uri=picture.model.artifact_location, dst_path=str(tmp_path), tracking_uri=server
@@ -66,7 +70,9 @@ def test_job_against_a_server(server: str, finished: FinishedRun, tmp_path: Path
     assert (Path(copy) / "MLmodel").exists()
 
 
-def test_server_absent_is_exit_3_and_the_same_command_catches_up(finished: FinishedRun, away: AwayRun) -> None:
+def test_server_absent_is_exit_3_and_the_same_command_catches_up(
+    finished: FinishedRun, away: AwayRun
+) -> None:
     address = f"http://127.0.0.1:{away.port}"
     stdout, stderr = away.process.communicate(timeout=COMMAND_SECONDS)
     assert away.process.returncode == 3
@@ -87,7 +93,9 @@ def test_server_absent_is_exit_3_and_the_same_command_catches_up(finished: Finis
 def test_server_absent_is_said_by_the_python_call_too(tmp_path: Path) -> None:
     definition = hpo.load_definition(overrides={"study.n_trials": 3})
     storage, address = stores_of(tmp_path)["storage"], f"http://127.0.0.1:{free_port()}"
-    result = hpo.run_study(definition, hpo.ServiceSettings(storage, address, tracking_wait_seconds=WAIT_SECONDS))
+    result = hpo.run_study(
+        definition, hpo.ServiceSettings(storage, address, tracking_wait_seconds=WAIT_SECONDS)
+    )
     assert (result.n_trials, result.n_behind) == ({"complete": 3, "pruned": 0, "failed": 0}, 3)
     assert not result.is_tracking_complete
     assert (result.parent_run_id, result.best_run_id, result.model_uri) == (None, None, None)

@@ -13,11 +13,21 @@ def test_search_is_seen_while_it_goes_on_and_leaves_its_report_alone(tmp_path: P
     assert exit_code == 0
     views = [screen for screen in screens if screen.startswith("trials ")]
     assert {int(found) for view in views for found in re.findall(r"(\d+)/60", view)} > {60}
-    whole = [view for view in views if re.search(r"trial +state +accuracy\n(\d+ +COMPLETE +0\.\d{4}\n)+", view + "\n")]
+    whole = [
+        view
+        for view in views
+        if re.search(r"trial +state +accuracy\n(\d+ +COMPLETE +0\.\d{4}\n)+", view + "\n")
+    ]
     assert whole
-    assert any(re.search(r"best 0\.\d{4} \(trial \d+\)   failed 0   MLflow has \d+", view) for view in whole)
+    assert any(
+        re.search(r"best 0\.\d{4} \(trial \d+\)   failed 0   MLflow has \d+", view)
+        for view in whole
+    )
     report = [line.split(maxsplit=1) for line in screens[-1].splitlines()[1:-1]]
-    assert [" ".join(report[0]), " ".join(report[1])] == ["study iris: 60 trials (60 complete)", "columns 4 numeric"]
+    assert [" ".join(report[0]), " ".join(report[1])] == [
+        "study iris: 60 trials (60 complete)",
+        "columns 4 numeric",
+    ]
     assert "failed" not in screens[-1]
     assert screens[-1].splitlines()[0] == screens[-1].splitlines()[-1] == " " + "─" * 108
 
@@ -32,26 +42,32 @@ def test_table_has_the_facts_of_the_plain_text(finished_copy: Path) -> None:
 def test_quiet_terminal_shows_the_report_only(tmp_path: Path) -> None:
     exit_code, screens = run_on_screen(tmp_path, "-m", "hpo.run", "--trials", "3", "--quiet")
     assert exit_code == 0
-    assert not any("best " in screen.partition("─")[0] or screen.startswith("trials") for screen in screens)
+    assert not any(
+        "best " in screen.partition("─")[0] or screen.startswith("trials") for screen in screens
+    )
     assert "iris: 3 trials (3 complete)" in screens[-1]
 
 
 def test_terminal_without_movement_gets_plain_lines(tmp_path: Path) -> None:
-    exit_code, screens = run_on_screen(tmp_path, "-m", "hpo.run", "--trials", "3", "--dry-run", TERM="dumb")
+    exit_code, screens = run_on_screen(
+        tmp_path, "-m", "hpo.run", "--trials", "3", "--dry-run", TERM="dumb"
+    )
     assert exit_code == 0
     assert "study" in screens[-1]
 
 
 def test_notes_stand_above_the_view_and_stay(tmp_path: Path) -> None:
     away = f"http://127.0.0.1:{free_port()}"
-    exit_code, screens = run_on_screen(tmp_path, "-m", "hpo.run", "--trials", "40", "--tracking-uri", away, "--tracking-wait", "0")
+    exit_code, screens = run_on_screen(
+        tmp_path, "-m", "hpo.run", "--trials", "40", "--tracking-uri", away, "--tracking-wait", "0"
+    )
     assert exit_code == 3
     note = "hpo: MLflow does not take what is written"
     assert any(screen.startswith(note) and "\ntrials " in screen for screen in screens)
     assert screens[-1].startswith(note)
-    assert "next      the same command again: it writes what MLflow lacks" in " ".join(screens[-1].split("\n")) or (
-        "the same command again: it writes what MLflow lacks" in screens[-1]
-    )
+    assert "next      the same command again: it writes what MLflow lacks" in " ".join(
+        screens[-1].split("\n")
+    ) or ("the same command again: it writes what MLflow lacks" in screens[-1])
 
 
 def test_piped_run_draws_nothing(finished: FinishedRun) -> None:

@@ -44,17 +44,26 @@ def is_open(port: int) -> bool:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_both_pages_answer_and_end_with_a_signal(finished: FinishedRun, number: signal.Signals) -> None:
+def test_both_pages_answer_and_end_with_a_signal(
+    finished: FinishedRun, number: signal.Signals
+) -> None:
     with showing_pages(finished.directory) as (process, links):
         dashboard, mlflow = links
         assert dashboard.endswith("/dashboard/studies/1")
-        assert "/#/experiments/1/runs?workflowType=machine_learning&compareRunsMode=CHART&viewStateShareKey=hpo-" in mlflow
+        assert (
+            "/#/experiments/1/runs?workflowType=machine_learning&compareRunsMode=CHART&viewStateShareKey=hpo-"
+            in mlflow
+        )
         assert "Optuna Dashboard" in requests.get(dashboard, timeout=20).text
         page, _, _ = mlflow.partition("#")
         assert "<title>MLflow</title>" in requests.get(page, timeout=20).text
-        study = requests.get(dashboard.replace("/dashboard/", "/api/"), params={"after": 0}, timeout=20).json()
+        study = requests.get(
+            dashboard.replace("/dashboard/", "/api/"), params={"after": 0}, timeout=20
+        ).json()
         assert (study["name"], len(study["trials"])) == ("iris", 50)
-        found = requests.get(f"{page}ajax-api/2.0/mlflow/experiments/get", params={"experiment_id": "1"}, timeout=20).json()
+        found = requests.get(
+            f"{page}ajax-api/2.0/mlflow/experiments/get", params={"experiment_id": "1"}, timeout=20
+        ).json()
         assert found["experiment"]["name"] == "iris"
         children = psutil.Process(process.pid).children(recursive=True)
         process.send_signal(number)
@@ -88,7 +97,9 @@ def test_pages_end_with_a_command_that_is_killed(finished: FinishedRun) -> None:
         assert not any(map(is_open, ports(links)))
 
 
-def test_taken_default_port_is_replaced_and_nothing_else_is_listened_on(finished: FinishedRun) -> None:
+def test_taken_default_port_is_replaced_and_nothing_else_is_listened_on(
+    finished: FinishedRun,
+) -> None:
     with socket.socket() as taken:
         taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -96,10 +107,21 @@ def test_taken_default_port_is_replaced_and_nothing_else_is_listened_on(finished
             taken.listen()
         except OSError:
             pass  # somebody else has it, which is as good
-        with showing_pages(finished.directory, "--mlflow-port", str(free_port()), ports=()) as (process, links):
+        with showing_pages(finished.directory, "--mlflow-port", str(free_port()), ports=()) as (
+            process,
+            links,
+        ):
             assert ports(links)[0] != 8080
-            family = [process.pid, *(child.pid for child in psutil.Process(process.pid).children(recursive=True))]
-            listening = {c.laddr for pid in family for c in psutil.Process(pid).net_connections("inet") if c.status == "LISTEN"}
+            family = [
+                process.pid,
+                *(child.pid for child in psutil.Process(process.pid).children(recursive=True)),
+            ]
+            listening = {
+                c.laddr
+                for pid in family
+                for c in psutil.Process(pid).net_connections("inet")
+                if c.status == "LISTEN"
+            }
             assert listening == {("127.0.0.1", port) for port in ports(links)}
 
 
@@ -121,7 +143,10 @@ def test_server_is_used_as_it_is(finished: FinishedRun, tmp_path: Path) -> None:
         flags = ("--storage", storage, "--tracking-uri", address)
         with showing_pages(tmp_path, *flags) as (process, links):
             assert links[1] == f"{address}/"
-            names = [" ".join(child.cmdline()) for child in psutil.Process(process.pid).children(recursive=True)]
+            names = [
+                " ".join(child.cmdline())
+                for child in psutil.Process(process.pid).children(recursive=True)
+            ]
             assert names
             assert not any("mlflow" in name for name in names)
     process = run_python(tmp_path, "-m", "hpo.ui", *flags)
@@ -137,7 +162,9 @@ def expect_refusal(process: "subprocess.CompletedProcess[str]", exit_code: int, 
 def test_pages_open_before_there_is_a_study(tmp_path: Path) -> None:
     with showing_pages(tmp_path) as (_, (dashboard, mlflow)):
         assert dashboard.endswith("/dashboard")
-        assert requests.get(dashboard.replace("/dashboard", "/api/studies"), timeout=20).json() == {"study_summaries": []}
+        assert requests.get(dashboard.replace("/dashboard", "/api/studies"), timeout=20).json() == {
+            "study_summaries": []
+        }
         assert requests.get(f"{mlflow}health", timeout=20).text == "OK"
         run_hpo_well(tmp_path, "--trials", "3")
         check_stores(**stores_of(tmp_path), n_trials=3)
@@ -155,7 +182,13 @@ def test_asked_for_port_that_is_taken_is_one_line(finished: FinishedRun) -> None
 
 def test_page_that_cannot_start_is_one_line_without_the_password(finished: FinishedRun) -> None:
     # The driver's connection goes well; what the pages make of the environment does not.
-    process = run_python(finished.directory, "-m", "hpo.ui", MLFLOW_FLASK_SERVER_SECRET_KEY="x", MLFLOW_STATIC_PREFIX="wrong")
+    process = run_python(
+        finished.directory,
+        "-m",
+        "hpo.ui",
+        MLFLOW_FLASK_SERVER_SECRET_KEY="x",
+        MLFLOW_STATIC_PREFIX="wrong",
+    )
     assert process.returncode == 3
     assert process.stderr.startswith("hpo: mlflow ended with exit code 2: ")
     assert process.stderr.count("\n") == 1
@@ -163,7 +196,15 @@ def test_page_that_cannot_start_is_one_line_without_the_password(finished: Finis
 
 def test_no_process_shows_a_password() -> None:
     process = subprocess.Popen(
-        [sys.executable, "-m", "hpo.child_process", str(os.getpid()), "optuna-dashboard", "$HPO_STORAGE", "--version"],
+        [
+            sys.executable,
+            "-m",
+            "hpo.child_process",
+            str(os.getpid()),
+            "optuna-dashboard",
+            "$HPO_STORAGE",
+            "--version",
+        ],
         env=environment(HPO_STORAGE="postgresql://me:secret@db/optuna"),
         stdout=subprocess.PIPE,
         text=True,

@@ -22,12 +22,16 @@ def blocks(language: str) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", README, flags=re.DOTALL)
 
 
-MAIN_COMMAND, TEST_COMMAND, *OTHER_COMMANDS = [line for block in blocks("sh") for line in block.strip().splitlines()]
+MAIN_COMMAND, TEST_COMMAND, *OTHER_COMMANDS = [
+    line for block in blocks("sh") for line in block.strip().splitlines()
+]
 
 
 def checkout(to: Path) -> Path:
     """A bare checkout: what git has, as it stands in the work tree."""
-    names = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines()
+    names = subprocess.run(
+        ["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout.splitlines()
     for name in names:
         if (ROOT / name).is_file():
             (to / name).parent.mkdir(parents=True, exist_ok=True)
@@ -48,13 +52,21 @@ def test_main_command_runs_from_a_bare_checkout(tmp_path: Path) -> None:
     assert process.returncode == 0, process.stderr
     assert "iris: 50 trials (50 complete)" in process.stdout
     # pip's own complaints about this machine's indexes are not ours
-    assert [line for line in process.stderr.splitlines() if not line.startswith(("WARNING: Location", "Looking in"))] == []
+    assert [
+        line
+        for line in process.stderr.splitlines()
+        if not line.startswith(("WARNING: Location", "Looking in"))
+    ] == []
 
 
 def test_test_command_is_the_one_that_ci_runs() -> None:
     script = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
     found = subprocess.run(
-        ["bash", "-c", "grep -m 1 -- '-m pytest' README.md"], cwd=ROOT, capture_output=True, text=True, check=True
+        ["bash", "-c", "grep -m 1 -- '-m pytest' README.md"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
     ).stdout.strip()
     assert "grep -m 1 -- '-m pytest' README.md" in script
     assert found == TEST_COMMAND
@@ -63,7 +75,9 @@ def test_test_command_is_the_one_that_ci_runs() -> None:
 @pytest.fixture
 def customers(tmp_path: Path) -> Path:
     rng = np.random.default_rng(0)
-    table = pd.DataFrame({"age": rng.integers(18, 80, 200), "plan": rng.choice(["basic", "plus", "pro"], 200)})
+    table = pd.DataFrame(
+        {"age": rng.integers(18, 80, 200), "plan": rng.choice(["basic", "plus", "pro"], 200)}
+    )
     table["churned"] = np.where(table["age"] + rng.normal(0, 20, 200) > 50, "yes", "no")
     table.to_csv(tmp_path / "customers.csv", index=False)
     return tmp_path
@@ -79,11 +93,15 @@ def test_other_commands_run(customers: Path) -> None:
 
 
 def test_the_error_it_shows_is_the_one_printed(customers: Path) -> None:
-    shown = next(line for line in README.splitlines() if line.startswith("hpo: data: customers.csv line"))
+    shown = next(
+        line for line in README.splitlines() if line.startswith("hpo: data: customers.csv line")
+    )
     lines = (customers / "customers.csv").read_text(encoding="utf-8").splitlines()
     lines[2] += ",one more"
     (customers / "customers.csv").write_text("\n".join(lines), encoding="utf-8")
-    process = run_python(customers, "-m", "hpo.run", "--data", "customers.csv", "--target", "churned")
+    process = run_python(
+        customers, "-m", "hpo.run", "--data", "customers.csv", "--target", "churned"
+    )
     assert process.returncode == 2
     assert process.stderr.strip() == shown
 
@@ -133,7 +151,9 @@ def test_help_is_the_one_printed(tmp_path: Path) -> None:
 
 def test_exit_codes_are_those_of_the_errors() -> None:
     line = README[README.index("Exit codes:") :].split("\n\n")[0]
-    listed = {int(code) for code in re.findall(r"\b(\d+)\b(?: and (\d+))?", line) for code in code if code}
+    listed = {
+        int(code) for code in re.findall(r"\b(\d+)\b(?: and (\d+))?", line) for code in code if code
+    }
     classes = [HpoError]
     for cls in classes:
         classes.extend(cls.__subclasses__())
@@ -151,7 +171,11 @@ def test_defaults_table_is_that_of_the_settings() -> None:
 def test_requirements_pin_every_dependency_with_hashes(requirements: str) -> None:
     text = (ROOT / requirements).read_text(encoding="utf-8")
     pyproject = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
-    wanted = re.findall(r'^    "([a-z-]+)[>=]', pyproject.split("[project.optional-dependencies]")[0], flags=re.MULTILINE)
+    wanted = re.findall(
+        r'^    "([a-z-]+)[>=]',
+        pyproject.split("[project.optional-dependencies]")[0],
+        flags=re.MULTILINE,
+    )
     assert len(wanted) > 10
     for name in wanted:
         assert re.search(rf"^{name}==\S+ \\\n    --hash=sha256:", text, flags=re.MULTILINE), name

@@ -20,8 +20,12 @@ MAX_LINES = 5000
 
 def run(*command: str, cwd: Path = ROOT) -> str:
     """The output of a command, which is shown where it does not end with 0."""
-    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=300, check=False)
-    assert done.returncode == 0, f"{' '.join(command)} ended with {done.returncode}\n{done.stdout}\n{done.stderr}"
+    done = subprocess.run(
+        command, cwd=cwd, capture_output=True, text=True, timeout=300, check=False
+    )
+    assert done.returncode == 0, (
+        f"{' '.join(command)} ended with {done.returncode}\n{done.stdout}\n{done.stderr}"
+    )
     return done.stdout
 
 
@@ -31,7 +35,11 @@ def tool(name: str) -> str:
 
 def loaded_by(statement: str) -> set[str]:
     """The top-level packages that a statement loads in a new interpreter."""
-    listing = run(sys.executable, "-c", f"{statement}; import sys; print(*{{name.partition('.')[0] for name in sys.modules}})")
+    listing = run(
+        sys.executable,
+        "-c",
+        f"{statement}; import sys; print(*{{name.partition('.')[0] for name in sys.modules}})",
+    )
     return set(listing.split())
 
 
@@ -66,7 +74,11 @@ def count_code_lines(path: Path) -> int:
         }:
             lines.update(range(token.start[0], token.end[0] + 1))
     for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
+        if (
+            isinstance(node, ast.Expr)
+            and isinstance(node.value, ast.Constant)
+            and isinstance(node.value.value, str)
+        ):
             lines.difference_update(range(node.lineno, node.end_lineno + 1))
     return len(lines)
 
@@ -81,9 +93,23 @@ def test_importing_the_package_loads_nothing_heavy():
 
 
 def test_help_and_wrong_flags_load_nothing_heavy():
-    heavy = {"mlflow", "optuna", "sklearn", "numpy", "pandas", "sqlalchemy", "pydantic", "rich", "jinja2"}
-    assert loaded_by("from hpo.commands.main import main; main(['run', '--bogus'])").isdisjoint(heavy)
-    assert loaded_by("from hpo.flags import make_parser; make_parser({}).format_help()").isdisjoint(heavy)
+    heavy = {
+        "mlflow",
+        "optuna",
+        "sklearn",
+        "numpy",
+        "pandas",
+        "sqlalchemy",
+        "pydantic",
+        "rich",
+        "jinja2",
+    }
+    assert loaded_by("from hpo.commands.main import main; main(['run', '--bogus'])").isdisjoint(
+        heavy
+    )
+    assert loaded_by("from hpo.flags import make_parser; make_parser({}).format_help()").isdisjoint(
+        heavy
+    )
 
 
 @pytest.mark.parametrize("module", ["hpo.study_run", "hpo.commands.main", "hpo.tracking.process"])
@@ -108,23 +134,41 @@ def test_name_that_is_not_there_is_an_attribute_error():
 
 
 def test_iris_file_is_the_built_in_study():
-    assert load_definition(ROOT / "studies" / "iris.toml").identity() == load_definition().identity()
+    assert (
+        load_definition(ROOT / "studies" / "iris.toml").identity() == load_definition().identity()
+    )
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "studies").glob("*.toml")), ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / "studies").glob("*.toml")), ids=lambda path: path.stem
+)
 def test_study_file_is_valid_and_named_like_its_study(path):
     assert load_definition(path).name == path.stem
 
 
 def test_help_names_every_flag(tmp_path):
     text = run(sys.executable, "-m", "hpo.run", "--help", cwd=tmp_path)
-    flags = ("--study", "--name", "--trials", "--timeout", "--data", "--metric", "--seed", "--storage", "--tracking-uri", "--json")
+    flags = (
+        "--study",
+        "--name",
+        "--trials",
+        "--timeout",
+        "--data",
+        "--metric",
+        "--seed",
+        "--storage",
+        "--tracking-uri",
+        "--json",
+    )
     assert all(flag in text for flag in flags)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_version_is_said(tmp_path):
-    assert run(sys.executable, "-m", "hpo.run", "--version", cwd=tmp_path) == f"hpo {hpo.__version__}\n"
+    assert (
+        run(sys.executable, "-m", "hpo.run", "--version", cwd=tmp_path)
+        == f"hpo {hpo.__version__}\n"
+    )
 
 
 def test_console_script_is_the_same_command(tmp_path):

@@ -41,21 +41,38 @@ def test_example_has_every_key_with_its_default() -> None:
         expected = {key: plain(value) for key, value in getattr(defaults, section)}
         assert list(every[section]) == list(expected)
         has_default = {key: value for key, value in expected.items() if value is not None}
-        assert given[section] == {**has_default, **({"name": "example"} if section == "study" else {})}
+        assert given[section] == {
+            **has_default,
+            **({"name": "example"} if section == "study" else {}),
+        }
 
 
 def test_example_is_the_default_study_and_loads_with_every_key(tmp_path: Path) -> None:
     assert load_definition(EXAMPLE).identity() == StudyDefinition().identity()
     whole = tmp_path / "whole.toml"
     text = EXAMPLE.read_text(encoding="utf-8")
-    whole.write_text(COMMENTED_KEY.sub("", text).replace('"l1", "elasticnet"]', "]"), encoding="utf-8")
+    whole.write_text(
+        COMMENTED_KEY.sub("", text).replace('"l1", "elasticnet"]', "]"), encoding="utf-8"
+    )
     definition = load_definition(whole)
-    assert all(value is not None for section in StudyDefinition.model_fields for _, value in getattr(definition, section))
+    assert all(
+        value is not None
+        for section in StudyDefinition.model_fields
+        for _, value in getattr(definition, section)
+    )
 
 
 def test_example_explains_every_key() -> None:
-    lines = [line for line in EXAMPLE.read_text(encoding="utf-8").splitlines() if re.match(r"(# )?\w+ = ", line)]
-    unexplained = [line for line in lines if "  # " not in line and not line.startswith(("class_weight", "# max_iter", "# tol"))]
+    lines = [
+        line
+        for line in EXAMPLE.read_text(encoding="utf-8").splitlines()
+        if re.match(r"(# )?\w+ = ", line)
+    ]
+    unexplained = [
+        line
+        for line in lines
+        if "  # " not in line and not line.startswith(("class_weight", "# max_iter", "# tol"))
+    ]
     assert unexplained == []
 
 
@@ -100,7 +117,13 @@ def test_schema_file_is_what_the_command_prints(tmp_path: Path) -> None:
 def test_schema_for_a_reader_that_leaves_is_no_error(tmp_path: Path) -> None:
     command = f"set -o pipefail; {sys.executable} -m hpo.definition --schema | head -1"
     process = subprocess.run(
-        ["bash", "-c", command], cwd=tmp_path, env=environment(), capture_output=True, text=True, timeout=60, check=False
+        ["bash", "-c", command],
+        cwd=tmp_path,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
     )
     assert (process.returncode, process.stdout, process.stderr) == (0, "{\n", "")
 
@@ -114,12 +137,23 @@ def test_readme_names_every_study() -> None:
 
 def test_notebook_is_stored_without_outputs() -> None:
     cells = json.loads((STUDIES / "tour.ipynb").read_text(encoding="utf-8"))["cells"]
-    assert all(cell["outputs"] == [] and cell["execution_count"] is None for cell in cells if cell["cell_type"] == "code")
+    assert all(
+        cell["outputs"] == [] and cell["execution_count"] is None
+        for cell in cells
+        if cell["cell_type"] == "code"
+    )
 
 
 def test_notebook_runs_and_shows_what_it_says(tmp_path: Path) -> None:
     process = subprocess.run(
-        [sys.executable, "-m", "jupyter", "execute", str(STUDIES / "tour.ipynb"), f"--output={tmp_path}/done.ipynb"],
+        [
+            sys.executable,
+            "-m",
+            "jupyter",
+            "execute",
+            str(STUDIES / "tour.ipynb"),
+            f"--output={tmp_path}/done.ipynb",
+        ],
         cwd=tmp_path,
         env=environment(TMPDIR=str(tmp_path), IPYTHONDIR=str(tmp_path / "ipython")),
         capture_output=True,

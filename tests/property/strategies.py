@@ -24,14 +24,52 @@ scalars = (
 )
 known_keys = st.sampled_from(
     [
-        *("study", "data", "cv", "search_space", "sampler", "name", "metric", "metrics", "n_trials", "timeout_seconds", "patience"),
-        *("seed", "concurrency", "max_failed", "source", "target", "test_size", "drop", "n_splits", "n_repeats", "C", "penalty"),
-        *("range", "choices", "fixed", "preprocessing", "pruner", "numeric", "categorical", "group", "max_features"),
+        *(
+            "study",
+            "data",
+            "cv",
+            "search_space",
+            "sampler",
+            "name",
+            "metric",
+            "metrics",
+            "n_trials",
+            "timeout_seconds",
+            "patience",
+        ),
+        *(
+            "seed",
+            "concurrency",
+            "max_failed",
+            "source",
+            "target",
+            "test_size",
+            "drop",
+            "n_splits",
+            "n_repeats",
+            "C",
+            "penalty",
+        ),
+        *(
+            "range",
+            "choices",
+            "fixed",
+            "preprocessing",
+            "pruner",
+            "numeric",
+            "categorical",
+            "group",
+            "max_features",
+        ),
         *("l1_ratio", "class_weight", "solver", "max_iter", "tol", "low", "high", "log", "kind"),
     ]
 )
 keys = known_keys | text
-values = st.recursive(scalars, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(keys, inner, max_size=4), max_leaves=8)
+values = st.recursive(
+    scalars,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(keys, inner, max_size=4),
+    max_leaves=8,
+)
 junk = st.dictionaries(keys, values, max_size=4) | st.dictionaries(
     st.sampled_from(["study", "data", "preprocessing", "cv", "search_space", "sampler", "pruner"]),
     st.dictionaries(keys, values, max_size=4),
@@ -59,19 +97,25 @@ def _value(value: Any) -> str:
     if isinstance(value, str):
         return _text(value)
     if isinstance(value, dict):
-        return "{" + ", ".join(f"{_text(key)} = {_value(inner)}" for key, inner in value.items()) + "}"
+        return (
+            "{" + ", ".join(f"{_text(key)} = {_value(inner)}" for key, inner in value.items()) + "}"
+        )
     return "[" + ", ".join(map(_value, value)) + "]"
 
 
 def ranges(smallest: float, largest: float) -> st.SearchStrategy[dict[str, Any]]:
     """A table with ``low`` below ``high``, perhaps logarithmic."""
     ends = st.lists(st.floats(smallest, largest), min_size=2, max_size=2, unique=True).map(sorted)
-    return st.builds(lambda ends, log: {"low": ends[0], "high": ends[1], "log": log}, ends, st.booleans())
+    return st.builds(
+        lambda ends, log: {"low": ends[0], "high": ends[1], "log": log}, ends, st.booleans()
+    )
 
 
 def whole_ranges(smallest: int, largest: int) -> st.SearchStrategy[dict[str, Any]]:
     ends = st.lists(st.integers(smallest, largest), min_size=2, max_size=2, unique=True).map(sorted)
-    return st.builds(lambda ends, log: {"low": ends[0], "high": ends[1], "log": log}, ends, st.booleans())
+    return st.builds(
+        lambda ends, log: {"low": ends[0], "high": ends[1], "log": log}, ends, st.booleans()
+    )
 
 
 def choices(single: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
@@ -83,7 +127,9 @@ def choices(single: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
 def search_spaces(draw: st.DrawFn) -> dict[str, Any]:
     """The content of a valid ``[search_space]``; any of its keys may be absent."""
     penalty = draw(choices(st.sampled_from(sorted(SOLVERS_FOR))))
-    able = frozenset.intersection(*(SOLVERS_FOR[name] for name in ([penalty] if isinstance(penalty, str) else penalty)))
+    able = frozenset.intersection(
+        *(SOLVERS_FOR[name] for name in ([penalty] if isinstance(penalty, str) else penalty))
+    )
     entries = {
         "C": ranges(1e-10, 2.0**31 - 1) | choices(st.floats(1e-10, 2.0**31 - 1)),
         "l1_ratio": ranges(0.001, 0.999) | choices(st.floats(0.001, 0.999)),
@@ -131,7 +177,9 @@ sections = st.fixed_dictionaries(
                 "group": text,
             },
         ),
-        "cv": st.fixed_dictionaries({}, optional={"n_splits": st.integers(2, 100), "n_repeats": st.integers(1, 100)}),
+        "cv": st.fixed_dictionaries(
+            {}, optional={"n_splits": st.integers(2, 100), "n_repeats": st.integers(1, 100)}
+        ),
         "preprocessing": st.fixed_dictionaries(
             {},
             optional={
@@ -164,4 +212,7 @@ sections = st.fixed_dictionaries(
 def without_absent(definition: StudyDefinition) -> dict[str, Any]:
     """A definition's content as a study file can say it: TOML has no null."""
     content = definition.model_dump(mode="json")
-    return {section: {key: value for key, value in inner.items() if value is not None} for section, inner in content.items()}
+    return {
+        section: {key: value for key, value in inner.items() if value is not None}
+        for section, inner in content.items()
+    }

@@ -23,12 +23,16 @@ def path() -> Iterator[Path]:
         yield Path(directory, "study.toml")
 
 
-def load(path: Path, content: dict[str, Any], overrides: dict[str, Any] | None = None) -> StudyDefinition:
+def load(
+    path: Path, content: dict[str, Any], overrides: dict[str, Any] | None = None
+) -> StudyDefinition:
     path.write_bytes(to_toml(content).encode())
     return load_definition(path, overrides)
 
 
-def refusal(path: Path, content: dict[str, Any] | bytes, overrides: dict[str, Any] | None = None) -> str | None:
+def refusal(
+    path: Path, content: dict[str, Any] | bytes, overrides: dict[str, Any] | None = None
+) -> str | None:
     """The line that refuses a file, or None where it loads; any other end is an error of the test."""
     path.write_bytes(content if isinstance(content, bytes) else to_toml(content).encode())
     try:
@@ -42,7 +46,11 @@ def is_fine(line: str | None, path: Path) -> bool:
     """Whether a refusal is one line that begins with its place and has nothing of Pydantic's or Python's own."""
     if line is None:
         return True
-    return len(line.splitlines()) == 1 and line.startswith((f"{path}: ", "flag ")) and "pydantic" not in line
+    return (
+        len(line.splitlines()) == 1
+        and line.startswith((f"{path}: ", "flag "))
+        and "pydantic" not in line
+    )
 
 
 @given(junk)
@@ -57,7 +65,12 @@ def test_one_wrong_key_among_good_ones_loads_or_is_refused_in_one_line(path, con
     assert is_fine(refusal(path, content), path)
 
 
-@given(junk, st.dictionaries(st.sampled_from(["study.n_trials", "study.name", "data.source", "study.seed"]), scalars))
+@given(
+    junk,
+    st.dictionaries(
+        st.sampled_from(["study.n_trials", "study.name", "data.source", "study.seed"]), scalars
+    ),
+)
 def test_junk_with_flags_loads_or_is_refused_in_one_line(path, content, overrides):
     assert is_fine(refusal(path, content, overrides), path)
 
@@ -89,5 +102,8 @@ def test_valid_definition_round_trips_through_json(content):
 
 @given(sections, sections)
 def test_digest_is_equal_only_for_equal_identities(one, two):
-    first, second = StudyDefinition.model_validate(one).identity(), StudyDefinition.model_validate(two).identity()
+    first, second = (
+        StudyDefinition.model_validate(one).identity(),
+        StudyDefinition.model_validate(two).identity(),
+    )
     assert (digest_of(first) == digest_of(second)) == (first == second)

@@ -29,7 +29,17 @@ from hpo.study_file import load_definition
 from tests.property.strategies import known_keys, to_toml
 
 CANARY = "canary_that_sings"
-STARTED = frozenset({"os.system", "os.exec", "os.posix_spawn", "os.fork", "subprocess.Popen", "pickle.find_class", "ctypes.dlopen"})
+STARTED = frozenset(
+    {
+        "os.system",
+        "os.exec",
+        "os.posix_spawn",
+        "os.fork",
+        "subprocess.Popen",
+        "pickle.find_class",
+        "ctypes.dlopen",
+    }
+)
 
 
 @dataclass
@@ -75,9 +85,13 @@ def watch() -> Iterator[Watch]:
     with tempfile.TemporaryDirectory() as name, pytest.MonkeyPatch.context() as patch:
         directory = Path(name)
         song = directory / "sung by the module"
-        (directory / f"{CANARY}.py").write_text(f"from pathlib import Path\nPath({str(song)!r}).touch()\ndef run(*_): pass\n")
+        (directory / f"{CANARY}.py").write_text(
+            f"from pathlib import Path\nPath({str(song)!r}).touch()\ndef run(*_): pass\n"
+        )
         for ending in ("pkl", "csv", "parquet", "feather"):
-            (directory / f"{CANARY}.{ending}").write_bytes(pickle.dumps(_Singing(str(directory / "sung by a pickle"))))
+            (directory / f"{CANARY}.{ending}").write_bytes(
+                pickle.dumps(_Singing(str(directory / "sung by a pickle")))
+            )
         patch.syspath_prepend(directory)
         patch.chdir(directory)
         # What a first load imports is not to be heard.
@@ -106,15 +120,30 @@ payloads = st.sampled_from(
         "iris",
     ]
 )
-values = payloads | st.lists(payloads, min_size=1, max_size=2) | st.dictionaries(known_keys, payloads, max_size=2)
-contents = st.dictionaries(st.sampled_from(sorted(StudyDefinition.model_fields)), st.dictionaries(known_keys, values, max_size=3))
+values = (
+    payloads
+    | st.lists(payloads, min_size=1, max_size=2)
+    | st.dictionaries(known_keys, payloads, max_size=2)
+)
+contents = st.dictionaries(
+    st.sampled_from(sorted(StudyDefinition.model_fields)),
+    st.dictionaries(known_keys, values, max_size=3),
+)
 # Every place that takes text, so that nothing else refuses the file before the payload is looked at.
 text_places = st.fixed_dictionaries(
     {},
     optional={
-        "study": st.fixed_dictionaries({}, optional={"metric": payloads, "metrics": st.lists(payloads, max_size=2)}),
+        "study": st.fixed_dictionaries(
+            {}, optional={"metric": payloads, "metrics": st.lists(payloads, max_size=2)}
+        ),
         "data": st.fixed_dictionaries(
-            {}, optional={"source": payloads, "target": payloads, "drop": st.lists(payloads, max_size=2), "group": payloads}
+            {},
+            optional={
+                "source": payloads,
+                "target": payloads,
+                "drop": st.lists(payloads, max_size=2),
+                "group": payloads,
+            },
         ),
     },
 )

@@ -17,16 +17,22 @@ from hpo.tracking.run_records import StudyRecord
 
 STUDY = StudyRecord(uid="0123456789abcdef" * 2, name="any", value_name="value")
 moments = st.datetimes(datetime(1990, 1, 1), datetime(2100, 1, 1))  # noqa: DTZ001 - as Optuna keeps them
-param_values = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=9)
+param_values = (
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=9)
+)
 names = st.text(min_size=1, max_size=9)
 numbers = st.floats()
 attributes = st.dictionaries(
     names.filter(lambda name: not name.startswith("hpo.")),
-    param_values | st.lists(param_values, max_size=3) | st.dictionaries(names, param_values, max_size=3),
+    param_values
+    | st.lists(param_values, max_size=3)
+    | st.dictionaries(names, param_values, max_size=3),
     max_size=4,
 )
 scores = st.integers(1, 5).flatmap(
-    lambda n: st.dictionaries(names, st.lists(st.floats(-1e6, 1e6), min_size=n, max_size=n), min_size=1, max_size=3)
+    lambda n: st.dictionaries(
+        names, st.lists(st.floats(-1e6, 1e6), min_size=n, max_size=n), min_size=1, max_size=3
+    )
 )
 ours = st.fixed_dictionaries({}, optional={
     SCORES: scores, DERIVED: st.dictionaries(names, param_values, max_size=3), FAILURE: st.text(), TRACEBACK: st.text(),
@@ -43,7 +49,8 @@ def finished_trials(draw: st.DrawFn) -> FrozenTrial:
         number=draw(st.integers(0, 10**6)),
         state=state,
         value=None,
-        values=draw(st.lists(st.floats(allow_nan=False), min_size=n_values, max_size=n_values)) or None,
+        values=draw(st.lists(st.floats(allow_nan=False), min_size=n_values, max_size=n_values))
+        or None,
         datetime_start=draw(st.none() | moments),
         datetime_complete=draw(moments),
         params=params,
@@ -72,7 +79,10 @@ def test_params_and_tags_are_text_and_none_is_lost(trial):
 def test_metrics_are_numbers_with_whole_steps(trial):
     record = make_record(trial, STUDY)
     assert record.metrics["trial_number"] == trial.number
-    values = [*record.metrics.values(), *(value for steps in record.steps.values() for value in steps.values())]
+    values = [
+        *record.metrics.values(),
+        *(value for steps in record.steps.values() for value in steps.values()),
+    ]
     assert all(isinstance(value, float) for value in values)
     assert all(type(step) is int and step >= 0 for steps in record.steps.values() for step in steps)
 

@@ -9,13 +9,15 @@ from hpo.errors import SettingsError
 from hpo.settings import ServiceSettings, hide_password
 
 SECRET = "s3cr3t"
-schemes = st.sampled_from(["postgresql", "postgresql+psycopg", "mysql", "http", "https", "redis", "ftp", "file", ""])
+schemes = st.sampled_from(
+    ["postgresql", "postgresql+psycopg", "mysql", "http", "https", "redis", "ftp", "file", ""]
+)
 hosts = st.sampled_from(["db", "db:5432", "127.0.0.1", "db.example.org:80", "[::1]:5432", ""])
 paths = st.sampled_from(["", "/", "/optuna", "/optuna?timeout=5", "//x"])
 # An "@" before a "/" in one password is tested, and fails, in tests/unit/test_settings.py.
-fillers = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="/"), max_size=12) | st.text(
-    st.characters(exclude_categories=["Cs"], exclude_characters="@"), max_size=12
-)
+fillers = st.text(
+    st.characters(exclude_categories=["Cs"], exclude_characters="/"), max_size=12
+) | st.text(st.characters(exclude_categories=["Cs"], exclude_characters="@"), max_size=12)
 passwords = fillers.map(lambda filler: f"{SECRET}{filler}{SECRET}")
 users = st.from_regex(r"[A-Za-z0-9._-]{0,8}", fullmatch=True)
 urls = st.builds("{}://{}:{}@{}{}".format, schemes, users, passwords, hosts, paths)
@@ -30,15 +32,24 @@ def test_password_is_hidden(url):
     assert ":***@" in shown
 
 
-@given(hosts, paths.filter(lambda path: "?" not in path), fillers.map(lambda filler: filler.replace("&", "")))
+@given(
+    hosts,
+    paths.filter(lambda path: "?" not in path),
+    fillers.map(lambda filler: filler.replace("&", "")),
+)
 def test_password_in_the_query_is_hidden(host, path, filler):
     shown = hide_password(f"postgresql://{host}{path}?user=me&password={SECRET}{filler}{SECRET}")
     assert SECRET not in shown
 
 
-@given(schemes, users, passwords, st.sampled_from(["db", "db:5432"]), st.sampled_from(["", "/optuna"]))
+@given(
+    schemes, users, passwords, st.sampled_from(["db", "db:5432"]), st.sampled_from(["", "/optuna"])
+)
 def test_the_rest_stays(scheme, user, password, host, path):
-    assert hide_password(f"{scheme}://{user}:{password}@{host}{path}") == f"{scheme}://{user}:***@{host}{path}"
+    assert (
+        hide_password(f"{scheme}://{user}:{password}@{host}{path}")
+        == f"{scheme}://{user}:***@{host}{path}"
+    )
 
 
 @given(urls)
@@ -53,7 +64,10 @@ def test_text_that_is_no_url_is_left_alone_or_shown_shorter(text):
 
 
 # A bracket is tested, and fails, in tests/unit/test_settings.py.
-@given(urls.filter(lambda url: "[" not in url and "]" not in url), st.sampled_from(["storage", "tracking_uri"]))
+@given(
+    urls.filter(lambda url: "[" not in url and "]" not in url),
+    st.sampled_from(["storage", "tracking_uri"]),
+)
 def test_settings_are_made_or_refused_without_the_password(url, field):
     said = ""
     try:

@@ -22,7 +22,10 @@ def tables(draw: st.DrawFn) -> pd.DataFrame:
     names = draw(st.lists(odd, min_size=2, max_size=3, unique=True))
     n_rows = draw(st.integers(1, 4))
     columns = {name: draw(st.lists(odd, min_size=n_rows, max_size=n_rows)) for name in names}
-    return pd.DataFrame({**columns, "number": draw(st.lists(numbers, min_size=n_rows, max_size=n_rows))}, dtype=object)
+    return pd.DataFrame(
+        {**columns, "number": draw(st.lists(numbers, min_size=n_rows, max_size=n_rows))},
+        dtype=object,
+    )
 
 
 @given(tables())

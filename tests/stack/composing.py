@@ -24,7 +24,11 @@ from tests.integration.postgres import PASSWORD, Cluster, running_cluster
 ROOT = Path(__file__).parents[2]
 DOCKERFILE = (ROOT / "Dockerfile").read_text(encoding="utf-8")
 BASE, LOGINS = "docker-compose.yml", "docker-compose.logins.yml"
-VARIABLES = {"POSTGRES_PASSWORD": PASSWORD, "MLFLOW_ADMIN_PASSWORD": "no-real-secret-either", "MLFLOW_SECRET_KEY": "nor-this-key"}
+VARIABLES = {
+    "POSTGRES_PASSWORD": PASSWORD,
+    "MLFLOW_ADMIN_PASSWORD": "no-real-secret-either",
+    "MLFLOW_SECRET_KEY": "nor-this-key",
+}
 HEALTH_SECONDS = 3 * START_SECONDS
 
 
@@ -40,7 +44,12 @@ def merge(below: Any, above: Any) -> Any:
     """As the specification says for the keys that are used here: mappings are united, all else is replaced."""
     if not (isinstance(below, dict) and isinstance(above, dict)):
         return above
-    return {**below, **{key: merge(below[key], value) if key in below else value for key, value in above.items()}}
+    return {
+        **below,
+        **{
+            key: merge(below[key], value) if key in below else value for key, value in above.items()
+        },
+    }
 
 
 def read_file(file: str, variables: dict[str, str]) -> dict[str, Any]:
@@ -80,10 +89,16 @@ class Stack:
         """A command's word or a variable's value, as it is on this machine."""
         text = re.sub(r"=/(artifacts|tmp)\b", lambda m: f"={self.directory}/{m[1]}", text)
         text = re.sub(
-            r"\b(?:postgres|mlflow|scheduler|localhost|127\.0\.0\.1):(\d+)", lambda m: f"127.0.0.1:{self.port(m[1])}", text
+            r"\b(?:postgres|mlflow|scheduler|localhost|127\.0\.0\.1):(\d+)",
+            lambda m: f"127.0.0.1:{self.port(m[1])}",
+            text,
         )
-        text = re.sub(r"\('127\.0\.0\.1', (\d+)\)", lambda m: f"('127.0.0.1', {self.port(m[1])})", text)
-        return re.sub(r"--port=(\d+)", lambda m: f"--port={self.port(m[1])}", text).replace("--host=0.0.0.0", "--host=127.0.0.1")
+        text = re.sub(
+            r"\('127\.0\.0\.1', (\d+)\)", lambda m: f"('127.0.0.1', {self.port(m[1])})", text
+        )
+        return re.sub(r"--port=(\d+)", lambda m: f"--port={self.port(m[1])}", text).replace(
+            "--host=0.0.0.0", "--host=127.0.0.1"
+        )
 
     def port(self, number: str) -> int:
         return self.ports.setdefault(number, free_port()) if number != "0" else 0
@@ -94,8 +109,14 @@ class Stack:
     def environment(self, service: str) -> dict[str, str]:
         """The service's own variables and what the image sets, nothing of this shell."""
         content = self.compose["services"][service]
-        own = {name: self.translate(str(value)) for name, value in content.get("environment", {}).items()}
-        mounted = {config["target"]: str(self._mount(config["source"])) for config in content.get("configs", [])}
+        own = {
+            name: self.translate(str(value))
+            for name, value in content.get("environment", {}).items()
+        }
+        mounted = {
+            config["target"]: str(self._mount(config["source"]))
+            for config in content.get("configs", [])
+        }
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
         # /tmp is the one place that a container may write to beside its volumes.
         temporary = {"HOME": str(self.directory / "tmp"), "TMPDIR": str(self.directory / "tmp")}
@@ -114,7 +135,11 @@ class Stack:
         return target
 
     def command(self, words: list[str]) -> list[str]:
-        program = sys.executable if words[0] == "python" else shutil.which(words[0], path=str(Path(sys.executable).parent))
+        program = (
+            sys.executable
+            if words[0] == "python"
+            else shutil.which(words[0], path=str(Path(sys.executable).parent))
+        )
         return [program or words[0], *(self.translate(word) for word in words[1:])]
 
     def up(self, service: str, *arguments: str, scale: int = 1) -> subprocess.Popen[str]:
@@ -126,7 +151,9 @@ class Stack:
             if needs["condition"] == "service_healthy":
                 self.wait_healthy(dependency)
             elif needs["condition"] == "service_completed_successfully":
-                assert self.processes[dependency][0].wait(HEALTH_SECONDS) == 0, self.log(dependency).read_text()
+                assert self.processes[dependency][0].wait(HEALTH_SECONDS) == 0, self.log(
+                    dependency
+                ).read_text()
         if service == "postgres":
             # What the image's entry point does on an empty volume.
             self.cluster.make_database(content["environment"]["POSTGRES_DB"])
@@ -157,9 +184,13 @@ class Stack:
         if service == "postgres":
             words = [*words, "-p", str(self.cluster.port)]
         deadline = time.monotonic() + HEALTH_SECONDS
-        while subprocess.run(self.command(words), env=self.environment(service), capture_output=True, check=False).returncode:
+        while subprocess.run(
+            self.command(words), env=self.environment(service), capture_output=True, check=False
+        ).returncode:
             assert time.monotonic() < deadline, self.log(service).read_text()
-            assert all(process.poll() is None for process in self.processes[service]), self.log(service).read_text()
+            assert all(process.poll() is None for process in self.processes[service]), self.log(
+                service
+            ).read_text()
             time.sleep(0.5)
 
     def log(self, service: str) -> Path:

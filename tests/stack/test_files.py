@@ -18,7 +18,9 @@ SERVICES = sorted(COMPOSE["services"])
 
 def run(*command: str, **variables: str) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, **variables}
-    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(
+        command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60, check=False
+    )
 
 
 @pytest.mark.parametrize("file", [BASE, LOGINS])
@@ -46,10 +48,18 @@ def test_read_only_service_is_given_nothing_but_files(kind: str) -> None:
 
 
 def test_our_image_is_built_once_and_by_a_service_that_always_runs() -> None:
-    ours = {name: service for name, service in COMPOSE["services"].items() if service["image"].startswith("hpo:")}
+    ours = {
+        name: service
+        for name, service in COMPOSE["services"].items()
+        if service["image"].startswith("hpo:")
+    }
     assert {name for name, service in ours.items() if "build" in service} == {"mlflow"}
     assert "profiles" not in ours["mlflow"]
-    version = re.search(r'^__version__ = "(.+)"$', (ROOT / "hpo" / "__init__.py").read_text(encoding="utf-8"), re.MULTILINE)
+    version = re.search(
+        r'^__version__ = "(.+)"$',
+        (ROOT / "hpo" / "__init__.py").read_text(encoding="utf-8"),
+        re.MULTILINE,
+    )
     assert version is not None
     assert {service["image"] for service in ours.values()} == {f"hpo:{version[1]}"}
 
@@ -62,7 +72,9 @@ def test_service_waits_for_what_can_come(name: str) -> None:
         assert set(other.get("profiles", [])) <= set(service.get("profiles", []))
         assert needs["condition"] != "service_healthy" or "healthcheck" in other
         # What ends is not started again; what goes on never completes.
-        assert (needs["condition"] == "service_completed_successfully") == (other["restart"] == "no")
+        assert (needs["condition"] == "service_completed_successfully") == (
+            other["restart"] == "no"
+        )
 
 
 @pytest.mark.parametrize("name", SERVICES)
@@ -80,7 +92,11 @@ def test_service_is_hardened(name: str) -> None:
 
 
 def test_only_pages_are_published() -> None:
-    assert {name for name in SERVICES if "ports" in COMPOSE["services"][name]} == {"mlflow", "dashboard", "model"}
+    assert {name for name in SERVICES if "ports" in COMPOSE["services"][name]} == {
+        "mlflow",
+        "dashboard",
+        "model",
+    }
 
 
 def test_database_and_job_end_in_their_own_time() -> None:
@@ -101,9 +117,15 @@ def test_dashboard_and_model_are_asked_for() -> None:
 def test_there_is_no_password_that_works_by_default() -> None:
     for missing in VARIABLES:
         with pytest.raises(KeyError, match=r"set it in \.env"):
-            read_compose({name: value for name, value in VARIABLES.items() if name != missing}, BASE, LOGINS)
-    assert re.search(r"^POSTGRES_PASSWORD=$", (ROOT / ".env.example").read_text(encoding="utf-8"), re.MULTILINE)
-    tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines()
+            read_compose(
+                {name: value for name, value in VARIABLES.items() if name != missing}, BASE, LOGINS
+            )
+    assert re.search(
+        r"^POSTGRES_PASSWORD=$", (ROOT / ".env.example").read_text(encoding="utf-8"), re.MULTILINE
+    )
+    tracked = subprocess.run(
+        ["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout.splitlines()
     assert ".env" not in tracked
     assert ".env" in (ROOT / ".gitignore").read_text(encoding="utf-8").splitlines()
 
@@ -114,27 +136,51 @@ def test_dockerfile_has_no_fault_that_hadolint_knows() -> None:
 
 
 def test_what_builds_the_package_is_pinned_as_the_package_wants_it() -> None:
-    (wanted,) = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["build-system"]["requires"]
-    pinned = re.search(r"^setuptools==(\d+)\S* \\\n    --hash=sha256:", (ROOT / "requirements-build.txt").read_text(), re.MULTILINE)
+    (wanted,) = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))[
+        "build-system"
+    ]["requires"]
+    pinned = re.search(
+        r"^setuptools==(\d+)\S* \\\n    --hash=sha256:",
+        (ROOT / "requirements-build.txt").read_text(),
+        re.MULTILINE,
+    )
     assert pinned is not None
     assert int(pinned[1]) >= int(wanted.removeprefix("setuptools>="))
 
 
 def test_dockerfile_is_pinned_hashed_and_not_root() -> None:
     lines = [line for line in DOCKERFILE.splitlines() if line and not line.startswith("#")]
-    assert [line for line in lines if line.startswith("FROM")] == ["FROM python:3.11.13-slim-bookworm"]
+    assert [line for line in lines if line.startswith("FROM")] == [
+        "FROM python:3.11.13-slim-bookworm"
+    ]
     # Every install checks hashes or fetches nothing.
     for install in re.findall(r"pip install (.*)", DOCKERFILE):
-        assert "--require-hashes" in install or {"--no-deps", "--no-build-isolation"} <= set(install.split())
+        assert "--require-hashes" in install or {"--no-deps", "--no-build-isolation"} <= set(
+            install.split()
+        )
     assert "latest" not in DOCKERFILE
     assert "ADD " not in DOCKERFILE
-    assert lines.index("USER 10001:10001") > max(index for index, line in enumerate(lines) if line.startswith("RUN"))
+    assert lines.index("USER 10001:10001") > max(
+        index for index, line in enumerate(lines) if line.startswith("RUN")
+    )
     assert lines[-1].startswith('ENTRYPOINT ["')
     # What is least often changed comes first: a change of our code installs nothing anew.
-    assert DOCKERFILE.index("COPY requirements.txt") < DOCKERFILE.index("--require-hashes") < DOCKERFILE.index("COPY hpo")
+    assert (
+        DOCKERFILE.index("COPY requirements.txt")
+        < DOCKERFILE.index("--require-hashes")
+        < DOCKERFILE.index("COPY hpo")
+    )
 
 
 def test_context_holds_only_what_is_copied() -> None:
-    kept = {line.removeprefix("!") for line in (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines() if line[:1] == "!"}
-    copied = {word for line in re.findall(r"^COPY (.*) \S+$", DOCKERFILE, re.MULTILINE) for word in line.split()}
+    kept = {
+        line.removeprefix("!")
+        for line in (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines()
+        if line[:1] == "!"
+    }
+    copied = {
+        word
+        for line in re.findall(r"^COPY (.*) \S+$", DOCKERFILE, re.MULTILINE)
+        for word in line.split()
+    }
     assert kept == copied

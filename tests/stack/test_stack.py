@@ -86,13 +86,24 @@ def read(url: str, content: Any = None, **headers: str) -> Any:
 
 def dump(stack: Stack, database: str) -> str:
     """All that a database holds: attributes, params, tags and notes too."""
-    command = ["pg_dump", "--no-owner", f"--dbname=postgresql://hpo@127.0.0.1:{stack.cluster.port}/{database}"]
+    command = [
+        "pg_dump",
+        "--no-owner",
+        f"--dbname=postgresql://hpo@127.0.0.1:{stack.cluster.port}/{database}",
+    ]
     return subprocess.run(
-        command, env={**os.environ, "PGPASSWORD": PASSWORD}, capture_output=True, text=True, timeout=60, check=True
+        command,
+        env={**os.environ, "PGPASSWORD": PASSWORD},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
     ).stdout
 
 
-def test_job_on_shared_parts_is_that_of_one_process(stack: Stack, table_of_one_process: list[tuple[str, ...]]) -> None:
+def test_job_on_shared_parts_is_that_of_one_process(
+    stack: Stack, table_of_one_process: list[tuple[str, ...]]
+) -> None:
     report = finish(stack, stack.up("hpo"))
     assert "iris: 50 trials (50 complete)" in report
     check_stores(storage(stack), stack.url("5000"), n_trials=50)
@@ -119,7 +130,8 @@ def test_every_port_is_on_loopback_and_other_hosts_are_refused(stack: Stack) -> 
     assert listening
     assert listening <= {"127.0.0.1", "::1"}
     request = urllib.request.Request(
-        f"{stack.url('5000')}/api/2.0/mlflow/experiments/search?max_results=1", headers={"Host": "evil.example"}
+        f"{stack.url('5000')}/api/2.0/mlflow/experiments/search?max_results=1",
+        headers={"Host": "evil.example"},
     )
     with pytest.raises(urllib.error.HTTPError, match="403"):
         urllib.request.urlopen(request, timeout=10)
@@ -127,7 +139,16 @@ def test_every_port_is_on_loopback_and_other_hosts_are_refused(stack: Stack) -> 
 
 def test_no_password_is_in_logs_arguments_databases_or_artifacts(stack: Stack) -> None:
     logs = [*stack.directory.glob("*.log"), stack.cluster.directory / "log"]
-    assert {log.stem for log in logs} >= {"databases", "hpo", "mlflow", "worker", "scheduler", "tables", "dashboard", "model"}
+    assert {log.stem for log in logs} >= {
+        "databases",
+        "hpo",
+        "mlflow",
+        "worker",
+        "scheduler",
+        "tables",
+        "dashboard",
+        "model",
+    }
     assert [log for log in logs if PASSWORD in log.read_text(errors="replace")] == []
     check_arguments(stack)
     for database, what in (("optuna", "COPY public.trials "), ("mlflow", "COPY public.runs ")):
@@ -143,7 +164,9 @@ def test_nothing_is_written_where_the_container_is_read_only(stack: Stack) -> No
     assert [path.name for path in stack.working_directory.rglob("*")] == []
 
 
-def test_stopped_job_ends_within_its_grace_and_goes_on(stack: Stack, table_of_one_process: list[tuple[str, ...]]) -> None:
+def test_stopped_job_ends_within_its_grace_and_goes_on(
+    stack: Stack, table_of_one_process: list[tuple[str, ...]]
+) -> None:
     """With MLflow away, so that all of the flush's patience is used."""
     grace = float(stack.compose["services"]["hpo"]["stop_grace_period"].removesuffix("s"))
     flags = ("--trials=50", "--name=stopped")
@@ -158,7 +181,9 @@ def test_stopped_job_ends_within_its_grace_and_goes_on(stack: Stack, table_of_on
     assert trial_table(storage(stack), "stopped") == table_of_one_process
 
 
-def test_worker_database_and_server_are_lost_in_the_middle(stack: Stack, table_of_one_process: list[tuple[str, ...]]) -> None:
+def test_worker_database_and_server_are_lost_in_the_middle(
+    stack: Stack, table_of_one_process: list[tuple[str, ...]]
+) -> None:
     job = stack.up("hpo", "--trials=50", "--name=disturbed", "--tracking-wait=120")
     wait_for_trials(stack, job, "disturbed", 5)
     end(stack.processes["worker"].pop())
@@ -185,10 +210,15 @@ def test_mlflow_with_logins_lets_in_only_those_who_have_one(
         page = f"{stack.url('5000')}/api/2.0/mlflow/experiments/search?max_results=9"
         with pytest.raises(urllib.error.HTTPError, match="401"):
             read(page)
-        wrong, right = (base64.b64encode(f"admin:{word}".encode()).decode() for word in ("password1234", password))
+        wrong, right = (
+            base64.b64encode(f"admin:{word}".encode()).decode()
+            for word in ("password1234", password)
+        )
         with pytest.raises(urllib.error.HTTPError, match="401"):
             read(page, Authorization=f"Basic {wrong}")
-        assert "iris" in {one["name"] for one in read(page, Authorization=f"Basic {right}")["experiments"]}
+        assert "iris" in {
+            one["name"] for one in read(page, Authorization=f"Basic {right}")["experiments"]
+        }
         monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", "admin")
         monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", password)
         check_stores(storage(stack), stack.url("5000"), n_trials=50)

@@ -24,14 +24,18 @@ def empty_databases(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A directory with an Optuna and an MLflow database that have their tables and nothing in them."""
     directory = tmp_path_factory.mktemp("empty")
     open_storage(f"sqlite:///{directory}/optuna.db").engine.dispose()
-    migrate = "from mlflow import MlflowClient; MlflowClient('sqlite:///mlflow.db').search_experiments()"
+    migrate = (
+        "from mlflow import MlflowClient; MlflowClient('sqlite:///mlflow.db').search_experiments()"
+    )
     process = run_python(directory, "-c", migrate)
     assert process.returncode == 0, process.stderr
     return directory
 
 
 @pytest.fixture(scope="session")
-def make_directory(empty_databases: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+def make_directory(
+    empty_databases: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[str], Path]:
     """Makes a directory in which a run finds both databases made: their tables cost more than the run."""
 
     def make(name: str) -> Path:

@@ -24,7 +24,11 @@ from hpo.search.plan import Problem, prepare_problem
 from hpo.study_file import load_definition
 
 N_EXAMPLES = 80
-PATIENT = settings(deadline=None, max_examples=N_EXAMPLES, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+PATIENT = settings(
+    deadline=None,
+    max_examples=N_EXAMPLES,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)
 
 characters = st.characters(exclude_categories=["Cs"])  # a file has no lone surrogates
 odd_names = st.sampled_from(
@@ -67,7 +71,9 @@ values: dict[str, st.SearchStrategy[Any]] = {
     "dates": st.dates(dt.date(1700, 1, 1), dt.date(2200, 1, 1)),
     "old dates": st.dates(),
     "times": dates,
-    "times in a zone": st.datetimes(pd.Timestamp(1700, 1, 1), pd.Timestamp(2200, 1, 1), timezones=st.just(dt.UTC)),
+    "times in a zone": st.datetimes(
+        pd.Timestamp(1700, 1, 1), pd.Timestamp(2200, 1, 1), timezones=st.just(dt.UTC)
+    ),
     "times of day": st.times(),
     "durations": st.timedeltas(dt.timedelta(-1000), dt.timedelta(1000)),
     "decimals": st.decimals(-1000, 1000, places=2),
@@ -108,11 +114,15 @@ class Table:
         return load_definition(overrides={"data.source": str(path), **self.overrides})
 
 
-def column_of(pool: list[Any], n_rows: int, gaps: float, generator: np.random.Generator) -> pd.Series:
+def column_of(
+    pool: list[Any], n_rows: int, gaps: float, generator: np.random.Generator
+) -> pd.Series:
     """Values of a pool in any order, with gaps; as the dtype that pandas finds for them."""
     chosen = generator.integers(0, len(pool), n_rows)
     is_gap = generator.random(n_rows) < gaps
-    return pd.Series([None if gap else pool[place] for place, gap in zip(chosen, is_gap, strict=True)])
+    return pd.Series(
+        [None if gap else pool[place] for place, gap in zip(chosen, is_gap, strict=True)]
+    )
 
 
 @st.composite
@@ -123,17 +133,29 @@ def tables(draw: st.DrawFn) -> Table:
     columns: dict[str, pd.Series] = {}
     for name in features:
         pool = draw(st.lists(values[draw(st.sampled_from(sorted(values)))], min_size=1, max_size=8))
-        columns[name] = column_of(pool, n_rows, draw(st.sampled_from([0.0, 0.0, 0.1, 0.9])), generator)
+        columns[name] = column_of(
+            pool, n_rows, draw(st.sampled_from([0.0, 0.0, 0.1, 0.9])), generator
+        )
     if draw(st.booleans()):
         columns[f"{target}-normal"] = pd.Series(generator.normal(size=n_rows))
     if draw(st.booleans()):
-        columns[f"{target}-key"] = pd.Series(generator.permutation(n_rows)).map(draw(st.sampled_from([int, str, "key {}".format])))
+        columns[f"{target}-key"] = pd.Series(generator.permutation(n_rows)).map(
+            draw(st.sampled_from([int, str, "key {}".format]))
+        )
     sound = [st.just(["cat", "dog", "emu"]), st.just([0, 1]), st.just([True, False])]
-    unsound = [st.lists(strategy, min_size=1, max_size=4, unique_by=repr) for strategy in labels.values()]
+    unsound = [
+        st.lists(strategy, min_size=1, max_size=4, unique_by=repr) for strategy in labels.values()
+    ]
     pool = draw(draw(st.sampled_from([*sound, *unsound])))
-    columns[target] = column_of(pool, n_rows, draw(st.sampled_from([0.0, 0.0, 0.0, 0.2])), generator)
+    columns[target] = column_of(
+        pool, n_rows, draw(st.sampled_from([0.0, 0.0, 0.0, 0.2])), generator
+    )
     some = st.lists(st.sampled_from(sorted(columns)), max_size=1)
-    overrides: dict[str, Any] = {"data.target": target, "cv.n_splits": draw(st.integers(2, 4)), "preprocessing.min_frequency": 2}
+    overrides: dict[str, Any] = {
+        "data.target": target,
+        "cv.n_splits": draw(st.integers(2, 4)),
+        "preprocessing.min_frequency": 2,
+    }
     for key in draw(st.sampled_from([(), (), ("drop",), ("numeric",), ("categorical",)])):
         overrides[f"data.{key}"] = draw(some)
     if draw(st.sampled_from([False, False, False, True])):
@@ -194,7 +216,9 @@ def test_any_table_is_scored_or_refused_in_one_line(table: Table) -> None:
 @pytest.mark.parametrize("kind", ["numeric", "boolean", "categorical", "datetime"])
 def test_some_generated_tables_are_searched(kind: str) -> None:
     table = find(
-        tables(), is_searched_with(kind), settings=settings(PATIENT, max_examples=400, phases=[Phase.generate], database=None)
+        tables(),
+        is_searched_with(kind),
+        settings=settings(PATIENT, max_examples=400, phases=[Phase.generate], database=None),
     )
     assert all(result.failure is None for result in score(prepare(table)))
 
@@ -211,14 +235,26 @@ def test_some_generated_tables_are_refused() -> None:
 N = 60
 SOUND = {"x": np.linspace(-1, 1, N), "y": ["cat", "dog"] * (N // 2)}
 FOUND: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
-    "a group is missing": ({"g": [None, *(f"g{number % 20}" for number in range(1, N))]}, {"data.group": "g"}),
+    "a group is missing": (
+        {"g": [None, *(f"g{number % 20}" for number in range(1, N))]},
+        {"data.group": "g"},
+    ),
     "a cell is blank": ({"z": [" ", "red", "blue"] * (N // 3)}, {}),
     "all cells are blank": ({"z": [" ", "  "] * (N // 2)}, {}),
-    "numbers with a blank, forced": ({"z": [" ", "1,234", "5"] * (N // 3)}, {"data.numeric": ["z"]}),
+    "numbers with a blank, forced": (
+        {"z": [" ", "1,234", "5"] * (N // 3)},
+        {"data.numeric": ["z"]},
+    ),
     "a date": ({"z": pd.date_range("2020-01-01", periods=N)}, {}),
     "numbers whose square is infinite": ({"z": [1e200, -1e200, 1.0] * (N // 3)}, {}),
-    "large numbers as categories": ({"z": [1e155, None, 1.0] * (N // 3)}, {"data.categorical": ["z"]}),
-    "a category that a fold has not": ({"z": [*["red"] * 2, *[None] * (N - 2)]}, {"preprocessing.min_frequency": 1}),
+    "large numbers as categories": (
+        {"z": [1e155, None, 1.0] * (N // 3)},
+        {"data.categorical": ["z"]},
+    ),
+    "a category that a fold has not": (
+        {"z": [*["red"] * 2, *[None] * (N - 2)]},
+        {"preprocessing.min_frequency": 1},
+    ),
     "a carriage return in a name": ({"a\rb": np.arange(N) / 7}, {}),
     "bytes that are no text": ({"z": [b"\xea", b"a", b"b"] * (N // 3)}, {}),
     "lists": ({"z": [[1], [1, 2], []] * (N // 3)}, {}),
@@ -229,5 +265,9 @@ FOUND: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
 @pytest.mark.parametrize("name", FOUND)
 def test_tables_that_once_ended_in_a_traceback_or_a_warning(name: str, kind: str) -> None:
     columns, overrides = FOUND[name]
-    problem = prepare(Table(pd.DataFrame({**SOUND, **columns}), kind, {"data.target": "y", **overrides}))
-    assert not isinstance(problem, Problem) or all(result.failure is None for result in score(problem))
+    problem = prepare(
+        Table(pd.DataFrame({**SOUND, **columns}), kind, {"data.target": "y", **overrides})
+    )
+    assert not isinstance(problem, Problem) or all(
+        result.failure is None for result in score(problem)
+    )

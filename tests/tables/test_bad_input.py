@@ -37,7 +37,10 @@ def one_hot(n_columns: int) -> str:
     """A header of so many columns and rows of 0 and 1."""
     rows = RNG.integers(0, 2, (40, n_columns)).astype(str)
     lines = [",".join(row) + "," + ("cat", "dog")[number % 2] for number, row in enumerate(rows)]
-    return "\n".join([",".join(f"k{number}" for number in range(n_columns)) + ",species", *lines]) + "\n"
+    return (
+        "\n".join([",".join(f"k{number}" for number in range(n_columns)) + ",species", *lines])
+        + "\n"
+    )
 
 
 @dataclass(frozen=True)
@@ -56,7 +59,15 @@ class Case:
     def arguments(self) -> list[str]:
         if self.study is not None:
             return ["--study", "study.toml", "--trials", "2", *self.flags]
-        return ["--data", self.data or self.file, "--target", self.target, "--trials", "2", *self.flags]
+        return [
+            "--data",
+            self.data or self.file,
+            "--target",
+            self.target,
+            "--trials",
+            "2",
+            *self.flags,
+        ]
 
     def write(self, directory: Path) -> None:
         content = self.content if isinstance(self.content, bytes) else self.content.encode()
@@ -77,72 +88,144 @@ REFUSED = {
     "directory": Case("folder is a directory", "give a file with --data", data="folder"),
     "empty file": Case("t.csv is empty", "give a table with a header and rows", ""),
     "blank file": Case("t.csv is empty", "give a table with a header and rows", "\n \n"),
-    "header only": Case("t.csv has a header but no rows", "give a table with rows", "length,species\n"),
+    "header only": Case(
+        "t.csv has a header but no rows", "give a table with rows", "length,species\n"
+    ),
     "binary with NUL": Case("t.csv is not text", "save it as CSV in UTF-8", bytes(range(256)) * 8),
-    "binary without NUL": Case("t.csv is not UTF-8 text", "save it as UTF-8", bytes(range(1, 256)).replace(b"\n", b"") * 8),
-    "Latin-1": Case("t.csv is not UTF-8 text; it may be Latin-1", "iconv", TEXT.replace("red", "réd").encode("latin-1")),
+    "binary without NUL": Case(
+        "t.csv is not UTF-8 text", "save it as UTF-8", bytes(range(1, 256)).replace(b"\n", b"") * 8
+    ),
+    "Latin-1": Case(
+        "t.csv is not UTF-8 text; it may be Latin-1",
+        "iconv",
+        TEXT.replace("red", "réd").encode("latin-1"),
+    ),
     "UTF-16": Case("t.csv is not UTF-8 text; it may be UTF-16", "iconv", TEXT.encode("utf-16")),
-    "row too long": Case("t.csv line 3: 3 values are expected, but got 4", "mend the line", TEXT.replace("dog\n", "dog,1\n", 1)),
-    "row too short": Case("t.csv line 122: 3 values are expected, but got 2", "mend the line", TEXT + "1,red\n"),
-    "name twice": Case("t.csv has the column 'length' twice", "its own name", TEXT.replace("colour", "length", 1)),
-    "no name": Case("t.csv has no name for column 2", "give every column a name", TEXT.replace("colour", "", 1)),
-    "target with a typo": Case("t.csv has no column 'spezies'", "did you mean 'species'?", target="spezies"),
-    "no such target": Case("t.csv has no column 'z'", "its columns are length, colour, species", target="z"),
-    "no target given": Case("t.csv needs a target", "name it with --target", study="[data]\nsource = 't.csv'\n"),
-    "target all missing": Case("target 'species'", "name another with --target", changed(species=None)),
-    "one class": Case("target 'species' should have at least 2 classes, but got only 'cat'", "--target", changed(species="cat")),
+    "row too long": Case(
+        "t.csv line 3: 3 values are expected, but got 4",
+        "mend the line",
+        TEXT.replace("dog\n", "dog,1\n", 1),
+    ),
+    "row too short": Case(
+        "t.csv line 122: 3 values are expected, but got 2", "mend the line", TEXT + "1,red\n"
+    ),
+    "name twice": Case(
+        "t.csv has the column 'length' twice", "its own name", TEXT.replace("colour", "length", 1)
+    ),
+    "no name": Case(
+        "t.csv has no name for column 2", "give every column a name", TEXT.replace("colour", "", 1)
+    ),
+    "target with a typo": Case(
+        "t.csv has no column 'spezies'", "did you mean 'species'?", target="spezies"
+    ),
+    "no such target": Case(
+        "t.csv has no column 'z'", "its columns are length, colour, species", target="z"
+    ),
+    "no target given": Case(
+        "t.csv needs a target", "name it with --target", study="[data]\nsource = 't.csv'\n"
+    ),
+    "target all missing": Case(
+        "target 'species'", "name another with --target", changed(species=None)
+    ),
+    "one class": Case(
+        "target 'species' should have at least 2 classes, but got only 'cat'",
+        "--target",
+        changed(species="cat"),
+    ),
     "class smaller than the folds": Case(
         "n_splits = 5 training rows, but class 'emu' has 2",
         "set cv.n_splits to 2",
         changed(species=["emu"] * 3 + ["cat", "dog", "cat"] * 39),
     ),
-    "class of one row": Case("a hold-out", "drop the rarest class", changed(species=["emu"] + ["cat"] * 119)),
+    "class of one row": Case(
+        "a hold-out", "drop the rarest class", changed(species=["emu"] + ["cat"] * 119)
+    ),
     "continuous target": Case(
-        "target 'species' should be a class label, but got 120", "regression", changed(species=RNG.normal(size=N_ROWS))
+        "target 'species' should be a class label, but got 120",
+        "regression",
+        changed(species=RNG.normal(size=N_ROWS)),
     ),
     "hundreds of whole numbers": Case(
-        "target 'species' should be a class label, but got 120", "regression", changed(species=np.arange(N_ROWS) * 7)
+        "target 'species' should be a class label, but got 120",
+        "regression",
+        changed(species=np.arange(N_ROWS) * 7),
     ),
     "infinite": Case(
-        "column 'length' holds infinite values (2)", "replace them", changed(length=[np.inf, -np.inf] + [1.0, 2.0] * 59)
+        "column 'length' holds infinite values (2)",
+        "replace them",
+        changed(length=[np.inf, -np.inf] + [1.0, 2.0] * 59),
     ),
     "infinite in the hold-out too": Case(
-        "column 'length' holds infinite values", "replace them", changed(length=["inf", "1", "2"] * 40)
+        "column 'length' holds infinite values",
+        "replace them",
+        changed(length=["inf", "1", "2"] * 40),
     ),
     "mixed types forced numeric": Case(
         "column 'colour' should be numbers, but got",
         "name the column in data.categorical",
         study=study_with("numeric = ['colour']"),
     ),
-    "all columns dropped": Case("no feature is left", "shorten data.drop", study=study_with("drop = ['length', 'colour']")),
-    "all columns constant": Case(
-        "'colour' dropped: it is 'red' in every row", "table with features", changed(length=1, colour="red")
+    "all columns dropped": Case(
+        "no feature is left", "shorten data.drop", study=study_with("drop = ['length', 'colour']")
     ),
-    "target dropped": Case("data.drop: 'species' is the target", "take it out of drop", study=study_with("drop = ['species']")),
-    "target as group": Case("data.group: 'species' is the target", "take it out of group", study=study_with("group = 'species'")),
+    "all columns constant": Case(
+        "'colour' dropped: it is 'red' in every row",
+        "table with features",
+        changed(length=1, colour="red"),
+    ),
+    "target dropped": Case(
+        "data.drop: 'species' is the target",
+        "take it out of drop",
+        study=study_with("drop = ['species']"),
+    ),
+    "target as group": Case(
+        "data.group: 'species' is the target",
+        "take it out of group",
+        study=study_with("group = 'species'"),
+    ),
     "dropped column is not there": Case(
-        "t.csv has no column 'color'", "did you mean 'colour'?", study=study_with("drop = ['color']")
+        "t.csv has no column 'color'",
+        "did you mean 'colour'?",
+        study=study_with("drop = ['color']"),
     ),
     "numeric and categorical": Case(
-        "'length' is in data.categorical too", "name it once", study=study_with("numeric = ['length']\ncategorical = ['length']")
+        "'length' is in data.categorical too",
+        "name it once",
+        study=study_with("numeric = ['length']\ncategorical = ['length']"),
     ),
     "fewer groups than folds": Case(
         "data.group: the hold-out and 5 folds need 6 groups, but 'colour' has 3",
         "lower cv.n_splits",
         study=study_with("group = 'colour'"),
     ),
-    "one-hot of 10,000 columns": Case("10000 columns after preprocessing", "drop columns", one_hot(10_000)),
+    "one-hot of 10,000 columns": Case(
+        "10000 columns after preprocessing", "drop columns", one_hot(10_000)
+    ),
     "wide text": Case(
         "column 'colour' is text (96 distinct values",
         "data.drop",
-        changed(colour=[f"number {number} of a text that goes on and says nothing" for number in range(N_ROWS)]),
+        changed(
+            colour=[
+                f"number {number} of a text that goes on and says nothing"
+                for number in range(N_ROWS)
+            ]
+        ),
     ),
     "metric of two classes": Case(
-        "metric 'f1' cannot judge these classes", "f1_macro", changed(species=["cat", "dog", "emu"] * 40), flags=("--metric", "f1")
+        "metric 'f1' cannot judge these classes",
+        "f1_macro",
+        changed(species=["cat", "dog", "emu"] * 40),
+        flags=("--metric", "f1"),
     ),
-    "metric of text labels": Case("metric 'f1' cannot judge these classes", "averaged", flags=("--metric", "f1")),
-    "metric of numbers": Case("metric 'r2' judges numbers, not classes", "f1_macro", flags=("--metric", "r2")),
-    "metric with a typo": Case("'acuracy'", "did you mean 'accuracy'", flags=("--metric", "acuracy")),
+    "metric of text labels": Case(
+        "metric 'f1' cannot judge these classes", "averaged", flags=("--metric", "f1")
+    ),
+    "metric of numbers": Case(
+        "metric 'r2' judges numbers, not classes", "f1_macro", flags=("--metric", "r2")
+    ),
+    "metric with a typo": Case(
+        "'acuracy'", "did you mean 'accuracy'", flags=("--metric", "acuracy")
+    ),
     "name is a path": Case(NAME_RULE, "../../etc", flags=("--name", "../../etc")),
     "name is an absolute path": Case(NAME_RULE, "/tmp/x", flags=("--name", "/tmp/x")),
     "name is a command": Case(NAME_RULE, "'; drop table", flags=("--name", "'; drop table")),
@@ -150,13 +233,29 @@ REFUSED = {
     "name of 500 characters": Case(NAME_RULE, "x" * 500, flags=("--name", "x" * 500)),
     "name is a formula": Case(NAME_RULE, "=cmd()", flags=("--name", "=cmd()")),
     "name with control characters": Case(NAME_RULE, "a\\x1b[2J", flags=("--name", "a\x1b[2J")),
-    "file named like a formula": Case("a study name should be", "set study.name or --name", file="=cmd().csv"),
+    "file named like a formula": Case(
+        "a study name should be", "set study.name or --name", file="=cmd().csv"
+    ),
     "unknown ending": Case("t.xlsx", "convert it", file="t.xlsx"),
-    "not Parquet": Case("t.parquet cannot be read as parquet", "check that the file is what it is named", file="t.parquet"),
-    "not Feather": Case("t.feather cannot be read as feather", "check that the file is what it is named", file="t.feather"),
+    "not Parquet": Case(
+        "t.parquet cannot be read as parquet",
+        "check that the file is what it is named",
+        file="t.parquet",
+    ),
+    "not Feather": Case(
+        "t.feather cannot be read as feather",
+        "check that the file is what it is named",
+        file="t.feather",
+    ),
     "not gzip": Case("t.csv.gz", "check that the file is what it is named", file="t.csv.gz"),
 }
-IN_A_PROCESS = ("missing file", "row too long", "mixed types forced numeric", "metric of two classes", "name is a command")
+IN_A_PROCESS = (
+    "missing file",
+    "row too long",
+    "mixed types forced numeric",
+    "metric of two classes",
+    "name is a command",
+)
 
 
 def files_in(directory: Path) -> set[str]:
@@ -233,7 +332,13 @@ CURED = {
         changed(
             length=[f"{value:,}" for value in RNG.integers(1_000, 9_000_000, N_ROWS)],
             mixed=["1", "oops", "2.5", ""] * 30,
-            formula=["=cmd|'/c touch owned'!A1", "@SUM(1)", "'; drop table trials; --", "$(touch owned)"] * 30,
+            formula=[
+                "=cmd|'/c touch owned'!A1",
+                "@SUM(1)",
+                "'; drop table trials; --",
+                "$(touch owned)",
+            ]
+            * 30,
             same="same",
             empty=None,
             row=np.arange(N_ROWS) + 5,
@@ -255,7 +360,9 @@ CURED = {
         ("read with ';' between the values", "'length' read with a decimal comma"),
         "1 numeric, 1 categorical",
     ),
-    "labels that look missing": Cured(changed(species=["NA", "None", "null"] * 40), (), "1 numeric, 1 categorical"),
+    "labels that look missing": Cured(
+        changed(species=["NA", "None", "null"] * 40), (), "1 numeric, 1 categorical"
+    ),
 }
 Runs = dict[str, tuple[Path, subprocess.CompletedProcess[str]]]
 
@@ -267,7 +374,9 @@ def cured(make_directory: Callable[[str], Path]) -> Runs:
     def run(item: tuple[str, Cured]) -> tuple[Path, subprocess.CompletedProcess[str]]:
         directory = make_directory(item[0].replace(" ", "-"))
         (directory / "t.csv").write_text(item[1].content, encoding="utf-8")
-        return directory, run_hpo(directory, "--data", "t.csv", "--target", "species", "--trials", "2")
+        return directory, run_hpo(
+            directory, "--data", "t.csv", "--target", "species", "--trials", "2"
+        )
 
     with ThreadPoolExecutor(min(2, os.cpu_count() or 1)) as pool:
         return dict(zip(CURED, pool.map(run, CURED.items()), strict=True))
@@ -281,7 +390,9 @@ def test_curable_table_is_searched_and_every_cure_is_said(cured: Runs, name: str
     assert f"columns   {CURED[name].columns}" in lines
     for note in CURED[name].said:
         assert f"note      {note}" in lines
-    assert [trial.state.name for trial in read_trials(f"sqlite:///{directory}/optuna.db", "t")] == ["COMPLETE"] * 2
+    assert [trial.state.name for trial in read_trials(f"sqlite:///{directory}/optuna.db", "t")] == [
+        "COMPLETE"
+    ] * 2
     assert not (directory / "owned").exists()
 
 

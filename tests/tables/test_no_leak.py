@@ -32,7 +32,9 @@ def every_kind_of_column(n_rows: int, n_levels: int) -> pd.DataFrame:
     """Each kind with gaps; a category that is in few rows, so that some folds do not know it."""
     generator = np.random.default_rng(11)
     y = generator.integers(0, 3, n_rows)
-    levels = np.append(np.array([f"level {number}" for number in range(n_levels)]), ["rare", "rarer"])
+    levels = np.append(
+        np.array([f"level {number}" for number in range(n_levels)]), ["rare", "rarer"]
+    )
     odds = np.append(np.full(n_levels, 1.0), [0.3, 0.1])
     table = pd.DataFrame(
         {
@@ -40,7 +42,8 @@ def every_kind_of_column(n_rows: int, n_levels: int) -> pd.DataFrame:
             "whole": generator.integers(0, 40, n_rows) + y,
             "flag": np.where(generator.random(n_rows) < 0.2 + 0.3 * y, "true", "false"),
             "level": generator.choice(levels, n_rows, p=odds / odds.sum()),
-            "day": pd.Timestamp("2021-01-01") + pd.to_timedelta(generator.integers(0, 900, n_rows) + 60 * y, "D"),
+            "day": pd.Timestamp("2021-01-01")
+            + pd.to_timedelta(generator.integers(0, 900, n_rows) + 60 * y, "D"),
         }
     )
     for place, name in enumerate(("number", "flag", "level", "day")):
@@ -51,7 +54,12 @@ def every_kind_of_column(n_rows: int, n_levels: int) -> pd.DataFrame:
 def make_problem(directory: Path, table: pd.DataFrame, **overrides: Any) -> Problem:
     table.to_csv(directory / "t.csv", index=False)
     keys = {key.replace("__", "."): value for key, value in overrides.items()}
-    base = {"data.source": str(directory / "t.csv"), "data.target": "y", "study.metrics": METRICS, "preprocessing.min_frequency": 3}
+    base = {
+        "data.source": str(directory / "t.csv"),
+        "data.target": "y",
+        "study.metrics": METRICS,
+        "preprocessing.min_frequency": 3,
+    }
     return prepare_problem(load_definition(overrides={**base, **keys}))
 
 
@@ -61,7 +69,9 @@ def problem(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     if request.param == "sparse":
         return make_problem(directory, every_kind_of_column(500, 40))
     if request.param == "repeated":
-        return make_problem(directory, every_kind_of_column(200, 5), cv__n_splits=3, cv__n_repeats=2)
+        return make_problem(
+            directory, every_kind_of_column(200, 5), cv__n_splits=3, cv__n_repeats=2
+        )
     return make_problem(directory, every_kind_of_column(300, 3))
 
 
@@ -71,7 +81,9 @@ def scores_of(problem: Problem, params: dict[str, Any]) -> dict[str, list[float]
     return {name: [result.scores[name] for result in results] for name in ALL_SCORED}
 
 
-def test_tables_hold_every_kind_of_column_dense_and_sparse(problem: Problem, request: pytest.FixtureRequest) -> None:
+def test_tables_hold_every_kind_of_column_dense_and_sparse(
+    problem: Problem, request: pytest.FixtureRequest
+) -> None:
     assert problem.dataset.columns.kinds() == {
         "numeric": ["number", "whole"],
         "boolean": ["flag"],
@@ -79,7 +91,9 @@ def test_tables_hold_every_kind_of_column_dense_and_sparse(problem: Problem, req
         "datetime": ["day"],
     }
     assert problem.dataset.X_train.drop(columns="whole").isna().any().all()
-    assert issparse(problem.folds[0].X_train) == (request.node.callspec.params["problem"] == "sparse")
+    assert issparse(problem.folds[0].X_train) == (
+        request.node.callspec.params["problem"] == "sparse"
+    )
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -87,14 +101,25 @@ def test_tables_hold_every_kind_of_column_dense_and_sparse(problem: Problem, req
     "ignore:The inner solver of NewtonCholeskySolver"
 )  # without a penalty; it then takes lbfgs, in both alike
 @pytest.mark.parametrize("name", FITS)
-def test_fold_scores_are_those_of_cross_validate_on_the_whole_pipeline(problem: Problem, name: str) -> None:
+def test_fold_scores_are_those_of_cross_validate_on_the_whole_pipeline(
+    problem: Problem, name: str
+) -> None:
     params = problem.derive({"class_weight": "balanced", **FITS[name]})
     definition, dataset = problem.definition, problem.dataset
     pipeline = build_pipeline(dataset.columns, definition.preprocessing, params)
     splits = make_splits(dataset, definition.cv, definition.study.seed)
-    expected = cross_validate(pipeline, dataset.X_train, dataset.y_train, cv=splits, scoring=ALL_SCORED, error_score="raise")
+    expected = cross_validate(
+        pipeline,
+        dataset.X_train,
+        dataset.y_train,
+        cv=splits,
+        scoring=ALL_SCORED,
+        error_score="raise",
+    )
     assert len(splits) == definition.cv.n_splits * definition.cv.n_repeats
-    assert scores_of(problem, params) == {scorer: expected[f"test_{scorer}"].tolist() for scorer in ALL_SCORED}
+    assert scores_of(problem, params) == {
+        scorer: expected[f"test_{scorer}"].tolist() for scorer in ALL_SCORED
+    }
 
 
 def test_preprocessing_fitted_on_all_rows_would_be_seen(problem: Problem) -> None:
@@ -104,21 +129,30 @@ def test_preprocessing_fitted_on_all_rows_would_be_seen(problem: Problem) -> Non
     pipeline = build_pipeline(dataset.columns, problem.definition.preprocessing, params)
     leaked = pipeline["preprocessing"].fit_transform(dataset.X_train, dataset.y_train)
     splits = make_splits(dataset, problem.definition.cv, problem.definition.study.seed)
-    scores = cross_validate(clone(pipeline["classifier"]), leaked, dataset.y_train, cv=splits, scoring="neg_log_loss")["test_score"]
+    scores = cross_validate(
+        clone(pipeline["classifier"]), leaked, dataset.y_train, cv=splits, scoring="neg_log_loss"
+    )["test_score"]
     assert (scores != scores_of(problem, params)["neg_log_loss"]).all()
 
 
 @pytest.mark.parametrize("n_repeats", [1, 2])
-def test_no_group_is_on_both_sides_of_a_fold_or_of_the_holdout(tmp_path: Path, n_repeats: int) -> None:
+def test_no_group_is_on_both_sides_of_a_fold_or_of_the_holdout(
+    tmp_path: Path, n_repeats: int
+) -> None:
     generator = np.random.default_rng(2)
     table = every_kind_of_column(400, 4)
     table["person"] = [f"p{number}" for number in generator.integers(0, 60, len(table))]
     table["row"] = np.arange(len(table)) + 0.5  # a feature that says which row it was
-    table["y"] = table["y"].mask(generator.random(len(table)) < 0.1)  # rows that are dropped must not shift the groups
+    table["y"] = table["y"].mask(
+        generator.random(len(table)) < 0.1
+    )  # rows that are dropped must not shift the groups
     problem = make_problem(tmp_path, table, data__group="person", cv__n_repeats=n_repeats)
     dataset = problem.dataset
     person = table.set_index("row")["person"]
-    in_train, in_test = person[dataset.X_train["row"]].to_numpy(), person[dataset.X_test["row"]].to_numpy()
+    in_train, in_test = (
+        person[dataset.X_train["row"]].to_numpy(),
+        person[dataset.X_test["row"]].to_numpy(),
+    )
     assert "person" not in dataset.columns.features
     assert len(in_train) + len(in_test) == table["y"].notna().sum()
     assert len(in_test) > 0
@@ -136,11 +170,22 @@ def test_no_group_is_on_both_sides_of_a_fold_or_of_the_holdout(tmp_path: Path, n
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_fold_scores_with_groups_are_those_of_cross_validate(tmp_path: Path) -> None:
-    table = every_kind_of_column(300, 4).assign(person=np.random.default_rng(5).integers(0, 40, 300))
+    table = every_kind_of_column(300, 4).assign(
+        person=np.random.default_rng(5).integers(0, 40, 300)
+    )
     problem = make_problem(tmp_path, table, data__group="person")
     params = problem.derive({"class_weight": "none", **FITS["newton-cholesky"]})
     dataset = problem.dataset
     pipeline = build_pipeline(dataset.columns, problem.definition.preprocessing, params)
     splits = make_splits(dataset, problem.definition.cv, problem.definition.study.seed)
-    expected = cross_validate(pipeline, dataset.X_train, dataset.y_train, cv=splits, scoring=ALL_SCORED, error_score="raise")
-    assert scores_of(problem, params) == {scorer: expected[f"test_{scorer}"].tolist() for scorer in ALL_SCORED}
+    expected = cross_validate(
+        pipeline,
+        dataset.X_train,
+        dataset.y_train,
+        cv=splits,
+        scoring=ALL_SCORED,
+        error_score="raise",
+    )
+    assert scores_of(problem, params) == {
+        scorer: expected[f"test_{scorer}"].tolist() for scorer in ALL_SCORED
+    }

@@ -188,7 +188,9 @@ def test_constant_columns_of_a_real_table_are_dropped_and_said(runs: Runs) -> No
 
 @pytest.mark.parametrize("name", REAL)
 def test_logged_model_answers_for_gaps_and_unseen_categories(runs: Runs, name: str) -> None:
-    model = mlflow.pyfunc.load_model(read_stores(**stores(runs[name][0], name)).model.artifact_location)
+    model = mlflow.pyfunc.load_model(
+        read_stores(**stores(runs[name][0], name)).model.artifact_location
+    )
     rows = model_rows(name, model.metadata.signature.inputs.input_names())
     predicted = model.predict(rows)
     assert len(predicted) == len(rows)
@@ -197,14 +199,21 @@ def test_logged_model_answers_for_gaps_and_unseen_categories(runs: Runs, name: s
 
 @pytest.mark.parametrize("name", REAL)
 def test_logged_model_refuses_a_wrong_type(runs: Runs, name: str) -> None:
-    model = mlflow.pyfunc.load_model(read_stores(**stores(runs[name][0], name)).model.artifact_location)
+    model = mlflow.pyfunc.load_model(
+        read_stores(**stores(runs[name][0], name)).model.artifact_location
+    )
     rows = model_rows(name, model.metadata.signature.inputs.input_names())
     rows[REAL[name].number] = "much"
-    with pytest.raises(MlflowException, match=r"Failed to convert|Incompatible input types|Failed to enforce schema"):
+    with pytest.raises(
+        MlflowException,
+        match=r"Failed to convert|Incompatible input types|Failed to enforce schema",
+    ):
         model.predict(rows)
 
 
-@pytest.mark.parametrize("name", ["penguins", "penguins-raw", "cars"])  # of the riots' 63 deaths there is little to learn
+@pytest.mark.parametrize(
+    "name", ["penguins", "penguins-raw", "cars"]
+)  # of the riots' 63 deaths there is little to learn
 def test_model_is_better_than_the_commonest_class(runs: Runs, name: str) -> None:
     trials = read_stores(**stores(runs[name][0], name)).trials
     share = REAL[name].read()[REAL[name].target].value_counts(normalize=True).max()
@@ -215,7 +224,17 @@ def test_model_is_better_than_the_commonest_class(runs: Runs, name: str) -> None
 def served(runs: Runs) -> Iterator[str]:
     directory, _ = runs["penguins"]
     uri = read_stores(**stores(directory, "penguins")).model.artifact_location
-    with serving(directory, free_port(), "models", "serve", "-m", uri, "--env-manager", "local", health="/ping") as address:
+    with serving(
+        directory,
+        free_port(),
+        "models",
+        "serve",
+        "-m",
+        uri,
+        "--env-manager",
+        "local",
+        health="/ping",
+    ) as address:
         yield f"{address}/invocations"
 
 
@@ -226,7 +245,10 @@ def post(address: str, rows: list[dict[str, Any]]) -> requests.Response:
 def records(n_rows: int) -> list[dict[str, Any]]:
     """Raw rows as a program sends them: null for what is missing, whole numbers among the others."""
     rows = raw_rows("penguins").head(n_rows)
-    return [{name: None if pd.isna(value) else value for name, value in row.items()} for row in rows.to_dict("records")]
+    return [
+        {name: None if pd.isna(value) else value for name, value in row.items()}
+        for row in rows.to_dict("records")
+    ]
 
 
 def test_served_model_answers_for_gaps_and_unseen_categories(served: str) -> None:
@@ -240,13 +262,18 @@ def test_served_model_answers_for_gaps_and_unseen_categories(served: str) -> Non
 
 def test_served_model_is_as_good_as_it_said(served: str) -> None:
     table = REAL["penguins"].read()
-    rows = [{name: None if pd.isna(value) else value for name, value in row.items()} for row in table.to_dict("records")]
+    rows = [
+        {name: None if pd.isna(value) else value for name, value in row.items()}
+        for row in table.to_dict("records")
+    ]
     answer = post(served, rows)
     assert answer.status_code == 200, answer.text
     assert (np.asarray(answer.json()["predictions"]) == table["species"]).mean() > 0.95
 
 
-@pytest.mark.parametrize(("column", "value"), [("bill_length_mm", "long"), ("year", "MMVII"), ("bill_length_mm", [1.0])])
+@pytest.mark.parametrize(
+    ("column", "value"), [("bill_length_mm", "long"), ("year", "MMVII"), ("bill_length_mm", [1.0])]
+)
 def test_served_model_refuses_a_wrong_type(served: str, column: str, value: Any) -> None:
     answer = post(served, [{**records(5)[4], column: value}])
     assert answer.status_code == 400, answer.text

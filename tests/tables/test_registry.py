@@ -38,24 +38,42 @@ def directory(make_directory: Callable[[str], Path]) -> Path:
 
 
 def run(directory: Path, study: str, name: str, *flags: str) -> subprocess.CompletedProcess[str]:
-    return run_hpo(directory, "--study", f"{study}.toml", "--name", name, "--trials", "1", "--register", "penguins", *flags)
+    return run_hpo(
+        directory,
+        "--study",
+        f"{study}.toml",
+        "--name",
+        name,
+        "--trials",
+        "1",
+        "--register",
+        "penguins",
+        *flags,
+    )
 
 
 def registry(directory: Path) -> tuple[dict[str, int], int]:
     client = MlflowClient(stores_of(directory)["tracking_uri"])
     found = client.get_registered_model("penguins").aliases
-    return {alias: int(version) for alias, version in found.items()}, len(client.search_model_versions("name = 'penguins'"))
+    return {alias: int(version) for alias, version in found.items()}, len(
+        client.search_model_versions("name = 'penguins'")
+    )
 
 
 @pytest.fixture(scope="module")
 def reports(directory: Path) -> list[dict[str, Any]]:
     """What each run said, as JSON."""
-    processes = [run(directory, *study, "--json") for study in (("poor", "a"), ("good", "b"), ("poor", "c"), ("poor", "c"))]
+    processes = [
+        run(directory, *study, "--json")
+        for study in (("poor", "a"), ("good", "b"), ("poor", "c"), ("poor", "c"))
+    ]
     assert [(process.returncode, process.stderr) for process in processes] == [(0, "")] * 4
     return [json.loads(process.stdout)["registry"] for process in processes]
 
 
-def test_champion_moves_to_the_better_model_and_stays_there(directory: Path, reports: list[dict[str, Any]]) -> None:
+def test_champion_moves_to_the_better_model_and_stays_there(
+    directory: Path, reports: list[dict[str, Any]]
+) -> None:
     said = [(report["version"], report["decision"], report["champion"]) for report in reports]
     assert said == [(1, "champion", 1), (2, "champion", 2), (3, "kept", 2), (3, "kept", 2)]
     assert reports[0]["comparison"] == "there was no champion"
@@ -65,8 +83,15 @@ def test_champion_moves_to_the_better_model_and_stays_there(directory: Path, rep
 
 
 def test_report_says_it_in_words(directory: Path, reports: list[dict[str, Any]]) -> None:
-    line = next(line for line in run(directory, "poor", "c").stdout.splitlines() if line.startswith("registry"))
-    assert line == f"registry  penguins version 3 is the challenger; the champion is version 2: {reports[2]['comparison']}"
+    line = next(
+        line
+        for line in run(directory, "poor", "c").stdout.splitlines()
+        if line.startswith("registry")
+    )
+    assert (
+        line
+        == f"registry  penguins version 3 is the challenger; the champion is version 2: {reports[2]['comparison']}"
+    )
 
 
 @pytest.mark.parametrize(
@@ -79,7 +104,9 @@ def test_report_says_it_in_words(directory: Path, reports: list[dict[str, Any]])
     ],
 )
 @pytest.mark.usefixtures("reports")
-def test_champion_is_served_and_answers_or_refuses(served: str, changes: dict[str, Any], status: int) -> None:
+def test_champion_is_served_and_answers_or_refuses(
+    served: str, changes: dict[str, Any], status: int
+) -> None:
     row = {"island": "Biscoe", "bill_length_mm": 45.0, "bill_depth_mm": 15.0, "flipper_length_mm": 215.0, "body_mass_g": 5000.0,
            "sex": "male", "year": 2008.0, **changes}  # fmt: skip
     answer = requests.post(served, json={"dataframe_records": [row]}, timeout=30)
@@ -92,12 +119,16 @@ def served(directory: Path, reports: list[dict[str, Any]]) -> Any:
     assert reports
     uri = stores_of(directory)["tracking_uri"]
     arguments = ("models", "serve", "-m", "models:/penguins@champion", "--env-manager", "local")
-    with serving(directory, free_port(), *arguments, health="/ping", MLFLOW_TRACKING_URI=uri) as address:
+    with serving(
+        directory, free_port(), *arguments, health="/ping", MLFLOW_TRACKING_URI=uri
+    ) as address:
         yield f"{address}/invocations"
 
 
 def test_predict_says_what_the_server_says(directory: Path, served: str) -> None:
-    process = run_python(directory, "-m", "hpo.predict", "models:/penguins@champion", "penguins.csv")
+    process = run_python(
+        directory, "-m", "hpo.predict", "models:/penguins@champion", "penguins.csv"
+    )
     assert (process.returncode, process.stderr) == (0, "hpo: not used by the model: 'species'\n")
     predicted = pd.read_csv(io.StringIO(process.stdout))
     table = pd.read_csv(directory / "penguins.csv").astype(object)
@@ -105,22 +136,34 @@ def test_predict_says_what_the_server_says(directory: Path, served: str) -> None
     answer = requests.post(served, json={"dataframe_records": rows}, timeout=30)
     assert answer.json()["predictions"] == predicted["prediction"].tolist()
     probabilities = predicted.filter(like="probability_")
-    assert predicted["prediction"].tolist() == probabilities.idxmax(axis=1).str.removeprefix("probability_").tolist()
+    assert (
+        predicted["prediction"].tolist()
+        == probabilities.idxmax(axis=1).str.removeprefix("probability_").tolist()
+    )
     assert np.allclose(probabilities.sum(axis=1), 1)
 
 
-def test_registry_failure_loses_nothing_and_the_same_command_goes_on(make_directory: Callable[[str], Path]) -> None:
+def test_registry_failure_loses_nothing_and_the_same_command_goes_on(
+    make_directory: Callable[[str], Path],
+) -> None:
     directory = make_directory("failing")
     flags = ("--trials", "1", "--register", "penguins", "--tracking-wait", "0")
-    refuse(directory, "CREATE TRIGGER full BEFORE INSERT ON registered_model_aliases BEGIN SELECT raise(ABORT, 'disk full'); END")
+    refuse(
+        directory,
+        "CREATE TRIGGER full BEFORE INSERT ON registered_model_aliases BEGIN SELECT raise(ABORT, 'disk full'); END",
+    )
     process = run_hpo(directory, *flags)
     assert process.returncode == 3
-    assert process.stderr.splitlines()[-1].startswith("hpo: the final model is logged, but not all that follows is done: MLflow: ")
+    assert process.stderr.splitlines()[-1].startswith(
+        "hpo: the final model is logged, but not all that follows is done: MLflow: "
+    )
     assert "model     models:/m-" in process.stdout
     refuse(directory, "DROP TRIGGER full")
     process = run_hpo(directory, *flags)
     assert (process.returncode, process.stderr) == (0, "")
-    assert "registry  penguins version 1 became the champion: there was no champion" in process.stdout
+    assert (
+        "registry  penguins version 1 became the champion: there was no champion" in process.stdout
+    )
     assert registry(directory) == ({"champion": 1, "challenger": 1}, 1)
 
 

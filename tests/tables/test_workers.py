@@ -47,9 +47,13 @@ max_iter = 1000000
 def write_table(directory: Path) -> Path:
     generator = np.random.default_rng(4)
     y = generator.integers(0, 3, 300)
-    table = pd.DataFrame({f"x{number}": generator.normal(y * (number < 3), 2.0) for number in range(6)})
+    table = pd.DataFrame(
+        {f"x{number}": generator.normal(y * (number < 3), 2.0) for number in range(6)}
+    )
     table["x0"] = table["x0"].mask(generator.random(300) < 0.1)
-    table["colour"] = np.where(generator.random(300) < 0.3, "red", np.array(["green", "blue", "grey"])[y])
+    table["colour"] = np.where(
+        generator.random(300) < 0.3, "red", np.array(["green", "blue", "grey"])[y]
+    )
     path = directory / "t.csv"
     table.assign(y=np.array(["low", "mid", "top"])[y]).to_csv(path, index=False)
     return path
@@ -59,7 +63,9 @@ def processes() -> Iterator[tuple[int, int, int]]:
     """Process id, parent and session of everything that runs and is no zombie."""
     for path in Path("/proc").glob("[0-9]*/stat"):
         try:
-            state, parent, _, session = path.read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()[:4]
+            state, parent, _, session = (
+                path.read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()[:4]
+            )
         except OSError:
             continue
         if state != "Z":
@@ -76,7 +82,11 @@ def command_line(pid: int) -> bytes:
 
 def workers_of(driver: int) -> list[int]:
     """The loky workers among a process's children."""
-    return [pid for pid, parent, _ in processes() if parent == driver and b"loky.backend.popen_loky" in command_line(pid)]
+    return [
+        pid
+        for pid, parent, _ in processes()
+        if parent == driver and b"loky.backend.popen_loky" in command_line(pid)
+    ]
 
 
 def session_of(driver: int) -> list[int]:
@@ -118,7 +128,9 @@ def make_problem(source: Path, concurrency: int, pruner: str) -> Problem:
     return prepare_problem(load_definition(overrides=overrides))
 
 
-def search(problem: Problem, database: Path, workers: int, watching: _Watching) -> list[tuple[str, ...]]:
+def search(
+    problem: Problem, database: Path, workers: int, watching: _Watching
+) -> list[tuple[str, ...]]:
     """The trial table of a search without tracking, in this process and its workers."""
     url = f"sqlite:///{database}"
     with (
@@ -128,14 +140,20 @@ def search(problem: Problem, database: Path, workers: int, watching: _Watching) 
     ):
         patch.delenv("PYTEST_CURRENT_TEST")
         with closing(make_executor(workers, n_cells=0)) as executor:
-            Search(Driver(ServiceSettings(url, workers=workers), {}, executor, watching), problem, ledger).run()
+            Search(
+                Driver(ServiceSettings(url, workers=workers), {}, executor, watching),
+                problem,
+                ledger,
+            ).run()
     return trial_table(url, "t")
 
 
 @pytest.fixture
 def new_database(empty_databases: Path, tmp_path: Path) -> Callable[[], Path]:
     def new() -> Path:
-        return shutil.copy(empty_databases / "optuna.db", tmp_path / f"{len(list(tmp_path.iterdir()))}.db")
+        return shutil.copy(
+            empty_databases / "optuna.db", tmp_path / f"{len(list(tmp_path.iterdir()))}.db"
+        )
 
     return new
 
@@ -148,7 +166,9 @@ def test_trials_are_the_same_for_any_number_of_workers(
     problem = make_problem(source, concurrency, pruner)
     alone = search(problem, new_database(), 1, _Watching())
     assert len(alone) == N_TRIALS
-    assert {row[1] for row in alone} == ({"COMPLETE", "PRUNED"} if pruner == "median" else {"COMPLETE"})
+    assert {row[1] for row in alone} == (
+        {"COMPLETE", "PRUNED"} if pruner == "median" else {"COMPLETE"}
+    )
     for n_workers in (2, 4):
         watching = _Watching()
         assert search(problem, new_database(), n_workers, watching) == alone
@@ -156,7 +176,9 @@ def test_trials_are_the_same_for_any_number_of_workers(
         assert workers_of(os.getpid()) == []
 
 
-def test_concurrency_and_pruner_change_the_trials(source: Path, new_database: Callable[[], Path]) -> None:
+def test_concurrency_and_pruner_change_the_trials(
+    source: Path, new_database: Callable[[], Path]
+) -> None:
     """What the comparisons above are worth: the tables are not the same whatever is done."""
     every = [
         search(make_problem(source, concurrency, pruner), new_database(), 1, _Watching())
@@ -166,7 +188,9 @@ def test_concurrency_and_pruner_change_the_trials(source: Path, new_database: Ca
     assert len({tuple(table) for table in every}) == 4
 
 
-def test_killed_workers_are_replaced_and_change_nothing(source: Path, new_database: Callable[[], Path]) -> None:
+def test_killed_workers_are_replaced_and_change_nothing(
+    source: Path, new_database: Callable[[], Path]
+) -> None:
     problem = make_problem(source, 4, "none")
     alone = search(problem, new_database(), 1, _Watching())
     watching = _Watching(kill_after=((2, 1), (5, 4)))
@@ -182,7 +206,9 @@ def start_long_fits(directory: Path) -> subprocess.Popen[str]:
     process = start_hpo(directory, "--study", "study.toml", "--workers", "2")
     try:
         wait_until(lambda: n_running(directory) >= 1 and len(workers_of(process.pid)) == 2, process)
-        wait_until(lambda: max(map(processor_seconds, workers_of(process.pid)), default=0.0) > 5.0, process)
+        wait_until(
+            lambda: max(map(processor_seconds, workers_of(process.pid)), default=0.0) > 5.0, process
+        )
     except BaseException:
         process.kill()
         process.communicate(timeout=60)
@@ -197,8 +223,12 @@ def processor_seconds(pid: int) -> float:
 
 
 def n_running(directory: Path) -> int:
-    with closing(sqlite3.connect(f"file:{directory}/optuna.db?mode=ro", uri=True, timeout=10)) as connection:
-        return int(connection.execute("SELECT count(*) FROM trials WHERE state = 'RUNNING'").fetchone()[0])
+    with closing(
+        sqlite3.connect(f"file:{directory}/optuna.db?mode=ro", uri=True, timeout=10)
+    ) as connection:
+        return int(
+            connection.execute("SELECT count(*) FROM trials WHERE state = 'RUNNING'").fetchone()[0]
+        )
 
 
 def test_killed_driver_leaves_no_process(make_directory: Callable[[str], Path]) -> None:
@@ -212,7 +242,9 @@ def test_killed_driver_leaves_no_process(make_directory: Callable[[str], Path]) 
         time.sleep(0.1)
 
 
-def test_interrupt_ends_a_run_with_workers_in_the_middle_of_a_fit(make_directory: Callable[[str], Path]) -> None:
+def test_interrupt_ends_a_run_with_workers_in_the_middle_of_a_fit(
+    make_directory: Callable[[str], Path],
+) -> None:
     directory = make_directory("interrupted")
     process = start_long_fits(directory)
     started = time.monotonic()
@@ -221,8 +253,13 @@ def test_interrupt_ends_a_run_with_workers_in_the_middle_of_a_fit(make_directory
     assert time.monotonic() - started < END_SECONDS
     assert process.returncode == 130
     assert stdout == ""
-    assert stderr.splitlines()[-1] == "hpo: stopped by SIGINT with 0 of 50 trials done (run the same command again to go on)"
+    assert (
+        stderr.splitlines()[-1]
+        == "hpo: stopped by SIGINT with 0 of 50 trials done (run the same command again to go on)"
+    )
     assert "Traceback" not in stderr
-    assert n_running(directory) == 2  # the second one feeds the workers while trials are drawn at random
+    assert (
+        n_running(directory) == 2
+    )  # the second one feeds the workers while trials are drawn at random
     time.sleep(0.5)
     assert session_of(process.pid) == []

@@ -26,7 +26,9 @@ IRIS_SHAPE = TrainingShape(n_samples=120, n_features=4, n_classes=3, n_values=48
 
 def define(**overrides: Any) -> StudyDefinition:
     """The Iris study; ``study__n_trials=3`` stands for the key ``study.n_trials``."""
-    return load_definition(overrides={key.replace("__", "."): value for key, value in overrides.items()})
+    return load_definition(
+        overrides={key.replace("__", "."): value for key, value in overrides.items()}
+    )
 
 
 def derive(params: Any) -> dict[str, Any]:
@@ -36,7 +38,9 @@ def derive(params: Any) -> dict[str, Any]:
 def open_study(
     storage_url: str, definition: StudyDefinition | None = None, data_digest: str = DATA_DIGEST
 ) -> AbstractContextManager[Ledger]:
-    return open_ledger(storage_url, definition or define(), data_digest, {"optuna": "5.0.0"}, derive)
+    return open_ledger(
+        storage_url, definition or define(), data_digest, {"optuna": "5.0.0"}, derive
+    )
 
 
 def holding(executor: Executor, folds: Sequence[Any], metrics: Sequence[str]) -> Executor:
@@ -47,13 +51,20 @@ def holding(executor: Executor, folds: Sequence[Any], metrics: Sequence[str]) ->
 
 def score(params: Any) -> list[FoldResult]:
     """Best near C = 10 with an elastic net; every fold a little off the others."""
-    value = -abs(math.log10(params.get("C", 1.0)) - 1) + 0.3 * (params["penalty"] == "elasticnet") + params.get("l1_ratio", 0.0)
+    value = (
+        -abs(math.log10(params.get("C", 1.0)) - 1)
+        + 0.3 * (params["penalty"] == "elasticnet")
+        + params.get("l1_ratio", 0.0)
+    )
     return results_of(*(value + fold / 100 for fold in range(N_FOLDS)))
 
 
 def results_of(*values: float, converged: bool = True) -> list[FoldResult]:
     """One result a fold, with so much accuracy."""
-    return [FoldResult({"accuracy": value, "neg_log_loss": value - 1}, converged=converged) for value in values]
+    return [
+        FoldResult({"accuracy": value, "neg_log_loss": value - 1}, converged=converged)
+        for value in values
+    ]
 
 
 def failure(reason: str, traceback: str | None = None) -> list[FoldResult]:
@@ -69,7 +80,9 @@ def finish(ledger: Ledger, slot: Slot, results: list[FoldResult]) -> None:
     ledger.tell(slot, results)
 
 
-def drive(ledger: Ledger, n_trials: int, concurrency: int = 1, *, stop_after: int | None = None) -> None:
+def drive(
+    ledger: Ledger, n_trials: int, concurrency: int = 1, *, stop_after: int | None = None
+) -> None:
     """Search as the job does, every fifth trial failing.
 
     Args:
@@ -86,13 +99,25 @@ def drive(ledger: Ledger, n_trials: int, concurrency: int = 1, *, stop_after: in
         if not open_slots or n_told == stop_after:
             return
         slot = open_slots.popleft()
-        finish(ledger, slot, failure("ValueError: every fifth") if slot.number % 5 == 4 else score(slot.params))
+        finish(
+            ledger,
+            slot,
+            failure("ValueError: every fifth") if slot.number % 5 == 4 else score(slot.params),
+        )
         n_told += 1
 
 
 def facts(trials: list[FrozenTrial]) -> list[tuple[Any, ...]]:
     """What is to be the same in two studies: everything but times and storage ids."""
     return [
-        (t.number, t.state, t.values, t.params, t.distributions, t.user_attrs, t.intermediate_values)
+        (
+            t.number,
+            t.state,
+            t.values,
+            t.params,
+            t.distributions,
+            t.user_attrs,
+            t.intermediate_values,
+        )
         for t in sorted(trials, key=lambda t: t.number)
     ]

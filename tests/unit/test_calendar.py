@@ -12,7 +12,10 @@ from hpo.calendar import PARTS, CalendarParts
 
 # A Monday, and a leap day.
 DATES = pd.DataFrame(
-    {"a": pd.to_datetime(["2024-01-01 13:59", "2024-02-29 00:00", None]), "b": pd.to_datetime(["1999-12-31 23:59"] * 3)}
+    {
+        "a": pd.to_datetime(["2024-01-01 13:59", "2024-02-29 00:00", None]),
+        "b": pd.to_datetime(["1999-12-31 23:59"] * 3),
+    }
 )
 
 
@@ -20,12 +23,16 @@ def test_parts_of_each_column_in_order():
     parts = CalendarParts().fit(DATES).transform(DATES)
     assert parts.dtype == np.float64
     last = [1999, 12, 31, 4, 23]
-    np.testing.assert_array_equal(parts, [[2024, 1, 1, 0, 13, *last], [2024, 2, 29, 3, 0, *last], [np.nan] * 5 + last])
+    np.testing.assert_array_equal(
+        parts, [[2024, 1, 1, 0, 13, *last], [2024, 2, 29, 3, 0, *last], [np.nan] * 5 + last]
+    )
 
 
 def test_names_are_the_columns_and_the_part():
     fitted = CalendarParts().fit(DATES)
-    assert fitted.get_feature_names_out().tolist() == [f"{column}_{part}" for column in "ab" for part in PARTS]
+    assert fitted.get_feature_names_out().tolist() == [
+        f"{column}_{part}" for column in "ab" for part in PARTS
+    ]
     assert fitted.n_features_in_ == 2
 
 

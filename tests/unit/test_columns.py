@@ -40,7 +40,11 @@ KINDS = {
     "numbers and one word": (["1", "2", "3", "none of them"] * 10, "categorical"),
     "dates": (pd.date_range("2024-01-01", periods=N), "datetime"),
     "dates with zone": (pd.date_range("2024-01-01", periods=N, tz="Europe/Berlin"), "datetime"),
-    "dates as text": (["2024-01-02", "2023-05-06T10:00:00", "2024-01-02 11:30Z", "2024-01-02T11:30:00.5+02:00"] * 10, "datetime"),
+    "dates as text": (
+        ["2024-01-02", "2023-05-06T10:00:00", "2024-01-02 11:30Z", "2024-01-02T11:30:00.5+02:00"]
+        * 10,
+        "datetime",
+    ),
     "date objects": ([date(2024, 1, day % 20 + 1) for day in range(N)], "datetime"),
     "dates with gaps": (["2024-01-02", None, "2023-05-06", "2024-01-03"] * 10, "datetime"),
     "dates and one word": (["2024-01-02", "soon"] * 20, "categorical"),
@@ -53,7 +57,9 @@ def test_kind_is_decided_from_the_values(name):
     columns = decide_columns(table(values))
     assert kind_of(columns) == kind
     word = {"mixed": "x", "numbers and one word": "none of them"}.get(name)
-    assert columns.notes == (() if word is None else (f"'a' taken as categories: '{word}' is no number",))
+    assert columns.notes == (
+        () if word is None else (f"'a' taken as categories: '{word}' is no number",)
+    )
     assert columns.features.count("a") == 1
 
 
@@ -105,7 +111,11 @@ def test_column_that_nearly_says_nothing_is_kept(values, kind):
 @pytest.mark.parametrize(
     ("values", "note", "numbers"),
     [
-        (["1,234", "5", "12,345.5", "-7"], "'a' read with a comma between thousands", [1234.0, 5.0, 12345.5, -7.0]),
+        (
+            ["1,234", "5", "12,345.5", "-7"],
+            "'a' read with a comma between thousands",
+            [1234.0, 5.0, 12345.5, -7.0],
+        ),
         (["1,234,567", "1"], "'a' read with a comma between thousands", [1234567.0, 1.0]),
         (["1,5", "2,25", "3", "-0,5"], "'a' read with a decimal comma", [1.5, 2.25, 3.0, -0.5]),
         (["1,5", "1,234"], "'a' read with a decimal comma", [1.5, 1.234]),
@@ -125,17 +135,29 @@ def test_number_with_both_readings_mixed_is_no_number():
 
 def test_long_distinct_text_is_refused_with_both_ways_out():
     values = [f"row {number}: something that nobody will ever write again" for number in range(N)]
-    with pytest.raises(DataError, match=r"^data: column 'a' is text \(40 distinct values of 5\d characters\)$") as caught:
+    with pytest.raises(
+        DataError, match=r"^data: column 'a' is text \(40 distinct values of 5\d characters\)$"
+    ) as caught:
         decide_columns(table(values))
     assert "data.drop" in caught.value.hint
     assert kind_of(decide_columns(table(values), categorical=["a"])) == "categorical"
 
 
 def test_long_text_of_few_distinct_values_is_a_category():
-    assert kind_of(decide_columns(table(["one long answer of a questionnaire, always the same words", "no"] * 20))) == "categorical"
+    assert (
+        kind_of(
+            decide_columns(
+                table(["one long answer of a questionnaire, always the same words", "no"] * 20)
+            )
+        )
+        == "categorical"
+    )
 
 
-@pytest.mark.parametrize("values", [[1, 2] * 20, [True, False] * 20, ["2024-01-01", "2024-01-02"] * 20, list(range(N)), ["x"] * N])
+@pytest.mark.parametrize(
+    "values",
+    [[1, 2] * 20, [True, False] * 20, ["2024-01-01", "2024-01-02"] * 20, list(range(N)), ["x"] * N],
+)
 def test_forced_categorical_is_categorical_whatever_it_looks_like(values):
     raw = table(values)
     columns = decide_columns(raw, categorical=["a"])
@@ -155,13 +177,22 @@ def test_forced_numeric_is_numeric_whatever_it_looks_like(values):
 def test_forced_numeric_with_a_word_is_refused_naming_it(wrong):
     raw = table(["1", "2", wrong, "3"] * 10)
     columns = decide_columns(raw, numeric=["a"])
-    with pytest.raises(DataError, match=f"^data: column 'a' should be numbers, but got '{wrong}'$") as caught:
+    with pytest.raises(
+        DataError, match=f"^data: column 'a' should be numbers, but got '{wrong}'$"
+    ) as caught:
         columns.convert(raw)
     assert "data.categorical" in caught.value.hint
 
 
 @pytest.mark.parametrize(
-    "values", [[1.0, np.inf] * 20, [1.0, -np.inf] * 20, [1.0, 1e151] * 20, ["1", "inf"] * 20, ["1", "-Infinity"] * 20]
+    "values",
+    [
+        [1.0, np.inf] * 20,
+        [1.0, -np.inf] * 20,
+        [1.0, 1e151] * 20,
+        ["1", "inf"] * 20,
+        ["1", "-Infinity"] * 20,
+    ],
 )
 def test_infinities_are_refused_with_their_number(values):
     raw = table(values)
@@ -172,7 +203,10 @@ def test_infinities_are_refused_with_their_number(values):
 
 def test_no_feature_left_says_why_each_went():
     raw = pd.DataFrame({"a": ["x"] * N, "b": [None] * N})
-    with pytest.raises(DataError, match=r"no feature is left: 'a' dropped: it is 'x' in every row; 'b' dropped: it is empty$"):
+    with pytest.raises(
+        DataError,
+        match=r"no feature is left: 'a' dropped: it is 'x' in every row; 'b' dropped: it is empty$",
+    ):
         decide_columns(raw)
 
 
@@ -188,10 +222,21 @@ def test_features_are_ordered_by_kind_then_as_in_the_table():
     )
     columns = decide_columns(raw)
     assert columns.features == ("b", "a", "flag", "word", "when")
-    assert columns.kinds() == {"numeric": ["b", "a"], "boolean": ["flag"], "categorical": ["word"], "datetime": ["when"]}
+    assert columns.kinds() == {
+        "numeric": ["b", "a"],
+        "boolean": ["flag"],
+        "categorical": ["word"],
+        "datetime": ["when"],
+    }
     converted = columns.convert(raw)
     assert tuple(converted.columns) == columns.features
-    assert [str(dtype) for dtype in converted.dtypes] == ["float64", "float64", "float64", "object", "datetime64[us]"]
+    assert [str(dtype) for dtype in converted.dtypes] == [
+        "float64",
+        "float64",
+        "float64",
+        "object",
+        "datetime64[us]",
+    ]
 
 
 # Conversion of rows that were not there when the kinds were decided.
@@ -217,20 +262,28 @@ def test_unseen_and_missing_values_are_converted(kind, values, expected):
     columns = Columns(**{kind: ("a",)})
     converted = columns.convert(pd.DataFrame({"a": values}, index=range(7, 7 + len(values))))["a"]
     assert converted.index.tolist() == list(range(7, 7 + len(values)))
-    assert [None if pd.isna(value) else value for value in converted] == [None if pd.isna(value) else value for value in expected]
+    assert [None if pd.isna(value) else value for value in converted] == [
+        None if pd.isna(value) else value for value in expected
+    ]
 
 
 def test_gap_in_an_integer_column_changes_no_category():
     columns = Columns(categorical=("a",))
     whole, gappy = pd.DataFrame({"a": [1, 2, 3]}), pd.DataFrame({"a": [1, 2, None]})
-    assert columns.convert(whole)["a"].tolist()[:2] == columns.convert(gappy)["a"].tolist()[:2] == ["1", "2"]
+    assert (
+        columns.convert(whole)["a"].tolist()[:2]
+        == columns.convert(gappy)["a"].tolist()[:2]
+        == ["1", "2"]
+    )
 
 
 @pytest.mark.parametrize("values", [["1", " "] * 20, ["x", "  ", "y", "x"] * 10])
 def test_blank_among_numbers_or_words_is_missing(values):
     raw = table(values)
     assert decide_columns(raw) == decide_columns(raw.replace({" ": None, "  ": None}))
-    assert decide_columns(raw).convert(raw)["a"].isna().tolist() == [not value.strip() for value in values]
+    assert decide_columns(raw).convert(raw)["a"].isna().tolist() == [
+        not value.strip() for value in values
+    ]
 
 
 BLANK = "a cell of blanks becomes missing in _to_text after dropna: the patterns get a NaN"
@@ -262,7 +315,9 @@ def test_word_among_numbers_that_is_said_does_not_depend_on_the_order_of_the_row
     assert decide_columns(raw.iloc[::-1]) == decide_columns(raw)
 
 
-@pytest.mark.parametrize(("values", "later"), [(["1,5", "2,25"], "1.5"), (["1,234", "5,678"], "1,5")])
+@pytest.mark.parametrize(
+    ("values", "later"), [(["1,5", "2,25"], "1.5"), (["1,234", "5,678"], "1,5")]
+)
 def test_later_value_with_the_other_mark_is_refused_not_read_ten_times_as_large(values, later):
     columns = decide_columns(table(values * 20))
     with pytest.raises(DataError, match=f"column 'a' should be numbers, but got '{later}'"):

@@ -12,11 +12,19 @@ REQUEST = "API request to http://me:s3cr3t@127.0.0.1:5000/api/2.0/mlflow/runs/cr
 
 
 @pytest.mark.parametrize(
-    "text", [REQUEST, f"{REQUEST} with exception HTTPConnectionPool()", f"{REQUEST} with timeout exception HTTPConnectionPool()"]
+    "text",
+    [
+        REQUEST,
+        f"{REQUEST} with exception HTTPConnectionPool()",
+        f"{REQUEST} with timeout exception HTTPConnectionPool()",
+    ],
 )
 def test_request_that_failed_is_said_without_its_password(text):
     with (
-        pytest.raises(TrackingError, match=r"^MLflow: API request to http://me:\*\*\*@127\.0\.0\.1:5000/\S+/create failed$"),
+        pytest.raises(
+            TrackingError,
+            match=r"^MLflow: API request to http://me:\*\*\*@127\.0\.0\.1:5000/\S+/create failed$",
+        ),
         translated(),
     ):
         raise MlflowException(text)

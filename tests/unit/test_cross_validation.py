@@ -36,7 +36,9 @@ N_PARAMS = 10
 
 def complete(params: dict, dataset: Dataset, seed: int = 0) -> dict:
     n_samples, n_features = dataset.X_train.shape
-    shape = TrainingShape(n_samples, n_features, len(dataset.classes), n_samples * n_features, is_sparse=False)
+    shape = TrainingShape(
+        n_samples, n_features, len(dataset.classes), n_samples * n_features, is_sparse=False
+    )
     return derive_params(params, shape, seed=seed)
 
 
@@ -51,8 +53,17 @@ def scores_of_cross_validate(
     pipeline = build_pipeline(dataset.columns, definition.preprocessing, params)
     splits = make_splits(dataset, definition.cv, definition.study.seed)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # a fit that does not converge has the same scores in both
-        scores = cross_validate(pipeline, dataset.X_train, dataset.y_train, cv=splits, scoring=list(metrics), error_score="raise")
+        warnings.simplefilter(
+            "ignore", ConvergenceWarning
+        )  # a fit that does not converge has the same scores in both
+        scores = cross_validate(
+            pipeline,
+            dataset.X_train,
+            dataset.y_train,
+            cv=splits,
+            scoring=list(metrics),
+            error_score="raise",
+        )
     return {metric: scores[f"test_{metric}"].tolist() for metric in metrics}
 
 
@@ -94,7 +105,10 @@ def test_scores_equal_cross_validate_exactly(path):
 
 
 def test_scores_equal_cross_validate_with_repeats(iris):
-    definition, metrics = define(cv__n_splits=3, cv__n_repeats=2, study__seed=4), ("accuracy", "neg_log_loss")
+    definition, metrics = (
+        define(cv__n_splits=3, cv__n_repeats=2, study__seed=4),
+        ("accuracy", "neg_log_loss"),
+    )
     params = complete({"penalty": "l1", "C": 0.5, "class_weight": "balanced"}, iris)
     folds = prepare_folds(iris, definition)
     ours = [score_fold(params, fold, metrics).scores for fold in folds]
@@ -118,7 +132,9 @@ def test_preprocessing_is_fitted_on_training_rows_only(iris_folds):
 
 def test_other_seed_other_folds(iris, iris_folds):
     assert np.array_equal(prepare_folds(iris, define())[0].X_test, iris_folds[0].X_test)
-    assert not np.array_equal(prepare_folds(iris, define(study__seed=1))[0].X_test, iris_folds[0].X_test)
+    assert not np.array_equal(
+        prepare_folds(iris, define(study__seed=1))[0].X_test, iris_folds[0].X_test
+    )
 
 
 def test_scores_come_in_the_order_of_the_metrics(iris, iris_folds):
@@ -130,7 +146,16 @@ def test_scores_come_in_the_order_of_the_metrics(iris, iris_folds):
 
 
 def test_fit_that_stops_early_is_marked(iris, iris_folds):
-    params = complete({"penalty": "elasticnet", "C": 100.0, "l1_ratio": 0.5, "class_weight": "none", "max_iter": 1}, iris)
+    params = complete(
+        {
+            "penalty": "elasticnet",
+            "C": 100.0,
+            "l1_ratio": 0.5,
+            "class_weight": "none",
+            "max_iter": 1,
+        },
+        iris,
+    )
     result = score_fold(params, iris_folds[0], ("accuracy",))
     assert result.failure is None
     assert not result.converged
@@ -148,7 +173,9 @@ def test_fit_that_raises_is_a_failure_with_reason_and_traceback(iris, iris_folds
 
 def test_score_that_is_not_finite_is_a_failure(binary_folds):
     fold = binary_folds[0]
-    one_class = replace(fold, X_test=fold.X_test[fold.y_test == 1], y_test=fold.y_test[fold.y_test == 1])
+    one_class = replace(
+        fold, X_test=fold.X_test[fold.y_test == 1], y_test=fold.y_test[fold.y_test == 1]
+    )
     params = complete({"penalty": "l2", "C": 1.0, "class_weight": "none"}, load("breast_cancer"))
     result = score_fold(params, one_class, ("accuracy", "roc_auc"))
     assert (result.scores, result.failure) == ({}, "the score roc_auc is nan")
@@ -157,7 +184,11 @@ def test_score_that_is_not_finite_is_a_failure(binary_folds):
 
 
 def test_warnings_of_a_fit_stay_inside(iris, iris_folds, recwarn):
-    score_fold(complete({"penalty": "l2", "C": 1.0, "class_weight": "none", "max_iter": 1}, iris), iris_folds[0], ("accuracy",))
+    score_fold(
+        complete({"penalty": "l2", "C": 1.0, "class_weight": "none", "max_iter": 1}, iris),
+        iris_folds[0],
+        ("accuracy",),
+    )
     assert list(recwarn) == []
 
 
@@ -175,7 +206,9 @@ def test_judged_metric_comes_first_and_none_twice(metric, extra, names):
 
 @pytest.mark.parametrize(("metric", "extra"), [("acuracy", ()), ("accuracy", ("acuracy",))])
 def test_unknown_metric_is_refused_with_the_nearest(metric, extra):
-    with pytest.raises(DefinitionError, match="should be the name of a scikit-learn scorer, but got 'acuracy'") as caught:
+    with pytest.raises(
+        DefinitionError, match="should be the name of a scikit-learn scorer, but got 'acuracy'"
+    ) as caught:
         resolve_metrics(metric, extra)
     assert "'accuracy'" in caught.value.hint
 
@@ -186,9 +219,13 @@ def test_metric_like_no_other_is_refused_with_the_way_to_the_list():
     assert "get_scorer_names" in caught.value.hint
 
 
-@pytest.mark.parametrize("metric", ["roc_auc", "f1", "precision", "recall", "jaccard", "positive_likelihood_ratio"])
+@pytest.mark.parametrize(
+    "metric", ["roc_auc", "f1", "precision", "recall", "jaccard", "positive_likelihood_ratio"]
+)
 def test_binary_metric_is_refused_for_three_classes_only(metric, iris):
-    with pytest.raises(DefinitionError, match=f"metric '{metric}' cannot judge these classes: ") as caught:
+    with pytest.raises(
+        DefinitionError, match=f"metric '{metric}' cannot judge these classes: "
+    ) as caught:
         check_metrics([metric], iris.y_train)
     assert "f1_macro" in caught.value.hint
     check_metrics([metric], iris.y_train[iris.y_train > 0])
@@ -199,7 +236,9 @@ def test_binary_metric_is_refused_for_three_classes_only(metric, iris):
     [
         name
         for name in get_scorer_names()
-        if name.startswith("neg_mean") or name.endswith("error") or name in ("r2", "explained_variance")
+        if name.startswith("neg_mean")
+        or name.endswith("error")
+        or name in ("r2", "explained_variance")
     ],
 )
 def test_regression_metric_is_refused(metric, iris):
@@ -210,7 +249,15 @@ def test_regression_metric_is_refused(metric, iris):
 @pytest.mark.parametrize(
     "metric",
     [
-        *("accuracy", "neg_log_loss", "balanced_accuracy", "roc_auc_ovr", "roc_auc_ovo", "f1_macro", "neg_brier_score"),
+        *(
+            "accuracy",
+            "neg_log_loss",
+            "balanced_accuracy",
+            "roc_auc_ovr",
+            "roc_auc_ovo",
+            "f1_macro",
+            "neg_brier_score",
+        ),
         *("d2_brier_score", "matthews_corrcoef", "average_precision", "top_k_accuracy"),
     ],
 )
@@ -224,7 +271,9 @@ def test_metric_of_classes_is_accepted_and_equals_scikit_learns(metric, iris, ir
 def test_log_loss_of_a_certain_and_wrong_model_is_finite_and_scikit_learns(iris):
     params = complete({"penalty": "none", "class_weight": "none", "tol": 1e-10}, iris)
     two = iris.y_train < 2  # separable: probabilities reach 0 and 1
-    pipeline = build_pipeline(iris.columns, define().preprocessing, params).fit(iris.X_train[two], iris.y_train[two])
+    pipeline = build_pipeline(iris.columns, define().preprocessing, params).fit(
+        iris.X_train[two], iris.y_train[two]
+    )
     swapped = 1 - iris.y_train[two]
     ours = score_model(pipeline, iris.X_train[two], swapped, ("neg_log_loss",))["neg_log_loss"]
     assert ours == -log_loss(swapped, pipeline.predict_proba(iris.X_train[two]))

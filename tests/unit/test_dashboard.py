@@ -29,7 +29,9 @@ def write(study: optuna.Study, notes: dict[int | None, str]) -> None:
 
 
 def read(study: optuna.Study, trial_id: int | None) -> str:
-    return get_note_from_system_attrs(study._storage.get_study_system_attrs(study._study_id), trial_id)["body"]
+    return get_note_from_system_attrs(
+        study._storage.get_study_system_attrs(study._study_id), trial_id
+    )["body"]
 
 
 def test_dashboard_reads_what_is_written(study):
@@ -50,7 +52,11 @@ def test_the_same_notes_again_write_nothing(study):
     notes = {None: "the study", 0: "a trial"}
     write(study, notes)
     statements: list[str] = []
-    sqlalchemy.event.listen(study._storage._backend.engine, "before_cursor_execute", lambda *call: statements.append(call[2]))
+    sqlalchemy.event.listen(
+        study._storage._backend.engine,
+        "before_cursor_execute",
+        lambda *call: statements.append(call[2]),
+    )
     write(study, notes)
     assert {statement.partition(" ")[0] for statement in statements} == {"SELECT"}
 

@@ -15,7 +15,9 @@ from hpo.study_file import load_definition
 def load_text(tmp_path: Path, text: str, **overrides: object) -> StudyDefinition:
     path = tmp_path / "study.toml"
     path.write_text(text, encoding="utf-8")
-    return load_definition(path, {key.replace("__", "."): value for key, value in overrides.items()})
+    return load_definition(
+        path, {key.replace("__", "."): value for key, value in overrides.items()}
+    )
 
 
 def test_no_file_is_the_iris_study():
@@ -27,7 +29,10 @@ def test_no_file_is_the_iris_study():
 
 
 def test_file_values_replace_defaults_key_by_key(tmp_path):
-    definition = load_text(tmp_path, '[study]\nname = "tuned"\nn_trials = 7\n[search_space]\nC = [0.1, 1]\npenalty = "l2"\n')
+    definition = load_text(
+        tmp_path,
+        '[study]\nname = "tuned"\nn_trials = 7\n[search_space]\nC = [0.1, 1]\npenalty = "l2"\n',
+    )
     assert definition.name == "tuned"
     assert definition.study.n_trials == 7
     assert definition.study.seed == 0
@@ -54,36 +59,87 @@ def test_name_is_the_datas_where_none_is_given(source):
 @pytest.mark.parametrize(
     ("text", "line"),
     [
-        ("[study]\nn_trials = 0", r"study\.n_trials: should be greater than or equal to 1, but got 0$"),
+        (
+            "[study]\nn_trials = 0",
+            r"study\.n_trials: should be greater than or equal to 1, but got 0$",
+        ),
         ("[study]\nn_trials = 5.0", r"study\.n_trials: should be a valid integer, but got 5\.0$"),
         ("[study]\nn_trials = true", r"study\.n_trials: should be a valid integer, but got True$"),
         ('[study]\nn_trials = "5"', r"study\.n_trials: should be a valid integer, but got '5'$"),
         ("[study]\nseed = -1", r"study\.seed: should be greater than or equal to 0, but got -1$"),
-        ("[study]\ntimeout_seconds = nan", r"study\.timeout_seconds: should be greater than 0, but got nan$"),
-        ("[study]\nmax_failed = 1.5", r"study\.max_failed: should be less than or equal to 1, but got 1\.5$"),
-        ('[study]\nname = "../x"', r"study\.name: a study name should be 1 to 128 letters.*, but got '\.\./x'$"),
+        (
+            "[study]\ntimeout_seconds = nan",
+            r"study\.timeout_seconds: should be greater than 0, but got nan$",
+        ),
+        (
+            "[study]\nmax_failed = 1.5",
+            r"study\.max_failed: should be less than or equal to 1, but got 1\.5$",
+        ),
+        (
+            '[study]\nname = "../x"',
+            r"study\.name: a study name should be 1 to 128 letters.*, but got '\.\./x'$",
+        ),
         ('[study]\nname = ""', r"study\.name: a study name should be"),
         ("[data]\ntest_size = 1.0", r"data\.test_size: should be less than 1, but got 1\.0$"),
         ('[data]\ndrop = "a"', r"data\.drop: should be a list, but got 'a'$"),
         ("[cv]\nn_splits = 1", r"cv\.n_splits: should be greater than or equal to 2, but got 1$"),
-        ("[search_space]\nC = {low = 2, high = 1}", r"search_space\.C: low should be below high, but got low = 2, high = 1$"),
-        ("[search_space]\nC = {low = 1}", r"search_space\.C\.high: this key is required, but got only low$"),
-        ("[search_space]\nC = {}", r"search_space\.C\.low: this key is required, but got only nothing$"),
+        (
+            "[search_space]\nC = {low = 2, high = 1}",
+            r"search_space\.C: low should be below high, but got low = 2, high = 1$",
+        ),
+        (
+            "[search_space]\nC = {low = 1}",
+            r"search_space\.C\.high: this key is required, but got only low$",
+        ),
+        (
+            "[search_space]\nC = {}",
+            r"search_space\.C\.low: this key is required, but got only nothing$",
+        ),
         (
             "[search_space]\nC = {low = 0, high = 1, log = true}",
             r"search_space\.C: should be above 0 and below 2147483648, but got 0$",
         ),
-        ("[search_space]\nC = {low = 1, high = inf}", r"search_space\.C: should be above 0 and below 2147483648, but got inf$"),
-        ("[search_space]\nC = -1", r"search_space\.C: should be above 0 and below 2147483648, but got -1$"),
+        (
+            "[search_space]\nC = {low = 1, high = inf}",
+            r"search_space\.C: should be above 0 and below 2147483648, but got inf$",
+        ),
+        (
+            "[search_space]\nC = -1",
+            r"search_space\.C: should be above 0 and below 2147483648, but got -1$",
+        ),
         ("[search_space]\nC = [1, 1.0]", r"search_space\.C: choices should be distinct"),
-        ("[search_space]\nC = []", r"search_space\.C: should have at least one entry, but got \[\]$"),
-        ("[search_space]\nC = {low = 1, high = 2, log = 1}", r"search_space\.C\.log: should be a valid boolean, but got 1$"),
-        ("[search_space]\nl1_ratio = [0.5, 1]", r"search_space\.l1_ratio: should be above 0 and below 1, but got 1$"),
-        ('[search_space]\npenalty = "l3"', r"search_space\.penalty: should be .*'l1'.*, but got 'l3'$"),
-        ("[search_space]\npenalty = {low = 1, high = 2}", r"search_space\.penalty: a name or a list of names is allowed here"),
-        ("[search_space]\nmax_iter = {low = 0.5, high = 9}", r"search_space\.max_iter: should be a whole number, but got 0\.5$"),
-        ('[search_space]\nsolver = "lbfgs"', r"search_space: solver should fit every penalty \('l1' takes .*\), but got 'lbfgs'$"),
-        ('[sampler]\nkind = "grid"', r"sampler\.kind: should be 'tpe' or 'random', but got 'grid'$"),
+        (
+            "[search_space]\nC = []",
+            r"search_space\.C: should have at least one entry, but got \[\]$",
+        ),
+        (
+            "[search_space]\nC = {low = 1, high = 2, log = 1}",
+            r"search_space\.C\.log: should be a valid boolean, but got 1$",
+        ),
+        (
+            "[search_space]\nl1_ratio = [0.5, 1]",
+            r"search_space\.l1_ratio: should be above 0 and below 1, but got 1$",
+        ),
+        (
+            '[search_space]\npenalty = "l3"',
+            r"search_space\.penalty: should be .*'l1'.*, but got 'l3'$",
+        ),
+        (
+            "[search_space]\npenalty = {low = 1, high = 2}",
+            r"search_space\.penalty: a name or a list of names is allowed here",
+        ),
+        (
+            "[search_space]\nmax_iter = {low = 0.5, high = 9}",
+            r"search_space\.max_iter: should be a whole number, but got 0\.5$",
+        ),
+        (
+            '[search_space]\nsolver = "lbfgs"',
+            r"search_space: solver should fit every penalty \('l1' takes .*\), but got 'lbfgs'$",
+        ),
+        (
+            '[sampler]\nkind = "grid"',
+            r"sampler\.kind: should be 'tpe' or 'random', but got 'grid'$",
+        ),
         ("study = 1", r"study: should be a table, but got 1$"),
     ],
 )
@@ -135,13 +191,17 @@ def test_unknown_key_named_like_a_kind_of_entry_is_refused(tmp_path, key):
 
 @pytest.mark.parametrize("key", ["range", "choices", "fixed"])
 def test_unknown_key_of_an_entry_that_is_named_like_a_kind_of_entry_is_refused(tmp_path, key):
-    with pytest.raises(DefinitionError, match=rf"search_space\.C\.{key}: unknown key; allowed here: low, high, log$"):
+    with pytest.raises(
+        DefinitionError,
+        match=rf"search_space\.C\.{key}: unknown key; allowed here: low, high, log$",
+    ):
         load_text(tmp_path, f"[search_space]\nC = {{{key} = 1}}")
 
 
 def test_missing_file_is_said_with_its_path(tmp_path):
     with pytest.raises(
-        DefinitionError, match=r"nowhere\.toml: the study file cannot be read \(No such file or directory\)$"
+        DefinitionError,
+        match=r"nowhere\.toml: the study file cannot be read \(No such file or directory\)$",
     ) as caught:
         load_definition(tmp_path / "nowhere.toml")
     assert "--study FILE" in caught.value.hint
@@ -156,7 +216,9 @@ def test_directory_is_no_study_file(tmp_path):
 def test_file_in_another_encoding_is_refused(tmp_path, encoding):
     path = tmp_path / "study.toml"
     path.write_bytes('# é\n[study]\nname = "a"\n'.encode(encoding))
-    with pytest.raises(DefinitionError, match=r"a study file should be UTF-8 text, but got other bytes at \d+$"):
+    with pytest.raises(
+        DefinitionError, match=r"a study file should be UTF-8 text, but got other bytes at \d+$"
+    ):
         load_definition(path)
 
 
@@ -165,13 +227,19 @@ def test_file_that_is_not_toml_says_the_line(tmp_path):
         load_text(tmp_path, "[study]\nname: x\n")
 
 
-@pytest.mark.parametrize("text", ["x = " + "1" * 5000, "x = " + "[" * 5000], ids=["a number of 5000 digits", "5000 brackets"])
+@pytest.mark.parametrize(
+    "text",
+    ["x = " + "1" * 5000, "x = " + "[" * 5000],
+    ids=["a number of 5000 digits", "5000 brackets"],
+)
 def test_file_that_the_toml_parser_gives_up_on_is_refused(tmp_path, text):
     with pytest.raises(DefinitionError, match="not TOML"):
         load_text(tmp_path, text)
 
 
-@pytest.mark.parametrize("solver", ["lbfgs", "newton-cg", "newton-cholesky", "sag", "saga", "liblinear"])
+@pytest.mark.parametrize(
+    "solver", ["lbfgs", "newton-cg", "newton-cholesky", "sag", "saga", "liblinear"]
+)
 @pytest.mark.parametrize("penalty", ["none", "l2", "l1", "elasticnet"])
 def test_solver_is_accepted_where_scikit_learn_can_fit_it(penalty, solver):
     able = {
@@ -189,7 +257,14 @@ def test_solver_is_accepted_where_scikit_learn_can_fit_it(penalty, solver):
 
 
 @pytest.mark.parametrize(
-    ("entry", "values"), [(None, ()), (1.0, (1.0,)), ((1.0, 2.0), (1.0, 2.0)), (Range(low=1, high=2), (1.0, 2.0)), ("l2", ("l2",))]
+    ("entry", "values"),
+    [
+        (None, ()),
+        (1.0, (1.0,)),
+        ((1.0, 2.0), (1.0, 2.0)),
+        (Range(low=1, high=2), (1.0, 2.0)),
+        ("l2", ("l2",)),
+    ],
 )
 def test_choices_of_an_entry(entry, values):
     assert choices_of(entry) == values
@@ -240,7 +315,8 @@ def test_digest_does_not_depend_on_the_order_of_keys():
 
 
 @pytest.mark.parametrize(
-    ("source", "found"), [("a.csv", "{}/a.csv"), ("sub/a.parquet", "{}/sub/a.parquet"), ("/srv/a.csv", "/srv/a.csv")]
+    ("source", "found"),
+    [("a.csv", "{}/a.csv"), ("sub/a.parquet", "{}/sub/a.parquet"), ("/srv/a.csv", "/srv/a.csv")],
 )
 def test_data_file_is_found_from_the_study_file_and_a_bundled_name_stays(tmp_path, source, found):
     assert load_text(tmp_path, f'[data]\nsource = "{source}"').data.source == found.format(tmp_path)
@@ -248,17 +324,24 @@ def test_data_file_is_found_from_the_study_file_and_a_bundled_name_stays(tmp_pat
 
 
 def test_data_file_of_a_flag_is_found_from_the_working_directory(tmp_path):
-    assert load_text(tmp_path, '[data]\nsource = "a.csv"', data__source="b.csv").data.source == "b.csv"
+    assert (
+        load_text(tmp_path, '[data]\nsource = "a.csv"', data__source="b.csv").data.source == "b.csv"
+    )
 
 
 def test_place_of_the_data_is_not_identity(tmp_path):
-    here, there = (load_text(tmp_path, f'[data]\nsource = "{source}"') for source in ("a.csv", "/srv/a.csv"))
+    here, there = (
+        load_text(tmp_path, f'[data]\nsource = "{source}"') for source in ("a.csv", "/srv/a.csv")
+    )
     assert here.identity() == there.identity()
 
 
 @pytest.mark.parametrize("source", ["größe.csv", "-x.csv", "a b.csv", "'; drop table trials.csv"])
 def test_file_whose_name_is_no_study_name_needs_one(source):
-    with pytest.raises(DefinitionError, match=r"a study name should be 1 to 128 letters.*: set study\.name or --name$"):
+    with pytest.raises(
+        DefinitionError,
+        match=r"a study name should be 1 to 128 letters.*: set study\.name or --name$",
+    ):
         load_definition(overrides={"data.source": source})
     assert load_definition(overrides={"data.source": source, "study.name": "named"}).name == "named"
 

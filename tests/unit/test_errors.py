@@ -10,10 +10,14 @@ import pytest
 from hpo import errors
 from hpo.errors import DataError, HpoError, InputError, InterruptedBySignal
 
-CLASSES = [cls for _, cls in inspect.getmembers(errors, inspect.isclass) if issubclass(cls, HpoError)]
+CLASSES = [
+    cls for _, cls in inspect.getmembers(errors, inspect.isclass) if issubclass(cls, HpoError)
+]
 DRAWN = {
     match["name"]: match["code"]
-    for match in re.finditer(r"^ +[│├└─ ]*(?P<name>[A-Z]\w+)(?: +(?P<code>\d+))?", errors.__doc__, re.MULTILINE)
+    for match in re.finditer(
+        r"^ +[│├└─ ]*(?P<name>[A-Z]\w+)(?: +(?P<code>\d+))?", errors.__doc__, re.MULTILINE
+    )
 }
 
 
@@ -21,14 +25,20 @@ def test_every_class_is_drawn():
     assert set(DRAWN) == {cls.__name__ for cls in CLASSES}
 
 
-@pytest.mark.parametrize("cls", [cls for cls in CLASSES if cls is not InterruptedBySignal], ids=lambda cls: cls.__name__)
+@pytest.mark.parametrize(
+    "cls", [cls for cls in CLASSES if cls is not InterruptedBySignal], ids=lambda cls: cls.__name__
+)
 def test_exit_code_is_the_drawn_one(cls):
     drawn = DRAWN[cls.__name__] or DRAWN[cls.__base__.__name__]
     assert cls("it broke").exit_code == int(drawn)
 
 
 def test_exit_codes_tell_the_kinds_apart():
-    codes = [cls("it broke").exit_code for cls in CLASSES if cls.__base__ is HpoError and cls is not InterruptedBySignal]
+    codes = [
+        cls("it broke").exit_code
+        for cls in CLASSES
+        if cls.__base__ is HpoError and cls is not InterruptedBySignal
+    ]
     assert len(codes) == len(set(codes))
     assert HpoError("it broke").exit_code not in codes
 

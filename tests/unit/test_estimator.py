@@ -28,10 +28,20 @@ from hpo.estimators.estimator import (
 
 
 def dense(n_samples: int = 120, n_features: int = 4, n_classes: int = 3) -> TrainingShape:
-    return TrainingShape(n_samples, n_features, n_classes, n_values=n_samples * n_features, is_sparse=False)
+    return TrainingShape(
+        n_samples, n_features, n_classes, n_values=n_samples * n_features, is_sparse=False
+    )
 
 
-def derive(penalty: str, *, n_samples: int = 120, n_features: int = 4, n_classes: int = 3, seed: int = 0, **params: object) -> dict:
+def derive(
+    penalty: str,
+    *,
+    n_samples: int = 120,
+    n_features: int = 4,
+    n_classes: int = 3,
+    seed: int = 0,
+    **params: object,
+) -> dict:
     params = {"penalty": penalty, "C": 1.0, "class_weight": "none", **params}
     return derive_params(params, dense(n_samples, n_features, n_classes), seed=seed)
 
@@ -66,7 +76,9 @@ def test_saga_gets_fewer_passes_on_a_larger_table(n_samples, n_features, n_class
     assert (params["max_iter"], params["tol"]) == (max_iter, 1e-3)
 
 
-@pytest.mark.parametrize("given", [{"solver": "sag"}, {"max_iter": 7}, {"tol": 0.5}, {"random_state": 9}])
+@pytest.mark.parametrize(
+    "given", [{"solver": "sag"}, {"max_iter": 7}, {"tol": 0.5}, {"random_state": 9}]
+)
 def test_what_is_given_stays(given):
     assert given.items() <= derive("l2", **given).items()
 
@@ -94,8 +106,16 @@ def test_penalty_in_the_words_of_scikit_learn(params, C, l1_ratio):
 
 
 def test_every_other_param_reaches_the_classifier():
-    classifier = build_classifier(derive("l2", class_weight="balanced", solver="sag", max_iter=7, tol=0.5, seed=9))
-    expected = {"class_weight": "balanced", "solver": "sag", "max_iter": 7, "tol": 0.5, "random_state": 9}
+    classifier = build_classifier(
+        derive("l2", class_weight="balanced", solver="sag", max_iter=7, tol=0.5, seed=9)
+    )
+    expected = {
+        "class_weight": "balanced",
+        "solver": "sag",
+        "max_iter": 7,
+        "tol": 0.5,
+        "random_state": 9,
+    }
     assert expected.items() <= classifier.get_params().items()
 
 
@@ -111,13 +131,18 @@ def test_pipeline_scales_then_classifies():
     columns, section = Columns(numeric=("a", "b")), PreprocessingSection()
     preprocessing, classifier = build_pipeline(columns, section, derive("l1")).named_steps.values()
     table = pd.DataFrame({"a": [1.0, 2.0, 4.0], "b": [5.0, 5.0, 9.0]})
-    np.testing.assert_array_equal(preprocessing.fit_transform(table), StandardScaler().fit_transform(table))
+    np.testing.assert_array_equal(
+        preprocessing.fit_transform(table), StandardScaler().fit_transform(table)
+    )
     assert classifier.get_params() == build_classifier(derive("l1")).get_params()
 
 
 def test_liblinear_is_refused_with_three_classes_before_any_fit():
     space = SearchSpace(penalty=("l1", "l2"), solver=("liblinear", "saga"))
-    with pytest.raises(DefinitionError, match=r"search_space\.solver: liblinear should be used with 2 classes, but got 3"):
+    with pytest.raises(
+        DefinitionError,
+        match=r"search_space\.solver: liblinear should be used with 2 classes, but got 3",
+    ):
         check_solvers(space, n_classes=3)
     check_solvers(space, n_classes=2)
     check_solvers(SearchSpace(), n_classes=3)
@@ -126,7 +151,9 @@ def test_liblinear_is_refused_with_three_classes_before_any_fit():
 # Shapes.
 
 
-def sparse(n_values: int, *, n_samples: int = 1000, n_features: int = 20, n_classes: int = 2) -> TrainingShape:
+def sparse(
+    n_values: int, *, n_samples: int = 1000, n_features: int = 20, n_classes: int = 2
+) -> TrainingShape:
     return TrainingShape(n_samples, n_features, n_classes, n_values, is_sparse=True)
 
 
@@ -136,7 +163,10 @@ def test_cells_are_stored_values_times_outputs():
     assert dense(10, 4, 2).n_cells == 40
 
 
-@pytest.mark.parametrize(("penalty", "solver"), [("l2", "lbfgs"), ("none", "lbfgs"), ("l1", "liblinear"), ("elasticnet", "saga")])
+@pytest.mark.parametrize(
+    ("penalty", "solver"),
+    [("l2", "lbfgs"), ("none", "lbfgs"), ("l1", "liblinear"), ("elasticnet", "saga")],
+)
 def test_sparse_rows_never_take_the_dense_newton_step(penalty, solver):
     params = {"penalty": penalty, "C": 1.0, "class_weight": "none"}
     assert derive_params(params, sparse(100), seed=0)["solver"] == solver
@@ -154,15 +184,21 @@ def test_sparse_rows_never_take_the_dense_newton_step(penalty, solver):
     ],
 )
 @pytest.mark.parametrize("is_sparse", [False, True])
-def test_default_space_leaves_slow_penalties_out_by_shape_and_says_so(n_values, n_classes, kept, is_sparse):
-    space, notes = resolve_space(SearchSpace(C=2.0), TrainingShape(n_values // 10, 10, n_classes, n_values, is_sparse))
+def test_default_space_leaves_slow_penalties_out_by_shape_and_says_so(
+    n_values, n_classes, kept, is_sparse
+):
+    space, notes = resolve_space(
+        SearchSpace(C=2.0), TrainingShape(n_values // 10, 10, n_classes, n_values, is_sparse)
+    )
     assert space == SearchSpace(C=2.0, penalty=kept)
     left_out = [penalty for penalty in ("l2", "l1", "elasticnet") if penalty not in kept]
     start = f"penalty {' and '.join(left_out)} left out: "
     assert [note[: len(start)] for note in notes] == ([start] if left_out else [])
 
 
-@pytest.mark.parametrize("penalty", ["elasticnet", ("l2", "l1", "elasticnet"), ("elasticnet", "l1")])
+@pytest.mark.parametrize(
+    "penalty", ["elasticnet", ("l2", "l1", "elasticnet"), ("elasticnet", "l1")]
+)
 def test_named_penalty_is_never_left_out(penalty):
     space = SearchSpace(penalty=penalty)
     assert resolve_space(space, sparse(10**12, n_classes=10)) == (space, [])
@@ -195,8 +231,15 @@ def test_every_kind_becomes_numbers_without_a_gap():
     names = fitted.get_feature_names_out().tolist()
     assert rows.shape == (40, len(names))
     assert np.isfinite(np.asarray(rows)).all()
-    assert [name for name in names if name.startswith(("size", "missingindicator_size"))] == ["size", "missingindicator_size"]
-    assert [name for name in names if name.startswith("colour")] == ["colour_(missing)", "colour_green", "colour_red"]
+    assert [name for name in names if name.startswith(("size", "missingindicator_size"))] == [
+        "size",
+        "missingindicator_size",
+    ]
+    assert [name for name in names if name.startswith("colour")] == [
+        "colour_(missing)",
+        "colour_green",
+        "colour_red",
+    ]
     assert "day_month" in names
 
 
@@ -210,7 +253,9 @@ def test_missing_number_is_the_median_with_an_indicator():
 def test_missing_value_that_training_never_had_is_served():
     columns = Columns(numeric=("size",), categorical=("colour",))
     whole = TABLE.dropna()
-    model = build_pipeline(columns, PreprocessingSection(min_frequency=1), derive("l2", n_classes=2))
+    model = build_pipeline(
+        columns, PreprocessingSection(min_frequency=1), derive("l2", n_classes=2)
+    )
     model.fit(whole, np.arange(len(whole)) % 2)
     served = pd.DataFrame({"size": [np.nan], "colour": np.array([None], dtype=object)})
     assert np.isfinite(model.predict_proba(served)).all()
@@ -219,7 +264,9 @@ def test_missing_value_that_training_never_had_is_served():
 @pytest.mark.parametrize("fitted_with", [np.nan, None])
 def test_nan_and_none_are_one_category(fitted_with):
     column = TABLE["colour"].where(TABLE["colour"].notna(), fitted_with).astype(object)
-    encoder = fit(Columns(categorical=("colour",)), pd.DataFrame({"colour": column}), min_frequency=1)
+    encoder = fit(
+        Columns(categorical=("colour",)), pd.DataFrame({"colour": column}), min_frequency=1
+    )
     ours = [encoder.transform(only("colour", missing)) for missing in (np.nan, None)]
     assert encoder.get_feature_names_out()[np.argmax(ours[0])] == "colour_(missing)"
     np.testing.assert_array_equal(ours[0], ours[1])
@@ -227,30 +274,49 @@ def test_nan_and_none_are_one_category(fitted_with):
 
 def test_nan_and_none_in_one_column_are_counted_together():
     values = np.array(["red"] * 10 + [np.nan] * 5 + [None] * 5, dtype=object)
-    encoder = fit(Columns(categorical=("colour",)), pd.DataFrame({"colour": values}), min_frequency=10)
+    encoder = fit(
+        Columns(categorical=("colour",)), pd.DataFrame({"colour": values}), min_frequency=10
+    )
     assert encoder.get_feature_names_out().tolist() == ["colour_(missing)", "colour_red"]
 
 
 def test_rare_categories_are_pooled_and_an_unseen_one_is_of_the_pool():
     values = np.array(["a"] * 10 + ["b"] * 10 + ["c", "d"], dtype=object)
-    encoder = fit(Columns(categorical=("colour",)), pd.DataFrame({"colour": values}), min_frequency=10)
-    assert encoder.get_feature_names_out().tolist() == ["colour_a", "colour_b", "colour_infrequent_sklearn"]
-    np.testing.assert_array_equal(encoder.transform(only("colour", "never seen")), encoder.transform(only("colour", "c")))
+    encoder = fit(
+        Columns(categorical=("colour",)), pd.DataFrame({"colour": values}), min_frequency=10
+    )
+    assert encoder.get_feature_names_out().tolist() == [
+        "colour_a",
+        "colour_b",
+        "colour_infrequent_sklearn",
+    ]
+    np.testing.assert_array_equal(
+        encoder.transform(only("colour", "never seen")), encoder.transform(only("colour", "c"))
+    )
 
 
 def test_unseen_category_without_a_pool_is_none_of_the_columns():
     encoder = fit(Columns(categorical=("colour",)), min_frequency=1)
-    np.testing.assert_array_equal(encoder.transform(only("colour", "never seen")), [[0.0, 0.0, 0.0]])
+    np.testing.assert_array_equal(
+        encoder.transform(only("colour", "never seen")), [[0.0, 0.0, 0.0]]
+    )
 
 
 def test_most_categories_are_kept_up_to_the_limit():
     values = np.array([f"c{number % 8}" for number in range(80)], dtype=object)
-    encoder = fit(Columns(categorical=("colour",)), pd.DataFrame({"colour": values}), min_frequency=1, max_categories=5)
+    encoder = fit(
+        Columns(categorical=("colour",)),
+        pd.DataFrame({"colour": values}),
+        min_frequency=1,
+        max_categories=5,
+    )
     assert len(encoder.get_feature_names_out()) == 5
 
 
 @pytest.mark.parametrize(("n_categories", "is_sparse"), [(2, False), (20, True)])
 def test_output_is_sparse_where_it_pays(n_categories, is_sparse):
     values = np.array([f"c{number % n_categories}" for number in range(400)], dtype=object)
-    rows = fit(Columns(categorical=("colour",)), pd.DataFrame({"colour": values})).transform(pd.DataFrame({"colour": values}))
+    rows = fit(Columns(categorical=("colour",)), pd.DataFrame({"colour": values})).transform(
+        pd.DataFrame({"colour": values})
+    )
     assert isinstance(rows, csr_matrix) == is_sparse

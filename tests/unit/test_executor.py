@@ -56,13 +56,22 @@ def wait_for(scoring: Scoring, index: int) -> FoldResult:
 
 def facts(result: FoldResult) -> tuple[Any, ...]:
     """What is to be the same, scores to the last bit; a traceback names lines, not the process."""
-    return ({name: score.hex() for name, score in result.scores.items()}, result.converged, result.failure, result.traceback)
+    return (
+        {name: score.hex() for name, score in result.scores.items()},
+        result.converged,
+        result.failure,
+        result.traceback,
+    )
 
 
 def score_all(executor: FoldExecutor, problem: Problem) -> list[tuple[Any, ...]]:
     """Every fold of all params, all handed out before the first is asked for."""
     scorings = [executor.start(problem.derive(params)) for params in PARAMS]
-    return [facts(wait_for(scoring, index)) for scoring in scorings for index in range(len(problem.folds))]
+    return [
+        facts(wait_for(scoring, index))
+        for scoring in scorings
+        for index in range(len(problem.folds))
+    ]
 
 
 def worker_pids(executor: PoolExecutor) -> list[int]:
@@ -88,7 +97,9 @@ def test_executor_has_as_many_workers_as_it_is_asked_for(workers, n_cells, n_wor
 
 
 def test_pool_is_busy_with_one_trial_more_than_its_workers_can_score(problem, pool):
-    n_useful = [holding(pool, problem.folds[:n_folds], METRICS).n_useful_trials for n_folds in (1, 2, 3)]
+    n_useful = [
+        holding(pool, problem.folds[:n_folds], METRICS).n_useful_trials for n_folds in (1, 2, 3)
+    ]
     assert n_useful == [3, 2, 2]
     assert holding(LocalExecutor(), problem.folds, METRICS).n_useful_trials == 1
 
@@ -107,7 +118,9 @@ def test_worker_that_is_killed_is_replaced_and_nothing_changes(problem, pool):
     before = worker_pids(pool)
     os.kill(before[0], signal.SIGKILL)
     deadline = time.monotonic() + DEADLINE_SECONDS
-    while not pool._pool._flags.broken:  # the other one may have done everything before the death is noticed
+    while (
+        not pool._pool._flags.broken
+    ):  # the other one may have done everything before the death is noticed
         assert time.monotonic() < deadline
         time.sleep(0.01)
     assert score_all(pool, problem) == local
@@ -117,7 +130,15 @@ def test_worker_that_is_killed_is_replaced_and_nothing_changes(problem, pool):
 def test_worker_that_is_killed_while_it_scores_loses_no_fold():
     # Digits by elastic net takes a second a fold: the kill comes in the middle.
     slow = prepare_problem(define(data__source="digits", cv__n_splits=2))
-    params = slow.derive({"penalty": "elasticnet", "C": 1.0, "l1_ratio": 0.5, "class_weight": "none", "max_iter": 300})
+    params = slow.derive(
+        {
+            "penalty": "elasticnet",
+            "C": 1.0,
+            "l1_ratio": 0.5,
+            "class_weight": "none",
+            "max_iter": 300,
+        }
+    )
     local = holding(LocalExecutor(), slow.folds, METRICS).start(params)
     executor = holding(PoolExecutor(2), slow.folds, METRICS)
     try:
@@ -126,7 +147,9 @@ def test_worker_that_is_killed_while_it_scores_loses_no_fold():
         scoring = executor.start(params)
         assert scoring.result(0, 0.1) is None
         os.kill(worker_pids(executor)[0], signal.SIGKILL)
-        assert [facts(wait_for(scoring, index)) for index in range(2)] == [facts(wait_for(local, index)) for index in range(2)]
+        assert [facts(wait_for(scoring, index)) for index in range(2)] == [
+            facts(wait_for(local, index)) for index in range(2)
+        ]
     finally:
         executor.close()
 
@@ -188,7 +211,9 @@ def test_workers_end_with_a_driver_that_is_killed():
         "print(*pool._pool._processes, pool._directory.name, flush=True); time.sleep(600)"
     )
     root = Path(__file__).parents[2]
-    driver = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True, cwd=root)
+    driver = subprocess.Popen(
+        [sys.executable, "-c", script], stdout=subprocess.PIPE, text=True, cwd=root
+    )
     try:
         *pids, _ = driver.stdout.readline().split()
         assert len(pids) == 2

@@ -19,8 +19,23 @@ from hpo.results.figures import MAX_LABELS, draw_model, list_coefficients, permu
 # Said by fits that end early, on purpose short here.
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
-PARAMS = {"penalty": "l2", "C": 1.0, "class_weight": "none", "solver": "lbfgs", "max_iter": 300, "tol": 1e-4, "random_state": 0}
-FIGURES = {"confusion_matrix", "coefficients", "roc_curve", "precision_recall_curve", "calibration_curve", "permutation_importance"}
+PARAMS = {
+    "penalty": "l2",
+    "C": 1.0,
+    "class_weight": "none",
+    "solver": "lbfgs",
+    "max_iter": 300,
+    "tol": 1e-4,
+    "random_state": 0,
+}
+FIGURES = {
+    "confusion_matrix",
+    "coefficients",
+    "roc_curve",
+    "precision_recall_curve",
+    "calibration_curve",
+    "permutation_importance",
+}
 COLUMNS = Columns(numeric=("size", "town_b"), categorical=("town",), datetime=("day",))
 
 
@@ -53,7 +68,9 @@ def check_picture(content: bytes) -> None:
 def test_every_figure_opens_and_every_table_is_read(n_classes):
     X, y = make_rows(800, n_classes)
     files, importances = draw_model(fit(X, y), fit(X, y), X, y, metric="accuracy", seed=0)
-    assert {name for name in files if name.endswith(".png")} == {f"figures/{name}.png" for name in FIGURES}
+    assert {name for name in files if name.endswith(".png")} == {
+        f"figures/{name}.png" for name in FIGURES
+    }
     for name, content in files.items():
         if name.endswith(".png"):
             check_picture(content)
@@ -68,7 +85,9 @@ def test_confusion_table_is_that_of_the_judged_model():
     judged = fit(X, y)
     files, _ = draw_model(judged, fit(X, y[::-1]), X, y, metric="accuracy", seed=0)
     table = pd.read_csv(io.BytesIO(files["tables/confusion_matrix.csv"]), index_col=0)
-    assert np.trace(table) / table.to_numpy().sum() == pytest.approx(accuracy_score(y, judged.predict(X)))
+    assert np.trace(table) / table.to_numpy().sum() == pytest.approx(
+        accuracy_score(y, judged.predict(X))
+    )
 
 
 @pytest.mark.parametrize("n_classes", [2, 3])
@@ -82,7 +101,9 @@ def test_coefficients_have_the_names_of_what_they_weigh(n_classes):
     assert table["feature"][0] == "size"
     # One standard deviation more of "size" adds its coefficients to the decision.
     more = X.assign(size=X["size"] + pipeline[0].named_transformers_["numeric"]["scale"].scale_[0])
-    added = np.atleast_2d((pipeline.decision_function(more) - pipeline.decision_function(X)).T)[:, 0]
+    added = np.atleast_2d((pipeline.decision_function(more) - pipeline.decision_function(X)).T)[
+        :, 0
+    ]
     of_size = table[table["feature"] == "size"].set_index("class")["coefficient"]
     np.testing.assert_allclose(of_size[pipeline.classes_[-len(added) :]], added)
 

@@ -76,7 +76,13 @@ CLIENT_VERBS = {
     "set_terminated of trial 2": (2, 6),
     "set_terminated of the parent": (8, 0),
 }
-MODEL_VERBS = ("search_logged_models", "create_logged_model", "log_model_artifacts", "log_outputs", "finalize_logged_model")
+MODEL_VERBS = (
+    "search_logged_models",
+    "create_logged_model",
+    "log_model_artifacts",
+    "log_outputs",
+    "finalize_logged_model",
+)
 
 
 N_BEHIND = {**WRITER_VERBS, **{verb: n_behind for verb, (_, n_behind) in CLIENT_VERBS.items()}}
@@ -139,7 +145,9 @@ class Study:
 
 @pytest.fixture(scope="module")
 def study(_empty_database: Path, tmp_path_factory: pytest.TempPathFactory) -> Study:
-    url = f"sqlite:///{shutil.copy(_empty_database, tmp_path_factory.mktemp('ledger') / 'optuna.db')}"
+    url = (
+        f"sqlite:///{shutil.copy(_empty_database, tmp_path_factory.mktemp('ledger') / 'optuna.db')}"
+    )
     with open_study(url, DEFINITION) as ledger:
         drive(ledger, N_TRIALS)
         return Study(ledger.uid, optuna.load_study(study_name="iris", storage=url))
@@ -179,10 +187,18 @@ class WriterOn(MlflowWriter):
 class Tracking:
     """A follower with a writer of the test's choice, and what it says."""
 
-    def __init__(self, study: Study, uri: str, writer: Any = None, open_ledger: Callable[[], optuna.Study] | None = None) -> None:
+    def __init__(
+        self,
+        study: Study,
+        uri: str,
+        writer: Any = None,
+        open_ledger: Callable[[], optuna.Study] | None = None,
+    ) -> None:
         self.notes: list[str] = []
         self.counts: list[int] = []
-        self.follower = Follower(open_ledger or (lambda: study.optuna), uri, study.record, self._hear)
+        self.follower = Follower(
+            open_ledger or (lambda: study.optuna), uri, study.record, self._hear
+        )
         if writer is not None:
             self.follower._writer = self.follower._projection._writer = writer
 
@@ -206,7 +222,9 @@ def failing(study: Study, uri: str, verb: str, n_failures: int, *, after: bool =
         n_well, _ = CLIENT_VERBS.get(verb, (0, 0))
         double = Flaky(None, verb.partition(" ")[0], n_failures, gone(), after=after, n_well=n_well)
         return Tracking(study, uri, WriterOn(uri, study.record, double))
-    return Tracking(study, uri, Flaky(MlflowWriter(uri, study.record), verb, n_failures, gone(), after=after))
+    return Tracking(
+        study, uri, Flaky(MlflowWriter(uri, study.record), verb, n_failures, gone(), after=after)
+    )
 
 
 def check_whole(study: Study, uri: str) -> None:
@@ -217,7 +235,9 @@ def check_whole(study: Study, uri: str) -> None:
     check_projection(picture)
     for trial in picture.trials:
         check_params(trial, picture.children[trial.number])
-        check_scores(client, trial, picture.children[trial.number], metric="accuracy", n_folds=N_FOLDS)
+        check_scores(
+            client, trial, picture.children[trial.number], metric="accuracy", n_folds=N_FOLDS
+        )
     best, expected = float("-inf"), []
     for trial in picture.trials:
         if trial.value is not None and trial.state.name == "COMPLETE":
@@ -232,7 +252,11 @@ def check_whole(study: Study, uri: str) -> None:
 
 def all_runs(uri: str, view: int = ViewType.ALL) -> list[Run]:
     client = MlflowClient(uri)
-    return list(client.search_runs([client.get_experiment_by_name("iris").experiment_id], run_view_type=view))
+    return list(
+        client.search_runs(
+            [client.get_experiment_by_name("iris").experiment_id], run_view_type=view
+        )
+    )
 
 
 def all_models(uri: str) -> dict[str, str]:
@@ -256,7 +280,11 @@ def test_tracking_that_fails_three_times_catches_up(study, uri, verb, after):
     tracking = failing(study, uri, verb, 3, after=after)
     tracking.follower.follow()
     state = tracking.finish()
-    assert (state.tracking_problem, state.n_behind, sorted(state.run_ids)) == (None, 0, list(range(N_TRIALS)))
+    assert (state.tracking_problem, state.n_behind, sorted(state.run_ids)) == (
+        None,
+        0,
+        list(range(N_TRIALS)),
+    )
     check_whole(study, uri)
     if after and verb in EACH_TIME_ONE_MORE:
         assert tracking.notes == []
@@ -265,7 +293,9 @@ def test_tracking_that_fails_three_times_catches_up(study, uri, verb, after):
 
 
 @pytest.mark.parametrize("verb", ["write_trial", "log_batch of trial 2"])
-def test_tracking_that_fails_once_and_gets_on_says_nothing_where_something_got_through(study, uri, verb):
+def test_tracking_that_fails_once_and_gets_on_says_nothing_where_something_got_through(
+    study, uri, verb
+):
     tracking = failing(study, uri, verb, 1)
     assert tracking.finish().tracking_problem is None
     assert len(tracking.notes) == (2 if verb == "write_trial" else 0)
@@ -321,7 +351,11 @@ def test_model_that_fails_three_times_is_logged_once(study, uri, verb, after):
 @pytest.mark.parametrize("verb", ["write_model", *MODEL_VERBS])
 def test_model_that_is_never_taken_is_logged_by_the_next_run(study, uri, verb):
     state = failing(study, uri, verb, ALWAYS).finish(study.model(1), wait_seconds=0.3)
-    assert (state.tracking_problem, state.n_behind, state.model_uri) == ("MLflow is gone for a moment", 0, None)
+    assert (state.tracking_problem, state.n_behind, state.model_uri) == (
+        "MLflow is gone for a moment",
+        0,
+        None,
+    )
     state = Tracking(study, uri).finish(study.model(1))
     assert state.tracking_problem is None
     assert all_models(uri) == {state.model_uri: "READY"}
@@ -539,16 +573,23 @@ def test_half_written_run_is_finished(study, store):
         ("FINISHED", [(0, "FINISHED"), (0, "FINISHED")], "smallest id"),
     ],
 )
-def test_of_runs_with_one_key_the_finished_then_the_earliest_stays(study, store, original, copies, kept):
+def test_of_runs_with_one_key_the_finished_then_the_earliest_stays(
+    study, store, original, copies, kept
+):
     run = store.child(0)
     store.client.update_run(run.info.run_id, status=original)
     made = [store.copy(run, seconds=seconds, status=status) for seconds, status in copies]
-    candidates = {"original": run.info.run_id, **{f"copy {i}": run_id for i, run_id in enumerate(made)}}
+    candidates = {
+        "original": run.info.run_id,
+        **{f"copy {i}": run_id for i, run_id in enumerate(made)},
+    }
     expected = candidates.get(kept) or min(candidates.values())
     for _ in range(2):
         state = Tracking(study, store.uri).finish()
         assert (state.tracking_problem, state.n_behind, state.run_ids[0]) == (None, 0, expected)
-        assert store.deleted() == {run_id: expected for run_id in candidates.values() if run_id != expected}
+        assert store.deleted() == {
+            run_id: expected for run_id in candidates.values() if run_id != expected
+        }
     assert store.child(0).info.status == "FINISHED"
     check_nothing_runs(study.trials, store.uri)
 
@@ -581,7 +622,8 @@ def test_run_whose_deletion_as_a_duplicate_was_cut_off_is_deleted(study, store):
 
 
 @pytest.mark.parametrize(
-    ("seconds", "status", "kept"), [(5, "FINISHED", "original"), (-5, "FINISHED", "copy"), (-5, "RUNNING", "original")]
+    ("seconds", "status", "kept"),
+    [(5, "FINISHED", "original"), (-5, "FINISHED", "copy"), (-5, "RUNNING", "original")],
 )
 def test_of_two_parents_one_stays_and_has_all_children(study, store, seconds, status, kept):
     original = store.parent
@@ -593,14 +635,18 @@ def test_of_two_parents_one_stays_and_has_all_children(study, store, seconds, st
     other = ids["copy" if kept == "original" else "original"]
     assert (state.tracking_problem, state.n_behind, state.parent_run_id) == (None, 0, ids[kept])
     assert store.deleted() == {other: ids[kept]}
-    assert {store.child(number).data.tags["mlflow.parentRunId"] for number in range(N_TRIALS)} == {ids[kept]}
+    assert {store.child(number).data.tags["mlflow.parentRunId"] for number in range(N_TRIALS)} == {
+        ids[kept]
+    }
 
 
 def test_finished_parent_that_a_person_deleted_is_one_clear_line(study, store):
     run_id = store.parent.info.run_id
     store.client.delete_run(run_id)
     n_before = len(all_runs(store.uri))
-    with pytest.raises(TrackingError, match=r"^the parent run of study 'iris' was deleted in MLflow$") as caught:
+    with pytest.raises(
+        TrackingError, match=r"^the parent run of study 'iris' was deleted in MLflow$"
+    ) as caught:
         MlflowWriter(store.uri, study.record).open(0)
     assert caught.value.hint == f"mlflow runs restore --run-id {run_id}, or choose another --name"
     state = Tracking(study, store.uri).finish(wait_seconds=0.1)
@@ -620,20 +666,29 @@ def test_half_written_parent_that_a_person_deleted_is_made_again(study, store):
     assert store.deleted() == {run_id: None}
     assert state.parent_run_id == store.parent.info.run_id != run_id
     assert store.parent.info.status == "FINISHED"
-    assert {store.child(number).data.tags["mlflow.parentRunId"] for number in range(N_TRIALS)} == {state.parent_run_id}
+    assert {store.child(number).data.tags["mlflow.parentRunId"] for number in range(N_TRIALS)} == {
+        state.parent_run_id
+    }
 
 
 def test_deleted_experiment_is_one_clear_line(study, store):
     store.client.delete_experiment(store.experiment_id)
-    with pytest.raises(TrackingError, match=r"^the MLflow experiment 'iris' is in the trash$") as caught:
+    with pytest.raises(
+        TrackingError, match=r"^the MLflow experiment 'iris' is in the trash$"
+    ) as caught:
         MlflowWriter(store.uri, study.record).open(0)
-    assert caught.value.hint == f"mlflow experiments restore --experiment-id {store.experiment_id}, or choose another --name"
+    assert (
+        caught.value.hint
+        == f"mlflow experiments restore --experiment-id {store.experiment_id}, or choose another --name"
+    )
 
 
 def test_runs_of_others_are_left_alone(study, store):
     # The last is a copy whose key a person took off.
     tags = ({}, {"hpo.study": "e" * 32, "hpo.key": f"{'e' * 32}/0"}, {"hpo.study": study.uid})
-    others = [store.client.create_run(store.experiment_id, 1, run_tags).info.run_id for run_tags in tags]
+    others = [
+        store.client.create_run(store.experiment_id, 1, run_tags).info.run_id for run_tags in tags
+    ]
     before = [store.client.get_run(run_id).to_dictionary() for run_id in others]
     assert Tracking(study, store.uri).finish().n_behind == 0
     assert [store.client.get_run(run_id).to_dictionary() for run_id in others] == before
@@ -645,7 +700,9 @@ def test_runs_of_others_are_left_alone(study, store):
 def begun_model(store: Store, key: str) -> str:
     """What a driver leaves that is killed while it logs the model."""
     tags = {"hpo.key": key, "hpo.study": key.partition("/")[0]}
-    model = store.client.create_logged_model(store.experiment_id, "model", store.parent.info.run_id, tags=tags)
+    model = store.client.create_logged_model(
+        store.experiment_id, "model", store.parent.info.run_id, tags=tags
+    )
     return f"models:/{model.model_id}"
 
 
@@ -662,7 +719,9 @@ def test_model_is_logged_once_and_superseded_by_the_next(study, store):
     assert all_models(store.uri) == {first: "READY"}
     second = Tracking(study, store.uri).finish(study.model(2)).model_uri
     assert all_models(store.uri) == {first: "READY", second: "READY"}
-    tags = {uri: store.client.get_logged_model(uri.partition("/")[2]).tags for uri in (first, second)}
+    tags = {
+        uri: store.client.get_logged_model(uri.partition("/")[2]).tags for uri in (first, second)
+    }
     assert tags[first]["hpo.superseded_by"] == second.partition("/")[2]
     assert "hpo.superseded_by" not in tags[second]
     assert store.parent.data.tags["hpo.model_uri"] == second

@@ -20,7 +20,11 @@ RNG = np.random.default_rng(0)
 
 
 def table(**columns: Any) -> pd.DataFrame:
-    made = {"length": RNG.normal(size=N_ROWS), "plan": ["a", "b", "c"] * (N_ROWS // 3), "species": ["cat", "dog"] * (N_ROWS // 2)}
+    made = {
+        "length": RNG.normal(size=N_ROWS),
+        "plan": ["a", "b", "c"] * (N_ROWS // 3),
+        "species": ["cat", "dog"] * (N_ROWS // 2),
+    }
     return pd.DataFrame({**made, **columns})
 
 
@@ -30,7 +34,9 @@ def load(frame: Any, **keys: Any) -> Dataset:
 
 
 def test_frame_and_file_are_the_same_data(tmp_path: Path) -> None:
-    frame = table(number=np.arange(N_ROWS) % 7, flag=RNG.random(N_ROWS) > 0.5, day=pd.Timestamp("2026-01-01"))
+    frame = table(
+        number=np.arange(N_ROWS) % 7, flag=RNG.random(N_ROWS) > 0.5, day=pd.Timestamp("2026-01-01")
+    )
     frame.to_parquet(tmp_path / "t.parquet")
     section = DataSection(source=str(tmp_path / "t.parquet"), target="species")
     from_file, from_frame = load_dataset(section, seed=0, n_splits=5), load(frame)

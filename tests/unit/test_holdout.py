@@ -25,12 +25,17 @@ DEFINITION = define()
 
 @pytest.fixture(scope="module")
 def dataset() -> Dataset:
-    return load_dataset(DEFINITION.data.model_copy(update={"source": "breast_cancer"}), seed=0, n_splits=5)
+    return load_dataset(
+        DEFINITION.data.model_copy(update={"source": "breast_cancer"}), seed=0, n_splits=5
+    )
 
 
 @pytest.fixture(scope="module")
 def pipelines(dataset):
-    made = [build_pipeline(dataset.columns, DEFINITION.preprocessing, params) for params in (CHOSEN, DEFAULTS)]
+    made = [
+        build_pipeline(dataset.columns, DEFINITION.preprocessing, params)
+        for params in (CHOSEN, DEFAULTS)
+    ]
     return [pipeline.fit(dataset.X_train, dataset.y_train) for pipeline in made]
 
 
@@ -39,12 +44,16 @@ def test_accuracy_is_that_of_the_rows(dataset, pipelines):
     score, gain = judge_holdout(pipelines[0], DEFAULTS, dataset, "accuracy", seed=0)
     assert (ours != theirs).any()
     assert score == estimate_proportion(int(ours.sum()), len(ours))
-    assert gain == estimate_paired_proportions(int((ours & ~theirs).sum()), int((~ours & theirs).sum()), len(ours))
+    assert gain == estimate_paired_proportions(
+        int((ours & ~theirs).sum()), int((~ours & theirs).sum()), len(ours)
+    )
 
 
 @pytest.mark.parametrize("metric", ["neg_log_loss", "f1_macro", "roc_auc", "balanced_accuracy"])
 def test_other_metrics_are_resampled(dataset, pipelines, metric):
-    scores = [get_scorer(metric)(pipeline, dataset.X_test, dataset.y_test) for pipeline in pipelines]
+    scores = [
+        get_scorer(metric)(pipeline, dataset.X_test, dataset.y_test) for pipeline in pipelines
+    ]
     score, gain = judge_holdout(pipelines[0], DEFAULTS, dataset, metric, seed=0)
     assert score.value == pytest.approx(scores[0])
     assert gain.value == pytest.approx(scores[0] - scores[1])
@@ -54,7 +63,9 @@ def test_other_metrics_are_resampled(dataset, pipelines, metric):
 
 
 def test_pairing_makes_the_gain_surer_than_the_score(dataset):
-    near = build_pipeline(dataset.columns, DEFINITION.preprocessing, {**DEFAULTS, "C": 0.9}).fit(dataset.X_train, dataset.y_train)
+    near = build_pipeline(dataset.columns, DEFINITION.preprocessing, {**DEFAULTS, "C": 0.9}).fit(
+        dataset.X_train, dataset.y_train
+    )
     score, gain = judge_holdout(near, DEFAULTS, dataset, "neg_log_loss", seed=0)
     assert gain.high - gain.low < (score.high - score.low) / 5
 
@@ -67,7 +78,12 @@ def test_nothing_to_compare_with(dataset, pipelines):
 def test_rows_of_one_group_are_drawn_together(dataset, pipelines):
     # Every row ten times: ten times as many rows, and not one bit more knowledge.
     rows = np.repeat(np.arange(len(dataset.y_test)), 10)
-    tenfold = replace(dataset, X_test=dataset.X_test.iloc[rows], y_test=dataset.y_test[rows], groups_test=rows.astype("str"))
+    tenfold = replace(
+        dataset,
+        X_test=dataset.X_test.iloc[rows],
+        y_test=dataset.y_test[rows],
+        groups_test=rows.astype("str"),
+    )
     widths = {}
     for metric in ("accuracy", "neg_log_loss"):
         single, grouped, naive = (
@@ -88,10 +104,16 @@ def test_groups_that_leave_a_class_out_are_passed_over(dataset, pipelines):
 
 
 def test_perfect_ranking_is_not_certainty(dataset):
-    half = dataset.X_train.assign(**{dataset.columns.numeric[0]: np.where(dataset.y_train == 1, 9.0, -9.0) * 100})
-    test = dataset.X_test.assign(**{dataset.columns.numeric[0]: np.where(dataset.y_test == 1, 9.0, -9.0) * 100})
+    half = dataset.X_train.assign(
+        **{dataset.columns.numeric[0]: np.where(dataset.y_train == 1, 9.0, -9.0) * 100}
+    )
+    test = dataset.X_test.assign(
+        **{dataset.columns.numeric[0]: np.where(dataset.y_test == 1, 9.0, -9.0) * 100}
+    )
     easy = replace(dataset, X_train=half, X_test=test)
-    pipeline = build_pipeline(easy.columns, DEFINITION.preprocessing, DEFAULTS).fit(easy.X_train, easy.y_train)
+    pipeline = build_pipeline(easy.columns, DEFINITION.preprocessing, DEFAULTS).fit(
+        easy.X_train, easy.y_train
+    )
     score = judge_holdout(pipeline, None, easy, "roc_auc", seed=0)[0]
     assert (score.value, score.high) == (1.0, 1.0)
     assert 0.9 < score.low < 1
@@ -103,5 +125,9 @@ def test_predicted_rows_are_those_of_the_whole():
     whole = Predicted(build_classifier(DEFAULTS).fit(X, y), X)
     rows = rng.integers(60, size=40)
     for method in ("predict", "predict_proba", "decision_function"):
-        np.testing.assert_array_equal(getattr(whole.take(rows), method)(), getattr(whole, method)()[rows])
-    assert whole.take(rows).score("f1_macro", y[rows]) == get_scorer("f1_macro")(whole.model, X.iloc[rows], y[rows])
+        np.testing.assert_array_equal(
+            getattr(whole.take(rows), method)(), getattr(whole, method)()[rows]
+        )
+    assert whole.take(rows).score("f1_macro", y[rows]) == get_scorer("f1_macro")(
+        whole.model, X.iloc[rows], y[rows]
+    )

@@ -62,7 +62,9 @@ def test_paired_proportions_cover(share):
 def test_half_width_is_the_corrected_resampled_t_test():
     differences = np.array([0.02, 0.0, 0.04, 0.01, 0.03])
     variance = differences.var(ddof=1)
-    assert half_width_over_folds(differences, 5) == pytest.approx(stats.t.ppf(0.975, 4) * np.sqrt((1 / 5 + 20 / 80) * variance))
+    assert half_width_over_folds(differences, 5) == pytest.approx(
+        stats.t.ppf(0.975, 4) * np.sqrt((1 / 5 + 20 / 80) * variance)
+    )
     many = np.tile(differences, (3, 2))
     assert half_width_over_folds(many, 5).shape == (3,)
     assert half_width_over_folds(many, 5)[0] < half_width_over_folds(differences, 5)
@@ -76,7 +78,9 @@ def test_half_width_covers_the_mean_score_of_models_fitted_on_as_many_rows():
     rng, covered = np.random.default_rng(1), 0
     for _ in range(400):
         y = rng.normal(size=100)
-        scores = np.array([-np.mean((y[test] - y[train].mean()) ** 2) for train, test in KFold(5).split(y)])
+        scores = np.array(
+            [-np.mean((y[test] - y[train].mean()) ** 2) for train, test in KFold(5).split(y)]
+        )
         covered += abs(scores.mean() + 1 + 1 / 80) <= half_width_over_folds(scores, 5)
     assert covered / 400 > 0.95
 
@@ -92,7 +96,9 @@ def test_percentiles_are_expanded_for_few_units():
 @pytest.mark.parametrize("resampled", [np.ones(200), np.array([])])
 def test_resamples_that_are_all_the_same_are_not_certainty(resampled):
     estimate = estimate_from_resamples(1.0, resampled, 30, best=1.0)
-    assert ends(estimate) == pytest.approx((stats.binomtest(30, 30).proportion_ci(0.95, method="exact").low, 1.0))
+    assert ends(estimate) == pytest.approx(
+        (stats.binomtest(30, 30).proportion_ci(0.95, method="exact").low, 1.0)
+    )
 
 
 def test_one_unit_says_nothing():

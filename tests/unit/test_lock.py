@@ -39,7 +39,9 @@ with hold_lock(Path(sys.argv[1]), wait=True):
 def second_process(path: Path) -> Iterator[tuple[subprocess.Popen[str], int]]:
     """A process that holds the lock until its standard input is closed, and the id of a child that it started."""
     command = [sys.executable, "-c", HOLDER, str(path)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
         try:
             yield process, int(process.stdout.readline())
         finally:
@@ -56,7 +58,9 @@ def take(path: Path, subject: str = "this file") -> bool:
 def test_second_process_keeps_the_lock_and_is_named(tmp_path):
     path = tmp_path / "study.lock"
     with second_process(path) as (process, _):
-        line = rf"^study 'x' is being driven by another process \(host .*, pid {process.pid}, since 20"
+        line = (
+            rf"^study 'x' is being driven by another process \(host .*, pid {process.pid}, since 20"
+        )
         with pytest.raises(StudyLockedError, match=line):
             take(path, "study 'x'")
     assert take(path)
@@ -118,6 +122,8 @@ def test_holder_that_has_not_written_yet_is_not_named(tmp_path):
 
 def test_stale_file_is_no_lock(tmp_path):
     path = tmp_path / "study.lock"
-    path.write_text('{"host": "somewhere", "pid": 1, "since": "2020-01-01", "more": "' + "x" * 500 + '"}')
+    path.write_text(
+        '{"host": "somewhere", "pid": 1, "since": "2020-01-01", "more": "' + "x" * 500 + '"}'
+    )
     with hold_lock(path), pytest.raises(StudyLockedError, match=f"pid {os.getpid()}, since 20"):
         take(path)

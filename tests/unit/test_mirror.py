@@ -19,7 +19,9 @@ SPACE = SearchSpace()
 SECTION = SamplerSection(n_startup_trials=4)
 
 
-def ended(state: TrialState, value: float | None = None, scores: Sequence[float] = ()) -> FrozenTrial:
+def ended(
+    state: TrialState, value: float | None = None, scores: Sequence[float] = ()
+) -> FrozenTrial:
     return create_trial(state=state, value=value, intermediate_values=dict(enumerate(scores)))
 
 
@@ -36,7 +38,15 @@ def result(number: int, params: dict) -> FrozenTrial:
     return ended(TrialState.COMPLETE, sum(scores) / len(scores), scores)
 
 
-def run(mirror: Mirror, *, first: int, n_told: int, concurrency: int, asked: list[dict], end: int = N_SLOTS) -> tuple[list, list]:
+def run(
+    mirror: Mirror,
+    *,
+    first: int,
+    n_told: int,
+    concurrency: int,
+    asked: list[dict],
+    end: int = N_SLOTS,
+) -> tuple[list, list]:
     """Ask slots from ``first`` to ``end``, telling each result as late as the concurrency allows."""
     chosen, distributions = [], []
     for number in range(first, end):
@@ -50,7 +60,9 @@ def run(mirror: Mirror, *, first: int, n_told: int, concurrency: int, asked: lis
     return chosen, distributions
 
 
-def run_whole(concurrency: int, section: SamplerSection = SECTION, seed: int = 3) -> tuple[list, list]:
+def run_whole(
+    concurrency: int, section: SamplerSection = SECTION, seed: int = 3
+) -> tuple[list, list]:
     mirror = Mirror(section, PrunerSection(), seed=seed, concurrency=concurrency)
     return run(mirror, first=0, n_told=0, concurrency=concurrency, asked=[])
 
@@ -68,7 +80,9 @@ def test_resumed_from_a_ledger_asks_the_same(kind, concurrency, n_open, n_asked)
         resumed.add(chosen[number], distributions[number])
         if number < n_told:
             resumed.tell(result(number, chosen[number]))
-    again, _ = run(resumed, first=n_asked, n_told=n_told, concurrency=concurrency, asked=chosen[:n_asked])
+    again, _ = run(
+        resumed, first=n_asked, n_told=n_told, concurrency=concurrency, asked=chosen[:n_asked]
+    )
     assert again == chosen[n_asked:]
 
 
@@ -111,18 +125,28 @@ def test_fixed_params_are_taken_whatever_the_sampler_says():
 def test_top_up_continues_the_same_sequence(concurrency):
     mirror, asked = Mirror(SECTION, PrunerSection(), seed=3, concurrency=concurrency), []
     first, _ = run(mirror, first=0, n_told=0, concurrency=concurrency, asked=asked, end=9)
-    rest, _ = run(mirror, first=9, n_told=max(0, 9 - concurrency), concurrency=concurrency, asked=asked)
+    rest, _ = run(
+        mirror, first=9, n_told=max(0, 9 - concurrency), concurrency=concurrency, asked=asked
+    )
     assert first + rest == run_whole(concurrency)[0]
 
 
-@pytest.mark.parametrize(("kind", "n_startup_trials", "n_drawn"), [("random", 4, N_SLOTS), ("tpe", 4, 4), ("tpe", 0, 0)])
+@pytest.mark.parametrize(
+    ("kind", "n_startup_trials", "n_drawn"), [("random", 4, N_SLOTS), ("tpe", 4, 4), ("tpe", 0, 0)]
+)
 @pytest.mark.parametrize("concurrency", [1, 4])
-def test_slots_that_are_drawn_are_asked_the_same_before_any_result_is_there(kind, n_startup_trials, n_drawn, concurrency):
+def test_slots_that_are_drawn_are_asked_the_same_before_any_result_is_there(
+    kind, n_startup_trials, n_drawn, concurrency
+):
     section = SamplerSection(kind=kind, n_startup_trials=n_startup_trials)
     mirror = Mirror(section, PrunerSection(), seed=3, concurrency=concurrency)
-    assert [mirror.draws_at_random(number) for number in range(N_SLOTS)] == [number < n_drawn for number in range(N_SLOTS)]
+    assert [mirror.draws_at_random(number) for number in range(N_SLOTS)] == [
+        number < n_drawn for number in range(N_SLOTS)
+    ]
     asked: list[dict] = []
-    ahead, _ = run(mirror, first=0, n_told=n_drawn, concurrency=concurrency, asked=asked, end=n_drawn)
+    ahead, _ = run(
+        mirror, first=0, n_told=n_drawn, concurrency=concurrency, asked=asked, end=n_drawn
+    )
     for number in range(n_drawn):
         mirror.tell(result(number, asked[number]))
     rest, _ = run(mirror, first=n_drawn, n_told=n_drawn, concurrency=concurrency, asked=asked)
@@ -162,7 +186,9 @@ class Run:
         else:
             scores = SCORES[number].tolist()
             steps = range(1, N_STEPS)
-            n_done = next((n for n in steps if self.mirror.should_prune(number, scores[:n])), N_STEPS)
+            n_done = next(
+                (n for n in steps if self.mirror.should_prune(number, scores[:n])), N_STEPS
+            )
             is_whole = n_done == N_STEPS
             state = TrialState.COMPLETE if is_whole else TrialState.PRUNED
             result = ended(state, float(np.mean(scores)) if is_whole else None, scores[:n_done])
@@ -188,29 +214,45 @@ class Run:
         return self
 
 
-def expected_end(number: int, results: list[FrozenTrial], concurrency: int, pruner: PrunerSection = MEDIAN) -> int:
+def expected_end(
+    number: int, results: list[FrozenTrial], concurrency: int, pruner: PrunerSection = MEDIAN
+) -> int:
     """After how many folds the median of the view stops a slot: the rule of Optuna's documentation, in numpy."""
-    view = [r for r in results[: max(0, number - concurrency + 1)] if r.state == TrialState.COMPLETE]
+    view = [
+        r for r in results[: max(0, number - concurrency + 1)] if r.state == TrialState.COMPLETE
+    ]
     for step in range(N_STEPS - 1):
         is_judged = view and len(view) >= pruner.n_startup_trials and step >= pruner.n_warmup_steps
-        if is_judged and max(SCORES[number][: step + 1]) < np.median([result.intermediate_values[step] for result in view]):
+        if is_judged and max(SCORES[number][: step + 1]) < np.median(
+            [result.intermediate_values[step] for result in view]
+        ):
             return step + 1
     return N_STEPS
 
 
 @pytest.mark.parametrize("concurrency", [1, 4])
-@pytest.mark.parametrize("pruner", [MEDIAN, PrunerSection(kind="median", n_startup_trials=0, n_warmup_steps=1)])
+@pytest.mark.parametrize(
+    "pruner", [MEDIAN, PrunerSection(kind="median", n_startup_trials=0, n_warmup_steps=1)]
+)
 def test_pruned_by_the_median_of_the_slots_own_view(concurrency, pruner):
     results = Run(concurrency, pruner).go(30, n_open=concurrency).results
-    ends = [len(result.intermediate_values) for result in results if result.state != TrialState.FAIL]
-    expected = [expected_end(n, results, concurrency, pruner) for n, r in enumerate(results) if r.state != TrialState.FAIL]
+    ends = [
+        len(result.intermediate_values) for result in results if result.state != TrialState.FAIL
+    ]
+    expected = [
+        expected_end(n, results, concurrency, pruner)
+        for n, r in enumerate(results)
+        if r.state != TrialState.FAIL
+    ]
     assert ends == expected
     assert 2 < sum(result.state == TrialState.PRUNED for result in results) < 27
 
 
 @pytest.mark.parametrize("concurrency", [1, 4])
 @pytest.mark.parametrize(
-    "restarts", [frozenset({5}), frozenset({1, 2, 9, 20}), frozenset(range(30))], ids=["once", "4 times", "always"]
+    "restarts",
+    [frozenset({5}), frozenset({1, 2, 9, 20}), frozenset(range(30))],
+    ids=["once", "4 times", "always"],
 )
 def test_resumed_study_prunes_and_asks_the_same(concurrency, restarts):
     whole = Run(concurrency).go(30, n_open=concurrency)

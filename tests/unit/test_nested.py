@@ -32,7 +32,14 @@ N_OUTER = 3
 
 @pytest.fixture(scope="module")
 def problem() -> Problem:
-    return prepare_problem(define(study__n_trials=N_TRIALS, study__nested=N_OUTER, search_space__penalty="l2", cv__n_splits=3))
+    return prepare_problem(
+        define(
+            study__n_trials=N_TRIALS,
+            study__nested=N_OUTER,
+            search_space__penalty="l2",
+            cv__n_splits=3,
+        )
+    )
 
 
 def driver(url: str, stop_after: int | None = None) -> Driver:
@@ -40,7 +47,10 @@ def driver(url: str, stop_after: int | None = None) -> Driver:
     asked = count()
     settings = ServiceSettings(url, workers=1)
     return Driver(
-        settings, {}, LocalExecutor(), stop_signal=lambda: 15 if stop_after is not None and next(asked) >= stop_after else None
+        settings,
+        {},
+        LocalExecutor(),
+        stop_signal=lambda: 15 if stop_after is not None and next(asked) >= stop_after else None,
     )
 
 
@@ -51,7 +61,9 @@ def search(problem: Problem, url: str) -> list[optuna.trial.FrozenTrial]:
         return ledger.trials()
 
 
-def choose(problem: Problem, trials: list[optuna.trial.FrozenTrial]) -> tuple[optuna.trial.FrozenTrial, dict[str, object]]:
+def choose(
+    problem: Problem, trials: list[optuna.trial.FrozenTrial]
+) -> tuple[optuna.trial.FrozenTrial, dict[str, object]]:
     best = select_best(trials, problem.definition.selection.rule, n_splits=3)
     return best, problem.derive(replay(problem.definition.search_space, best.params))
 
@@ -66,13 +78,17 @@ def test_scores_are_those_of_searches_that_never_saw_the_fold(problem, tmp_path)
     from hpo.search.nested import _split  # noqa: PLC0415 - the rows are what is checked
 
     dataset, seen = problem.dataset, []
-    for name, (train, test), score in zip(names, _split(dataset, N_OUTER, 0), nested.scores, strict=True):
+    for name, (train, test), score in zip(
+        names, _split(dataset, N_OUTER, 0), nested.scores, strict=True
+    ):
         trials = optuna.load_study(study_name=name, storage=url).trials
         assert len(trials) == N_TRIALS
         _, params = choose(problem, trials)
         model = build_pipeline(dataset.columns, problem.definition.preprocessing, params)
         model.fit(dataset.X_train.iloc[train], dataset.y_train[train])
-        assert score == pytest.approx(accuracy_score(dataset.y_train[test], model.predict(dataset.X_train.iloc[test])))
+        assert score == pytest.approx(
+            accuracy_score(dataset.y_train[test], model.predict(dataset.X_train.iloc[test]))
+        )
         assert set(train).isdisjoint(test)
         seen.extend(test)
     assert sorted(seen) == list(range(len(dataset.y_train)))
@@ -84,7 +100,10 @@ def test_nested_search_goes_on_where_it_was_cut(problem, tmp_path, stop_after):
     url = f"sqlite:///{tmp_path}/cut.db"
     with pytest.raises(InterruptedBySignal, match="stopped"):
         score_nested(problem, driver(url, stop_after), n_trials=N_TRIALS)
-    done = sum(len(optuna.load_study(study_name=name, storage=url).trials) for name in optuna.get_all_study_names(url))
+    done = sum(
+        len(optuna.load_study(study_name=name, storage=url).trials)
+        for name in optuna.get_all_study_names(url)
+    )
     assert done < N_OUTER * N_TRIALS
     again, _ = score_nested(problem, driver(url), n_trials=N_TRIALS)
     assert again == whole
@@ -92,7 +111,9 @@ def test_nested_search_goes_on_where_it_was_cut(problem, tmp_path, stop_after):
 
 
 def test_time_that_is_over_leaves_the_rest_to_the_next_run(problem, tmp_path):
-    nested, n_new = score_nested(problem, driver(f"sqlite:///{tmp_path}/optuna.db"), n_trials=N_TRIALS, deadline=-math.inf)
+    nested, n_new = score_nested(
+        problem, driver(f"sqlite:///{tmp_path}/optuna.db"), n_trials=N_TRIALS, deadline=-math.inf
+    )
     assert (nested.scores, nested.estimate, n_new) == ((), None, 0)
 
 
@@ -113,8 +134,15 @@ def test_class_in_too_few_groups_is_refused(problem, n_groups, nested, found):
     """Else its rows are scored with the probability of another class."""
     dataset, rows = problem.dataset, np.arange(len(problem.dataset.y_train))
     groups = np.where(dataset.y_train == dataset.classes[1], rows % n_groups, n_groups + rows % 20)
-    grouped, definition = replace(dataset, groups=groups), define(study__nested=nested, cv__n_splits=3)
-    check = partial(check_nested, grouped, definition) if nested else partial(prepare_problem, definition, grouped)
+    grouped, definition = (
+        replace(dataset, groups=groups),
+        define(study__nested=nested, cv__n_splits=3),
+    )
+    check = (
+        partial(check_nested, grouped, definition)
+        if nested
+        else partial(prepare_problem, definition, grouped)
+    )
     with pytest.raises(DataError, match=rf"{found}$"):
         check()
 
@@ -126,8 +154,17 @@ def test_no_choice_looks_at_the_hold_out(problem, tmp_path):
     for name, each in (("true", problem), ("shuffled", shuffled)):
         trials = search(each, f"sqlite:///{tmp_path}/{name}.db")
         best, params = choose(each, trials)
-        said.append((facts(trials), best.number, params, judge_study(each, Searched(trials, best), ServiceSettings())[0]))
-    (trials, number, params, judged), (other_trials, other_number, other_params, other_judged) = said
+        said.append(
+            (
+                facts(trials),
+                best.number,
+                params,
+                judge_study(each, Searched(trials, best), ServiceSettings())[0],
+            )
+        )
+    (trials, number, params, judged), (other_trials, other_number, other_params, other_judged) = (
+        said
+    )
     assert (other_trials, other_number, other_params) == (trials, number, params)
     np.testing.assert_array_equal(other_judged.model[-1].coef_, judged.model[-1].coef_)
     assert other_judged.holdout_score.value < judged.holdout_score.value - 0.2

@@ -62,6 +62,10 @@ def test_of_a_long_study_the_last_trials_are_drawn():
     study = optuna.create_study(study_name="long", direction="maximize")
     distributions = {"C": optuna.distributions.FloatDistribution(0, 1)}
     study.add_trials(
-        optuna.create_trial(params={"C": n / 5000}, distributions=distributions, value=float(n)) for n in range(MAX_TRIALS + 1)
+        optuna.create_trial(params={"C": n / 5000}, distributions=distributions, value=float(n))
+        for n in range(MAX_TRIALS + 1)
     )
-    assert f"long: the last {MAX_TRIALS} of {MAX_TRIALS + 1} trials" in draw_study(study)[PAGE_FILE].decode()
+    assert (
+        f"long: the last {MAX_TRIALS} of {MAX_TRIALS + 1} trials"
+        in draw_study(study)[PAGE_FILE].decode()
+    )

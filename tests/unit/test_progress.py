@@ -13,7 +13,12 @@ from hpo.progress import LINE_SECONDS, N_SHOWN_TRIALS, PlainProgress, Progress
 def test_resumed_search_counts_what_is_there():
     progress = Progress()
     progress.begin([("COMPLETE", 0.9), ("FAIL", None), ("COMPLETE", 0.8)], 10, 5)
-    assert (progress.n_told, progress.n_trials, progress.n_failed, progress.best) == (3, 10, 1, (0, 0.9))
+    assert (progress.n_told, progress.n_trials, progress.n_failed, progress.best) == (
+        3,
+        10,
+        1,
+        (0, 0.9),
+    )
     assert progress.last == [(0, "COMPLETE", 0.9), (1, "FAIL", None), (2, "COMPLETE", 0.8)]
 
 
@@ -41,7 +46,13 @@ def test_nested_search_starts_again():
     progress.begin([("FAIL", None)], 1, 5)
     progress.hear(1)
     progress.begin([], 7, 3)
-    assert (progress.n_told, progress.n_trials, progress.n_folds, progress.n_failed, progress.best) == (0, 7, 3, 0, None)
+    assert (
+        progress.n_told,
+        progress.n_trials,
+        progress.n_folds,
+        progress.n_failed,
+        progress.best,
+    ) == (0, 7, 3, 0, None)
 
 
 def test_study_with_more_trials_than_asked_for_is_full():
@@ -68,7 +79,10 @@ def test_log_has_a_line_a_minute_and_notes_at_once():
     progress.hear(1)
     for n_scored in (2, 3):
         progress.fold_scored(2, n_scored)
-    assert lines == ["something", "2 of 50 trials, best 0.5000 (trial 0), 1 failed; trial 2 at fold 2 of 5; MLflow has 1"]
+    assert lines == [
+        "something",
+        "2 of 50 trials, best 0.5000 (trial 0), 1 failed; trial 2 at fold 2 of 5; MLflow has 1",
+    ]
     clock.now = 2 * LINE_SECONDS
     progress.fold_scored(2, 4)
     assert len(lines) == 3
@@ -90,7 +104,12 @@ def test_view_shows_trials_failures_tracking_and_the_fold_of_the_open_trial():
     assert "3/10" in text
     assert "best 0.9876 (trial 0)   failed 1   MLflow has 2" in text
     rows = [line.split() for line in text.splitlines()[2:]]
-    assert rows[:4] == [["trial", "state", "roc_auc"], ["0", "COMPLETE", "0.9876"], ["1", "FAIL"], ["2", "PRUNED"]]
+    assert rows[:4] == [
+        ["trial", "state", "roc_auc"],
+        ["0", "COMPLETE", "0.9876"],
+        ["1", "FAIL"],
+        ["2", "PRUNED"],
+    ]
     assert rows[4] == ["3", "fold", "2", "of", "5", "0", "s"]
 
 

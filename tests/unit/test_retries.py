@@ -49,7 +49,16 @@ REFUSED_OR_LOST = pytest.mark.parametrize("after", [False, True], ids=["refused"
 class Flaky:
     """Another object, one verb of which fails so many times, before its work or after it, once it went well so many times."""
 
-    def __init__(self, inner: Any, verb: str, n_failures: int, error: Exception, *, after: bool = False, n_well: int = 0) -> None:
+    def __init__(
+        self,
+        inner: Any,
+        verb: str,
+        n_failures: int,
+        error: Exception,
+        *,
+        after: bool = False,
+        n_well: int = 0,
+    ) -> None:
         self._inner, self._verb, self._error, self._after = inner, verb, error, after
         self.n_left, self.n_well, self.n_calls = n_failures, n_well, 0
 
@@ -74,7 +83,12 @@ class Lossy:
     """Another object, a share of whose calls fails at random: half of them before their work, half after it."""
 
     def __init__(self, inner: Any, share: float, seed: int, error: Exception) -> None:
-        self._inner, self._share, self._random, self._error = inner, share, random.Random(seed), error
+        self._inner, self._share, self._random, self._error = (
+            inner,
+            share,
+            random.Random(seed),
+            error,
+        )
         self.n_failures = 0
 
     def __getattr__(self, name: str) -> Any:
@@ -158,7 +172,11 @@ def driven_by(url: str, wrap: Callable[[Any], Any], stop_signal: Any = never) ->
 def test_begun_study_is_what_the_doubles_need(url, undisturbed):
     assert read_states(url) == ["COMPLETE", "COMPLETE", "COMPLETE", "RUNNING", "WAITING"]
     # The queued trial is number 4, and every fifth fails.
-    assert [state.name for _, state, *_ in undisturbed] == [*["COMPLETE"] * 4, "FAIL", *["COMPLETE"] * 3]
+    assert [state.name for _, state, *_ in undisturbed] == [
+        *["COMPLETE"] * 4,
+        "FAIL",
+        *["COMPLETE"] * 3,
+    ]
 
 
 @REFUSED_OR_LOST
@@ -171,7 +189,9 @@ def test_storage_that_fails_three_times_changes_nothing(url, undisturbed, verb, 
 
 
 def test_number_of_a_new_trial_that_is_not_told_is_found_otherwise(url, undisturbed):
-    with driven_by(url, lambda storage: Flaky(storage, "get_trial_number_from_id", ALWAYS, gone())) as flaky:
+    with driven_by(
+        url, lambda storage: Flaky(storage, "get_trial_number_from_id", ALWAYS, gone())
+    ) as flaky:
         pass
     assert flaky.n_calls == 1
     assert read(url) == undisturbed
@@ -214,11 +234,16 @@ def test_storage_that_never_succeeds_is_one_line_and_the_next_run_goes_on(url, u
 
 @pytest.mark.usefixtures("_gives_up_soon")
 @pytest.mark.parametrize(("verb", "looked_up_by"), LOOKED_UP_BY)
-def test_look_up_that_never_succeeds_is_one_line_and_the_next_run_goes_on(url, undisturbed, verb, looked_up_by):
+def test_look_up_that_never_succeeds_is_one_line_and_the_next_run_goes_on(
+    url, undisturbed, verb, looked_up_by
+):
     def wrap(storage: Any) -> Flaky:
         return Flaky(Flaky(storage, verb, 1, gone(), after=True), looked_up_by, ALWAYS, gone())
 
-    with pytest.raises(LedgerError, match=r"^the storage is gone for a moment$"), driven_by(url, wrap):
+    with (
+        pytest.raises(LedgerError, match=r"^the storage is gone for a moment$"),
+        driven_by(url, wrap),
+    ):
         pass
     with open_study(url) as ledger:
         drive(ledger, N_TRIALS)
@@ -228,7 +253,10 @@ def test_look_up_that_never_succeeds_is_one_line_and_the_next_run_goes_on(url, u
 @pytest.mark.usefixtures("_gives_up_soon")
 @pytest.mark.parametrize("verb", VERBS)
 def test_answers_that_never_come_lose_nothing(url, undisturbed, verb):
-    with suppress(LedgerError), driven_by(url, lambda storage: Flaky(storage, verb, ALWAYS, gone(), after=True)):
+    with (
+        suppress(LedgerError),
+        driven_by(url, lambda storage: Flaky(storage, verb, ALWAYS, gone(), after=True)),
+    ):
         pass
     with open_study(url) as ledger:
         drive(ledger, N_TRIALS)
@@ -258,11 +286,18 @@ def test_reason_that_does_not_pass_is_not_tried_again(url, verb):
 def test_signal_ends_the_patience(url, undisturbed, verb):
     started = time.monotonic()
     with (
-        pytest.raises(InterruptedBySignal, match=r"^stopped while the storage is gone for a moment$") as caught,
-        driven_by(url, lambda storage: Flaky(storage, verb, ALWAYS, gone()), lambda: signal.SIGTERM),
+        pytest.raises(
+            InterruptedBySignal, match=r"^stopped while the storage is gone for a moment$"
+        ) as caught,
+        driven_by(
+            url, lambda storage: Flaky(storage, verb, ALWAYS, gone()), lambda: signal.SIGTERM
+        ),
     ):
         pass
-    assert (caught.value.exit_code, caught.value.hint) == (143, "run the same command again to go on")
+    assert (caught.value.exit_code, caught.value.hint) == (
+        143,
+        "run the same command again to go on",
+    )
     assert time.monotonic() - started < 10
     with open_study(url) as ledger:
         drive(ledger, N_TRIALS)
@@ -288,15 +323,24 @@ class Joined(Flaky):
 
 
 @pytest.mark.parametrize("queued", [True, False], ids=["queued", "finished"])
-def test_trial_that_somebody_adds_while_the_storage_is_away_is_not_taken_for_ours(storage_url, queued):
+def test_trial_that_somebody_adds_while_the_storage_is_away_is_not_taken_for_ours(
+    storage_url, queued
+):
     with open_study(storage_url) as ledger:
         drive(ledger, 2)
     study = optuna.load_study(study_name="iris", storage=storage_url)
-    trial = create_trial(state=TrialState.WAITING, system_attrs={"fixed_params": {"C": 0.5}}) if queued else create_trial(value=1.0)
+    trial = (
+        create_trial(state=TrialState.WAITING, system_attrs={"fixed_params": {"C": 0.5}})
+        if queued
+        else create_trial(value=1.0)
+    )
     line = r"^trial 2 was stored as number 3: trials were added to this study meanwhile$"
     with (
         pytest.raises(LedgerError, match=line),
-        driven_by(storage_url, lambda storage: Joined(storage, "create_new_trial", lambda: study.add_trial(trial))),
+        driven_by(
+            storage_url,
+            lambda storage: Joined(storage, "create_new_trial", lambda: study.add_trial(trial)),
+        ),
     ):
         pass
     assert read_states(storage_url)[2:] == ["WAITING" if queued else "COMPLETE", "RUNNING"]

@@ -24,8 +24,17 @@ from hpo.results.selection import (
 END = datetime(2026, 1, 2, 3, 4, 5, 678000, tzinfo=UTC)
 
 
-def trial(number: int, value: float | None, log_loss: float | None = None, state: TrialState = TrialState.COMPLETE) -> FrozenTrial:
-    attrs = {} if log_loss is None else {SCORES: {"accuracy": [value], "neg_log_loss": [log_loss, log_loss]}}
+def trial(
+    number: int,
+    value: float | None,
+    log_loss: float | None = None,
+    state: TrialState = TrialState.COMPLETE,
+) -> FrozenTrial:
+    attrs = (
+        {}
+        if log_loss is None
+        else {SCORES: {"accuracy": [value], "neg_log_loss": [log_loss, log_loss]}}
+    )
     local = END.astimezone().replace(tzinfo=None)
     return FrozenTrial(number, state, value, local, local, {}, {}, attrs, {}, {}, number + 100)
 
@@ -39,7 +48,12 @@ def test_greatest_value_wins():
 
 
 def test_tie_goes_to_the_better_log_loss():
-    assert best_number(trial(0, 0.9, -0.3), trial(1, 0.9, -0.1), trial(2, 0.9, -0.2), trial(3, 0.8, -0.01)) == 1
+    assert (
+        best_number(
+            trial(0, 0.9, -0.3), trial(1, 0.9, -0.1), trial(2, 0.9, -0.2), trial(3, 0.8, -0.01)
+        )
+        == 1
+    )
 
 
 def test_tie_in_both_goes_to_the_earlier_trial_in_any_order():
@@ -72,7 +86,9 @@ def test_trial_without_log_loss_loses_a_tie():
     assert best_number(trial(0, 0.9), trial(1, 0.9, -5.0)) == 1
 
 
-@pytest.mark.parametrize("state", [TrialState.FAIL, TrialState.PRUNED, TrialState.RUNNING, TrialState.WAITING])
+@pytest.mark.parametrize(
+    "state", [TrialState.FAIL, TrialState.PRUNED, TrialState.RUNNING, TrialState.WAITING]
+)
 def test_only_completed_trials_are_chosen_from(state):
     value = 0.99 if state == TrialState.PRUNED else None
     assert best_number(trial(0, value, state=state), trial(1, 0.5)) == 1
@@ -88,13 +104,23 @@ def test_nothing_to_choose_from(rule):
 
 
 def test_nothing_to_choose_from_says_the_last_reason():
-    trials = [create_trial(state=TrialState.FAIL, user_attrs={FAILURE: reason}) for reason in ("ValueError: a", "ValueError: b")]
-    with pytest.raises(NoCompletedTrialError, match=r"^none of 2 trials completed; the last reason: ValueError: b$"):
+    trials = [
+        create_trial(state=TrialState.FAIL, user_attrs={FAILURE: reason})
+        for reason in ("ValueError: a", "ValueError: b")
+    ]
+    with pytest.raises(
+        NoCompletedTrialError, match=r"^none of 2 trials completed; the last reason: ValueError: b$"
+    ):
         select_best(trials)
 
 
 def test_value_counts_before_log_loss_before_age():
-    assert best_number(trial(5, 0.9, -0.1), trial(6, 0.9, -0.1), trial(0, 0.9, -0.2), trial(1, 0.8, 0.0)) == 5
+    assert (
+        best_number(
+            trial(5, 0.9, -0.1), trial(6, 0.9, -0.1), trial(0, 0.9, -0.2), trial(1, 0.8, 0.0)
+        )
+        == 5
+    )
 
 
 def chosen(number: int, value: float = 0.9, **params) -> FrozenTrial:
@@ -111,7 +137,10 @@ def chosen(number: int, value: float = 0.9, **params) -> FrozenTrial:
         ({"C": 0.1}, {"C": 0.2, "penalty": "l1"}),
         ({"C": 1e9}, {"penalty": "none"}),
         ({"C": 1.0, "penalty": "l1"}, {"C": 1.0, "penalty": "elasticnet", "l1_ratio": 0.9}),
-        ({"C": 1.0, "penalty": "elasticnet", "l1_ratio": 0.9}, {"C": 1.0, "penalty": "elasticnet", "l1_ratio": 0.1}),
+        (
+            {"C": 1.0, "penalty": "elasticnet", "l1_ratio": 0.9},
+            {"C": 1.0, "penalty": "elasticnet", "l1_ratio": 0.1},
+        ),
         ({"C": 1.0, "penalty": "elasticnet", "l1_ratio": 0.1}, {"C": 1.0}),
         ({"C": 1.0}, {"C": 1.0, "class_weight": "balanced"}),
         ({"penalty": "none"}, {"penalty": "none", "class_weight": "balanced"}),
@@ -139,7 +168,10 @@ def simplest_number(*trials: FrozenTrial, n_splits: int = 4) -> int:
 
 def test_one_standard_error_takes_the_simplest_within_it():
     top = scored(0, 0.8, 0.9, 0.9, 1.0, C=10.0)  # standard error 0.0408
-    within, beyond = scored(1, 0.86, 0.86, 0.86, 0.86, C=1.0), scored(2, 0.85, 0.85, 0.85, 0.85, C=0.1)
+    within, beyond = (
+        scored(1, 0.86, 0.86, 0.86, 0.86, C=1.0),
+        scored(2, 0.85, 0.85, 0.85, 0.85, C=0.1),
+    )
     assert simplest_number(top, within, beyond) == 1
     assert best_number(top, within, beyond) == 0
 
@@ -164,7 +196,9 @@ def test_repeats_do_not_shrink_the_standard_error():
 
 def test_ties_are_what_paired_folds_cannot_tell_apart():
     top = scored(0, 0.80, 0.90, 0.95, 1.00, 0.85)
-    shifted = scored(1, *(score - 0.01 for score in (0.80, 0.90, 0.95, 1.00, 0.85)))  # always below: no tie
+    shifted = scored(
+        1, *(score - 0.01 for score in (0.80, 0.90, 0.95, 1.00, 0.85))
+    )  # always below: no tie
     noisy = scored(2, 0.90, 0.80, 0.95, 0.90, 0.85)
     same = scored(3, 0.80, 0.90, 0.95, 1.00, 0.85)
     pruned = trial(4, 0.9, state=TrialState.PRUNED)
@@ -178,8 +212,18 @@ def test_ties_do_not_depend_on_the_order_of_a_sum():
 
 
 def test_count_states():
-    states = [TrialState.COMPLETE, TrialState.COMPLETE, TrialState.FAIL, TrialState.PRUNED, TrialState.RUNNING, TrialState.WAITING]
-    trials = [trial(n, 0.5 if state.name in ("COMPLETE", "PRUNED") else None, state=state) for n, state in enumerate(states)]
+    states = [
+        TrialState.COMPLETE,
+        TrialState.COMPLETE,
+        TrialState.FAIL,
+        TrialState.PRUNED,
+        TrialState.RUNNING,
+        TrialState.WAITING,
+    ]
+    trials = [
+        trial(n, 0.5 if state.name in ("COMPLETE", "PRUNED") else None, state=state)
+        for n, state in enumerate(states)
+    ]
     assert count_states(trials) == {"complete": 2, "pruned": 1, "failed": 1}
     assert count_states([]) == {"complete": 0, "pruned": 0, "failed": 0}
 

@@ -94,7 +94,10 @@ def test_signal_is_seen_where_the_storage_is_away_and_not_where_it_is_there(numb
     action = Action(1)
     with pytest.raises(InterruptedBySignal, match=r"^stopped while the storage is gone$") as caught:
         repeat(action, lambda: number)
-    assert (caught.value.exit_code, caught.value.hint) == (exit_code, "run the same command again to go on")
+    assert (caught.value.exit_code, caught.value.hint) == (
+        exit_code,
+        "run the same command again to go on",
+    )
     assert action.calls == [False]
 
 
@@ -105,7 +108,9 @@ def fail_by(pragma: str) -> Callable[[RDBStorage], object]:
     """A write on connections that SQLite itself restricts."""
 
     def fail(storage: RDBStorage) -> object:
-        sqlalchemy.event.listen(storage.engine, "connect", lambda connection, _: connection.execute(f"PRAGMA {pragma}"))
+        sqlalchemy.event.listen(
+            storage.engine, "connect", lambda connection, _: connection.execute(f"PRAGMA {pragma}")
+        )
         storage.engine.dispose()
         study_id = storage.create_new_study([optuna.study.StudyDirection.MAXIMIZE], "x")
         return storage.set_study_user_attr(study_id, "filling", "x" * 1_000_000)
@@ -127,7 +132,9 @@ def fail_where_it_is_locked(storage: RDBStorage) -> object:
 @contextmanager
 def locked(path: Path | None, *, seconds: float | None = None) -> Iterator[None]:
     """Another connection has the file for itself, for so many seconds or the length of the block."""
-    with closing(sqlite3.connect(path, check_same_thread=False, isolation_level=None)) as connection:
+    with closing(
+        sqlite3.connect(path, check_same_thread=False, isolation_level=None)
+    ) as connection:
         connection.execute("BEGIN EXCLUSIVE")
         timer = threading.Timer(seconds or 600, lambda: connection.execute("ROLLBACK"))
         timer.start()
@@ -148,10 +155,14 @@ def locked(path: Path | None, *, seconds: float | None = None) -> Iterator[None]
     ],
     ids=["locked", "full", "read-only", "no table"],
 )
-def test_what_sqlite_says_is_one_line_and_only_a_lock_passes(storage_url, monkeypatch, fail, reason, may_pass):
+def test_what_sqlite_says_is_one_line_and_only_a_lock_passes(
+    storage_url, monkeypatch, fail, reason, may_pass
+):
     monkeypatch.setattr(hpo.ledger.storage, "BUSY_SECONDS", 0.05)
     storage = open_storage(storage_url)
-    with pytest.raises(LedgerError, match=rf"^the storage sqlite:///\S+optuna\.db failed: {reason}$") as caught:
+    with pytest.raises(
+        LedgerError, match=rf"^the storage sqlite:///\S+optuna\.db failed: {reason}$"
+    ) as caught:
         fail(storage)
     storage.engine.dispose()
     assert (caught.value.may_pass, caught.value.exit_code) == (may_pass, 4)
@@ -181,7 +192,10 @@ def test_server_that_cannot_be_reached_may_be_there_again(kind, may_pass, is_wra
         wrapper.__cause__ = error
         error = wrapper
     line = r"^the storage postgresql\+psycopg://me:\*\*\*@db/x failed: no$"
-    with pytest.raises(LedgerError, match=line) as caught, translated("postgresql+psycopg://me:secret@db/x"):
+    with (
+        pytest.raises(LedgerError, match=line) as caught,
+        translated("postgresql+psycopg://me:secret@db/x"),
+    ):
         raise error
     assert caught.value.may_pass == may_pass
 
@@ -190,7 +204,8 @@ def test_server_that_is_not_there_is_one_line_without_the_password():
     url = "postgresql+psycopg://me:secret@127.0.0.1:1/db"
     for open_it in (lambda: open_storage(url), lambda: open_for_reading(url, "iris")):
         with pytest.raises(
-            LedgerError, match=r"^the storage postgresql\+psycopg://me:\*\*\*@127\.0\.0\.1:1/db failed: \S"
+            LedgerError,
+            match=r"^the storage postgresql\+psycopg://me:\*\*\*@127\.0\.0\.1:1/db failed: \S",
         ) as caught:
             open_it()
         assert "secret" not in f"{caught.value!r} {caught.value.hint}"
@@ -257,7 +272,9 @@ def test_second_driver_asks_whether_to_wait(storage_url):
 
     with (
         open_driven(storage_url, "iris", wait=give_up),
-        pytest.raises(StudyLockedError, match=r"^study 'iris' is being driven by another process \(host "),
+        pytest.raises(
+            StudyLockedError, match=r"^study 'iris' is being driven by another process \(host "
+        ),
     ):
         open_driven(storage_url, "iris", wait=give_up).__enter__()
     assert [error.exit_code for error in asked] == [7]
@@ -291,7 +308,10 @@ def test_wait_that_is_interrupted_leaves_the_first_driver_its_study(storage_url)
 
 
 def test_other_study_of_the_same_file_is_free(storage_url):
-    with open_driven(storage_url, "iris", wait=lambda _: False), open_driven(storage_url, "wine", wait=lambda _: False) as storage:
+    with (
+        open_driven(storage_url, "iris", wait=lambda _: False),
+        open_driven(storage_url, "wine", wait=lambda _: False) as storage,
+    ):
         assert storage.get_all_studies() == []
 
 
@@ -352,7 +372,9 @@ def test_reader_sees_what_the_driver_writes(storage_url):
 @pytest.mark.parametrize("is_there", [True, False], ids=["other study", "no file"])
 def test_study_that_is_not_there_is_one_line(storage_url, tmp_path, is_there):
     url = storage_url if is_there else f"sqlite:///{tmp_path}/none.db"
-    with pytest.raises(LedgerError, match=r"^the storage sqlite:///\S+\.db has no (file|study 'iris')$") as caught:
+    with pytest.raises(
+        LedgerError, match=r"^the storage sqlite:///\S+\.db has no (file|study 'iris')$"
+    ) as caught:
         open_for_reading(url, "iris")
     assert (tmp_path / "none.db").exists() is False
     assert "\n" not in str(caught.value)
@@ -369,12 +391,21 @@ def exported(storage_url: str) -> optuna.Study:
         ledger.next_slot(9)
     study = open_for_reading(storage_url, "iris")
     study.enqueue_trial({"C": 0.5})
-    assert {trial.state.name for trial in study.get_trials()} == {"COMPLETE", "PRUNED", "FAIL", "RUNNING", "WAITING"}
+    assert {trial.state.name for trial in study.get_trials()} == {
+        "COMPLETE",
+        "PRUNED",
+        "FAIL",
+        "RUNNING",
+        "WAITING",
+    }
     return study
 
 
 def everything(study: optuna.Study) -> tuple[Any, ...]:
-    times = [(trial.datetime_start, trial.datetime_complete, trial.system_attrs) for trial in study.get_trials()]
+    times = [
+        (trial.datetime_start, trial.datetime_complete, trial.system_attrs)
+        for trial in study.get_trials()
+    ]
     return facts(study.get_trials()), times, study.user_attrs, study.directions, study.metric_names
 
 

@@ -42,7 +42,17 @@ def same(frame: pd.DataFrame) -> bool:
         ("t.csv", CSV.encode().rstrip(b"\n")),
         ("t.csv", b"\xef\xbb\xbf\r\n\n" + CSV.encode()),
     ],
-    ids=["plain", "capitals", "two dots", "gzip", "bzip2", "byte order mark", "CRLF", "no last newline", "empty first lines"],
+    ids=[
+        "plain",
+        "capitals",
+        "two dots",
+        "gzip",
+        "bzip2",
+        "byte order mark",
+        "CRLF",
+        "no last newline",
+        "empty first lines",
+    ],
 )
 def test_csv_is_read(tmp_path, name, content):
     frame, notes = read_table(write(tmp_path, content, name), "y")
@@ -50,7 +60,9 @@ def test_csv_is_read(tmp_path, name, content):
     assert notes == []
 
 
-@pytest.mark.parametrize(("name", "separator"), [("t.csv", ";"), ("t.tsv", "\t"), ("t.txt", "|"), ("t.csv", "\t")])
+@pytest.mark.parametrize(
+    ("name", "separator"), [("t.csv", ";"), ("t.tsv", "\t"), ("t.txt", "|"), ("t.csv", "\t")]
+)
 def test_other_separator_is_found_and_said(tmp_path, name, separator):
     frame, notes = read_table(write(tmp_path, CSV.replace(",", separator), name), "y")
     assert same(frame)
@@ -154,7 +166,20 @@ def test_parquet_with_a_row_index_of_its_own(tmp_path):
     assert read_table(tmp_path / "t.parquet", "y")[0]["y"].tolist() == ["no", "yes", "no"]
 
 
-@pytest.mark.parametrize("name", ["t.csv", "t.tsv", "t.txt", "t.csv.gz", "t.csv.bz2", "t.parquet", "t.pq", "t.feather", "t.arrow"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "t.csv",
+        "t.tsv",
+        "t.txt",
+        "t.csv.gz",
+        "t.csv.bz2",
+        "t.parquet",
+        "t.pq",
+        "t.feather",
+        "t.arrow",
+    ],
+)
 def test_what_is_written_is_read_back(tmp_path, name):
     check_output(tmp_path / name)
     write_table(TABLE, tmp_path / name)
@@ -189,5 +214,7 @@ def test_programs_get_text_as_it_is_and_spreadsheets_do_not(tmp_path):
     table = pd.DataFrame({"=a": ["=1+1", "-5", "plain"], "n": [-5.0, 1.0, 2.0]})
     write_table(table, tmp_path / "t.csv")
     write_table(table, tmp_path / "t.parquet")
-    assert (tmp_path / "t.csv").read_text() == '"\'=a","n"\n"\'=1+1",-5.0\n"\'-5",1.0\n"plain",2.0\n'
+    assert (
+        tmp_path / "t.csv"
+    ).read_text() == '"\'=a","n"\n"\'=1+1",-5.0\n"\'-5",1.0\n"plain",2.0\n'
     assert pd.read_parquet(tmp_path / "t.parquet")["=a"].tolist() == ["=1+1", "-5", "plain"]

@@ -13,7 +13,12 @@ from optuna.trial import TrialState, create_trial
 from hpo.ledger.transactions import LedgerStorage
 
 RESULTS = [
-    (TrialState.COMPLETE, 0.975, (1.0, 0.95, 0.975), {"hpo.scores": {"accuracy": [1.0, 0.95, 0.975]}, "hpo.converged": False}),
+    (
+        TrialState.COMPLETE,
+        0.975,
+        (1.0, 0.95, 0.975),
+        {"hpo.scores": {"accuracy": [1.0, 0.95, 0.975]}, "hpo.converged": False},
+    ),
     (TrialState.COMPLETE, -0.0, (), {"text": "é \U0001f40d \" ' %s"}),
     (TrialState.PRUNED, None, (0.25,), {"hpo.scores": {"accuracy": [0.25]}}),
     (TrialState.FAIL, None, (), {"hpo.failure": "ValueError: no", "hpo.traceback": "Traceback"}),
@@ -23,10 +28,14 @@ RESULTS = [
 
 def begin(storage: RDBStorage, state: TrialState = TrialState.RUNNING) -> int:
     study_id = storage.create_new_study([StudyDirection.MAXIMIZE], "iris")
-    return storage.create_new_trial(study_id, create_trial(state=state, user_attrs={"hpo.derived": {"tol": 1e-4}}))
+    return storage.create_new_trial(
+        study_id, create_trial(state=state, user_attrs={"hpo.derived": {"tol": 1e-4}})
+    )
 
 
-def finish_by_optuna(storage: RDBStorage, trial_id: int, state: TrialState, value: Any, scores: Any, attributes: Any) -> None:
+def finish_by_optuna(
+    storage: RDBStorage, trial_id: int, state: TrialState, value: Any, scores: Any, attributes: Any
+) -> None:
     for step, score in enumerate(scores):
         storage.set_trial_intermediate_value(trial_id, step, score)
     for name, content in attributes.items():
@@ -39,15 +48,26 @@ def read_tables(storage: RDBStorage) -> dict[str, list[Any]]:
     metadata = sqlalchemy.MetaData()
     metadata.reflect(storage.engine)
     with storage.engine.connect() as connection:
-        rows = {table.name: connection.execute(sqlalchemy.select(table)).mappings().all() for table in metadata.sorted_tables}
+        rows = {
+            table.name: connection.execute(sqlalchemy.select(table)).mappings().all()
+            for table in metadata.sorted_tables
+        }
     return {
-        name: [{k: bool(v) if k.startswith("datetime") else v for k, v in row.items()} for row in of] for name, of in rows.items()
+        name: [
+            {k: bool(v) if k.startswith("datetime") else v for k, v in row.items()} for row in of
+        ]
+        for name, of in rows.items()
     }
 
 
-@pytest.mark.parametrize("result", RESULTS, ids=["complete", "no steps", "pruned", "failed", "nothing said"])
+@pytest.mark.parametrize(
+    "result", RESULTS, ids=["complete", "no steps", "pruned", "failed", "nothing said"]
+)
 def test_tables_hold_what_optuna_puts_there(tmp_path, result):
-    ours, theirs = LedgerStorage(f"sqlite:///{tmp_path}/ours.db"), RDBStorage(f"sqlite:///{tmp_path}/theirs.db")
+    ours, theirs = (
+        LedgerStorage(f"sqlite:///{tmp_path}/ours.db"),
+        RDBStorage(f"sqlite:///{tmp_path}/theirs.db"),
+    )
     assert ours.finish_trial(begin(ours), *result)
     finish_by_optuna(theirs, begin(theirs), *result)
     assert read_tables(ours) == read_tables(theirs)

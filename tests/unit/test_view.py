@@ -10,7 +10,9 @@ UID = "0123456789abcdef" * 2
 
 
 def state_of(**overrides: object) -> dict:
-    definition = load_definition(overrides={key.replace("__", "."): value for key, value in overrides.items()})
+    definition = load_definition(
+        overrides={key.replace("__", "."): value for key, value in overrides.items()}
+    )
     return json.loads(make_view(definition, UID))
 
 
@@ -22,8 +24,18 @@ def test_the_link_names_the_view():
 
 
 def test_it_fits_into_a_tag_of_an_experiment():
-    view = make_view(load_definition(overrides={"study.name": "n" * 128, "study.metric": "neg_negative_likelihood_ratio"}), UID)
-    assert len(json.dumps({"name": "n" * 140, "createdAt": 10**13, "updatedAt": 10**13, "state": view})) <= 5000
+    view = make_view(
+        load_definition(
+            overrides={"study.name": "n" * 128, "study.metric": "neg_negative_likelihood_ratio"}
+        ),
+        UID,
+    )
+    assert (
+        len(
+            json.dumps({"name": "n" * 140, "createdAt": 10**13, "updatedAt": 10**13, "state": view})
+        )
+        <= 5000
+    )
 
 
 def test_it_shows_the_studys_child_runs_the_best_first():
@@ -49,4 +61,7 @@ def test_a_space_of_one_point_has_its_values_by_trial():
         "search_space__class_weight": "none",
         "search_space__l1_ratio": 0.5,
     }
-    assert [chart["type"] for chart in state_of(**space)["compareRunCharts"]] == ["SCATTER", "SCATTER"]
+    assert [chart["type"] for chart in state_of(**space)["compareRunCharts"]] == [
+        "SCATTER",
+        "SCATTER",
+    ]

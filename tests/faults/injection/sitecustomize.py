@@ -13,7 +13,7 @@ import importlib.util
 import os
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
@@ -74,7 +74,7 @@ class _Finder:
         self._module = module
         self._change = change
 
-    def find_spec(self, name: str, path: Sequence[str] | None = None, target: Any = None) -> importlib.machinery.ModuleSpec | None:  # noqa: ARG002
+    def find_spec(self, name: str, *_: Any) -> importlib.machinery.ModuleSpec | None:
         if name != self._module:
             return None
         sys.meta_path.remove(self)
@@ -115,4 +115,9 @@ if "HPO_FAULT" in os.environ:
         follow_clock(os.environ["HPO_FAULT_MARK"])
 if "HPO_CLOSING_SECONDS" in os.environ:
     closing_seconds = float(os.environ["HPO_CLOSING_SECONDS"])
-    sys.meta_path.insert(0, _Finder("hpo.study_run", lambda module: setattr(module, "CLOSING_SECONDS", closing_seconds)))
+    sys.meta_path.insert(
+        0,
+        _Finder(
+            "hpo.study_run", lambda module: setattr(module, "CLOSING_SECONDS", closing_seconds)
+        ),
+    )

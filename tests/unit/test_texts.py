@@ -14,7 +14,7 @@ from hpo.results.result import NestedScore
 from hpo.results.texts import MAX_ROWS, make_card
 
 from .driving import define
-from .test_report import RESULT
+from .test_result import RESULT
 
 DEFINITION = define()
 
@@ -31,7 +31,11 @@ def render(card: str) -> str:
 def test_it_says_what_the_report_says(dataset):
     card = make_card(RESULT, DEFINITION, dataset)
     text = RESULT.to_text()
-    for fact in ("0.8750 to 1.0000", "+0.0625 (+0.0312 to +0.1250) on 30 held-out rows", "3 of 48 trials tie within noise"):
+    for fact in (
+        "0.8750 to 1.0000",
+        "+0.0625 (+0.0312 to +0.1250) on 30 held-out rows",
+        "3 of 48 trials tie within noise",
+    ):
         assert fact in text
         assert fact in card
     assert "48 complete, 0 pruned, 2 failed" in card
@@ -49,16 +53,27 @@ def test_its_tables_are_tables(dataset):
 
 
 def test_nested_score_and_the_fit_on_all_rows_are_said(dataset):
-    card = make_card(replace(RESULT, nested=NestedScore((0.9, 0.95, 1.0), 3), refit="all"), DEFINITION, dataset)
+    card = make_card(
+        replace(RESULT, nested=NestedScore((0.9, 0.95, 1.0), 3), refit="all"), DEFINITION, dataset
+    )
     assert "| accuracy | search and refit | 0.9500 |" in card
     assert "it was fitted on all 150 rows" in card
-    unfinished = make_card(replace(RESULT, nested=NestedScore((0.9,), 3), gain=None), DEFINITION, dataset)
+    unfinished = make_card(
+        replace(RESULT, nested=NestedScore((0.9,), 3), gain=None), DEFINITION, dataset
+    )
     assert "search and refit" not in unfinished
     assert "defaults failed" in unfinished
 
 
 def test_names_of_a_table_are_no_markup(dataset):
-    names = ["a|b", "<script>", "two\nlines", "`code`", "# head", *(f"x{number}" for number in range(100))]
+    names = [
+        "a|b",
+        "<script>",
+        "two\nlines",
+        "`code`",
+        "# head",
+        *(f"x{number}" for number in range(100)),
+    ]
     labels = np.array(["<b>", "|"])[np.arange(150) % 2]
     strange = replace(dataset, target="<img src=x>", y_train=labels[:120], y_test=labels[120:])
     html = render(make_card(replace(RESULT, columns={"numeric": names}), DEFINITION, strange))

@@ -18,7 +18,10 @@ from hpo.results.result import NestedScore, StudyResult, mlflow_page, split_repo
 
 def make_study() -> optuna.Study:
     study = optuna.create_study(direction="maximize")
-    study.optimize(lambda trial: trial.suggest_float("C", 0.1, 10) + trial.suggest_float("l1_ratio", 0, 1), n_trials=4)
+    study.optimize(
+        lambda trial: trial.suggest_float("C", 0.1, 10) + trial.suggest_float("l1_ratio", 0, 1),
+        n_trials=4,
+    )
     return study
 
 
@@ -60,7 +63,9 @@ BEHIND = replace(RESULT, model_uri=None, run_ids={}, n_behind=5, tracking_proble
 
 
 def rows(result: StudyResult) -> dict[str, str]:
-    return {line[:9].strip(): line[10:] for line in result.to_text().splitlines() if line[:9].strip()}
+    return {
+        line[:9].strip(): line[10:] for line in result.to_text().splitlines() if line[:9].strip()
+    }
 
 
 def test_text_says_one_fact_a_line():
@@ -86,11 +91,20 @@ def test_text_says_one_fact_a_line():
 
 
 def test_what_comes_next_is_catching_up_where_tracking_is_behind():
-    assert BEHIND.to_text().splitlines()[-1] == "next      the same command again: it writes what MLflow lacks"
+    assert (
+        BEHIND.to_text().splitlines()[-1]
+        == "next      the same command again: it writes what MLflow lacks"
+    )
 
 
 def test_next_prediction_is_with_the_registered_version():
-    registry = {"name": "flowers", "version": 2, "decision": "champion", "champion": 2, "comparison": "x"}
+    registry = {
+        "name": "flowers",
+        "version": 2,
+        "decision": "champion",
+        "champion": 2,
+        "comparison": "x",
+    }
     assert "hpo.predict models:/flowers/2 ROWS.csv" in replace(RESULT, registry=registry).to_text()
 
 
@@ -106,13 +120,18 @@ def test_next_prediction_is_with_the_registered_version():
         ),
     ],
 )
-def test_command_that_opens_the_pages_has_the_settings_without_passwords(study, storage, tracking_uri, command):
+def test_command_that_opens_the_pages_has_the_settings_without_passwords(
+    study, storage, tracking_uri, command
+):
     assert ui_command(study, storage, tracking_uri) == command
 
 
 def test_html_has_the_facts_and_runs_nothing():
     def read(html: str) -> list[tuple[str, ...]]:
-        return [tuple("".join(cell.itertext()) for cell in row) for row in ET.fromstring(html).iter("tr")]
+        return [
+            tuple("".join(cell.itertext()) for cell in row)
+            for row in ET.fromstring(html).iter("tr")
+        ]
 
     assert read(RESULT._repr_html_()) == split_report(RESULT.to_text())
     note = "'<script>alert(1)</script>&' dropped: it numbers the rows"
@@ -122,7 +141,9 @@ def test_html_has_the_facts_and_runs_nothing():
 
 
 def test_single_best_is_not_called_a_tie():
-    assert rows(replace(RESULT, n_ties=1))["cv"].endswith("; no other of 48 trials ties within noise")
+    assert rows(replace(RESULT, n_ties=1))["cv"].endswith(
+        "; no other of 48 trials ties within noise"
+    )
 
 
 @pytest.mark.parametrize(
@@ -132,9 +153,18 @@ def test_single_best_is_not_called_a_tie():
             Estimate(0.02, -0.01, 0.05),
             "the search gained nothing over the defaults that is more than chance: +0.0200 (-0.0100 to +0.0500)",
         ),
-        (Estimate(-0.02, -0.05, 0.01), "the search gained nothing over the defaults that is more than chance: -0.0200 ("),
-        (Estimate(-0.02, -0.05, -0.01), "the search lost to the defaults: -0.0200 (-0.0500 to -0.0100) on 30 held-out rows"),
-        (Estimate(0.0, 0.0, 0.0), "the search gained nothing over the defaults: they are what was chosen"),
+        (
+            Estimate(-0.02, -0.05, 0.01),
+            "the search gained nothing over the defaults that is more than chance: -0.0200 (",
+        ),
+        (
+            Estimate(-0.02, -0.05, -0.01),
+            "the search lost to the defaults: -0.0200 (-0.0500 to -0.0100) on 30 held-out rows",
+        ),
+        (
+            Estimate(0.0, 0.0, 0.0),
+            "the search gained nothing over the defaults: they are what was chosen",
+        ),
         (None, "unknown: scikit-learn's defaults failed"),
     ],
 )
@@ -143,14 +173,22 @@ def test_no_gain_is_said(gain, text):
 
 
 def test_defaults_that_failed_are_left_out():
-    assert rows(replace(RESULT, baseline_value=None))["cv"].startswith("accuracy 0.9750 ± 0.0125; 3 of")
+    assert rows(replace(RESULT, baseline_value=None))["cv"].startswith(
+        "accuracy 0.9750 ± 0.0125; 3 of"
+    )
 
 
 @pytest.mark.parametrize(
     ("holdout", "text"),
     [
-        (Estimate(0.9, 0.85, 0.95), "cv minus hold-out +0.0750 (+0.0250 to +0.1250): cv promises too much"),
-        (Estimate(1.0, 0.99, 1.0), "cv minus hold-out -0.0250 (-0.0250 to -0.0150): cv promises too little"),
+        (
+            Estimate(0.9, 0.85, 0.95),
+            "cv minus hold-out +0.0750 (+0.0250 to +0.1250): cv promises too much",
+        ),
+        (
+            Estimate(1.0, 0.99, 1.0),
+            "cv minus hold-out -0.0250 (-0.0250 to -0.0150): cv promises too little",
+        ),
     ],
 )
 def test_optimism_is_said(holdout, text):
@@ -159,11 +197,15 @@ def test_optimism_is_said(holdout, text):
 
 def test_other_rule_is_said():
     said = rows(replace(RESULT, rule="one_standard_error"))["best"]
-    assert said.startswith("trial 17 (the simplest within one standard error of the highest): penalty")
+    assert said.startswith(
+        "trial 17 (the simplest within one standard error of the highest): penalty"
+    )
 
 
 def test_run_that_added_nothing_says_so():
-    assert rows(replace(RESULT, n_new_trials=0))["study"].endswith("; all done before, nothing was changed")
+    assert rows(replace(RESULT, n_new_trials=0))["study"].endswith(
+        "; all done before, nothing was changed"
+    )
 
 
 def test_tracking_that_is_behind_is_said():
@@ -184,17 +226,31 @@ def test_json_has_the_values():
     assert content["ties"] == {"n_tied": 3, "n_complete": 48}
     assert content["holdout_score"] == {"value": 1.0, "low": 0.875, "high": 1.0}
     assert content["gain"] == {"value": 0.0625, "low": 0.03125, "high": 0.125}
-    assert content["optimism"] == {"value": pytest.approx(-0.025), "low": pytest.approx(-0.025), "high": pytest.approx(0.1)}
+    assert content["optimism"] == {
+        "value": pytest.approx(-0.025),
+        "low": pytest.approx(-0.025),
+        "high": pytest.approx(0.1),
+    }
     assert content["holdout"] == {"accuracy": 1.0, "neg_log_loss": -0.0625}
     assert content["seconds"] == {"search": 1.235, "total": 9.877}
-    assert (content["tracking"], content["model_uri"], content["parent_run_id"]) == ("complete", "models:/m-1", "p" * 32)
+    assert (content["tracking"], content["model_uri"], content["parent_run_id"]) == (
+        "complete",
+        "models:/m-1",
+        "p" * 32,
+    )
 
 
 def test_json_of_unknown_values_has_nulls():
-    content = replace(BEHIND, experiment_id=None, parent_run_id=None, baseline_value=None, gain=None).to_json()
+    content = replace(
+        BEHIND, experiment_id=None, parent_run_id=None, baseline_value=None, gain=None
+    ).to_json()
     unknown = ("experiment_id", "parent_run_id", "model_uri")
     assert [content[key] for key in unknown] == [None] * 3
-    assert (content["best"]["run_id"], content["baseline"]["value"], content["gain"]) == (None, None, None)
+    assert (content["best"]["run_id"], content["baseline"]["value"], content["gain"]) == (
+        None,
+        None,
+        None,
+    )
 
 
 def test_fit_on_all_rows_is_said():
@@ -227,7 +283,10 @@ def test_error_as_json():
     ("uri", "command"),
     [
         ("sqlite:///mlflow.db", f"mlflow ui  ->  http://127.0.0.1:5000{PAGE}"),
-        ("sqlite:////srv/mlflow.db", f"mlflow ui --backend-store-uri sqlite:////srv/mlflow.db  ->  http://127.0.0.1:5000{PAGE}"),
+        (
+            "sqlite:////srv/mlflow.db",
+            f"mlflow ui --backend-store-uri sqlite:////srv/mlflow.db  ->  http://127.0.0.1:5000{PAGE}",
+        ),
         ("http://tracking:5000", f"http://tracking:5000{PAGE}"),
         ("https://me:secret@tracking", f"https://me:***@tracking{PAGE}"),
         (
@@ -245,6 +304,8 @@ def test_page_of_an_experiment_that_is_not_known_is_the_first():
 
 
 def test_interval_of_a_loss_does_not_reach_above_its_greatest_value():
-    estimate = NestedScore((-0.01, -0.05, -0.02, -0.2, -0.01), 5, greatest_score("neg_log_loss")).estimate
+    estimate = NestedScore(
+        (-0.01, -0.05, -0.02, -0.2, -0.01), 5, greatest_score("neg_log_loss")
+    ).estimate
     assert estimate is not None
     assert estimate.low < estimate.value < estimate.high == 0.0

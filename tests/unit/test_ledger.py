@@ -76,7 +76,10 @@ def test_reopened_study_is_the_same_one(storage_url):
 
 
 def test_second_driver_is_refused_while_the_first_has_the_study(storage_url):
-    with open_study(storage_url), pytest.raises(StudyLockedError, match="study 'iris' is being driven by another process"):
+    with (
+        open_study(storage_url),
+        pytest.raises(StudyLockedError, match="study 'iris' is being driven by another process"),
+    ):
         begin(storage_url)
     assert begin(storage_url)
 
@@ -92,9 +95,18 @@ def test_two_studies_of_one_file_are_driven_at_once(storage_url):
 @pytest.mark.parametrize(
     ("overrides", "change"),
     [
-        ({"search_space__C": {"low": 1e-4, "high": 1e3, "log": True}}, r"search_space\.C\.high 10000 -> 1000"),
-        ({"search_space__C": 1.0}, r"search_space\.C absent -> 1, search_space\.C\.high 10000 -> absent, "),
-        ({"search_space__penalty": ["l2", "l1"]}, r"search_space\.penalty \['l2', 'l1', 'elasticnet'\] -> \['l2', 'l1'\]"),
+        (
+            {"search_space__C": {"low": 1e-4, "high": 1e3, "log": True}},
+            r"search_space\.C\.high 10000 -> 1000",
+        ),
+        (
+            {"search_space__C": 1.0},
+            r"search_space\.C absent -> 1, search_space\.C\.high 10000 -> absent, ",
+        ),
+        (
+            {"search_space__penalty": ["l2", "l1"]},
+            r"search_space\.penalty \['l2', 'l1', 'elasticnet'\] -> \['l2', 'l1'\]",
+        ),
         ({"study__seed": 1}, r"study\.seed 0 -> 1"),
         ({"study__metric": "f1_macro"}, r"study\.metric accuracy -> f1_macro"),
         ({"study__concurrency": 4}, r"study\.concurrency 1 -> 4"),
@@ -105,7 +117,9 @@ def test_two_studies_of_one_file_are_driven_at_once(storage_url):
 )
 def test_changed_definition_is_refused_naming_the_change(storage_url, overrides, change):
     begin(storage_url)
-    with pytest.raises(IdentityError, match=f"study 'iris' was begun with something else: {change}") as caught:
+    with pytest.raises(
+        IdentityError, match=f"study 'iris' was begun with something else: {change}"
+    ) as caught:
         begin(storage_url, **overrides)
     assert "--name" in caught.value.hint
     assert begin(storage_url)
@@ -118,7 +132,13 @@ def test_changed_data_is_refused(storage_url):
 
 
 @pytest.mark.parametrize(
-    "overrides", [{"study__n_trials": 3}, {"study__timeout_seconds": 1.0}, {"study__patience": 2}, {"study__max_failed": 0.1}]
+    "overrides",
+    [
+        {"study__n_trials": 3},
+        {"study__timeout_seconds": 1.0},
+        {"study__patience": 2},
+        {"study__max_failed": 0.1},
+    ],
 )
 def test_stop_rules_may_change(storage_url, overrides):
     assert begin(storage_url) == begin(storage_url, **overrides)
@@ -126,8 +146,12 @@ def test_stop_rules_may_change(storage_url, overrides):
 
 def test_study_of_somebody_else_is_refused_untouched(storage_url):
     study = optuna.create_study(storage=storage_url, study_name="iris", direction="maximize")
-    study.add_trial(create_trial(value=1.0, params={"x": 0.5}, distributions={"x": FloatDistribution(0, 1)}))
-    with pytest.raises(IdentityError, match="study 'iris' exists in this storage and was not made by hpo"):
+    study.add_trial(
+        create_trial(value=1.0, params={"x": 0.5}, distributions={"x": FloatDistribution(0, 1)})
+    )
+    with pytest.raises(
+        IdentityError, match="study 'iris' exists in this storage and was not made by hpo"
+    ):
         begin(storage_url)
     assert len(read_trials(storage_url)) == 1
     assert read_study(storage_url).user_attrs == {}
@@ -142,12 +166,16 @@ def test_empty_study_that_minimizes_is_refused(storage_url):
 def test_file_that_is_no_database_is_one_line(tmp_path):
     path = tmp_path / "optuna.db"
     path.write_bytes(b"no database " * 100)
-    with pytest.raises(LedgerError, match=r"^the storage sqlite:///\S+optuna\.db failed: file is not a database$"):
+    with pytest.raises(
+        LedgerError, match=r"^the storage sqlite:///\S+optuna\.db failed: file is not a database$"
+    ):
         begin(f"sqlite:///{path}")
 
 
 def test_missing_driver_is_said_without_the_password():
-    with pytest.raises(SettingsError, match=r"postgresql\+pg8000://me:\*\*\*@localhost/db needs a driver") as caught:
+    with pytest.raises(
+        SettingsError, match=r"postgresql\+pg8000://me:\*\*\*@localhost/db needs a driver"
+    ) as caught:
         open_storage("postgresql+pg8000://me:secret@localhost/db")
     assert "secret" not in f"{caught.value} {caught.value.hint}"
 
@@ -169,19 +197,29 @@ def test_other_versions_are_noted_and_the_first_ones_kept(storage_url):
     changes = "blas OpenBLAS Haswell -> absent, optuna 5.0.0 -> 5.1.0, python absent -> 3.11.7"
     for _ in range(2):
         (note,) = notes_of(storage_url, {"optuna": "5.1.0", "numpy": "2.0.0", "python": "3.11.7"})
-        assert note == f"begun with other versions ({changes}): new trials may differ from those of one run"
+        assert (
+            note
+            == f"begun with other versions ({changes}): new trials may differ from those of one run"
+        )
     assert notes_of(storage_url, first) == ()
 
 
 @pytest.mark.parametrize("mode", ["wal", "delete"])
-def test_signal_ends_the_wait_for_a_storage_that_is_locked_from_the_start(storage_url, monkeypatch, mode):
+def test_signal_ends_the_wait_for_a_storage_that_is_locked_from_the_start(
+    storage_url, monkeypatch, mode
+):
     monkeypatch.setattr(hpo.ledger.storage, "BUSY_SECONDS", 0.05)
     monkeypatch.setattr(hpo.ledger.storage, "RETRY_SECONDS", 3.0)
     with closing(sqlite3.connect(sqlite_path(storage_url), isolation_level=None)) as connection:
         connection.execute(f"PRAGMA journal_mode = {mode}")
         connection.execute("BEGIN EXCLUSIVE")
-        with pytest.raises(InterruptedBySignal, match=r"^stopped while the storage sqlite:///\S+ failed: database is locked$"):
-            open_ledger(storage_url, define(), DATA_DIGEST, {}, derive, stop_signal=lambda: signal.SIGINT).__enter__()
+        with pytest.raises(
+            InterruptedBySignal,
+            match=r"^stopped while the storage sqlite:///\S+ failed: database is locked$",
+        ):
+            open_ledger(
+                storage_url, define(), DATA_DIGEST, {}, derive, stop_signal=lambda: signal.SIGINT
+            ).__enter__()
 
 
 def test_optuna_is_as_loud_afterwards_as_before(storage_url):
@@ -251,7 +289,10 @@ def test_another_program_that_adds_trials_is_noticed(storage_url):
         drive(ledger, 1)
         study = read_study(storage_url)
         study.add_trial(create_trial(value=1.0))
-        with pytest.raises(LedgerError, match=r"trial 1 was stored as number 2: trials were added to this study meanwhile"):
+        with pytest.raises(
+            LedgerError,
+            match=r"trial 1 was stored as number 2: trials were added to this study meanwhile",
+        ):
             ledger.next_slot(5)
 
 
@@ -278,7 +319,9 @@ def count_ahead(ledger: Any, n_trials: int = 50) -> int:
     ],
     ids=str,
 )
-def test_slots_are_looked_ahead_to_until_they_are_modelled_or_failures_are_judged(storage_url, overrides, n_ahead):
+def test_slots_are_looked_ahead_to_until_they_are_modelled_or_failures_are_judged(
+    storage_url, overrides, n_ahead
+):
     with open_study(storage_url, define(**overrides)) as ledger:
         assert count_ahead(ledger) == n_ahead
 
@@ -344,7 +387,12 @@ def test_running_trial_of_a_dead_driver_is_adopted_under_its_number(storage_url)
         assert adopted == left
         assert ledger.tell(adopted, results_of(0.25, 0.75)) == (TrialState.COMPLETE, 0.5)
         assert ledger.next_slot(5).number == 3
-    assert [trial.state.name for trial in read_trials(storage_url)] == ["COMPLETE", "COMPLETE", "COMPLETE", "RUNNING"]
+    assert [trial.state.name for trial in read_trials(storage_url)] == [
+        "COMPLETE",
+        "COMPLETE",
+        "COMPLETE",
+        "RUNNING",
+    ]
 
 
 def test_adopted_trial_is_handed_out_even_above_the_total(storage_url):
@@ -372,7 +420,12 @@ def test_queued_trial_is_taken_next_with_its_params_and_counts(storage_url):
         assert ledger.tell(slot, results_of(0.5)) == (TrialState.COMPLETE, 0.5)
         assert ledger.next_slot(4).number == 3
         assert ledger.next_slot(4) is None
-    assert [trial.state.name for trial in read_trials(storage_url)] == ["COMPLETE", "COMPLETE", "COMPLETE", "RUNNING"]
+    assert [trial.state.name for trial in read_trials(storage_url)] == [
+        "COMPLETE",
+        "COMPLETE",
+        "COMPLETE",
+        "RUNNING",
+    ]
 
 
 def test_queued_trials_run_in_their_order_even_above_the_total(storage_url):
@@ -405,7 +458,9 @@ def test_queued_trial_whose_driver_died_is_adopted_with_the_same_params(storage_
         assert ledger.next_slot(3) == left
 
 
-@pytest.mark.parametrize("params", [{"penalty": "l3"}, {"C": "much"}, {**QUEUED, "C": 1e9}], ids=str)
+@pytest.mark.parametrize(
+    "params", [{"penalty": "l3"}, {"C": "much"}, {**QUEUED, "C": 1e9}], ids=str
+)
 def test_queued_trial_that_is_not_in_the_space_fails_with_its_reason(storage_url, params):
     begin(storage_url)
     read_study(storage_url).enqueue_trial(params)
@@ -415,7 +470,9 @@ def test_queued_trial_that_is_not_in_the_space_fails_with_its_reason(storage_url
         assert ledger.next_slot(3).number == 1
     queued = read_trials(storage_url)[0]
     assert queued.state.name == "FAIL"
-    assert queued.user_attrs["hpo.failure"].startswith("queued with params that are not in the search space")
+    assert queued.user_attrs["hpo.failure"].startswith(
+        "queued with params that are not in the search space"
+    )
     with open_study(storage_url) as ledger:
         assert ledger.n_told == 1
 
@@ -448,7 +505,9 @@ def test_trial_that_another_client_ended_is_no_obstacle_to_the_pruner(storage_ur
 def test_running_trial_of_somebody_else_is_refused(storage_url):
     begin(storage_url)
     read_study(storage_url).ask()
-    with pytest.raises(IdentityError, match=r"trial 0 of study 'iris' is RUNNING and was not asked by hpo$"):
+    with pytest.raises(
+        IdentityError, match=r"trial 0 of study 'iris' is RUNNING and was not asked by hpo$"
+    ):
         open_study(storage_url).__enter__()
     assert [trial.state.name for trial in read_trials(storage_url)] == ["RUNNING"]
 
@@ -464,14 +523,20 @@ def test_completed_trial_keeps_value_fold_scores_and_steps(storage_url):
     (trial,) = read_trials(storage_url)
     assert (trial.state, trial.value) == (TrialState.COMPLETE, 0.75)
     assert trial.intermediate_values == {0: 0.5, 1: 0.75, 2: 1.0}
-    assert trial.user_attrs[SCORES] == {"accuracy": [0.5, 0.75, 1.0], "neg_log_loss": [-0.5, -0.25, 0.0]}
+    assert trial.user_attrs[SCORES] == {
+        "accuracy": [0.5, 0.75, 1.0],
+        "neg_log_loss": [-0.5, -0.25, 0.0],
+    }
     assert CONVERGED not in trial.user_attrs
     assert trial.datetime_start <= trial.datetime_complete
 
 
 def test_value_is_the_judged_metrics(storage_url):
     with open_study(storage_url, define(study__metric="neg_log_loss")) as ledger:
-        assert ledger.tell(ledger.next_slot(5), results_of(0.5, 0.75)) == (TrialState.COMPLETE, -0.375)
+        assert ledger.tell(ledger.next_slot(5), results_of(0.5, 0.75)) == (
+            TrialState.COMPLETE,
+            -0.375,
+        )
 
 
 def test_trial_with_a_fold_that_did_not_converge_is_marked(storage_url):
@@ -483,7 +548,10 @@ def test_trial_with_a_fold_that_did_not_converge_is_marked(storage_url):
 def test_failed_trial_keeps_reason_and_traceback(storage_url):
     with open_study(storage_url) as ledger:
         slot = ledger.next_slot(5)
-        assert ledger.tell(slot, failure("ValueError: too wide", "Traceback: line 1\nline 2")) == (TrialState.FAIL, None)
+        assert ledger.tell(slot, failure("ValueError: too wide", "Traceback: line 1\nline 2")) == (
+            TrialState.FAIL,
+            None,
+        )
     (trial,) = read_trials(storage_url)
     assert (trial.state, trial.value) == (TrialState.FAIL, None)
     assert trial.user_attrs[FAILURE] == "ValueError: too wide"
@@ -503,12 +571,18 @@ def test_pruned_trial_keeps_the_scores_of_its_folds_and_has_no_value(storage_url
         assert ledger.tell(slot, results_of(0.5, 0.25), is_pruned=True) == (TrialState.PRUNED, None)
         assert ledger.n_told == 1
     (trial,) = read_trials(storage_url)
-    assert (trial.state, trial.values, trial.intermediate_values) == (TrialState.PRUNED, None, {0: 0.5, 1: 0.25})
+    assert (trial.state, trial.values, trial.intermediate_values) == (
+        TrialState.PRUNED,
+        None,
+        {0: 0.5, 1: 0.25},
+    )
     assert trial.user_attrs[SCORES] == {"accuracy": [0.5, 0.25], "neg_log_loss": [-0.5, -0.75]}
 
 
 def test_pruner_judges_by_the_judged_metric(storage_url):
-    definition = define(pruner__kind="median", pruner__n_startup_trials=1, study__metric="neg_log_loss")
+    definition = define(
+        pruner__kind="median", pruner__n_startup_trials=1, study__metric="neg_log_loss"
+    )
     good = [FoldResult({"accuracy": 0.0, "neg_log_loss": 1.0})] * 2
     with open_study(storage_url, definition) as ledger:
         ledger.tell(ledger.next_slot(5), results_of(0.5, 0.5))
@@ -520,7 +594,10 @@ def test_pruner_judges_by_the_judged_metric(storage_url):
 @pytest.mark.parametrize("concurrency", [1, 4])
 def test_any_interruption_prunes_the_same_trials(storage_url, tmp_path, concurrency):
     definition = define(
-        study__concurrency=concurrency, pruner__kind="median", pruner__n_startup_trials=2, sampler__n_startup_trials=4
+        study__concurrency=concurrency,
+        pruner__kind="median",
+        pruner__n_startup_trials=2,
+        sampler__n_startup_trials=4,
     )
     whole_url = f"sqlite:///{tmp_path}/whole.db"
     with open_study(whole_url, definition) as ledger:
@@ -530,7 +607,11 @@ def test_any_interruption_prunes_the_same_trials(storage_url, tmp_path, concurre
             drive(ledger, 14, concurrency, stop_after=stop_after)
     whole = read_trials(whole_url)
     assert facts(read_trials(storage_url)) == facts(whole)
-    assert {trial.state for trial in whole} == {TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL}
+    assert {trial.state for trial in whole} == {
+        TrialState.COMPLETE,
+        TrialState.PRUNED,
+        TrialState.FAIL,
+    }
 
 
 # Stopping.
@@ -593,7 +674,9 @@ def test_study_where_most_trials_fail_stops_with_the_commonest_reason(storage_ur
     with open_study(storage_url) as ledger:
         for number in range(9):
             slot = ledger.next_slot(50)
-            ledger.tell(slot, failure("ValueError: rare") if number == 0 else failure("ValueError: common"))
+            ledger.tell(
+                slot, failure("ValueError: rare") if number == 0 else failure("ValueError: common")
+            )
         slot = ledger.next_slot(50)
         line = r"10 of 10 trials failed, more than max_failed = 0\.5 allows; the commonest reason: ValueError: common$"
         with pytest.raises(TooManyFailuresError, match=line):

@@ -16,12 +16,19 @@ from hpo.estimators.cross_validation import make_splits
 
 
 def load(source: str = "iris", *, seed: int = 0, n_splits: int = 5, **keys: object) -> Dataset:
-    return load_dataset(DataSection.model_validate({"source": source, **keys}), seed=seed, n_splits=n_splits)
+    return load_dataset(
+        DataSection.model_validate({"source": source, **keys}), seed=seed, n_splits=n_splits
+    )
 
 
 @pytest.mark.parametrize(
     ("source", "n_rows", "n_features", "n_classes"),
-    [("iris", 150, 4, 3), ("wine", 178, 13, 3), ("breast_cancer", 569, 30, 2), ("digits", 1797, 64, 10)],
+    [
+        ("iris", 150, 4, 3),
+        ("wine", 178, 13, 3),
+        ("breast_cancer", 569, 30, 2),
+        ("digits", 1797, 64, 10),
+    ],
 )
 def test_bundled_tables(source, n_rows, n_features, n_classes):
     dataset = load(source)
@@ -79,7 +86,9 @@ def test_digest_stands_for_the_table_not_for_its_split():
 
 
 def test_unknown_table_is_refused_with_the_nearest():
-    with pytest.raises(DataError, match=r"this should be a file or one of iris, wine, .*, but got 'irsi'$") as caught:
+    with pytest.raises(
+        DataError, match=r"this should be a file or one of iris, wine, .*, but got 'irsi'$"
+    ) as caught:
         load("irsi")
     assert caught.value.hint == "did you mean 'iris'?"
 
@@ -104,23 +113,32 @@ def test_target_in_the_drop_list_is_refused():
 
 
 def test_no_feature_left_is_refused():
-    with pytest.raises(DataError, match=r"no feature is left: all are dropped, the target or the group$"):
+    with pytest.raises(
+        DataError, match=r"no feature is left: all are dropped, the target or the group$"
+    ):
         load(drop=list(load_iris(as_frame=True).data.columns))
 
 
 def test_one_class_is_refused():
-    with pytest.raises(DataError, match=r"target 'pixel_0_0' should have at least 2 classes, but got only '0'$"):
+    with pytest.raises(
+        DataError, match=r"target 'pixel_0_0' should have at least 2 classes, but got only '0'$"
+    ):
         load("digits", target="pixel_0_0")
 
 
 def test_continuous_target_is_refused():
-    with pytest.raises(DataError, match=r"target 'mean radius' should be a class label, but got \d+ distinct values in 569 rows"):
+    with pytest.raises(
+        DataError,
+        match=r"target 'mean radius' should be a class label, but got \d+ distinct values in 569 rows",
+    ):
         load("breast_cancer", target="mean radius")
 
 
 @pytest.mark.parametrize("test_size", [0.001, 0.999])
 def test_half_that_cannot_hold_every_class_is_refused(test_size):
-    with pytest.raises(DataError, match=rf"a hold-out of test_size = {test_size} do not both hold every class") as caught:
+    with pytest.raises(
+        DataError, match=rf"a hold-out of test_size = {test_size} do not both hold every class"
+    ) as caught:
         load("digits", test_size=test_size)
     assert "data.test_size" in caught.value.hint
 
@@ -129,17 +147,25 @@ def test_half_that_cannot_hold_every_class_is_refused(test_size):
 def test_hold_out_without_a_class_is_refused(has_groups):
     """Else its scores, with a column a class, would end the run after the whole search."""
     labels = ["a"] * 150 + ["b"] * 150 + ["c"] * 8
-    frame = pd.DataFrame({"x": np.arange(308) % 7, "house": ["other"] * 300 + ["one"] * 8, "y": labels})
+    frame = pd.DataFrame(
+        {"x": np.arange(308) % 7, "house": ["other"] * 300 + ["one"] * 8, "y": labels}
+    )
     if has_groups:
         frame.loc[:299, "house"] = [f"house {row % 20}" for row in range(300)]
-    section = DataSection(source="f", target="y", test_size=0.05, group="house" if has_groups else None)
+    section = DataSection(
+        source="f", target="y", test_size=0.05, group="house" if has_groups else None
+    )
     with pytest.raises(DataError, match="do not both hold every class") as caught:
-        load_dataset(section, seed=0, n_splits=5, frame=frame if has_groups else frame.drop(columns="house"))
+        load_dataset(
+            section, seed=0, n_splits=5, frame=frame if has_groups else frame.drop(columns="house")
+        )
     assert caught.value.hint == "change data.test_size, or drop the rarest class"
 
 
 def test_class_with_fewer_rows_than_folds_is_refused_with_a_number_that_would_do():
-    with pytest.raises(DataError, match="every class needs n_splits = 30 training rows, but class '0' has 10") as caught:
+    with pytest.raises(
+        DataError, match="every class needs n_splits = 30 training rows, but class '0' has 10"
+    ) as caught:
         load("iris", test_size=0.8, n_splits=30)
     assert caught.value.hint == "set cv.n_splits to 10, or drop the class"
     assert len(load("iris", test_size=0.8, n_splits=10).X_train) == 30
@@ -222,7 +248,9 @@ def test_group_is_split_neither_by_the_hold_out_nor_by_a_fold(tmp_path, seed, te
     for train, test in splits:
         assert set(dataset.groups[train]).isdisjoint(dataset.groups[test])
         assert len(train) + len(test) == len(dataset.groups)
-    assert sorted(np.concatenate([test for _, test in splits[:n_splits]])) == list(range(len(dataset.groups)))
+    assert sorted(np.concatenate([test for _, test in splits[:n_splits]])) == list(
+        range(len(dataset.groups))
+    )
 
 
 def test_too_few_groups_are_refused(tmp_path):
@@ -245,7 +273,9 @@ def test_rows_without_a_target_are_dropped_and_said(tmp_path):
 
 
 def test_target_that_is_all_missing_is_refused(tmp_path):
-    with pytest.raises(DataError, match="target 'y' should have at least 2 classes, but got no label at all"):
+    with pytest.raises(
+        DataError, match="target 'y' should have at least 2 classes, but got no label at all"
+    ):
         load_table(tmp_path, TABLE.assign(y=pd.Series([None] * N, dtype="str")))
 
 
@@ -272,8 +302,13 @@ def test_labels_that_are_integers_but_for_a_gap_stay_integers(tmp_path):
 
 
 def test_more_classes_than_a_classification_has_are_refused(tmp_path):
-    table = pd.DataFrame({"a": RNG.normal(size=1010), "y": np.repeat([f"c{number}" for number in range(101)], 10)})
-    with pytest.raises(DataError, match="target 'y' should be a class label, but got 101 distinct values in 1010 rows"):
+    table = pd.DataFrame(
+        {"a": RNG.normal(size=1010), "y": np.repeat([f"c{number}" for number in range(101)], 10)}
+    )
+    with pytest.raises(
+        DataError,
+        match="target 'y' should be a class label, but got 101 distinct values in 1010 rows",
+    ):
         load_table(tmp_path, table)
 
 
@@ -311,7 +346,16 @@ def one_row_less(table: pd.DataFrame) -> pd.DataFrame:
 
 @pytest.mark.parametrize(
     "change",
-    [changed_value, changed_category, changed_gap, changed_label, changed_header, changed_dtype, changed_order, one_row_less],
+    [
+        changed_value,
+        changed_category,
+        changed_gap,
+        changed_label,
+        changed_header,
+        changed_dtype,
+        changed_order,
+        one_row_less,
+    ],
 )
 def test_digest_changes_with_the_table(tmp_path, change):
     assert load_table(tmp_path, change(TABLE)).digest != load_table(tmp_path).digest
@@ -329,7 +373,10 @@ def test_digest_changes_with_the_kind_and_with_the_group(tmp_path):
 
 def test_what_the_columns_said_is_in_the_notes(tmp_path):
     dataset = load_table(tmp_path, TABLE.assign(id=range(N), always="x"))
-    assert dataset.notes == ("'id' dropped: it numbers the rows", "'always' dropped: it is 'x' in every row")
+    assert dataset.notes == (
+        "'id' dropped: it numbers the rows",
+        "'always' dropped: it is 'x' in every row",
+    )
     assert dataset.columns.notes == dataset.notes
 
 

@@ -26,7 +26,15 @@ from hpo.estimators.final_model import TRUSTED_TYPES
 from hpo.estimators.loading import COLUMNS_FILE, MODEL_FILE, load_model
 from hpo.settings import DEFAULT_TRACKING_URI
 
-PARAMS = {"penalty": "l2", "C": 1.0, "class_weight": "none", "solver": "lbfgs", "max_iter": 1000, "tol": 1e-4, "random_state": 0}
+PARAMS = {
+    "penalty": "l2",
+    "C": 1.0,
+    "class_weight": "none",
+    "solver": "lbfgs",
+    "max_iter": 1000,
+    "tol": 1e-4,
+    "random_state": 0,
+}
 N_ROWS = 240
 
 
@@ -64,8 +72,12 @@ def ship(directory: Path, pipeline: object, columns: Columns) -> Path:
 def shipped(tmp_path_factory: pytest.TempPathFactory) -> Shipped:
     directory = tmp_path_factory.mktemp("shop")
     shop().to_csv(directory / "shop.csv", index=False, sep=";")
-    dataset = load_dataset(DataSection(source=str(directory / "shop.csv"), target="buys"), seed=0, n_splits=5)
-    pipeline = build_pipeline(dataset.columns, PreprocessingSection(), PARAMS).fit(dataset.X_train, dataset.y_train)
+    dataset = load_dataset(
+        DataSection(source=str(directory / "shop.csv"), target="buys"), seed=0, n_splits=5
+    )
+    pipeline = build_pipeline(dataset.columns, PreprocessingSection(), PARAMS).fit(
+        dataset.X_train, dataset.y_train
+    )
     ship(directory / "model", pipeline, dataset.columns)
     return Shipped(directory / "model", dataset, pipeline)
 
@@ -93,11 +105,19 @@ def test_a_row_alone_gets_what_it_gets_among_others(shipped, tmp_path, row):
     # Alone, "007" looks like 7, "1.234" like a fraction, "True" like a boolean.
     whole, _ = predict(shipped.directory, write(tmp_path, shop()))
     alone, _ = predict(shipped.directory, write(tmp_path, shop().iloc[[row]]))
-    pd.testing.assert_frame_equal(alone, whole.iloc[[row]].reset_index(drop=True), check_exact=False, rtol=1e-12)
+    pd.testing.assert_frame_equal(
+        alone, whole.iloc[[row]].reset_index(drop=True), check_exact=False, rtol=1e-12
+    )
 
 
 def test_numbers_that_look_like_others_alone_are_read_as_in_training(shipped, tmp_path):
-    rows = shop().iloc[[0, 0, 0, 0]].assign(price=["1.234", "1234", "1234,0", "1.234,00"], stock=["5,000", "5000", "5000", "5000"])
+    rows = (
+        shop()
+        .iloc[[0, 0, 0, 0]]
+        .assign(
+            price=["1.234", "1234", "1234,0", "1.234,00"], stock=["5,000", "5000", "5000", "5000"]
+        )
+    )
     table, _ = predict(shipped.directory, write(tmp_path, rows))
     assert table.nunique().tolist() == [1, 1, 1]
 
@@ -121,9 +141,21 @@ def test_gaps_and_unseen_categories_are_answered(shipped, tmp_path):
 @pytest.mark.parametrize(
     ("change", "message", "hint"),
     [
-        ({"price": "Price"}, "has no column 'price', which the model needs", "did you mean 'Price' for 'price'?"),
-        ({"price": "a", "code": "cod"}, "has no column 'price', 'code', which", "did you mean 'cod' for 'code'?"),
-        ({"weight": "zzz"}, "has no column 'weight', which", "its columns are 'price', 'stock', 'code', 'member', 'day', 'zzz'"),
+        (
+            {"price": "Price"},
+            "has no column 'price', which the model needs",
+            "did you mean 'Price' for 'price'?",
+        ),
+        (
+            {"price": "a", "code": "cod"},
+            "has no column 'price', 'code', which",
+            "did you mean 'cod' for 'code'?",
+        ),
+        (
+            {"weight": "zzz"},
+            "has no column 'weight', which",
+            "its columns are 'price', 'stock', 'code', 'member', 'day', 'zzz'",
+        ),
     ],
 )
 def test_missing_column_is_named_with_what_comes_near(shipped, tmp_path, change, message, hint):
@@ -141,7 +173,11 @@ def test_missing_column_is_named_with_what_comes_near(shipped, tmp_path, change,
         ("price", "1.5", r"column 'price' should be numbers, but got '1.5'"),
         ("stock", "1,5", r"column 'stock' should be numbers, but got '1,5'"),
         ("member", "yes", r"column 'member' should be true or false, but got 'yes'"),
-        ("day", "31.01.2026", r"column 'day' should be dates such as 2026-01-31, but got '31.01.2026'"),
+        (
+            "day",
+            "31.01.2026",
+            r"column 'day' should be dates such as 2026-01-31, but got '31.01.2026'",
+        ),
     ],
 )
 def test_wrong_value_is_refused(shipped, tmp_path, column, value, message):
@@ -158,7 +194,9 @@ def test_columns_survive_their_json(shipped):
     assert columns.read_as_text == {"price", "stock", "code", "day"}
 
 
-@pytest.mark.parametrize("uri", ["nowhere", "s3://bucket/model", "models:", "models:/", "file:///etc"])
+@pytest.mark.parametrize(
+    "uri", ["nowhere", "s3://bucket/model", "models:", "models:/", "file:///etc"]
+)
 def test_other_addresses_are_refused(tmp_path, uri):
     with pytest.raises(ModelError, match="this should be models:/NAME@ALIAS"):
         predict(uri, tmp_path / "rows.csv")
@@ -173,9 +211,13 @@ def other_models(columns: Columns) -> dict[str, object]:
     logistic = LogisticRegression().fit([[0.0], [1.0]], [0, 1])
     tree = DecisionTreeClassifier().fit([[0.0], [1.0]], [0, 1])
     return {
-        "a function": Pipeline([("preprocessing", FunctionTransformer(run_code)), ("classifier", logistic)]),
+        "a function": Pipeline(
+            [("preprocessing", FunctionTransformer(run_code)), ("classifier", logistic)]
+        ),
         "a tree": Pipeline([("preprocessing", StandardScaler()), ("classifier", tree)]),
-        "another pipeline": Pipeline([("preprocessing", StandardScaler()), ("classifier", logistic)]),
+        "another pipeline": Pipeline(
+            [("preprocessing", StandardScaler()), ("classifier", logistic)]
+        ),
         "no pipeline": logistic,
         "no estimator": {"a": 1},
         "not fitted": build_pipeline(columns, PreprocessingSection(), PARAMS),
@@ -188,21 +230,30 @@ def other_models(columns: Columns) -> dict[str, object]:
         ("a function", r"holds types that are not trusted: \['tests.unit.test_scoring.run_code'\]"),
         ("a tree", r"holds types that are not trusted: \['sklearn.tree._tree.Tree'\]"),
         ("another pipeline", "should be preprocessing and LogisticRegression"),
-        ("no pipeline", "should be preprocessing and LogisticRegression, but got LogisticRegression"),
+        (
+            "no pipeline",
+            "should be preprocessing and LogisticRegression, but got LogisticRegression",
+        ),
         ("no estimator", "should be preprocessing and LogisticRegression, but got dict"),
         ("not fitted", "it does not predict"),
     ],
 )
-def test_other_model_is_refused_and_nothing_of_it_runs(shipped, tmp_path, monkeypatch, kind, message):
+def test_other_model_is_refused_and_nothing_of_it_runs(
+    shipped, tmp_path, monkeypatch, kind, message
+):
     monkeypatch.chdir(tmp_path)
-    model = ship(tmp_path / "model", other_models(shipped.dataset.columns)[kind], shipped.dataset.columns)
+    model = ship(
+        tmp_path / "model", other_models(shipped.dataset.columns)[kind], shipped.dataset.columns
+    )
     rows = write(tmp_path, shop())
     with pytest.raises(ModelError, match=message):
         predict(model, rows)
     assert not (tmp_path / "executed").exists()
 
 
-@pytest.mark.parametrize("content", [b"", b"PK\x03\x04", b"{}"], ids=["empty", "start of a zip", "JSON"])
+@pytest.mark.parametrize(
+    "content", [b"", b"PK\x03\x04", b"{}"], ids=["empty", "start of a zip", "JSON"]
+)
 def test_damaged_model_is_refused(shipped, tmp_path, content):
     shutil.copytree(shipped.directory, tmp_path / "model")
     (tmp_path / "model" / MODEL_FILE).write_bytes(content)
@@ -210,7 +261,9 @@ def test_damaged_model_is_refused(shipped, tmp_path, content):
         load_model(tmp_path / "model", TRUSTED_TYPES)
 
 
-@pytest.mark.parametrize("content", ["", "[]", '{"numeric": 5}', '{"numeric": [["a"]]}', "[" * 100_000])
+@pytest.mark.parametrize(
+    "content", ["", "[]", '{"numeric": 5}', '{"numeric": [["a"]]}', "[" * 100_000]
+)
 def test_damaged_columns_are_refused(shipped, tmp_path, content):
     shutil.copytree(shipped.directory, tmp_path / "model")
     (tmp_path / "model" / COLUMNS_FILE).write_text(content)
@@ -228,7 +281,10 @@ def test_columns_of_another_model_are_refused(shipped, tmp_path):
 @pytest.mark.parametrize(
     ("files", "message"),
     [
-        (["model.pkl"], "this should hold model.skops, but got only model.pkl, and loading a pickle runs whatever code it holds"),
+        (
+            ["model.pkl"],
+            "this should hold model.skops, but got only model.pkl, and loading a pickle runs whatever code it holds",
+        ),
         ([], "this should hold model.skops, but got nothing of the kind"),
         ([MODEL_FILE], "how its rows are converted is not with it"),
     ],

@@ -43,13 +43,21 @@ def is_able(space: SearchSpace, n_classes: int) -> bool:
 def test_suggested_params_can_be_fitted(space, seed, n_classes, n_features):
     assume(is_able(space, n_classes))
     params = suggest(space, ask(seed))
-    complete = derive_params(params, TrainingShape(12, n_features, n_classes, 12 * n_features, is_sparse=False), seed=seed)
+    complete = derive_params(
+        params,
+        TrainingShape(12, n_features, n_classes, 12 * n_features, is_sparse=False),
+        seed=seed,
+    )
     assert params.items() <= complete.items()
     assert complete.keys() >= {"solver", "max_iter", "tol", "random_state"}
     few_steps = {**complete, "max_iter": min(complete["max_iter"], 3)}
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # three steps are not meant to be enough
-        warnings.simplefilter("ignore", RuntimeWarning)  # nor is every C in the space meant to be a good one
+        warnings.simplefilter(
+            "ignore", ConvergenceWarning
+        )  # three steps are not meant to be enough
+        warnings.simplefilter(
+            "ignore", RuntimeWarning
+        )  # nor is every C in the space meant to be a good one
         classifier = build_classifier(few_steps).fit(X, np.arange(12) % n_classes)
     assert classifier.coef_.shape[1] == 2
     build_classifier(complete)

@@ -11,8 +11,15 @@ from sklearn.metrics import get_scorer_names
 from hpo.tracking import keys
 
 MLFLOW_NAME = re.compile(r"[\w\-. :/]{1,250}")
-NAMES_OF_A_SCORER = [keys.cv_metric, keys.cv_mean, keys.cv_std, keys.best_so_far, keys.holdout_metric, keys.intermediate]
-CONSTANTS = {name: value for name, value in vars(names).items() if name.isupper()}
+NAMES_OF_A_SCORER = [
+    keys.cv_metric,
+    keys.cv_mean,
+    keys.cv_std,
+    keys.best_so_far,
+    keys.holdout_metric,
+    keys.intermediate,
+]
+CONSTANTS = {name: value for name, value in vars(keys).items() if name.isupper()}
 
 
 @pytest.mark.parametrize("make", NAMES_OF_A_SCORER, ids=lambda make: make.__name__)
@@ -35,7 +42,22 @@ def test_constants_are_mlflows_and_distinct():
 
 
 @pytest.mark.parametrize(
-    "name", ["a/b", "/a", "a/", "a//b", "a/./b", "a/../b", "..", ".", "../a", "a\nb", "ä=1", "x" * 999, "x/" * 125 + "y"]
+    "name",
+    [
+        "a/b",
+        "/a",
+        "a/",
+        "a//b",
+        "a/./b",
+        "a/../b",
+        "..",
+        ".",
+        "../a",
+        "a\nb",
+        "ä=1",
+        "x" * 999,
+        "x/" * 125 + "y",
+    ],
 )
 def test_what_mlflow_refuses_in_a_name_is_replaced(name):
     for made in (keys.allowed(name), keys.importance_metric(name)):
@@ -44,7 +66,9 @@ def test_what_mlflow_refuses_in_a_name_is_replaced(name):
         _validate_tag(made, "1")
 
 
-@pytest.mark.parametrize("name", ["accuracy", "val/accuracy", "layers/0/units", "a.b", "size of house: m-2"])
+@pytest.mark.parametrize(
+    "name", ["accuracy", "val/accuracy", "layers/0/units", "a.b", "size of house: m-2"]
+)
 def test_what_mlflow_takes_is_kept(name):
     assert keys.allowed(name) == name
 
@@ -78,4 +102,6 @@ def test_keys_are_distinct():
 
 def test_run_names_sort_as_the_numbers():
     numbers = [0, 9, 10, 99, 100, 9999]
-    assert sorted(map(keys.trial_run_name, numbers)) == [keys.trial_run_name(number) for number in numbers]
+    assert sorted(map(keys.trial_run_name, numbers)) == [
+        keys.trial_run_name(number) for number in numbers
+    ]

@@ -118,7 +118,11 @@ def test_each_higher_trial_is_said_and_the_highest_again_with_the_first_trial_of
         return [trial.value for trial in read_trials(storage_url)]
 
     values = run_to(12)
-    expected = [(number, value) for number, value in enumerate(values) if value > max(values[:number], default=0.0)]
+    expected = [
+        (number, value)
+        for number, value in enumerate(values)
+        if value > max(values[:number], default=0.0)
+    ]
     assert said == expected
     assert 1 < len(expected) < 12
     run_to(12)
@@ -136,7 +140,9 @@ class Made(PoolExecutor):
         type(self).n_made += 1
 
 
-def test_workers_that_take_over_where_the_rest_would_take_long_change_no_trial(storage_url, tmp_path, monkeypatch):
+def test_workers_that_take_over_where_the_rest_would_take_long_change_no_trial(
+    storage_url, tmp_path, monkeypatch
+):
     monkeypatch.setattr(hpo.search.loop, "PoolExecutor", Made)
     monkeypatch.setattr(hpo.search.loop, "CHEAP_SECONDS", 0.0)
     run(storage_url, narrow(study__n_trials=8), workers="auto")
@@ -148,9 +154,15 @@ def test_workers_that_take_over_where_the_rest_would_take_long_change_no_trial(s
     assert facts(read_trials(taken_over)) == facts(read_trials(storage_url))
 
 
-@pytest.mark.parametrize(("concurrency", "expected"), [(1, ["COMPLETE"]), (3, ["COMPLETE", "RUNNING", "RUNNING"])])
-def test_timeout_that_is_over_at_once_lets_one_trial_be_told_each_run(storage_url, concurrency, expected):
-    definition = narrow(study__n_trials=5, study__timeout_seconds=1e-6, study__concurrency=concurrency)
+@pytest.mark.parametrize(
+    ("concurrency", "expected"), [(1, ["COMPLETE"]), (3, ["COMPLETE", "RUNNING", "RUNNING"])]
+)
+def test_timeout_that_is_over_at_once_lets_one_trial_be_told_each_run(
+    storage_url, concurrency, expected
+):
+    definition = narrow(
+        study__n_trials=5, study__timeout_seconds=1e-6, study__concurrency=concurrency
+    )
     run(storage_url, definition)
     assert states(storage_url) == expected
     run(storage_url, definition)
@@ -173,8 +185,16 @@ def test_timeout_ends_between_folds_and_the_next_run_takes_the_trial_up(storage_
 def test_signal_ends_between_folds_and_leaves_the_trial_running(storage_url, workers):
     asked: list[int] = []
     progress = Watching(1, 1, act=lambda: asked.append(signal.SIGTERM))
-    with pytest.raises(InterruptedBySignal, match=r"^stopped by SIGTERM with 1 of 5 trials done$") as caught:
-        run(storage_url, narrow(study__n_trials=5), progress, workers=workers, stop_signal=lambda: asked[0] if asked else None)
+    with pytest.raises(
+        InterruptedBySignal, match=r"^stopped by SIGTERM with 1 of 5 trials done$"
+    ) as caught:
+        run(
+            storage_url,
+            narrow(study__n_trials=5),
+            progress,
+            workers=workers,
+            stop_signal=lambda: asked[0] if asked else None,
+        )
     assert caught.value.exit_code == 143
     # Workers are fed one trial ahead while trials are drawn at random.
     assert states(storage_url) == ["COMPLETE", *["RUNNING"] * workers]
@@ -225,7 +245,9 @@ class Looking(Progress):
             self.signal = signal.SIGTERM
 
 
-def run_looking(storage_url: str, definition: StudyDefinition, *, workers: int = 2, stop_at: int = -1) -> list[list[str]]:
+def run_looking(
+    storage_url: str, definition: StudyDefinition, *, workers: int = 2, stop_at: int = -1
+) -> list[list[str]]:
     progress = Looking(storage_url, stop_at)
     run(storage_url, definition, progress, workers=workers, stop_signal=lambda: progress.signal)
     return progress.seen
@@ -240,12 +262,18 @@ def run_looking(storage_url: str, definition: StudyDefinition, *, workers: int =
     ],
     ids=str,
 )
-def test_workers_are_fed_ahead_and_the_trials_are_the_same(storage_url, tmp_path, overrides, n_running):
-    definition = narrow(study__n_trials=12, pruner__kind="median", pruner__n_startup_trials=2, **overrides)
+def test_workers_are_fed_ahead_and_the_trials_are_the_same(
+    storage_url, tmp_path, overrides, n_running
+):
+    definition = narrow(
+        study__n_trials=12, pruner__kind="median", pruner__n_startup_trials=2, **overrides
+    )
     seen = run_looking(storage_url, definition)
     assert [of_trials.count("RUNNING") for of_trials in seen] == n_running
     alone_url = f"sqlite:///{tmp_path}/alone.db"
-    assert {of_trials.count("RUNNING") for of_trials in run_looking(alone_url, definition, workers=1)} == {1}
+    assert {
+        of_trials.count("RUNNING") for of_trials in run_looking(alone_url, definition, workers=1)
+    } == {1}
     assert facts(read_trials(storage_url)) == facts(read_trials(alone_url))
 
 
@@ -302,11 +330,19 @@ def test_shuffling_the_holdouts_labels_changes_no_chosen_parameter(tmp_path):
         problem = prepare_problem(definition, data)
         trials.append(read_trials(url))
         params = [
-            problem.derive(replay(definition.search_space, select_best(trials[-1], rule, n_splits=N_FOLDS).params))
+            problem.derive(
+                replay(
+                    definition.search_space, select_best(trials[-1], rule, n_splits=N_FOLDS).params
+                )
+            )
             for rule in ("best", "one_standard_error")
         ]
-        models.append([fit_final_model(chosen, data, definition, problem.metrics) for chosen in params])
-        judged.append(judge_holdout(models[-1][0].pipeline, default_params(problem), data, "accuracy", seed=0))
+        models.append(
+            [fit_final_model(chosen, data, definition, problem.metrics) for chosen in params]
+        )
+        judged.append(
+            judge_holdout(models[-1][0].pipeline, default_params(problem), data, "accuracy", seed=0)
+        )
     assert facts(trials[0]) == facts(trials[1])
     for one, other in zip(*models, strict=True):
         np.testing.assert_array_equal(one.pipeline[-1].coef_, other.pipeline[-1].coef_)
@@ -315,7 +351,11 @@ def test_shuffling_the_holdouts_labels_changes_no_chosen_parameter(tmp_path):
 
 @pytest.mark.parametrize(
     ("overrides", "solver"),
-    [({}, "newton-cholesky"), ({"search_space__solver": "lbfgs"}, "lbfgs"), ({"search_space__C": 5.0}, "newton-cholesky")],
+    [
+        ({}, "newton-cholesky"),
+        ({"search_space__solver": "lbfgs"}, "lbfgs"),
+        ({"search_space__C": 5.0}, "newton-cholesky"),
+    ],
 )
 def test_default_params_are_those_of_trial_0_where_the_space_holds_them(overrides, solver):
     params = default_params(prepare_problem(narrow(search_space__penalty=["l2"], **overrides)))

@@ -20,7 +20,11 @@ def test_problem_is_complete():
     problem = prepare_problem(define(study__metric="f1_macro"))
     assert problem.metrics == ("f1_macro", "accuracy", "neg_log_loss")
     assert len(problem.folds) == 5
-    assert (problem.shape.n_samples, problem.shape.n_features, problem.shape.n_classes) == (96, 4, 3)
+    assert (problem.shape.n_samples, problem.shape.n_features, problem.shape.n_classes) == (
+        96,
+        4,
+        3,
+    )
     assert problem.definition == define(study__metric="f1_macro")
     assert problem.notes == ()
     assert problem.derive({"penalty": "l2"})["solver"] == "newton-cholesky"
@@ -28,7 +32,9 @@ def test_problem_is_complete():
 
 def test_slow_penalties_are_left_out_of_the_definition_and_said(tmp_path):
     rng = np.random.default_rng(0)
-    table = pd.DataFrame(rng.normal(size=(14_000, 60)), columns=[f"x{n}" for n in range(60)]).assign(y=rng.integers(0, 2, 14_000))
+    table = pd.DataFrame(
+        rng.normal(size=(14_000, 60)), columns=[f"x{n}" for n in range(60)]
+    ).assign(y=rng.integers(0, 2, 14_000))
     table.to_parquet(tmp_path / "t.parquet")
     source = {"data__source": str(tmp_path / "t.parquet"), "data__target": "y"}
     problem = prepare_problem(define(**source))
@@ -41,10 +47,22 @@ def test_slow_penalties_are_left_out_of_the_definition_and_said(tmp_path):
 @pytest.mark.parametrize(
     ("overrides", "kind", "line"),
     [
-        ({"study__metric": "roc_auc"}, DefinitionError, "metric 'roc_auc' cannot judge these classes"),
+        (
+            {"study__metric": "roc_auc"},
+            DefinitionError,
+            "metric 'roc_auc' cannot judge these classes",
+        ),
         ({"study__metrics": ["r2"]}, DefinitionError, "metric 'r2' judges numbers, not classes"),
-        ({"search_space__solver": "liblinear", "search_space__penalty": "l2"}, DefinitionError, "liblinear should be used with 2"),
-        ({"preprocessing__max_features": 3}, DataError, "4 columns after preprocessing, more than max_features = 3"),
+        (
+            {"search_space__solver": "liblinear", "search_space__penalty": "l2"},
+            DefinitionError,
+            "liblinear should be used with 2",
+        ),
+        (
+            {"preprocessing__max_features": 3},
+            DataError,
+            "4 columns after preprocessing, more than max_features = 3",
+        ),
     ],
 )
 def test_what_cannot_be_searched_is_refused(overrides, kind, line):
@@ -55,23 +73,39 @@ def test_what_cannot_be_searched_is_refused(overrides, kind, line):
 def test_categories_that_become_too_many_columns_are_refused(tmp_path):
     words = [f"w{number % 50}" for number in range(1000)]
     pd.DataFrame({"a": words, "y": [0, 1] * 500}).to_csv(tmp_path / "t.csv", index=False)
-    overrides = {"data__source": str(tmp_path / "t.csv"), "data__target": "y", "preprocessing__min_frequency": 1}
-    with pytest.raises(DataError, match="the table has 50 columns after preprocessing, more than max_features = 49"):
+    overrides = {
+        "data__source": str(tmp_path / "t.csv"),
+        "data__target": "y",
+        "preprocessing__min_frequency": 1,
+    }
+    with pytest.raises(
+        DataError, match="the table has 50 columns after preprocessing, more than max_features = 49"
+    ):
         prepare_problem(define(**overrides, preprocessing__max_features=49))
-    assert prepare_problem(define(**overrides, preprocessing__max_features=50)).shape.n_features == 50
+    assert (
+        prepare_problem(define(**overrides, preprocessing__max_features=50)).shape.n_features == 50
+    )
 
 
-@pytest.mark.parametrize("columns", [{"numeric": 100}, {"categorical": 100}, {"boolean": 50, "datetime": 50}], ids=str)
+@pytest.mark.parametrize(
+    "columns", [{"numeric": 100}, {"categorical": 100}, {"boolean": 50, "datetime": 50}], ids=str
+)
 def test_table_that_does_not_fit_in_memory_is_refused(columns):
     iris = load_dataset(define().data, seed=0, n_splits=5)
-    wide = Columns(**{kind: tuple(f"{kind}{n}" for n in range(count)) for kind, count in columns.items()})
+    wide = Columns(
+        **{kind: tuple(f"{kind}{n}" for n in range(count)) for kind, count in columns.items()}
+    )
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     # A frame without columns takes no memory, however many rows it has.
     large = replace(iris, columns=wide, X_train=pd.DataFrame(index=pd.RangeIndex(memory // 1000)))
-    with pytest.raises(DataError, match=r"rows in 5 folds need about \d+ GiB of memory, but this machine has \d+$") as caught:
+    with pytest.raises(
+        DataError, match=r"rows in 5 folds need about \d+ GiB of memory, but this machine has \d+$"
+    ) as caught:
         check_size(large, define())
     assert "cv.n_splits" in caught.value.hint
-    check_size(replace(large, X_train=pd.DataFrame(index=pd.RangeIndex(memory // 10_000))), define())
+    check_size(
+        replace(large, X_train=pd.DataFrame(index=pd.RangeIndex(memory // 10_000))), define()
+    )
 
 
 def test_more_folds_need_more_memory():
@@ -85,5 +119,7 @@ def test_more_folds_need_more_memory():
 
 def test_table_with_more_features_than_allowed_is_refused_before_it_is_prepared():
     iris = load_dataset(define().data, seed=0, n_splits=5)
-    with pytest.raises(DataError, match="the table has 4 columns after preprocessing, more than max_features = 3"):
+    with pytest.raises(
+        DataError, match="the table has 4 columns after preprocessing, more than max_features = 3"
+    ):
         check_size(iris, define(preprocessing__max_features=3))
