@@ -39,6 +39,7 @@ from hpo.search.loop import Driver, Search, baseline_value, default_params, make
 from hpo.search.nested import check_nested, score_nested
 from hpo.search.plan import Problem, load_data, prepare_problem
 from hpo.settings import ServiceSettings, hide_password
+from hpo.tracking.inline import InlineTracking
 from hpo.tracking.process import TrackingProcess
 from hpo.tracking.provenance import make_model_record, make_study_record
 from hpo.tracking.run_records import RunStatus
@@ -58,7 +59,7 @@ def run_study(
     data: pd.DataFrame | None = None,
     progress: Progress | None = None,
     stop_signal: Callable[[], int | None] = never,
-    tracking: TrackingProcess | None = None,
+    tracking: TrackingProcess | InlineTracking | None = None,
 ) -> StudyResult:
     """Search, record, refit, log: the whole job, or what is missing of it.
 
@@ -84,7 +85,8 @@ def run_study(
     definition = definition if data is None else definition.for_frame()
     with ExitStack() as stack:
         stack.enter_context(threadpool_limits(1))
-        follower = stack.enter_context(tracking or TrackingProcess())
+        follower: TrackingProcess | InlineTracking = tracking or TrackingProcess()
+        stack.enter_context(follower)
         dataset = load_data(definition, data)
         check_nested(dataset, definition)
         executor = stack.enter_context(
@@ -217,7 +219,7 @@ def judge_study(
 
 @contextmanager
 def _closing_on_error(
-    follower: TrackingProcess, ledger: Ledger, wait_seconds: float
+    follower: TrackingProcess | InlineTracking, ledger: Ledger, wait_seconds: float
 ) -> Iterator[None]:
     """Write what is finished and close the parent run before an error leaves; a run that fails says why its trials did."""
     try:

@@ -15,11 +15,16 @@ import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from typing import TYPE_CHECKING
 
 from hpo.commands.flags import UsageError, definition_of, make_parser, settings_of
 from hpo.errors import HpoError, InputError, InterruptedBySignal, TrackingError
 from hpo.progress import PlainProgress, Progress
 from hpo.settings import ServiceSettings, hide_password
+
+if TYPE_CHECKING:
+    from hpo.tracking.inline import InlineTracking
+    from hpo.tracking.process import TrackingProcess
 
 # Before numpy is loaded: BLAS threads that spin beside another busy process make small fits twice as slow, and one thread
 # everywhere is what makes scores equal to the last bit.
@@ -27,11 +32,16 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def main(
+    argv: Sequence[str] | None = None,
+    *,
+    make_tracking: Callable[[], "TrackingProcess | InlineTracking"] | None = None,
+) -> int:
     """Run one command.
 
     Args:
         argv: The command's name and its flags; by default those of the process.
+        make_tracking: How a run tracks; by default in a process of its own.
 
     Returns:
         The exit code of ``hpo.errors``.
@@ -39,6 +49,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:
         options = make_parser(_COMMANDS).parse_args(arguments)
+        options.make_tracking = make_tracking
         return int(options.command(options))
     except UsageError as usage:
         error: HpoError = InputError(str(usage), hint="--help shows every flag")
@@ -102,7 +113,7 @@ def _run(options: argparse.Namespace) -> int:
 
     with (
         _catching_signals("ending after the fit in hand; Ctrl-C again ends at once") as stop_signal,
-        TrackingProcess() as tracking,
+        (options.make_tracking or TrackingProcess)() as tracking,
     ):
         # Imports leave nothing to collect: looking for it takes a tenth of their time, and half a second at the end.
         gc.disable()

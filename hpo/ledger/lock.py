@@ -1,6 +1,6 @@
 """One driver a study: a lock on a file beside the SQLite file, or PostgreSQL's own, which ends with its holder.
 
-Here the file is held; where PostgreSQL keeps the ledger, the connection that writes holds the lock, in ``hpo.storage``.
+Here the file is held; where PostgreSQL keeps the ledger, the connection that writes holds the lock, in ``hpo.ledger.storage``.
 """
 
 import fcntl

@@ -124,7 +124,9 @@ def halted(
     directory: Path, n_told: int, *flags: str, **variables: str
 ) -> Iterator[subprocess.Popen[str]]:
     """The command, whose driver stopped itself when so many trials were told, on however busy a machine; SIGCONT lets it go on."""
-    fault = Fault(f"hpo.study:Ledger.tell:return:{n_told}:SIGSTOP:self", directory / "struck")
+    fault = Fault(
+        f"hpo.ledger.ledger:Ledger.tell:return:{n_told}:SIGSTOP:self", directory / "struck"
+    )
     with running(directory, *flags, **variables, **fault.variables) as process:
         stat = Path(f"/proc/{process.pid}/stat")
         wait_until(

@@ -170,7 +170,7 @@ def test_killed_while_tables_and_study_are_made(reference: Reference, tmp_path: 
     study = Study(place_in(tmp_path), reference)
     for strike in (
         f"{LEDGER}.__init__:call:1:SIGKILL:self",
-        "hpo.storage:_connect:return:1:SIGKILL:group",
+        "hpo.ledger.storage:_connect:return:1:SIGKILL:group",
         f"{OPEN}:call:1:SIGKILL:self",
         "optuna.study.study:Study.set_user_attr:call:1:SIGKILL:group",
         "mlflow.store.db.utils:_upgrade_db:call:1:SIGKILL:group",

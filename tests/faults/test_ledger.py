@@ -193,7 +193,7 @@ def test_clock_goes_back_an_hour_in_the_middle_of_a_trial(
     """No crash, and nothing ends before it began, in the report neither."""
     ended = run_disturbed(
         place.directory,
-        "hpo.cross_validation:score_fold:call:28:CLOCK:self",
+        "hpo.estimators.cross_validation:score_fold:call:28:CLOCK:self",
         *reference.flags,
         "--json",
     )

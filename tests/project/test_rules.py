@@ -107,9 +107,9 @@ def test_help_and_wrong_flags_load_nothing_heavy():
     assert loaded_by("from hpo.commands.main import main; main(['run', '--bogus'])").isdisjoint(
         heavy
     )
-    assert loaded_by("from hpo.flags import make_parser; make_parser({}).format_help()").isdisjoint(
-        heavy
-    )
+    assert loaded_by(
+        "from hpo.commands.flags import make_parser; make_parser({}).format_help()"
+    ).isdisjoint(heavy)
 
 
 @pytest.mark.parametrize("module", ["hpo.study_run", "hpo.commands.main", "hpo.tracking.process"])

@@ -227,7 +227,10 @@ def other_models(columns: Columns) -> dict[str, object]:
 @pytest.mark.parametrize(
     ("kind", "message"),
     [
-        ("a function", r"holds types that are not trusted: \['tests.unit.test_scoring.run_code'\]"),
+        (
+            "a function",
+            r"holds types that are not trusted: \['tests.unit.test_batch_prediction.run_code'\]",
+        ),
         ("a tree", r"holds types that are not trusted: \['sklearn.tree._tree.Tree'\]"),
         ("another pipeline", "should be preprocessing and LogisticRegression"),
         (

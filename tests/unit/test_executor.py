@@ -203,7 +203,7 @@ def is_running(pid: int) -> bool:
 
 def test_workers_end_with_a_driver_that_is_killed():
     script = (
-        "import tests.conftest, time; from hpo.problem import prepare_problem; from hpo.executor import PoolExecutor;"
+        "import tests.conftest, time; from hpo.search.plan import prepare_problem; from hpo.search.executor import PoolExecutor;"
         "from tests.unit.driving import define; problem = prepare_problem(define());"
         "pool = PoolExecutor(2); pool.hold(problem.folds, problem.metrics);"
         "scoring = pool.start(problem.derive({'penalty': 'l2', 'C': 1.0,"

@@ -1,0 +1,77 @@
+"""Tracking in this process: the follower without a process of its own.
+
+For a notebook, a program that holds many studies, and tests: nothing is started, and MLflow is
+imported here. What is written is the same; it is written when the search has ended, so the search
+pays for none of it and MLflow's page shows the trials a little later.
+"""
+
+import logging
+import os
+import warnings
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from functools import partial
+from typing import TYPE_CHECKING
+
+from hpo.tracking.process import ENVIRONMENT
+from hpo.tracking.run_records import ModelRecord, Notify, RunStatus, StudyRecord, TrackingState
+
+if TYPE_CHECKING:
+    from hpo.tracking.follower import Follower
+
+
+class InlineTracking(AbstractContextManager["InlineTracking"]):
+    """A follower that writes when the search has ended; used as :class:`TrackingProcess` is."""
+
+    def __init__(self) -> None:
+        for name, value in ENVIRONMENT.items():
+            os.environ.setdefault(name, value)
+        self._follower: Follower | None = None
+        self._notify: Notify = lambda _: None
+
+    def __exit__(self, *error: object) -> None:
+        """Nothing was started."""
+
+    def open(self, storage_url: str, tracking_uri: str, study: StudyRecord) -> None:
+        """Take up a study; nothing is written yet."""
+        with _quiet():
+            from hpo.ledger.storage import open_for_reading  # noqa: PLC0415 - as below
+            from hpo.tracking.follower import Follower  # noqa: PLC0415 - it loads MLflow
+
+            open_study = partial(open_for_reading, storage_url, study.name)
+            self._follower = Follower(open_study, tracking_uri, study, self._hear)
+
+    def read_notes(self) -> list[str | int]:
+        """Nothing is said before :meth:`finish`."""
+        return []
+
+    def finish(
+        self,
+        model: ModelRecord | None,
+        status: RunStatus,
+        wait_seconds: float,
+        *,
+        notify: Notify = lambda _: None,
+        is_hurried: bool = False,  # noqa: ARG002 - there is no other process that could hang
+    ) -> TrackingState:
+        """Write everything, or go on until nothing got through for so many seconds."""
+        if self._follower is None:
+            return TrackingState(tracking_problem="no study was opened")
+        self._notify = notify
+        with _quiet():
+            return self._follower.finish(model, status, wait_seconds)
+
+    def _hear(self, message: str | int) -> None:
+        self._notify(message)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """MLflow warns and logs of what a person can do nothing about."""
+    before = logging.root.manager.disable
+    logging.disable(logging.ERROR)
+    try:
+        with warnings.catch_warnings(action="ignore"):
+            yield
+    finally:
+        logging.disable(before)
