@@ -13,6 +13,7 @@ from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from typing import TYPE_CHECKING
 
+from hpo.settings import sqlite_path
 from hpo.tracking.process import ENVIRONMENT
 from hpo.tracking.run_records import ModelRecord, Notify, RunStatus, StudyRecord, TrackingState
 
@@ -34,6 +35,10 @@ class InlineTracking(AbstractContextManager["InlineTracking"]):
 
     def open(self, storage_url: str, tracking_uri: str, study: StudyRecord) -> None:
         """Take up a study; nothing is written yet."""
+        path = sqlite_path(tracking_uri)
+        if path is not None:
+            # MLflow keeps a store for each URI, whatever the working directory is by then.
+            tracking_uri = f"sqlite:///{path}"
         with _quiet():
             from hpo.ledger.storage import open_for_reading  # noqa: PLC0415 - as below
             from hpo.tracking.follower import Follower  # noqa: PLC0415 - it loads MLflow
