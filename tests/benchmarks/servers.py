@@ -18,8 +18,8 @@ from statistics import median
 from mlflow import MlflowClient
 
 from tests.benchmarks.__main__ import COMMANDS, RunFailedError, note
-from tests.integration.driving import environment, free_port, serving
-from tests.integration.postgres import Cluster, running_cluster
+from tests.support.commands import environment, free_port, serving
+from tests.support.postgres import Cluster, running_cluster
 
 N_TRIALS = 50
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, Page, expect
 
-from tests.integration.checker import check_stores, trial_table
-from tests.integration.driving import (
+from tests.support.checker import check_stores, trial_table
+from tests.support.commands import (
     COMMAND_SECONDS,
     count_finished_runs,
     count_told,

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
 
-from tests.integration.driving import free_port, run_hpo, serving_tracking
+from tests.support.commands import free_port, run_hpo, serving_tracking
 
 BAR = 1.1
 

@@ -11,7 +11,7 @@ import pytest
 from mlflow import MlflowClient
 
 from tests.integration.conftest import _end_servers_when_terminated  # noqa: F401 - fixtures are found by their name
-from tests.integration.driving import free_port, serving_tracking
+from tests.support.commands import free_port, serving_tracking
 from tests.tables.conftest import empty_databases, make_directory, pytest_configure  # noqa: F401
 from tests.tables.test_workers import command_line, processes
 

@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.integration.driving import COMMAND_SECONDS, start_hpo, wait_until
+from tests.support.commands import COMMAND_SECONDS, start_hpo, wait_until
 from tests.tables.test_workers import (
     LONG_FIT,
     n_running,

@@ -12,7 +12,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.integration.driving import (
+from tests.support.commands import (
     ask,
     count_told,
     free_port,

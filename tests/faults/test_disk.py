@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.driving import count_finished_runs, count_told, wait_until
+from tests.support.commands import count_finished_runs, count_told, wait_until
 from tests.tables.test_workers import processes
 
 from .converging import Place, Reference, assert_converged, place_in

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.checker import read_notes, read_trials
-from tests.integration.driving import count_finished_runs, count_told, wait_until
 from tests.integration.test_failures import ALL_RAISE, SOME_RAISE
+from tests.support.checker import read_notes, read_trials
+from tests.support.commands import count_finished_runs, count_told, wait_until
 from tests.tables.test_workers import n_running, processor_seconds, session_of, workers_of
 
 from .conftest import MakeReference

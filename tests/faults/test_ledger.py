@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 from sklearn.datasets import load_iris
 
-from tests.integration.checker import read_trials
-from tests.integration.driving import (
+from tests.support.checker import read_trials
+from tests.support.commands import (
     COMMAND_SECONDS,
     copy_directory,
     count_finished_runs,

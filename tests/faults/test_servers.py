@@ -8,8 +8,8 @@ import time
 
 import pytest
 
-from tests.integration.checker import check_projection, read_projection, read_trials
-from tests.integration.driving import (
+from tests.support.checker import check_projection, read_projection, read_trials
+from tests.support.commands import (
     count_finished_runs,
     count_told,
     run_hpo,

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.integration.driving import COMMAND_SECONDS
+from tests.support.commands import COMMAND_SECONDS
 
 from .__main__ import main
 from .converging import Kept, Place, Reference, count_violations

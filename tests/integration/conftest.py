@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from mlflow import MlflowClient
 
-from .driving import copy_directory, run_hpo
+from tests.support.commands import copy_directory, run_hpo
 
 
 def pytest_configure(config: pytest.Config) -> None:

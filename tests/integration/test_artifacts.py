@@ -9,9 +9,10 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 from PIL import Image
 
-from .checker import Picture, check_stores, read_stores
+from tests.support.checker import Picture, check_stores, read_stores
+from tests.support.commands import run_hpo, run_hpo_well, stores_of
+
 from .conftest import FinishedRun
-from .driving import run_hpo, run_hpo_well, stores_of
 
 OF_MODEL = {
     "model_card.md",

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from .driving import run_hpo
+from tests.support.commands import run_hpo
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,8 @@ from optuna.storages import BaseStorage, InMemoryStorage, RDBStorage
 from optuna.trial import TrialState
 
 import hpo
-
-from .checker import check_nothing_runs, check_projection, read_projection, read_trials
-from .driving import free_port, run_python
+from tests.support.checker import check_nothing_runs, check_projection, read_projection, read_trials
+from tests.support.commands import free_port, run_python
 
 N_TRIALS = 12
 

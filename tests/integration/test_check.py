@@ -26,9 +26,7 @@ from mlflow.store.tracking.dbmodels.initial_models import Base as InitialBase
 from optuna.storages import RDBStorage
 
 from hpo.commands.main import main
-
-from .conftest import FinishedRun
-from .driving import (
+from tests.support.commands import (
     COMMAND_SECONDS,
     count_told,
     environment,
@@ -42,7 +40,9 @@ from .driving import (
     stores_of,
     wait_until,
 )
-from .postgres import PASSWORD, running_cluster
+from tests.support.postgres import PASSWORD, running_cluster
+
+from .conftest import FinishedRun
 
 Check = Callable[..., tuple[int, list[dict[str, Any]]]]
 

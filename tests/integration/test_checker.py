@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 from mlflow import MlflowClient
 
-from .checker import Picture, check_stores, read_stores, trial_table
+from tests.support.checker import Picture, check_stores, read_stores, trial_table
+from tests.support.commands import stores_of
+
 from .conftest import FinishedRun
-from .driving import stores_of
 
 Spoil = Callable[[MlflowClient, Picture], object]
 

@@ -11,10 +11,8 @@ from pathlib import Path
 import pytest
 
 from hpo.search.dask_executor import DaskExecutor
-
-from .checker import check_stores, trial_table
-from .conftest import FinishedRun
-from .driving import (
+from tests.support.checker import check_stores, trial_table
+from tests.support.commands import (
     COMMAND_SECONDS,
     count_told,
     free_port,
@@ -25,6 +23,8 @@ from .driving import (
     stores_of,
     wait_until,
 )
+
+from .conftest import FinishedRun
 
 FLAGS = ("--trials", "50", "--quiet")
 

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 import hpo
+from tests.support.checker import read_stores
+from tests.support.commands import run_hpo, stores_of
 
-from .checker import read_stores
 from .conftest import FinishedRun
-from .driving import run_hpo, stores_of
 
 STUDY = """
 [study]

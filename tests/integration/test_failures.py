@@ -10,9 +10,10 @@ import pytest
 from mlflow import MlflowClient
 from optuna.trial import TrialState
 
-from .checker import check_stores, read_notes, read_trials
+from tests.support.checker import check_stores, read_notes, read_trials
+from tests.support.commands import copy_directory, count_told, run_hpo, run_hpo_well, stores_of
+
 from .conftest import FinishedRun
-from .driving import copy_directory, count_told, run_hpo, run_hpo_well, stores_of
 
 WriteStudy = Callable[[str], str]
 

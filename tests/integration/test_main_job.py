@@ -11,10 +11,8 @@ import pytest
 from mlflow import MlflowClient
 
 import hpo
-
-from .checker import check_stores, read_stores, trial_table
-from .conftest import FinishedRun
-from .driving import (
+from tests.support.checker import check_stores, read_stores, trial_table
+from tests.support.commands import (
     COMMAND_SECONDS,
     copy_directory,
     count_told,
@@ -24,6 +22,8 @@ from .driving import (
     stores_of,
     wait_until,
 )
+
+from .conftest import FinishedRun
 
 
 def table_of(directory: Path, study: str = "iris") -> list[tuple[str, ...]]:

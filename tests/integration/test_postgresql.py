@@ -8,10 +8,18 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from .checker import check_stores, read_trials, trial_table
+from tests.support.checker import check_stores, read_trials, trial_table
+from tests.support.commands import (
+    COMMAND_SECONDS,
+    run_hpo,
+    run_hpo_well,
+    start_hpo,
+    stores_of,
+    wait_until,
+)
+from tests.support.postgres import PASSWORD, Cluster, running_cluster
+
 from .conftest import FinishedRun
-from .driving import COMMAND_SECONDS, run_hpo, run_hpo_well, start_hpo, stores_of, wait_until
-from .postgres import PASSWORD, Cluster, running_cluster
 
 N_TRIALS = 50
 FLAGS = ("--trials", str(N_TRIALS))

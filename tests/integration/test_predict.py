@@ -20,9 +20,10 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer
 
-from .checker import read_stores
+from tests.support.checker import read_stores
+from tests.support.commands import environment, free_port, run_python, serving, stores_of
+
 from .conftest import FinishedRun
-from .driving import environment, free_port, run_python, serving, stores_of
 
 
 def run_predict(

@@ -9,9 +9,8 @@ import pytest
 from sklearn.datasets import load_wine
 
 import hpo
-
-from .checker import check_stores, read_stores
-from .driving import (
+from tests.support.checker import check_stores, read_stores
+from tests.support.commands import (
     COMMAND_SECONDS,
     count_finished_runs,
     count_told,

@@ -12,10 +12,8 @@ from mlflow import MlflowClient
 from sklearn.datasets import load_iris
 
 import hpo
-
-from .checker import check_stores, trial_table
-from .conftest import FinishedRun
-from .driving import (
+from tests.support.checker import check_stores, trial_table
+from tests.support.commands import (
     COMMAND_SECONDS,
     free_port,
     run_hpo_well,
@@ -23,6 +21,8 @@ from .driving import (
     start_hpo,
     stores_of,
 )
+
+from .conftest import FinishedRun
 
 WAIT_SECONDS = 1.0
 

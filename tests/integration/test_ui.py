@@ -12,9 +12,8 @@ import psutil
 import pytest
 import requests
 
-from .checker import check_stores
-from .conftest import FinishedRun
-from .driving import (
+from tests.support.checker import check_stores
+from tests.support.commands import (
     COMMAND_SECONDS,
     environment,
     free_port,
@@ -26,6 +25,8 @@ from .driving import (
     stores_of,
     wait_until,
 )
+
+from .conftest import FinishedRun
 
 
 def wait_until_gone(children: list[psutil.Process]) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from hpo.ledger.storage import open_storage
-from tests.integration.driving import run_python
+from tests.support.commands import run_python
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -14,8 +14,8 @@ import pandas as pd
 import pytest
 
 from hpo.commands.main import main
-from tests.integration.checker import read_trials
-from tests.integration.driving import run_hpo
+from tests.support.checker import read_trials
+from tests.support.commands import run_hpo
 
 N_ROWS = 120
 RNG = np.random.default_rng(3)

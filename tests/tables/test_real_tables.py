@@ -21,8 +21,8 @@ import pytest
 import requests
 from mlflow.exceptions import MlflowException
 
-from tests.integration.checker import check_stores, read_stores
-from tests.integration.driving import free_port, run_hpo, serving, stores_of
+from tests.support.checker import check_stores, read_stores
+from tests.support.commands import free_port, run_hpo, serving, stores_of
 
 
 def read_packaged(package: str, path: str) -> pd.DataFrame:

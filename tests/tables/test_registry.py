@@ -17,7 +17,7 @@ import pytest
 import requests
 from mlflow import MlflowClient
 
-from tests.integration.driving import free_port, run_hpo, run_python, serving, stores_of
+from tests.support.commands import free_port, run_hpo, run_python, serving, stores_of
 
 from .test_real_tables import REAL
 

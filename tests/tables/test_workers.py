@@ -24,8 +24,8 @@ from hpo.search.loop import Driver, Search, make_executor
 from hpo.search.plan import Problem, prepare_problem
 from hpo.settings import ServiceSettings
 from hpo.study_file import load_definition
-from tests.integration.checker import trial_table
-from tests.integration.driving import start_hpo, wait_until
+from tests.support.checker import trial_table
+from tests.support.commands import start_hpo, wait_until
 
 N_TRIALS = 8
 END_SECONDS = 5.0

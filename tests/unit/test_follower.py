@@ -28,7 +28,7 @@ from hpo.errors import LedgerError, TrackingError
 from hpo.tracking.follower import Follower
 from hpo.tracking.run_records import DatasetRecord, ModelRecord, StudyRecord, TrackingState
 from hpo.tracking.writer import MlflowWriter
-from tests.integration.checker import (
+from tests.support.checker import (
     check_nothing_runs,
     check_params,
     check_projection,
