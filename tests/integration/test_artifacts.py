@@ -10,9 +10,9 @@ from mlflow.entities import Run
 from PIL import Image
 
 from tests.support.checker import Picture, check_stores, read_stores
-from tests.support.commands import run_hpo, run_hpo_well, stores_of
-
-from .conftest import FinishedRun
+from tests.support.commands import run_hpo, run_hpo_well
+from tests.support.sharing import FinishedRun
+from tests.support.stores import stores_of
 
 OF_MODEL = {
     "model_card.md",

@@ -13,7 +13,8 @@ from optuna.trial import TrialState
 
 import hpo
 from tests.support.checker import check_nothing_runs, check_projection, read_projection, read_trials
-from tests.support.commands import free_port, run_python
+from tests.support.commands import run_python
+from tests.support.servers import free_port
 
 N_TRIALS = 12
 

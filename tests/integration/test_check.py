@@ -28,21 +28,17 @@ from optuna.storages import RDBStorage
 from hpo.commands.main import main
 from tests.support.commands import (
     COMMAND_SECONDS,
-    count_told,
     environment,
-    free_port,
     kill_when_told,
     run_hpo_well,
     run_python,
-    serving,
-    serving_tracking,
     start_hpo,
-    stores_of,
     wait_until,
 )
 from tests.support.postgres import PASSWORD, running_cluster
-
-from .conftest import FinishedRun
+from tests.support.servers import free_port, serving, serving_tracking
+from tests.support.sharing import FinishedRun
+from tests.support.stores import count_told, stores_of
 
 Check = Callable[..., tuple[int, list[dict[str, Any]]]]
 

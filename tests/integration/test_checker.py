@@ -9,9 +9,8 @@ import pytest
 from mlflow import MlflowClient
 
 from tests.support.checker import Picture, check_stores, read_stores, trial_table
-from tests.support.commands import stores_of
-
-from .conftest import FinishedRun
+from tests.support.sharing import FinishedRun
+from tests.support.stores import stores_of
 
 Spoil = Callable[[MlflowClient, Picture], object]
 

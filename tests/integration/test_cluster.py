@@ -12,19 +12,10 @@ import pytest
 
 from hpo.search.dask_executor import DaskExecutor
 from tests.support.checker import check_stores, trial_table
-from tests.support.commands import (
-    COMMAND_SECONDS,
-    count_told,
-    free_port,
-    in_background,
-    run_hpo,
-    run_hpo_well,
-    start_hpo,
-    stores_of,
-    wait_until,
-)
-
-from .conftest import FinishedRun
+from tests.support.commands import COMMAND_SECONDS, run_hpo, run_hpo_well, start_hpo, wait_until
+from tests.support.servers import free_port, in_background
+from tests.support.sharing import FinishedRun
+from tests.support.stores import count_told, stores_of
 
 FLAGS = ("--trials", "50", "--quiet")
 

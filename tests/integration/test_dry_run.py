@@ -7,9 +7,9 @@ import pytest
 
 import hpo
 from tests.support.checker import read_stores
-from tests.support.commands import run_hpo, stores_of
-
-from .conftest import FinishedRun
+from tests.support.commands import run_hpo
+from tests.support.sharing import FinishedRun
+from tests.support.stores import stores_of
 
 STUDY = """
 [study]

@@ -14,9 +14,10 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from tests.support.checker import read_stores
-from tests.support.commands import free_port, run_python, serving, stores_of
-
-from .conftest import FinishedRun
+from tests.support.commands import run_python
+from tests.support.servers import free_port, serving
+from tests.support.sharing import FinishedRun
+from tests.support.stores import stores_of
 
 LOAD = """
 import json, sys, mlflow

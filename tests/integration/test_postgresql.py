@@ -9,17 +9,10 @@ import psycopg
 import pytest
 
 from tests.support.checker import check_stores, read_trials, trial_table
-from tests.support.commands import (
-    COMMAND_SECONDS,
-    run_hpo,
-    run_hpo_well,
-    start_hpo,
-    stores_of,
-    wait_until,
-)
+from tests.support.commands import COMMAND_SECONDS, run_hpo, run_hpo_well, start_hpo, wait_until
 from tests.support.postgres import PASSWORD, Cluster, running_cluster
-
-from .conftest import FinishedRun
+from tests.support.sharing import FinishedRun
+from tests.support.stores import stores_of
 
 N_TRIALS = 50
 FLAGS = ("--trials", str(N_TRIALS))

@@ -21,9 +21,10 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer
 
 from tests.support.checker import read_stores
-from tests.support.commands import environment, free_port, run_python, serving, stores_of
-
-from .conftest import FinishedRun
+from tests.support.commands import environment, run_python
+from tests.support.servers import free_port, serving
+from tests.support.sharing import FinishedRun
+from tests.support.stores import stores_of
 
 
 def run_predict(

@@ -13,7 +13,8 @@ from sklearn.linear_model import LogisticRegression
 
 from hpo.tracking.process import TrackingProcess
 from hpo.tracking.run_records import ModelRecord, StudyRecord
-from tests.support.commands import COMMAND_SECONDS, stores_of
+from tests.support.commands import COMMAND_SECONDS
+from tests.support.stores import stores_of
 
 N_TRIALS = 400
 """More notes than a pipe holds."""

@@ -10,15 +10,8 @@ from sklearn.datasets import load_wine
 
 import hpo
 from tests.support.checker import check_stores, read_stores
-from tests.support.commands import (
-    COMMAND_SECONDS,
-    count_finished_runs,
-    count_told,
-    run_hpo_well,
-    start_python,
-    stores_of,
-    wait_until,
-)
+from tests.support.commands import COMMAND_SECONDS, run_hpo_well, start_python, wait_until
+from tests.support.stores import count_finished_runs, count_told, stores_of
 
 OVERRIDES = {"study.name": "mine", "data.target": "target", "study.n_trials": 4}
 

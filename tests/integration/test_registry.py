@@ -22,7 +22,7 @@ from hpo.estimators.final_model import TRUSTED_TYPES
 from hpo.estimators.loading import COLUMNS_FILE
 from hpo.tracking.run_records import HeldOut, ModelRecord, RegistryState, StudyRecord
 from hpo.tracking.writer import MlflowWriter
-from tests.support.commands import free_port, serving_tracking
+from tests.support.servers import free_port, serving_tracking
 
 # Done by MLflow 3.17 with the frame of an input example.
 pytestmark = pytest.mark.filterwarnings("ignore:Operation with range is deprecated")

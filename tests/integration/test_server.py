@@ -13,16 +13,10 @@ from sklearn.datasets import load_iris
 
 import hpo
 from tests.support.checker import check_stores, trial_table
-from tests.support.commands import (
-    COMMAND_SECONDS,
-    free_port,
-    run_hpo_well,
-    serving_tracking,
-    start_hpo,
-    stores_of,
-)
-
-from .conftest import FinishedRun
+from tests.support.commands import COMMAND_SECONDS, run_hpo_well, start_hpo
+from tests.support.servers import free_port, serving_tracking
+from tests.support.sharing import FinishedRun
+from tests.support.stores import stores_of
 
 WAIT_SECONDS = 1.0
 

@@ -3,10 +3,10 @@
 import re
 from pathlib import Path
 
-from tests.support.commands import free_port, run_hpo_well
+from tests.support.commands import run_hpo_well
 from tests.support.screen import run_on_screen
-
-from .conftest import FinishedRun
+from tests.support.servers import free_port
+from tests.support.sharing import FinishedRun
 
 
 def test_search_is_seen_while_it_goes_on_and_leaves_its_report_alone(tmp_path: Path) -> None:

@@ -16,17 +16,14 @@ from tests.support.checker import check_stores
 from tests.support.commands import (
     COMMAND_SECONDS,
     environment,
-    free_port,
     run_hpo_well,
     run_python,
-    serving_tracking,
-    showing_pages,
     start_python,
-    stores_of,
     wait_until,
 )
-
-from .conftest import FinishedRun
+from tests.support.servers import free_port, serving_tracking, showing_pages
+from tests.support.sharing import FinishedRun
+from tests.support.stores import stores_of
 
 
 def wait_until_gone(children: list[psutil.Process]) -> None:

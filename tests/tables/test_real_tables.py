@@ -22,7 +22,9 @@ import requests
 from mlflow.exceptions import MlflowException
 
 from tests.support.checker import check_stores, read_stores
-from tests.support.commands import free_port, run_hpo, serving, stores_of
+from tests.support.commands import run_hpo
+from tests.support.servers import free_port, serving
+from tests.support.stores import stores_of
 
 
 def read_packaged(package: str, path: str) -> pd.DataFrame:

@@ -17,7 +17,9 @@ import pytest
 import requests
 from mlflow import MlflowClient
 
-from tests.support.commands import free_port, run_hpo, run_python, serving, stores_of
+from tests.support.commands import run_hpo, run_python
+from tests.support.servers import free_port, serving
+from tests.support.stores import stores_of
 
 from .test_real_tables import REAL
 
