@@ -157,7 +157,7 @@ class Trap(BaseEstimator):
         return os.system, ("touch executed",)
 
 
-def craft(directory: Path, kind: str, tracking_uri: str) -> str:
+def craft(directory: Path, kind: str) -> str:
     """Log a crafted model with MLflow itself, and give its address."""
     path = directory / "crafted"
     if kind == "pickle":
@@ -182,7 +182,7 @@ def craft(directory: Path, kind: str, tracking_uri: str) -> str:
         )
         assert "posix.system" in (path / "MLmodel").read_text()
     (path / "hpo_columns.json").write_text(json.dumps({"categorical": ["command"]}))
-    client = mlflow.MlflowClient(tracking_uri)
+    client = mlflow.MlflowClient()
     model = client.create_logged_model(client.create_experiment("crafted"), name="model")
     client.log_model_artifacts(model.model_id, str(path))
     client.finalize_logged_model(model.model_id, "READY")
@@ -206,9 +206,10 @@ def craft(directory: Path, kind: str, tracking_uri: str) -> str:
     ],
 )
 def test_crafted_model_is_refused_and_runs_nothing(
-    tmp_path: Path, tracking_uri: str, kind: str, message: str
+    tmp_path: Path, tracking_uri: str, monkeypatch: pytest.MonkeyPatch, kind: str, message: str
 ) -> None:
-    uri = craft(tmp_path, kind, tracking_uri)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", tracking_uri)
+    uri = craft(tmp_path, kind)
     (tmp_path / "rows.csv").write_text("command\ntouch executed\n")
     process = run_predict(tmp_path, uri, "rows.csv")
     assert (process.returncode, process.stdout) == (2, "")

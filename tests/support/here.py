@@ -73,11 +73,13 @@ def close_stores() -> None:
     """Close the files that MLflow holds open, and forget which: it keeps a store for each URI.
 
     A relative one would lead to the directory of the test before; a file that is open keeps what
-    was written last in its write-ahead log, beside it.
+    was written last in its write-ahead log, beside it. The URI that a run made MLflow's own default
+    is forgotten too.
     """
     if "mlflow" not in sys.modules:
         return
-    from mlflow.store.model_registry.sqlalchemy_store import (  # noqa: PLC0415 - slow, and not needed by all
+    import mlflow  # noqa: PLC0415 - not needed by all
+    from mlflow.store.model_registry.sqlalchemy_store import (  # noqa: PLC0415
         SqlAlchemyStore as ModelStore,
     )
     from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore  # noqa: PLC0415
@@ -88,6 +90,7 @@ def close_stores() -> None:
         TrackingStoreRegistry,
     )
 
+    mlflow.set_tracking_uri(None)
     TrackingStoreRegistry._get_store_with_resolved_uri.cache_clear()
     ModelRegistryStoreRegistry._get_store_with_resolved_uri.cache_clear()
     for engines in (SqlAlchemyStore._engine_map, ModelStore._engine_map):
