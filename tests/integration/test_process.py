@@ -36,11 +36,11 @@ def _impatient() -> Iterator[None]:
 
 @pytest.mark.usefixtures("_impatient")
 def test_both_sides_have_more_to_say_than_a_pipe_holds(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As after a search with MLflow away: hundreds of runs to write, and a model with many held-out rows."""
-    monkeypatch.chdir(tmp_path)
-    stores, X = stores_of(tmp_path), pd.DataFrame({"x": [0.0, 1.0, 2.0, 3.0]})
+    monkeypatch.chdir(directory)
+    stores, X = stores_of(directory), pd.DataFrame({"x": [0.0, 1.0, 2.0, 3.0]})
     storage = RDBStorage(stores["storage"])
     optuna.create_study(storage=storage, study_name="mine").add_trials(
         [create_trial(value=0.5) for _ in range(N_TRIALS)]

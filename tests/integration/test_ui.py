@@ -16,11 +16,11 @@ from tests.support.checker import check_stores
 from tests.support.commands import (
     COMMAND_SECONDS,
     environment,
-    run_hpo_well,
     run_python,
     start_python,
     wait_until,
 )
+from tests.support.here import run_here_well
 from tests.support.servers import free_port, serving_tracking, showing_pages
 from tests.support.sharing import FinishedRun
 from tests.support.stores import stores_of
@@ -164,7 +164,7 @@ def test_pages_open_before_there_is_a_study(tmp_path: Path) -> None:
             "study_summaries": []
         }
         assert requests.get(f"{mlflow}health", timeout=20).text == "OK"
-        run_hpo_well(tmp_path, "--trials", "3")
+        run_here_well(tmp_path, "--trials", "3")
         check_stores(**stores_of(tmp_path), n_trials=3)
 
 

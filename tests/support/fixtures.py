@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from .commands import run_hpo
+from .postgres import Cluster, running_cluster
+from .servers import free_port, serving_tracking
 from .sharing import FinishedRun, Shared
 from .stores import copy_directory
 
@@ -96,6 +98,22 @@ def finished(shared: Shared) -> FinishedRun:
 def finished_copy(finished: FinishedRun, tmp_path: Path) -> Path:
     """The finished run's directory, for a test that changes it."""
     return copy_directory(finished.directory, tmp_path / "copy")
+
+
+@pytest.fixture(scope="session")
+def server(empty_databases: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of an MLflow server; tests that use it take names of their own."""
+    directory = tmp_path_factory.mktemp("server")
+    shutil.copy(empty_databases / "mlflow.db", directory / "server.db")
+    with serving_tracking(directory, free_port()) as address:
+        yield address
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[Cluster]:
+    """A PostgreSQL server; who stops it starts it again."""
+    with running_cluster() as running:
+        yield running
 
 
 @pytest.fixture
