@@ -1,11 +1,12 @@
-"""StudyDefinition: *what* is searched and judged.
+"""What is searched and judged: ``StudyDefinition``, with a field for every key of a study file.
 
-Every key of a study file has its field here, with a default and what is allowed; the defaults are the Iris study. What it does
-not know is scikit-learn: metric names are checked where they are used, in ``cross_validation``.
+Every key has a default and a rule for what is allowed; the defaults are the Iris study. Two things
+are not known here: scikit-learn, so metric names are checked where they are used, and estimators,
+so the params of ``[search_space]`` are fields of the class that an estimator's recipe brings.
 
-Identity is what two runs must share to be the same study: everything here but the study's name, its stop rules, the place where
-the data lies (the data's own digest stands for that) and what is done with the trials without changing one: the rule that chooses
-among them, and nested searches.
+Two runs with the same identity continue one study. Everything belongs to the identity but the
+study's name, its stop rules, where the data lies (the data's own digest stands for that), and what
+changes no trial: the rule that chooses among them, and nested searches.
 """
 
 import hashlib
@@ -14,15 +15,15 @@ import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, TypeVar, get_args
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import (
     AfterValidator,
     BaseModel,
     Discriminator,
     Field,
+    SerializeAsAny,
     Tag,
-    ValidationInfo,
     model_validator,
 )
 
@@ -32,21 +33,10 @@ STUDY_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")
 STUDY_NAME_RULE = "1 to 128 letters, digits, '.', '_' or '-', the first a letter or digit"
 
 Rule = Literal["best", "one_standard_error"]
-Solver = Literal["lbfgs", "liblinear", "newton-cg", "newton-cholesky", "sag", "saga"]
-
-SOLVERS_FOR: Mapping[str, frozenset[str]] = {
-    "none": frozenset(get_args(Solver)) - {"liblinear"},
-    "l2": frozenset(get_args(Solver)),
-    "l1": frozenset({"liblinear", "saga"}),
-    "elasticnet": frozenset({"saga"}),
-}
-"""The solvers that can fit each penalty (scikit-learn 1.9, ``LogisticRegression``)."""
 
 STOP_RULES = frozenset(
     {"study.n_trials", "study.timeout_seconds", "study.patience", "study.max_failed"}
 )
-MAX_VALUE = 2**31
-"""Of C, max_iter and tol: scikit-learn counts iterations in 32 bits."""
 
 NOT_IDENTITY = STOP_RULES | {
     "study.name",
@@ -58,11 +48,11 @@ NOT_IDENTITY = STOP_RULES | {
 }
 
 
-class _Section(BaseModel, extra="forbid", frozen=True, strict=True):
-    """What all sections refuse: a key that is not theirs, a change, a value of another type."""
+class Section(BaseModel, extra="forbid", frozen=True, strict=True):
+    """Refuses a key that is not its own, a change, and a value of another type."""
 
 
-class Range(_Section):
+class Range(Section):
     """A numeric range, both ends included; sampled on a logarithmic scale where ``log``."""
 
     low: float
@@ -93,19 +83,10 @@ def choices_of(entry: Any) -> tuple[Any, ...]:
     return entry if isinstance(entry, tuple) else (entry,)
 
 
-def _check_entry(entry: Any, info: ValidationInfo) -> Any:
-    """What the types do not say; an ``l1_ratio`` of 0 or 1 is a penalty of its own."""
-    is_number = info.field_name in ("C", "l1_ratio", "max_iter", "tol")
-    upper = 1 if info.field_name == "l1_ratio" else MAX_VALUE
+def check_distinct(entry: Any) -> Any:
+    """Refuse a choice that is listed twice."""
     if isinstance(entry, tuple) and len(set(entry)) != len(entry):
         raise ValueError(f"choices should be distinct, but got {list(entry)}")
-    if isinstance(entry, Range) and not is_number:
-        raise ValueError("a name or a list of names is allowed here, but got a range")
-    for value in choices_of(entry) if is_number else ():
-        if not 0 < value < upper:
-            raise ValueError(f"should be above 0 and below {upper}, but got {value:g}")
-        if info.field_name == "max_iter" and value % 1:
-            raise ValueError(f"should be a whole number, but got {value:g}")
     return entry
 
 
@@ -115,35 +96,13 @@ Entry = Annotated[
     | Annotated[tuple[_T, ...], Field(min_length=1, strict=False), Tag("choices")]
     | Annotated[_T, Tag("fixed")],
     Discriminator(_entry_kind),
-    AfterValidator(_check_entry),
+    AfterValidator(check_distinct),
 ]
-"""What a study file may say of one parameter: a range, a list of choices, or one fixed value."""
+"""What a study file may say of one param: a range, a list of choices, or one fixed value."""
 
 
-class SearchSpace(_Section):
-    """``[search_space]``: one entry a parameter.
-
-    ``solver``, ``max_iter`` and ``tol`` are derived from the other parameters and the data where they are absent.
-    """
-
-    C: Entry[float] = Range(low=1e-4, high=1e4, log=True)
-    penalty: Entry[Literal["none", "l2", "l1", "elasticnet"]] = ("l2", "l1", "elasticnet")
-    l1_ratio: Entry[float] = Range(low=0.05, high=0.95)
-    class_weight: Entry[Literal["none", "balanced"]] = ("none", "balanced")
-    solver: Entry[Solver] | None = None
-    max_iter: Entry[int] | None = None
-    tol: Entry[float] | None = None
-
-    @model_validator(mode="after")
-    def _check_solvers(self) -> Self:
-        for solver in choices_of(self.solver):
-            for penalty in choices_of(self.penalty):
-                if solver not in SOLVERS_FOR[penalty]:
-                    able = ", ".join(sorted(SOLVERS_FOR[penalty]))
-                    raise ValueError(
-                        f"solver should fit every penalty ('{penalty}' takes {able}), but got '{solver}'"
-                    )
-        return self
+class SearchSpace(Section):
+    """``[search_space]``: one entry a param; an estimator's recipe subclasses it with its params."""
 
 
 Names = Annotated[tuple[str, ...], Field(strict=False)]
@@ -156,7 +115,7 @@ def _check_study_name(name: str) -> str:
     return name
 
 
-class StudySection(_Section):
+class StudySection(Section):
     """``[study]``: the study's name, what is judged, and when to stop.
 
     ``nested`` repeats the search on so many outer folds, in studies of their own: it changes no trial of this one.
@@ -174,7 +133,7 @@ class StudySection(_Section):
     nested: int | None = Field(None, ge=2, le=100)
 
 
-class DataSection(_Section):
+class DataSection(Section):
     """``[data]``: which table, which column is the target, how much is held out, what the columns are.
 
     ``source`` is a bundled table's name or a file, relative to the study file. The rows of one ``group`` are never split.
@@ -189,7 +148,7 @@ class DataSection(_Section):
     group: str | None = None
 
 
-class PreprocessingSection(_Section):
+class PreprocessingSection(Section):
     """``[preprocessing]``: how categories become columns.
 
     Categories with fewer than ``min_frequency`` training rows are pooled, and so are the rarest ones above ``max_categories``;
@@ -201,14 +160,14 @@ class PreprocessingSection(_Section):
     max_features: int = Field(5000, ge=1)
 
 
-class CvSection(_Section):
+class CvSection(Section):
     """``[cv]``: stratified folds, repeated with other shuffles where ``n_repeats`` is above 1."""
 
     n_splits: int = Field(5, ge=2, le=100)
     n_repeats: int = Field(1, ge=1, le=100)
 
 
-class SamplerSection(_Section):
+class SamplerSection(Section):
     """``[sampler]``: Optuna's TPE, or random search."""
 
     kind: Literal["tpe", "random"] = "tpe"
@@ -216,7 +175,7 @@ class SamplerSection(_Section):
     n_ei_candidates: int = Field(24, ge=1)
 
 
-class PrunerSection(_Section):
+class PrunerSection(Section):
     """``[pruner]``: whether a trial that falls behind is stopped after a fold (Optuna's ``MedianPruner``)."""
 
     kind: Literal["none", "median"] = "none"
@@ -224,7 +183,7 @@ class PrunerSection(_Section):
     n_warmup_steps: int = Field(0, ge=0)
 
 
-class SelectionSection(_Section):
+class SelectionSection(Section):
     """``[selection]``: the highest trial, or the simplest one within one standard error of it (``hpo.selection``).
 
     ``refit`` is on which rows the model that ships is fitted: the training rows, or ``all``, after the hold-out was scored without
@@ -235,7 +194,7 @@ class SelectionSection(_Section):
     refit: Literal["train", "all"] = "train"
 
 
-class RegistrySection(_Section):
+class RegistrySection(Section):
     """``[registry]``: when a version becomes the champion of the registered model.
 
     ``not_worse`` than the champion on the same held-out rows, ``better``, or ``never``, where a person decides.
@@ -244,7 +203,7 @@ class RegistrySection(_Section):
     rule: Literal["not_worse", "better", "never"] = "not_worse"
 
 
-class StudyDefinition(_Section):
+class StudyDefinition(Section):
     """What is searched and judged; frozen, complete and validated.
 
     Two definitions that share :meth:`identity` search the same way.
@@ -254,7 +213,7 @@ class StudyDefinition(_Section):
     data: DataSection = DataSection()
     preprocessing: PreprocessingSection = PreprocessingSection()
     cv: CvSection = CvSection()
-    search_space: SearchSpace = SearchSpace()
+    search_space: SerializeAsAny[SearchSpace] = SearchSpace()
     sampler: SamplerSection = SamplerSection()
     pruner: PrunerSection = PrunerSection()
     selection: SelectionSection = SelectionSection()

@@ -7,13 +7,16 @@ import json
 import reprlib
 import tomllib
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import ValidationError, create_model
 
 from hpo.definition import Range, StudyDefinition
 from hpo.errors import DefinitionError, did_you_mean
+from hpo.estimators.recipe import Recipe
+from hpo.estimators.recipes import DEFAULT_RECIPE
 
 FLAGS = {
     "study.name": "--name",
@@ -49,9 +52,21 @@ def load_definition(
         if isinstance(inner, dict):
             inner[name] = value
     try:
-        return StudyDefinition.model_validate(content)
+        return _definition_class(DEFAULT_RECIPE).model_validate(content)
     except ValidationError as error:
         raise _explain(error, path, overrides) from None
+
+
+@cache
+def _definition_class(recipe: Recipe) -> type[StudyDefinition]:
+    """The definition of studies of one estimator: its params are the keys of the search space."""
+    space: Any = (recipe.space, recipe.space())
+    return create_model(
+        "StudyDefinition",
+        __base__=StudyDefinition,
+        __doc__=StudyDefinition.__doc__,
+        search_space=space,
+    )
 
 
 def _read_toml(path: Path) -> dict[str, Any]:
@@ -122,7 +137,8 @@ _OUR_WORDS = {
 
 def _keys_at(location: list[str]) -> list[str]:
     """The keys of the whole, of a section, or of a range, which is the only table that a section holds."""
-    place = getattr(StudyDefinition(), location[0]) if location else StudyDefinition()
+    built_in = _definition_class(DEFAULT_RECIPE)()
+    place = getattr(built_in, location[0]) if location else built_in
     return list(Range.model_fields if location[1:] else type(place).model_fields)
 
 
@@ -130,7 +146,7 @@ def make_schema() -> dict[str, Any]:
     """The JSON schema of study files, for editors; what a schema cannot say, :func:`load_definition` does."""
     schema = {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
-        **StudyDefinition.model_json_schema(),
+        **_definition_class(DEFAULT_RECIPE).model_json_schema(),
     }
     text: dict[str, Any] = json.loads(json.dumps(schema).replace("``", "`"))
     return text | {

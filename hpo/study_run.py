@@ -18,26 +18,20 @@ from threadpoolctl import threadpool_limits
 from hpo.definition import StudyDefinition
 from hpo.errors import HpoError, InterruptedBySignal, LedgerError
 from hpo.estimators.final_model import FinalModel, fit_final_model, refit_on_all
-from hpo.estimators.space import replay
+from hpo.estimators.recipe import Recipe
 from hpo.ledger.ledger import Ledger
 from hpo.ledger.storage import never, open_for_reading
+from hpo.ledger.trials import fold_scores, mean_and_std, mean_score, milliseconds
 from hpo.progress import Progress
 from hpo.results.holdout import judge_holdout
 from hpo.results.intervals import Estimate
 from hpo.results.result import NestedScore, StudyResult
-from hpo.results.selection import (
-    count_states,
-    count_ties,
-    fold_scores,
-    mean_and_std,
-    mean_score,
-    milliseconds,
-    select_best,
-)
+from hpo.results.selection import count_states, count_ties, select_best
 from hpo.results.texts import describe_best, describe_search, make_notes, note_failures
-from hpo.search.loop import Driver, Search, baseline_value, default_params, make_executor
+from hpo.search.driver import Driver, make_executor
+from hpo.search.loop import Search
 from hpo.search.nested import check_nested, score_nested
-from hpo.search.plan import Problem, load_data, prepare_problem
+from hpo.search.plan import Plan, load_data, make_plan
 from hpo.settings import ServiceSettings, hide_password
 from hpo.tracking.inline import InlineTracking
 from hpo.tracking.process import TrackingProcess
@@ -92,31 +86,46 @@ def run_study(
         executor = stack.enter_context(
             closing(make_executor(settings.workers, dataset.X_train.size))
         )
-        problem = prepare_problem(definition, dataset)
+        plan = make_plan(definition, dataset)
+        searched_definition = plan.searched_definition
         versions = recorded_versions()
-        driver = Driver(settings, versions, executor, progress, stop_signal, follower.read_notes)
-        ledger = stack.enter_context(driver.open(problem))
-        text = describe_search(problem.definition, dataset)
+        driver = Driver(settings, versions, executor, progress, stop_signal)
+        ledger = stack.enter_context(driver.open(plan))
+        text = describe_search(searched_definition, dataset, plan.space)
+
+        def note_best(number: int, value: float) -> None:
+            metric = definition.study.metric
+            ledger.annotate({None: describe_best(text, metric, number, value)})
+
+        search = Search(driver, plan, ledger, note_best)
         study = make_study_record(
-            problem.definition, dataset, ledger.uid, ledger.study_id, versions, text
+            searched_definition,
+            dataset,
+            plan.space,
+            ledger.uid,
+            ledger.study_id,
+            versions,
+            text,
         )
         follower.open(settings.storage, settings.tracking_uri, study)
-        if ledger.n_told == 0:
+        if search.slots.n_told == 0:
             ledger.annotate({None: text})
-        with _closing_on_error(follower, ledger, settings.tracking_wait_seconds):
-            searched = _search(problem, driver, ledger, text)
+        with _closing_on_error(follower, ledger, plan.recipe, settings.tracking_wait_seconds):
+            searched = _search(plan, driver, ledger, search)
             executor.close()
-        result, final = judge_study(problem, searched, settings, ledger.notes)
+        result, final = judge_study(plan, searched, settings, ledger.notes)
         if result.refit == "all":
             result = replace(result, model=refit_on_all(final.pipeline, dataset))
         ended = milliseconds(searched.best.datetime_complete)
-        record = make_model_record(study, ended, result, problem, final, settings)
+        record = make_model_record(
+            study, ended, result, searched_definition, dataset, plan.recipe, final, settings
+        )
         state = follower.finish(
             record, "FINISHED", settings.tracking_wait_seconds, notify=progress.hear
         )
         result = replace(result, **vars(state))
         try:
-            ledger.annotate(make_notes(record.description, result, searched.trials))
+            ledger.annotate(make_notes(record.description, result, searched.trials, plan.recipe))
         except LedgerError as error:
             progress.note(
                 f"optuna-dashboard's notes are not up to date, the same command writes them: {error}"
@@ -143,45 +152,44 @@ class Searched:
     seconds: float = 0.0
 
 
-def _search(problem: Problem, driver: Driver, ledger: Ledger, text: str) -> Searched:
-    """Fill the study, choose its best trial, and repeat the search on outer folds where that is asked for."""
-    definition, n_before, started = problem.definition, ledger.n_told, time.monotonic()
-
-    def note_best(number: int, value: float) -> None:
-        ledger.annotate({None: describe_best(text, definition.study.metric, number, value)})
-
-    Search(driver, problem, ledger, note_best).run()
+def _search(plan: Plan, driver: Driver, ledger: Ledger, search: Search) -> Searched:
+    """Fill the study, choose its best trial, repeat the search on outer folds where asked for."""
+    definition = plan.definition
+    started = time.monotonic()
+    search.run()
     seconds = time.monotonic() - started
-    trials, n_new = ledger.trials(), ledger.n_told - n_before
-    best = select_best(trials, definition.selection.rule, n_splits=definition.cv.n_splits)
-    n_trials = max(definition.study.n_trials, ledger.n_told)
+    trials = ledger.trials()
+    best = select_best(
+        trials, definition.selection.rule, recipe=plan.recipe, n_splits=definition.cv.n_splits
+    )
+    n_trials = max(definition.study.n_trials, search.slots.n_told)
     deadline = started + (definition.study.timeout_seconds or math.inf)
-    nested, n_new_nested = score_nested(problem, driver, n_trials=n_trials, deadline=deadline)
-    return Searched(trials, best, nested, n_new + n_new_nested, seconds)
+    nested, n_new_nested = score_nested(plan, driver, n_trials=n_trials, deadline=deadline)
+    return Searched(trials, best, nested, search.n_new_trials + n_new_nested, seconds)
 
 
 def judge_study(
-    problem: Problem, searched: Searched, settings: ServiceSettings, notes: tuple[str, ...] = ()
+    plan: Plan, searched: Searched, settings: ServiceSettings, notes: tuple[str, ...] = ()
 ) -> tuple[StudyResult, FinalModel]:
     """Refit the best trial, and say how good it is and how sure that is.
 
     Args:
-        problem: What was searched.
+        plan: What was searched.
         searched: What the search gave.
         settings: Where ledger and tracking are.
         notes: What a person should know of the ledger, one line each.
     """
-    definition, dataset, trials, best = (
-        problem.definition,
-        problem.dataset,
-        searched.trials,
-        searched.best,
-    )
+    definition = plan.definition
+    dataset = plan.dataset
+    trials = searched.trials
+    best = searched.best
     metric = definition.study.metric
-    params = problem.derive(replay(definition.search_space, best.params))
-    final = fit_final_model(params, dataset, definition, problem.metrics)
-    baseline, defaults = baseline_value(problem, trials), default_params(problem)
+    params = plan.space.replay(best.params)
+    final = fit_final_model(plan.recipe, params, dataset, definition, plan.objective.metrics)
+    baseline = plan.baseline_value(trials)
+    defaults = plan.space.default_params()
     score, gain = judge_holdout(
+        plan.recipe,
         final.pipeline,
         None if baseline is None else defaults,
         dataset,
@@ -195,7 +203,7 @@ def judge_study(
         tracking_uri=hide_password(settings.tracking_uri),
         n_trials=count_states(trials),
         n_new_trials=searched.n_new_trials,
-        n_ties=count_ties(trials, n_splits=definition.cv.n_splits),
+        n_ties=count_ties(trials, recipe=plan.recipe, n_splits=definition.cv.n_splits),
         baseline_value=baseline,
         rule=definition.selection.rule,
         refit=definition.selection.refit,
@@ -210,7 +218,7 @@ def judge_study(
         nested=searched.nested,
         search_seconds=searched.seconds,
         columns=dataset.columns.kinds(),
-        notes=(*problem.notes, *notes),
+        notes=(*plan.notes, *notes),
         model=final.pipeline,
         open_study=partial(open_for_reading, settings.storage, definition.name),
     )
@@ -219,7 +227,7 @@ def judge_study(
 
 @contextmanager
 def _closing_on_error(
-    follower: TrackingProcess | InlineTracking, ledger: Ledger, wait_seconds: float
+    follower: TrackingProcess | InlineTracking, ledger: Ledger, recipe: Recipe, wait_seconds: float
 ) -> Iterator[None]:
     """Write what is finished and close the parent run before an error leaves; a run that fails says why its trials did."""
     try:
@@ -230,7 +238,7 @@ def _closing_on_error(
         is_hurried = is_stopped or isinstance(error, LedgerError)
         with suppress(HpoError):
             if not is_hurried:
-                ledger.annotate(note_failures(ledger.trials()))
+                ledger.annotate(note_failures(ledger.trials(), recipe))
         follower.finish(
             None, status, CLOSING_SECONDS if is_hurried else wait_seconds, is_hurried=is_hurried
         )

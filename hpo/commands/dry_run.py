@@ -12,13 +12,11 @@ from typing import Any
 from threadpoolctl import threadpool_limits
 
 from hpo.definition import StudyDefinition
-from hpo.estimators.cross_validation import score_fold
-from hpo.estimators.space import baseline, suggest
 from hpo.ledger.mirror import Mirror
 from hpo.ledger.storage import quiet_optuna
 from hpo.results.rendering import render
 from hpo.search.nested import check_nested
-from hpo.search.plan import load_data, prepare_problem
+from hpo.search.plan import load_data, make_plan
 
 DRIVER_SECONDS = 0.01
 """What asking, telling and storing takes a trial, on SQLite."""
@@ -36,22 +34,22 @@ def plan_study(definition: StudyDefinition, workers: int | str) -> dict[str, Any
     with threadpool_limits(1), quiet_optuna():
         dataset = load_data(definition)
         check_nested(dataset, definition)
-        problem = prepare_problem(definition, dataset)
-        definition, study, space = (
-            problem.definition,
-            problem.definition.study,
-            problem.definition.search_space,
-        )
+        plan = make_plan(definition, dataset)
+        study = definition.study
+        space = plan.space
+        objective = plan.objective
         mirror = Mirror(
             definition.sampler, definition.pruner, seed=study.seed, concurrency=study.concurrency
         )
-        params = problem.derive(suggest(space, mirror.ask(0, fixed=baseline(space))))
-        seconds, failures = [], []
-        for fold in problem.folds:
+        params = space.complete(space.suggest(mirror.ask(0, fixed=space.baseline())))
+        seconds = []
+        failures = []
+        for step in range(objective.n_steps):
             started = time.perf_counter()
-            failures.append(score_fold(params, fold, problem.metrics).failure)
+            failures.append(objective.evaluate(params, step).failure)
             seconds.append(time.perf_counter() - started)
-    n_folds, n_processes = len(problem.folds), workers if isinstance(workers, int) else 1
+    n_folds = objective.n_steps
+    n_processes = workers if isinstance(workers, int) else 1
     fold_seconds = statistics.median(seconds)
     trial_seconds = fold_seconds * -(-n_folds // min(n_processes, n_folds)) + DRIVER_SECONDS
     return {
@@ -69,14 +67,14 @@ def plan_study(definition: StudyDefinition, workers: int | str) -> dict[str, Any
             },
         },
         "columns": dataset.columns.kinds(),
-        "n_features": problem.shape.n_features,
-        "search_space": space.model_dump(mode="json", exclude_none=True),
+        "n_features": space.shape.n_features,
+        "search_space": space.entries.model_dump(mode="json", exclude_none=True),
         "splits": {
             **definition.cv.model_dump(),
             "n_folds": n_folds,
             "grouped_by": definition.data.group,
         },
-        "notes": list(problem.notes),
+        "notes": list(plan.notes),
         "trial_0": {"params": params, "failure": next(filter(None, failures), None)},
         "estimate": {
             "n_processes": n_processes,

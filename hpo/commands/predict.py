@@ -12,8 +12,8 @@ from hpo.data.columns import refuse_lost
 from hpo.data.dataset import naming
 from hpo.data.tables import read_table
 from hpo.errors import DataError, ModelError, nearest
-from hpo.estimators.final_model import TRUSTED_TYPES
 from hpo.estimators.loading import ShippedModel, load_model, refusing
+from hpo.estimators.tasks import task_of
 
 SHOWN_NAMES = 10
 
@@ -45,17 +45,13 @@ def predict_table(model_uri: str, path: Path, tracking_uri: str) -> tuple[pd.Dat
             for name in getattr(model.columns, kind):
                 refuse_lost(raw[name], X[name], what, hint="mend the value, or leave it empty")
     with refusing("it does not predict"):
-        table = pd.DataFrame(
-            model.pipeline.predict_proba(X),
-            columns=[f"probability_{label}" for label in model.pipeline.classes_],
-        )
-        table.insert(0, "prediction", model.pipeline.predict(X))
+        table = task_of(model.recipe).predict_columns(model.pipeline, X)
     return table, notes
 
 
 def _load(uri: str, tracking_uri: str) -> ShippedModel:
     if os.path.isdir(uri):
-        return load_model(Path(uri), TRUSTED_TYPES)
+        return load_model(Path(uri))
     if not re.match(r"(models|runs):/[^/]", uri):
         raise ModelError(
             f"model: this should be models:/NAME@ALIAS, models:/NAME/VERSION, models:/m-..., runs:/... or a directory, not '{uri}'"
@@ -63,7 +59,7 @@ def _load(uri: str, tracking_uri: str) -> ShippedModel:
     from hpo.tracking.reader import fetch_model
 
     with tempfile.TemporaryDirectory(prefix="hpo-") as directory:
-        return load_model(fetch_model(uri, tracking_uri, Path(directory)), TRUSTED_TYPES)
+        return load_model(fetch_model(uri, tracking_uri, Path(directory)))
 
 
 def _check_names(path: Path, features: Sequence[str], names: Sequence[str]) -> list[str]:

@@ -7,7 +7,7 @@ how raw rows are converted. A pickle, or code that lies beside them, is never to
 
 import warnings
 import zipfile
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,15 +15,23 @@ from pathlib import Path
 import skops.io
 from sklearn.compose import ColumnTransformer
 from sklearn.exceptions import InconsistentVersionWarning
-from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline
 from skops.io.exceptions import UntrustedTypesFoundException
 
 from hpo.data.columns import Columns
 from hpo.errors import ModelError, first_line
+from hpo.estimators.preprocessing import TRUSTED_TYPES
+from hpo.estimators.recipe import Recipe
+from hpo.estimators.recipes import RECIPES
 
 MODEL_FILE = "model.skops"
 COLUMNS_FILE = "hpo_columns.json"
+
+_TRUSTED_TYPES = [
+    *TRUSTED_TYPES,
+    *(name for recipe in RECIPES.values() for name in recipe.trusted_types),
+]
+"""What a model may hold beside what skops trusts itself; a constant, since a file could name anything."""
 
 _FROM_ODD_FILES = (
     ArithmeticError, AssertionError, AttributeError, EOFError, ImportError, LookupError, MemoryError, OSError, RuntimeError,
@@ -36,20 +44,21 @@ class ShippedModel:
     """A fitted pipeline and how raw rows become its input.
 
     Attributes:
-        pipeline: Preprocessing and ``LogisticRegression``.
+        pipeline: Preprocessing and an estimator of a recipe.
         columns: The features by kind.
+        recipe: Of the estimator.
     """
 
     pipeline: Pipeline
     columns: Columns
+    recipe: Recipe
 
 
-def load_model(directory: Path, trusted_types: Collection[str]) -> ShippedModel:
+def load_model(directory: Path) -> ShippedModel:
     """Load a model's files.
 
     Args:
         directory: Where they are.
-        trusted_types: What may be in the model beside what skops trusts itself; a constant of the caller's.
 
     Raises:
         ModelError: It is no model of ours, or holds a type that is not trusted; nothing of it was run.
@@ -80,17 +89,25 @@ def load_model(directory: Path, trusted_types: Collection[str]) -> ShippedModel:
         columns = Columns.model_validate_json(
             (directory / COLUMNS_FILE).read_text(encoding="utf-8")
         )
-        pipeline = skops.io.load(directory / MODEL_FILE, trusted=list(trusted_types))
-    kinds = (
-        [type(step) for _, step in pipeline.steps]
-        if type(pipeline) is Pipeline
-        else [type(pipeline)]
-    )
-    if kinds != [ColumnTransformer, LogisticRegression]:
+        pipeline = skops.io.load(directory / MODEL_FILE, trusted=_TRUSTED_TYPES)
+    _check_parts(pipeline)
+    return ShippedModel(pipeline, columns, RECIPES[type(pipeline[-1]).__name__])
+
+
+def _check_parts(pipeline: object) -> None:
+    """Refuse what is not preprocessing and an estimator that scikit-learn has a recipe for here.
+
+    Raises:
+        ModelError: It is something else.
+    """
+    steps = [step for _, step in pipeline.steps] if isinstance(pipeline, Pipeline) else [pipeline]
+    kinds = [type(step) for step in steps]
+    is_known = kinds[-1].__name__ in RECIPES and kinds[-1].__module__.startswith("sklearn.")
+    if kinds[:-1] != [ColumnTransformer] or not is_known:
         raise ModelError(
-            f"model: this should be preprocessing and LogisticRegression, but got {kinds[-1].__name__}"
+            f"model: this should be preprocessing and {' or '.join(RECIPES)},"
+            f" but got {kinds[-1].__name__}"
         )
-    return ShippedModel(pipeline, columns)
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from hpo.definition import PrunerSection, SamplerSection
 from hpo.errors import TooManyFailuresError
-from hpo.results.selection import FAILURE, rounded
+from hpo.ledger.trials import FAILURE, rounded
 
 MIN_TRIALS_TO_JUDGE_FAILURES = 10
 

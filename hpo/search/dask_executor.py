@@ -10,7 +10,7 @@ import math
 import threading
 import time
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from concurrent.futures import CancelledError
 from contextlib import ExitStack
 from functools import cache
@@ -19,8 +19,8 @@ from typing import Any
 from threadpoolctl import threadpool_limits
 
 from hpo.errors import HpoError, SettingsError
-from hpo.estimators.cross_validation import Fold, FoldResult, score_fold
-from hpo.search.executor import FoldExecutor
+from hpo.estimators.objective import Objective, StepResult
+from hpo.search.executor import Executor
 from hpo.versions import describe_changes, recorded_versions
 
 CONNECT_SECONDS = 10
@@ -34,7 +34,7 @@ MAX_LOSSES = 20
 START_HINT = "start one: dask scheduler, and workers: dask worker ADDRESS --nthreads 1"
 
 
-class DaskExecutor(FoldExecutor):
+class DaskExecutor(Executor):
     """Scores on the workers of a Dask cluster; they may come and go.
 
     Args:
@@ -94,23 +94,24 @@ class DaskExecutor(FoldExecutor):
                 ) from error
             stack.pop_all()
 
-    def hold(self, folds: Sequence[Fold], metrics: Sequence[str]) -> None:
-        """Send the folds to every worker; one that joins later gets what it needs from the others."""
-        super().hold(folds, metrics)
+    def hold(self, objective: Objective) -> None:
+        """Send the objective to every worker; one that joins later gets it from the others."""
+        super().hold(objective)
         self._scatter()
-        self.n_useful_trials = 1 + math.ceil(sum(self._client.nthreads().values()) / len(folds))
+        n_threads = sum(self._client.nthreads().values())
+        self.n_useful_trials = 1 + math.ceil(n_threads / objective.n_steps)
 
-    def submit(self, params: Mapping[str, Any], index: int) -> Any:
-        """Hand one fold to the workers."""
+    def submit(self, params: Mapping[str, Any], step: int) -> Any:
+        """Hand one step to the workers."""
         return self._client.submit(
-            _score, self._folds[index], params, self.metrics, recorded_versions(), pure=False
+            _evaluate, self._parts[step], params, recorded_versions(), pure=False
         )
 
     def recover(self) -> bool:
-        """After a loss: whether folds can be handed out again; those that are lost themselves are sent anew.
+        """After a loss: whether steps can be handed out again; lost parts are sent anew.
 
         Raises:
-            HpoError: The scheduler stays away, or folds keep being lost.
+            HpoError: The scheduler stays away, or steps keep being lost.
         """
         if self.lost_since is not None and time.monotonic() - self.lost_since > LOST_SECONDS:
             raise HpoError(
@@ -120,7 +121,7 @@ class DaskExecutor(FoldExecutor):
         if self._client.status != "running" or not self._client.nthreads():
             return False
         self.count_loss(MAX_LOSSES, "Dask workers", hint="they may run out of memory")
-        if any(fold.status != "finished" for fold in self._folds):
+        if any(part.status != "finished" for part in self._parts):
             self._scatter()
         return True
 
@@ -129,7 +130,8 @@ class DaskExecutor(FoldExecutor):
         self._client.close()
 
     def _scatter(self) -> None:
-        self._folds = self._client.scatter(self.folds, broadcast=True, hash=False)
+        parts = [self.objective.part(step) for step in range(self.objective.n_steps)]
+        self._parts = self._client.scatter(parts, broadcast=True, hash=False)
 
 
 _one_fit = threading.Lock()
@@ -140,15 +142,14 @@ _limit_threads = cache(threadpool_limits)
 """In a worker: done once, since looking through all libraries takes a while."""
 
 
-def _score(
-    fold: Fold, params: Mapping[str, Any], metrics: Sequence[str], versions: dict[str, str]
-) -> FoldResult:
-    """In a worker: score on a fold that it holds."""
+def _evaluate(part: Objective, params: Mapping[str, Any], versions: dict[str, str]) -> StepResult:
+    """In a worker: score on the one step of a part that it holds."""
     _check_versions(versions, HpoError)  # it may have joined in the middle of the run
     _limit_threads(1)
     with _one_fit:
-        # Arrays that came over a wire begin anywhere in memory, where a sum may take another order: the last bit would differ.
-        return score_fold(params, copy.deepcopy(fold), metrics)
+        # Arrays that came over a wire begin anywhere in memory, where a sum may take another order:
+        # the last bit would differ.
+        return copy.deepcopy(part).evaluate(params, 0)
 
 
 def _check_versions(versions: dict[str, str], error: type[HpoError] = SettingsError) -> None:

@@ -204,7 +204,7 @@ def _draw(
     from hpo.results.plots import draw_study  # noqa: PLC0415 - the same
 
     of_model, importances = draw_model(
-        held.model, model.model, held.X, held.y, metric=held.metric, seed=held.seed
+        held.recipe, held.model, model.model, held.X, held.y, metric=held.metric, seed=held.seed
     )
     metrics = {
         keys.importance_metric(column): value

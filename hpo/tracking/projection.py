@@ -10,7 +10,7 @@ from itertools import accumulate
 
 from optuna.trial import FrozenTrial, TrialState
 
-from hpo.results.selection import (
+from hpo.ledger.trials import (
     CONVERGED,
     DERIVED,
     FAILURE,

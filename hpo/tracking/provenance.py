@@ -10,11 +10,12 @@ import pandas as pd
 
 from hpo.data.dataset import Dataset
 from hpo.definition import StudyDefinition, digest_of
-from hpo.estimators.final_model import TRUSTED_TYPES, FinalModel
+from hpo.estimators.final_model import FinalModel, trusted_types
 from hpo.estimators.loading import COLUMNS_FILE
+from hpo.estimators.recipe import Recipe
+from hpo.estimators.space import SearchedSpace
 from hpo.results.result import DASHBOARD, StudyResult
 from hpo.results.texts import describe_study, make_card, make_view
-from hpo.search.plan import Problem
 from hpo.settings import ServiceSettings
 from hpo.tracking import keys
 from hpo.tracking.run_records import DatasetRecord, HeldOut, ModelRecord, StudyRecord
@@ -29,6 +30,7 @@ MAX_HELD_OUT_ROWS = 20_000
 def make_study_record(
     definition: StudyDefinition,
     dataset: Dataset,
+    space: SearchedSpace,
     uid: str,
     study_id: int,
     versions: Mapping[str, str],
@@ -39,6 +41,7 @@ def make_study_record(
     Args:
         definition: What is searched.
         dataset: On which data.
+        space: What a trial is asked.
         uid: The study's own for ever.
         study_id: The storage's own id of it.
         versions: Package name to version.
@@ -72,7 +75,7 @@ def make_study_record(
         ),
         description=description,
         dashboard=f"{DASHBOARD}/dashboard/studies/{study_id}",
-        view=make_view(definition, uid),
+        view=make_view(definition, space, uid),
     )
 
 
@@ -80,7 +83,9 @@ def make_model_record(
     study: StudyRecord,
     time_ms: int,
     result: StudyResult,
-    problem: Problem,
+    definition: StudyDefinition,
+    dataset: Dataset,
+    recipe: Recipe,
     judged: FinalModel,
     settings: ServiceSettings,
 ) -> ModelRecord:
@@ -90,11 +95,13 @@ def make_model_record(
         study: What is written of it.
         time_ms: When the best trial ended, milliseconds since 1970, UTC.
         result: What is known of study and model, with the model that ships.
-        problem: Definition and data.
+        definition: What was searched.
+        dataset: The rows.
+        recipe: Of the estimator.
         judged: Fitted on the training rows.
         settings: Whether it is registered and drawn.
     """
-    definition, dataset, columns = problem.definition, problem.dataset, problem.dataset.columns
+    columns = dataset.columns
     example = dataset.X_train.head(INPUT_EXAMPLE_ROWS).reset_index(drop=True)
     study_metrics, study_steps = _measure(result)
     return ModelRecord(
@@ -118,13 +125,13 @@ def make_model_record(
             keys.GAIN: result.describe_gain(),
         },
         description=describe_study(study.description, result),
-        card=make_card(result, definition, dataset),
-        trusted_types=TRUSTED_TYPES,
+        card=make_card(result, definition, dataset, recipe),
+        trusted_types=trusted_types(recipe),
         needs_hpo=bool(columns.datetime),
         files={COLUMNS_FILE: columns.model_dump_json()},
         requirements=tuple(f"{package}=={version(package)}" for package in SERVING_PACKAGES),
         refit=result.refit,
-        held_out=_hold_out(judged, definition, dataset)
+        held_out=_hold_out(recipe, judged, definition, dataset)
         if settings.register or settings.plots
         else None,
         is_drawn=settings.plots,
@@ -156,11 +163,13 @@ def _measure(result: StudyResult) -> tuple[dict[str, float], dict[str, dict[int,
     return metrics, {name: dict(enumerate(nested.scores))}
 
 
-def _hold_out(judged: FinalModel, definition: StudyDefinition, dataset: Dataset) -> HeldOut:
+def _hold_out(
+    recipe: Recipe, judged: FinalModel, definition: StudyDefinition, dataset: Dataset
+) -> HeldOut:
     """The hold-out as it is handed over; of a large one, some rows."""
     X, y, groups, seed = dataset.X_test, dataset.y_test, dataset.groups_test, definition.study.seed
     digest = hashlib.sha256(pd.util.hash_pandas_object(X).to_numpy().tobytes()).hexdigest()[:32]
     if len(y) > MAX_HELD_OUT_ROWS:
         rows = np.random.default_rng(seed).choice(len(y), MAX_HELD_OUT_ROWS, replace=False)
         X, y, groups = X.iloc[rows], y[rows], None if groups is None else groups[rows]
-    return HeldOut(judged.pipeline, definition.study.metric, X, y, groups, digest, seed)
+    return HeldOut(recipe, judged.pipeline, definition.study.metric, X, y, groups, digest, seed)

@@ -16,8 +16,8 @@ from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
 from hpo.errors import ModelError, TrackingError
-from hpo.estimators.cross_validation import Predicted
 from hpo.estimators.loading import ShippedModel, load_model, refusing
+from hpo.estimators.tasks import task_of
 from hpo.results.holdout import judge_models, may_take_over
 from hpo.tracking import keys
 from hpo.tracking.reader import fetch_model
@@ -129,6 +129,7 @@ class Registry:
     def _judge(self, champion: int | None) -> tuple[bool, str]:
         """Whether the new version may take over, and why."""
         held_out = self.held_out
+        task = task_of(held_out.recipe)
         if champion is None:
             return self.record.rule != "never", "there was no champion"
         try:
@@ -136,15 +137,15 @@ class Registry:
                 files = fetch_model(
                     f"models:/{self.name}/{champion}", self.tracking_uri, Path(directory)
                 )
-                shipped = load_model(files, self.record.trusted_types)
+                shipped = load_model(files)
             differs = self._difference(shipped)
             if differs:
                 return False, f"not comparable: {differs}"
-            theirs = Predicted(shipped.pipeline, held_out.X[list(shipped.columns.features)])
-            models = [Predicted(held_out.model, held_out.X), theirs]
+            theirs = task.predictions(shipped.pipeline, held_out.X[list(shipped.columns.features)])
+            models = [task.predictions(held_out.model, held_out.X), theirs]
             with refusing("it cannot be scored"):
                 score, gain = judge_models(
-                    models, held_out.y, held_out.groups, held_out.metric, seed=held_out.seed
+                    task, models, held_out.y, held_out.groups, held_out.metric, seed=held_out.seed
                 )
         except ModelError as error:
             return False, f"not comparable: {error}"
@@ -164,7 +165,5 @@ class Registry:
         other = [name for name, kind in needed.items() if self.record.input_types.get(name) != kind]
         if other:
             return f"the champion needs other columns ({', '.join(other[:5])})"
-        unknown = set(self.held_out.model.classes_.tolist()) ^ set(
-            champion.pipeline.classes_.tolist()
-        )
-        return f"not both know the classes {sorted(unknown, key=str)[:5]}" if unknown else ""
+        task = task_of(self.held_out.recipe)
+        return task.difference(self.held_out.model, champion.pipeline)

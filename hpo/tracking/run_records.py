@@ -98,6 +98,7 @@ class HeldOut:
     """Rows that a model was judged on, for what is compared or drawn when it is logged.
 
     Attributes:
+        recipe: Of the estimator.
         model: Fitted on the training rows alone, whatever the one that ships was fitted on.
         metric: The judged scorer.
         X: DataFrame of shape (n_samples, n_features).
@@ -107,6 +108,7 @@ class HeldOut:
         seed: The study's.
     """
 
+    recipe: Any
     model: Any
     metric: str
     X: Any
