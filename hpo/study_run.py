@@ -1,7 +1,8 @@
-"""The composition root: ``run_study`` wires the stages, for the command, for notebooks and for programs.
+"""The composition root: ``run_study`` wires the rooms, for the command, notebooks and programs.
 
-Data and definition are checked first, then the ledger is opened, the search runs with tracking beside it, and the best trial
-becomes the final model. Running it again does what is missing and nothing else.
+Definition and data are checked first, then the ledger is opened, the search runs with tracking
+beside it, and the best trial becomes the final model. Running it again does what is missing and
+nothing else.
 """
 
 import math
@@ -43,7 +44,7 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
 CLOSING_SECONDS = 2.5
-"""How long a run that is stopped, or whose ledger is gone, waits for tracking; what hangs then is left to the next run."""
+"""How long a run that is stopped, or whose ledger is gone, waits for tracking to catch up."""
 
 
 def run_study(
@@ -60,10 +61,11 @@ def run_study(
     Args:
         definition: What is searched and judged.
         settings: Where ledger and tracking are; by default SQLite files in the working directory.
-        data: A table of shape (n_samples, n_columns) in the place of ``data.source``, target included; what it holds is a part of
-            the study's identity, as with a file.
+        data: A table of shape (n_samples, n_columns) to search instead of ``data.source``, target
+            included; its content is part of the study's identity, as a file's is.
         progress: Is told of every trial.
-        stop_signal: The number of a signal that asked the run to stop, or None; looked at between fits.
+        stop_signal: Gives the number of a signal that asked the run to stop, or None; asked between
+            fits.
         tracking: A tracking process that was started earlier, to save its start-up time.
 
     Returns:
@@ -128,14 +130,15 @@ def run_study(
             ledger.annotate(make_notes(record.description, result, searched.trials, plan.recipe))
         except LedgerError as error:
             progress.note(
-                f"optuna-dashboard's notes are not up to date, the same command writes them: {error}"
+                "optuna-dashboard's notes are not up to date,"
+                f" the same command writes them: {error}"
             )
         return replace(result, total_seconds=time.perf_counter() - started)
 
 
 @dataclass(frozen=True)
 class Searched:
-    """What a search gave.
+    """The outcome of a search.
 
     Attributes:
         trials: All, by number.
@@ -229,7 +232,10 @@ def judge_study(
 def _closing_on_error(
     follower: TrackingProcess | InlineTracking, ledger: Ledger, recipe: Recipe, wait_seconds: float
 ) -> Iterator[None]:
-    """Write what is finished and close the parent run before an error leaves; a run that fails says why its trials did."""
+    """Write what is finished and close the parent run before an error leaves.
+
+    Where the run failed, the failed trials' dashboard notes say why.
+    """
     try:
         yield
     except (HpoError, KeyboardInterrupt) as error:

@@ -1,7 +1,8 @@
-"""Folds scored on a Dask cluster: the same results, to the last bit, on as many machines as there are.
+"""Folds scored on the workers of a Dask cluster, with the same results to the last bit.
 
-Scheduling, transport and the loss of workers are Dask's job. What is here: the prepared folds go to every worker once, what is lost
-with all of its copies is handed out again, and a worker with other library versions is refused, since its scores could differ.
+Dask schedules, transports and notices lost workers. This module sends the prepared folds to every
+worker once, hands out again what is lost with all of its copies, and refuses a worker with other
+library versions, whose scores could differ.
 """
 
 import copy
@@ -29,7 +30,7 @@ LOST_SECONDS = 60.0
 """How long a scheduler may be away in the middle of a run."""
 
 MAX_LOSSES = 20
-"""So often in a row a fold may be lost with its worker before the run ends: it is then the fold that kills them."""
+"""Consecutive losses of a fold tolerated; after more it is the fold that kills its workers."""
 
 START_HINT = "start one: dask scheduler, and workers: dask worker ADDRESS --nthreads 1"
 
@@ -46,31 +47,24 @@ class DaskExecutor(Executor):
 
     def __init__(self, address: str) -> None:
         try:
-            import distributed  # noqa: PLC0415 - a quarter of a second that a run without a cluster does not spend
+            # A quarter of a second that a run without a cluster does not spend.
+            import distributed  # noqa: PLC0415
         except ImportError as error:
             raise SettingsError(
                 "--workers: a cluster needs the package distributed", hint="pip install distributed"
             ) from error
-        for name in [
-            name
-            for name in logging.root.manager.loggerDict
-            if name.partition(".")[0] == "distributed"
-        ]:
-            logging.getLogger(name).setLevel(
-                logging.CRITICAL
-            )  # what a person needs to know is said here
+        _silence_distributed()
         self.address = address
-        # The last one is what distributed's ``sync`` makes of a call that is cancelled as the wait for it ends.
         self.losses = (
             CancelledError,
             distributed.scheduler.KilledWorker,
             distributed.comm.CommClosedError,
+            # distributed's ``sync`` raises it for a call that is cancelled as the wait for it ends.
             UnboundLocalError,
         )
         try:
-            with warnings.catch_warnings(
-                action="ignore"
-            ):  # of versions: those that matter are compared below
+            # It warns of versions; those that matter are compared below.
+            with warnings.catch_warnings(action="ignore"):
                 self._client = distributed.Client(
                     address, timeout=CONNECT_SECONDS, set_as_default=False
                 )
@@ -80,19 +74,21 @@ class DaskExecutor(Executor):
             ) from error
         with ExitStack() as stack:
             stack.callback(self.close)
-            try:
-                self._client.wait_for_workers(1, timeout=WORKERS_SECONDS)
-                self._client.run(_check_versions, recorded_versions())
-            except TimeoutError as error:
-                raise SettingsError(
-                    f"--workers: the Dask scheduler at {address} has no workers", hint=START_HINT
-                ) from error
-            except ImportError as error:
-                raise SettingsError(
-                    f"--workers: a worker lacks the package {error.name}",
-                    hint="install hpo there too",
-                ) from error
+            self._check_workers()
             stack.pop_all()
+
+    def _check_workers(self) -> None:
+        try:
+            self._client.wait_for_workers(1, timeout=WORKERS_SECONDS)
+            self._client.run(_check_versions, recorded_versions())
+        except TimeoutError as error:
+            raise SettingsError(
+                f"--workers: the Dask scheduler at {self.address} has no workers", hint=START_HINT
+            ) from error
+        except ImportError as error:
+            raise SettingsError(
+                f"--workers: a worker lacks the package {error.name}", hint="install hpo there too"
+            ) from error
 
     def hold(self, objective: Objective) -> None:
         """Send the objective to every worker; one that joins later gets it from the others."""
@@ -134,8 +130,15 @@ class DaskExecutor(Executor):
         self._parts = self._client.scatter(parts, broadcast=True, hash=False)
 
 
+def _silence_distributed() -> None:
+    """Stop distributed from logging; what a person needs to know is said here."""
+    for name in list(logging.root.manager.loggerDict):
+        if name.partition(".")[0] == "distributed":
+            logging.getLogger(name).setLevel(logging.CRITICAL)
+
+
 _one_fit = threading.Lock()
-"""In a worker: what a fit warns of is noted for the whole process, so one fit a process at a time."""
+"""In a worker: warnings are caught for the whole process, so one fit a process at a time."""
 
 
 _limit_threads = cache(threadpool_limits)
@@ -153,7 +156,7 @@ def _evaluate(part: Objective, params: Mapping[str, Any], versions: dict[str, st
 
 
 def _check_versions(versions: dict[str, str], error: type[HpoError] = SettingsError) -> None:
-    """In a worker: refuse to score where the result could be another one, since the driver has other versions."""
+    """In a worker: refuse to score with other versions than the driver's."""
     changes = describe_changes(versions, recorded_versions())
     if changes:
         raise error(
