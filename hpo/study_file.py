@@ -13,7 +13,8 @@ from typing import Any
 
 from pydantic import ValidationError, create_model
 
-from hpo.definition import Range, StudyDefinition
+from hpo.definition import Range
+from hpo.definition import StudyDefinition as AnyDefinition
 from hpo.errors import DefinitionError, did_you_mean
 from hpo.estimators.recipe import Recipe
 from hpo.estimators.recipes import DEFAULT_RECIPE
@@ -34,7 +35,7 @@ FLAGS = {
 
 def load_definition(
     path: Path | str | None = None, overrides: Mapping[str, Any] | None = None
-) -> StudyDefinition:
+) -> AnyDefinition:
     """Read a study file, put overrides on top, and validate the whole.
 
     Args:
@@ -52,21 +53,25 @@ def load_definition(
         if isinstance(inner, dict):
             inner[name] = value
     try:
-        return _definition_class(DEFAULT_RECIPE).model_validate(content)
+        return StudyDefinition.model_validate(content)
     except ValidationError as error:
         raise _explain(error, path, overrides) from None
 
 
 @cache
-def _definition_class(recipe: Recipe) -> type[StudyDefinition]:
+def definition_class(recipe: Recipe) -> type[AnyDefinition]:
     """The definition of studies of one estimator: its params are the keys of the search space."""
     space: Any = (recipe.space, recipe.space())
     return create_model(
         "StudyDefinition",
-        __base__=StudyDefinition,
-        __doc__=StudyDefinition.__doc__,
+        __base__=AnyDefinition,
+        __doc__=AnyDefinition.__doc__,
         search_space=space,
     )
+
+
+StudyDefinition = definition_class(DEFAULT_RECIPE)
+"""The definition of studies whose file names no estimator; ``hpo.StudyDefinition``."""
 
 
 def _read_toml(path: Path) -> dict[str, Any]:
@@ -137,7 +142,7 @@ _OUR_WORDS = {
 
 def _keys_at(location: list[str]) -> list[str]:
     """The keys of the whole, of a section, or of a range, which is the only table that a section holds."""
-    built_in = _definition_class(DEFAULT_RECIPE)()
+    built_in = StudyDefinition()
     place = getattr(built_in, location[0]) if location else built_in
     return list(Range.model_fields if location[1:] else type(place).model_fields)
 
@@ -146,7 +151,7 @@ def make_schema() -> dict[str, Any]:
     """The JSON schema of study files, for editors; what a schema cannot say, :func:`load_definition` does."""
     schema = {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
-        **_definition_class(DEFAULT_RECIPE).model_json_schema(),
+        **StudyDefinition.model_json_schema(),
     }
     text: dict[str, Any] = json.loads(json.dumps(schema).replace("``", "`"))
     return text | {

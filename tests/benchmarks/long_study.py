@@ -25,10 +25,11 @@ N_MEASURED = 40
 
 def ledger_milliseconds(directory: Path, n_history: int) -> float:
     """Median cost of a slot of ``hpo``'s ledger after so many trials."""
-    from hpo.definition import StudyDefinition
-    from hpo.estimators.cross_validation import FoldResult
     from hpo.estimators.estimator import TrainingShape, derive_params
+
+    from hpo.estimators.cross_validation import FoldResult
     from hpo.ledger.ledger import open_ledger
+    from hpo.study_file import StudyDefinition
 
     shape = TrainingShape(n_samples=96, n_features=4, n_classes=3, n_values=384, is_sparse=False)
     url = f"sqlite:///{directory}/ledger-{n_history}.db"

@@ -19,11 +19,11 @@ N_FOLDS = 5
 
 def score_asleep(params: Mapping[str, Any], index: int, seconds: float) -> Any:
     """What a fit of known length gives: scores that are a plain function of the params."""
-    from hpo.estimators.cross_validation import FoldResult
+    from hpo.estimators.cross_validation import StepResult
 
     time.sleep(seconds)
     value = 1 / (1 + abs(params.get("C", 1.0) - 10)) + index / 1000
-    return FoldResult({"accuracy": value, "neg_log_loss": value - 1})
+    return StepResult({"accuracy": value, "neg_log_loss": value - 1})
 
 
 def measure(address: str, fit_seconds: float, n_threads: int, n_trials: int) -> float:
@@ -31,7 +31,7 @@ def measure(address: str, fit_seconds: float, n_threads: int, n_trials: int) -> 
     from hpo.ledger.ledger import open_ledger
     from hpo.search.dask_executor import DaskExecutor
     from hpo.search.loop import Driver, Search
-    from hpo.search.plan import prepare_problem
+    from hpo.search.plan import make_plan
     from hpo.settings import ServiceSettings
     from hpo.study_file import load_definition
 
@@ -40,17 +40,17 @@ def measure(address: str, fit_seconds: float, n_threads: int, n_trials: int) -> 
             return self._client.submit(score_asleep, params, index, fit_seconds, pure=False)
 
     concurrency = max(1, -(-2 * n_threads // N_FOLDS))
-    problem = prepare_problem(
+    plan = make_plan(
         load_definition(overrides={"study.n_trials": n_trials, "study.concurrency": concurrency})
     )
     with (
         tempfile.TemporaryDirectory() as directory,
         open_ledger(
-            f"sqlite:///{directory}/optuna.db", problem.definition, "digest", {}, problem.derive
+            f"sqlite:///{directory}/optuna.db", plan.definition, "digest", {}, plan.derive
         ) as ledger,
         closing(Asleep(address)) as executor,
     ):
-        search = Search(Driver(ServiceSettings(workers=address), {}, executor), problem, ledger)
+        search = Search(Driver(ServiceSettings(workers=address), {}, executor), plan, ledger)
         started = time.perf_counter()
         search.run()
         return n_trials / (time.perf_counter() - started)

@@ -93,16 +93,16 @@ def bare_seconds(directory: Path) -> float:
 
     from hpo.estimators.cross_validation import score_fold
     from hpo.estimators.space import replay
-    from hpo.search.plan import prepare_problem
+    from hpo.search.plan import make_plan
     from hpo.study_file import load_definition
 
-    problem = prepare_problem(load_definition(directory / "study.toml"))
+    plan = make_plan(load_definition(directory / "study.toml"))
     trials = load_study(study_name="table", storage=f"sqlite:///{directory}/optuna.db").trials
     started = time.process_time()
     for trial in trials:
-        params = problem.derive(replay(problem.definition.search_space, trial.params))
-        for fold in problem.folds:
-            score_fold(params, fold, problem.metrics)
+        params = plan.space.complete(replay(plan.definition.search_space, trial.params))
+        for fold in plan.objective.folds:
+            score_fold(params, fold, plan.objective.metrics)
     return (time.process_time() - started) / (os.cpu_count() or 1)
 
 

@@ -17,9 +17,9 @@ from mlflow import MlflowClient
 from hpo.data.columns import Columns
 from hpo.definition import PreprocessingSection
 from hpo.errors import TrackingError
-from hpo.estimators.estimator import build_pipeline
-from hpo.estimators.final_model import TRUSTED_TYPES
+from hpo.estimators.final_model import TRUSTED_TYPES, build_pipeline
 from hpo.estimators.loading import COLUMNS_FILE
+from hpo.estimators.logistic_regression import LOGISTIC_REGRESSION
 from hpo.tracking.run_records import HeldOut, ModelRecord, RegistryState, StudyRecord
 from hpo.tracking.writer import MlflowWriter
 
@@ -47,7 +47,7 @@ def make_record(
 ) -> ModelRecord:
     """A model that is wrong on as many rows as it is shifted."""
     rows, (no, yes) = held_out.X, np.unique(held_out.y)
-    model = build_pipeline(columns, PreprocessingSection(), PARAMS).fit(
+    model = build_pipeline(LOGISTIC_REGRESSION, columns, PreprocessingSection(), PARAMS).fit(
         rows, np.where(rows.iloc[:, 0] > shift, yes, no)
     )
     return ModelRecord(

@@ -13,8 +13,8 @@ from typing import Any
 import jsonschema
 import pytest
 
-from hpo.definition import Range, StudyDefinition
-from hpo.study_file import load_definition, make_schema
+from hpo.definition import Range
+from hpo.study_file import StudyDefinition, load_definition, make_schema
 from tests.integration.driving import environment, run_python
 
 ROOT = Path(__file__).parents[2]

@@ -8,7 +8,8 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from hpo.definition import SOLVERS_FOR, StudyDefinition
+from hpo.definition import StudyDefinition
+from hpo.estimators.logistic_regression import SOLVERS_FOR
 
 # A file has no lone surrogates.
 text = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)

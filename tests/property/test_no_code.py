@@ -22,10 +22,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hpo.definition import StudyDefinition
 from hpo.errors import InputError
 from hpo.search.plan import load_data
-from hpo.study_file import load_definition
+from hpo.study_file import StudyDefinition, load_definition
 from tests.property.strategies import known_keys, to_toml
 
 CANARY = "canary_that_sings"

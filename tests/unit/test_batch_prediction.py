@@ -21,9 +21,9 @@ from hpo.data.dataset import Dataset, load_dataset
 from hpo.data.tables import write_table
 from hpo.definition import DataSection, PreprocessingSection
 from hpo.errors import DataError, ModelError
-from hpo.estimators.estimator import build_pipeline
-from hpo.estimators.final_model import TRUSTED_TYPES
+from hpo.estimators.final_model import TRUSTED_TYPES, build_pipeline
 from hpo.estimators.loading import COLUMNS_FILE, MODEL_FILE, load_model
+from hpo.estimators.logistic_regression import LOGISTIC_REGRESSION
 from hpo.settings import DEFAULT_TRACKING_URI
 
 PARAMS = {
@@ -75,9 +75,9 @@ def shipped(tmp_path_factory: pytest.TempPathFactory) -> Shipped:
     dataset = load_dataset(
         DataSection(source=str(directory / "shop.csv"), target="buys"), seed=0, n_splits=5
     )
-    pipeline = build_pipeline(dataset.columns, PreprocessingSection(), PARAMS).fit(
-        dataset.X_train, dataset.y_train
-    )
+    pipeline = build_pipeline(
+        LOGISTIC_REGRESSION, dataset.columns, PreprocessingSection(), PARAMS
+    ).fit(dataset.X_train, dataset.y_train)
     ship(directory / "model", pipeline, dataset.columns)
     return Shipped(directory / "model", dataset, pipeline)
 
@@ -220,7 +220,7 @@ def other_models(columns: Columns) -> dict[str, object]:
         ),
         "no pipeline": logistic,
         "no estimator": {"a": 1},
-        "not fitted": build_pipeline(columns, PreprocessingSection(), PARAMS),
+        "not fitted": build_pipeline(LOGISTIC_REGRESSION, columns, PreprocessingSection(), PARAMS),
     }
 
 

@@ -12,7 +12,7 @@ from sklearn.datasets import load_iris
 from hpo.data.dataset import Dataset, load_dataset
 from hpo.definition import CvSection, DataSection
 from hpo.errors import DataError
-from hpo.estimators.cross_validation import make_splits
+from hpo.estimators.classification import CLASSIFICATION
 
 
 def load(source: str = "iris", *, seed: int = 0, n_splits: int = 5, **keys: object) -> Dataset:
@@ -243,7 +243,7 @@ def test_group_is_split_neither_by_the_hold_out_nor_by_a_fold(tmp_path, seed, te
     assert set(houses[dataset.X_train.index]).isdisjoint(houses[dataset.X_test.index])
     assert dataset.groups.tolist() == houses[dataset.X_train.index].tolist()
     assert "house" not in dataset.X_train.columns
-    splits = make_splits(dataset, CvSection(n_splits=n_splits, n_repeats=2), seed)
+    splits = CLASSIFICATION.split(dataset, CvSection(n_splits=n_splits, n_repeats=2), seed)
     assert len(splits) == 2 * n_splits
     for train, test in splits:
         assert set(dataset.groups[train]).isdisjoint(dataset.groups[test])

@@ -13,8 +13,10 @@ from sklearn.metrics import accuracy_score
 
 from hpo.data.columns import Columns
 from hpo.definition import PreprocessingSection
-from hpo.estimators.estimator import build_pipeline
-from hpo.results.figures import MAX_LABELS, draw_model, list_coefficients, permute_columns
+from hpo.estimators.final_model import build_pipeline
+from hpo.estimators.logistic_regression import LOGISTIC_REGRESSION, list_coefficients
+from hpo.results.drawing import MAX_LABELS
+from hpo.results.figures import draw_model, permute_columns
 
 # Said by fits that end early, on purpose short here.
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -54,7 +56,9 @@ def make_rows(n: int, n_classes: int) -> tuple[pd.DataFrame, np.ndarray]:
 
 
 def fit(X, y):
-    return build_pipeline(COLUMNS, PreprocessingSection(min_frequency=1), PARAMS).fit(X, y)
+    return build_pipeline(
+        LOGISTIC_REGRESSION, COLUMNS, PreprocessingSection(min_frequency=1), PARAMS
+    ).fit(X, y)
 
 
 def check_picture(content: bytes) -> None:
@@ -119,7 +123,9 @@ def test_wide_table_is_not_permuted():
     rng = np.random.default_rng(0)
     names = tuple(f"x{number}" for number in range(120))
     X, y = pd.DataFrame(rng.normal(size=(200, 120)), columns=names), rng.integers(2, size=200)
-    pipeline = build_pipeline(Columns(numeric=names), PreprocessingSection(), PARAMS).fit(X, y)
+    pipeline = build_pipeline(
+        LOGISTIC_REGRESSION, Columns(numeric=names), PreprocessingSection(), PARAMS
+    ).fit(X, y)
     files, importances = draw_model(pipeline, pipeline, X, y, metric="accuracy", seed=0)
     assert importances == {}
     assert "figures/permutation_importance.png" not in files

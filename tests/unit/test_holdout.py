@@ -10,8 +10,9 @@ import pytest
 from sklearn.metrics import get_scorer
 
 from hpo.data.dataset import Dataset, load_dataset
-from hpo.estimators.cross_validation import Predicted
-from hpo.estimators.estimator import build_classifier, build_pipeline
+from hpo.estimators.classification import CLASSIFICATION
+from hpo.estimators.final_model import build_pipeline
+from hpo.estimators.logistic_regression import LOGISTIC_REGRESSION
 from hpo.results.holdout import judge_holdout
 from hpo.results.intervals import estimate_paired_proportions, estimate_proportion
 from tests.unit.driving import define
@@ -33,7 +34,7 @@ def dataset() -> Dataset:
 @pytest.fixture(scope="module")
 def pipelines(dataset):
     made = [
-        build_pipeline(dataset.columns, DEFINITION.preprocessing, params)
+        build_pipeline(LOGISTIC_REGRESSION, dataset.columns, DEFINITION.preprocessing, params)
         for params in (CHOSEN, DEFAULTS)
     ]
     return [pipeline.fit(dataset.X_train, dataset.y_train) for pipeline in made]
@@ -63,9 +64,9 @@ def test_other_metrics_are_resampled(dataset, pipelines, metric):
 
 
 def test_pairing_makes_the_gain_surer_than_the_score(dataset):
-    near = build_pipeline(dataset.columns, DEFINITION.preprocessing, {**DEFAULTS, "C": 0.9}).fit(
-        dataset.X_train, dataset.y_train
-    )
+    near = build_pipeline(
+        LOGISTIC_REGRESSION, dataset.columns, DEFINITION.preprocessing, {**DEFAULTS, "C": 0.9}
+    ).fit(dataset.X_train, dataset.y_train)
     score, gain = judge_holdout(near, DEFAULTS, dataset, "neg_log_loss", seed=0)
     assert gain.high - gain.low < (score.high - score.low) / 5
 
@@ -111,9 +112,9 @@ def test_perfect_ranking_is_not_certainty(dataset):
         **{dataset.columns.numeric[0]: np.where(dataset.y_test == 1, 9.0, -9.0) * 100}
     )
     easy = replace(dataset, X_train=half, X_test=test)
-    pipeline = build_pipeline(easy.columns, DEFINITION.preprocessing, DEFAULTS).fit(
-        easy.X_train, easy.y_train
-    )
+    pipeline = build_pipeline(
+        LOGISTIC_REGRESSION, easy.columns, DEFINITION.preprocessing, DEFAULTS
+    ).fit(easy.X_train, easy.y_train)
     score = judge_holdout(pipeline, None, easy, "roc_auc", seed=0)[0]
     assert (score.value, score.high) == (1.0, 1.0)
     assert 0.9 < score.low < 1
@@ -122,7 +123,7 @@ def test_perfect_ranking_is_not_certainty(dataset):
 def test_predicted_rows_are_those_of_the_whole():
     rng = np.random.default_rng(0)
     X, y = pd.DataFrame(rng.normal(size=(60, 3))), rng.integers(3, size=60)
-    whole = Predicted(build_classifier(DEFAULTS).fit(X, y), X)
+    whole = CLASSIFICATION.predictions(LOGISTIC_REGRESSION.build(DEFAULTS).fit(X, y), X)
     rows = rng.integers(60, size=40)
     for method in ("predict", "predict_proba", "decision_function"):
         np.testing.assert_array_equal(

@@ -22,10 +22,10 @@ from hpo.errors import (
     StudyLockedError,
     TooManyFailuresError,
 )
-from hpo.estimators.cross_validation import FoldResult
+from hpo.estimators.objective import StepResult
 from hpo.ledger.ledger import open_ledger
 from hpo.ledger.storage import open_storage
-from hpo.results.selection import CONVERGED, DERIVED, FAILURE, SCORES, TRACEBACK
+from hpo.ledger.trials import CONVERGED, DERIVED, FAILURE, SCORES, TRACEBACK
 from hpo.settings import sqlite_path
 from tests.unit.driving import (
     DATA_DIGEST,
@@ -466,7 +466,7 @@ def test_queued_trial_that_is_not_in_the_space_fails_with_its_reason(storage_url
     read_study(storage_url).enqueue_trial(params)
     with open_study(storage_url) as ledger:
         slot = ledger.next_slot(3)
-        ledger.tell(slot, [FoldResult(failure=slot.failure)])
+        ledger.tell(slot, [StepResult(failure=slot.failure)])
         assert ledger.next_slot(3).number == 1
     queued = read_trials(storage_url)[0]
     assert queued.state.name == "FAIL"
@@ -487,7 +487,7 @@ def test_trial_that_another_client_ended_is_no_obstacle_to_the_pruner(storage_ur
     with open_study(storage_url, definition) as ledger:
         slot = ledger.next_slot(9)
         if is_queued:
-            ledger.tell(slot, [FoldResult(failure=slot.failure)])
+            ledger.tell(slot, [StepResult(failure=slot.failure)])
     if not is_queued:
         storage = open_storage(storage_url)
         storage.set_trial_intermediate_value(slot.trial_id, 0, 0.9)
@@ -583,7 +583,7 @@ def test_pruner_judges_by_the_judged_metric(storage_url):
     definition = define(
         pruner__kind="median", pruner__n_startup_trials=1, study__metric="neg_log_loss"
     )
-    good = [FoldResult({"accuracy": 0.0, "neg_log_loss": 1.0})] * 2
+    good = [StepResult({"accuracy": 0.0, "neg_log_loss": 1.0})] * 2
     with open_study(storage_url, definition) as ledger:
         ledger.tell(ledger.next_slot(5), results_of(0.5, 0.5))
         slot = ledger.next_slot(5)

@@ -9,13 +9,14 @@ import optuna
 import pytest
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from hpo.definition import PrunerSection, SamplerSection, SearchSpace
+from hpo.definition import PrunerSection, SamplerSection
+from hpo.estimators.logistic_regression import LogisticRegressionSpace
 from hpo.estimators.space import suggest
 from hpo.ledger.mirror import Mirror
 from tests.unit.driving import score
 
 N_SLOTS = 16
-SPACE = SearchSpace()
+SPACE = LogisticRegressionSpace()
 SECTION = SamplerSection(n_startup_trials=4)
 
 

@@ -9,17 +9,8 @@ import pytest
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from hpo.errors import NoCompletedTrialError
-from hpo.results.selection import (
-    FAILURE,
-    SCORES,
-    count_states,
-    count_ties,
-    fold_scores,
-    mean_and_std,
-    mean_score,
-    milliseconds,
-    select_best,
-)
+from hpo.ledger.trials import FAILURE, SCORES, fold_scores, mean_and_std, mean_score, milliseconds
+from hpo.results.selection import count_states, count_ties, select_best
 
 END = datetime(2026, 1, 2, 3, 4, 5, 678000, tzinfo=UTC)
 
