@@ -21,7 +21,8 @@ from hpo.data.dataset import Dataset, load_dataset
 from hpo.data.tables import write_table
 from hpo.definition import DataSection, PreprocessingSection
 from hpo.errors import DataError, ModelError
-from hpo.estimators.final_model import TRUSTED_TYPES, build_pipeline
+from hpo.estimators.classification import CLASSIFICATION
+from hpo.estimators.final_model import build_pipeline
 from hpo.estimators.loading import COLUMNS_FILE, MODEL_FILE, load_model
 from hpo.estimators.logistic_regression import LOGISTIC_REGRESSION
 from hpo.settings import DEFAULT_TRACKING_URI
@@ -73,7 +74,10 @@ def shipped(tmp_path_factory: pytest.TempPathFactory) -> Shipped:
     directory = tmp_path_factory.mktemp("shop")
     shop().to_csv(directory / "shop.csv", index=False, sep=";")
     dataset = load_dataset(
-        DataSection(source=str(directory / "shop.csv"), target="buys"), seed=0, n_splits=5
+        DataSection(source=str(directory / "shop.csv"), target="buys"),
+        CLASSIFICATION,
+        seed=0,
+        n_splits=5,
     )
     pipeline = build_pipeline(
         LOGISTIC_REGRESSION, dataset.columns, PreprocessingSection(), PARAMS
@@ -261,7 +265,7 @@ def test_damaged_model_is_refused(shipped, tmp_path, content):
     shutil.copytree(shipped.directory, tmp_path / "model")
     (tmp_path / "model" / MODEL_FILE).write_bytes(content)
     with pytest.raises(ModelError, match="its files are damaged"):
-        load_model(tmp_path / "model", TRUSTED_TYPES)
+        load_model(tmp_path / "model")
 
 
 @pytest.mark.parametrize(
@@ -271,7 +275,7 @@ def test_damaged_columns_are_refused(shipped, tmp_path, content):
     shutil.copytree(shipped.directory, tmp_path / "model")
     (tmp_path / "model" / COLUMNS_FILE).write_text(content)
     with pytest.raises(ModelError, match="its files are damaged"):
-        load_model(tmp_path / "model", TRUSTED_TYPES)
+        load_model(tmp_path / "model")
 
 
 def test_columns_of_another_model_are_refused(shipped, tmp_path):
@@ -296,4 +300,4 @@ def test_missing_files_are_named(tmp_path, files, message):
     for name in files:
         (tmp_path / name).write_bytes(b"")
     with pytest.raises(ModelError, match=message):
-        load_model(tmp_path, TRUSTED_TYPES)
+        load_model(tmp_path)

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,7 @@ def plan() -> Plan:
 
 @pytest.fixture
 def pool(plan) -> Iterator[PoolExecutor]:
-    executor = holding(PoolExecutor(2), plan.objective.folds, METRICS)
+    executor = holding(PoolExecutor(2), plan.objective)
     yield executor
     executor.close()
 
@@ -99,15 +100,15 @@ def test_executor_has_as_many_workers_as_it_is_asked_for(workers, n_cells, n_wor
 
 def test_pool_is_busy_with_one_trial_more_than_its_workers_can_score(plan, pool):
     n_useful = [
-        holding(pool, plan.objective.folds[:n_folds], METRICS).n_useful_trials
+        holding(pool, replace(plan.objective, folds=plan.objective.folds[:n_folds])).n_useful_trials
         for n_folds in (1, 2, 3)
     ]
     assert n_useful == [3, 2, 2]
-    assert holding(LocalExecutor(), plan.objective.folds, METRICS).n_useful_trials == 1
+    assert holding(LocalExecutor(), plan.objective).n_useful_trials == 1
 
 
 def test_pool_gives_the_same_results_as_this_process(plan, pool):
-    local = score_all(holding(LocalExecutor(), plan.objective.folds, METRICS), plan)
+    local = score_all(holding(LocalExecutor(), plan.objective), plan)
     assert score_all(pool, plan) == local
     assert [failure is not None for _, _, failure, _ in local] == [False] * 9 + [True] * 3
     assert os.getpid() not in worker_pids(pool)
@@ -115,7 +116,7 @@ def test_pool_gives_the_same_results_as_this_process(plan, pool):
 
 
 def test_worker_that_is_killed_is_replaced_and_nothing_changes(plan, pool):
-    local = score_all(holding(LocalExecutor(), plan.objective.folds, METRICS), plan)
+    local = score_all(holding(LocalExecutor(), plan.objective), plan)
     wait_for(pool.start(plan.space.complete(PARAMS[0])), 0)
     before = worker_pids(pool)
     os.kill(before[0], signal.SIGKILL)
@@ -132,7 +133,7 @@ def test_worker_that_is_killed_is_replaced_and_nothing_changes(plan, pool):
 def test_worker_that_is_killed_while_it_scores_loses_no_fold():
     # Digits by elastic net takes a second a fold: the kill comes in the middle.
     slow = make_plan(define(data__source="digits", cv__n_splits=2))
-    params = slow.derive(
+    params = slow.space.complete(
         {
             "penalty": "elasticnet",
             "C": 1.0,
@@ -141,10 +142,10 @@ def test_worker_that_is_killed_while_it_scores_loses_no_fold():
             "max_iter": 300,
         }
     )
-    local = holding(LocalExecutor(), slow.folds, METRICS).start(params)
-    executor = holding(PoolExecutor(2), slow.folds, METRICS)
+    local = holding(LocalExecutor(), slow.objective).start(params)
+    executor = holding(PoolExecutor(2), slow.objective)
     try:
-        fast = executor.start(slow.derive(PARAMS[0]))
+        fast = executor.start(slow.space.complete(PARAMS[0]))
         assert [wait_for(fast, index).failure for index in range(2)] == [None, None]
         scoring = executor.start(params)
         assert scoring.result(0, 0.1) is None
@@ -176,7 +177,7 @@ def test_worker_leaves_signals_to_the_driver(plan, pool, number):
 
 
 def test_workers_that_keep_dying_end_the_run_in_one_line():
-    executor = holding(PoolExecutor(1), [Lethal(os.getpid())], METRICS)
+    executor = holding(PoolExecutor(1), Lethal(os.getpid()))
     line = rf"^worker processes ended {MAX_BROKEN_POOLS + 1} times in a row without a result$"
     try:
         with pytest.raises(HpoError, match=line) as caught:
@@ -187,7 +188,7 @@ def test_workers_that_keep_dying_end_the_run_in_one_line():
 
 
 def test_close_ends_the_workers_and_removes_the_folds(plan):
-    executor = holding(PoolExecutor(2), plan.objective.folds, METRICS)
+    executor = holding(PoolExecutor(2), plan.objective)
     wait_for(executor.start(plan.space.complete(PARAMS[0])), 0)
     pids, directory = worker_pids(executor), Path(executor._directory.name)
     assert [path.suffix for path in directory.iterdir()] == [".joblib"]
@@ -205,9 +206,10 @@ def is_running(pid: int) -> bool:
 
 def test_workers_end_with_a_driver_that_is_killed():
     script = (
-        "import tests.conftest, time; from hpo.search.plan import make_plan; from hpo.search.executor import PoolExecutor;"
+        "import tests.conftest, time; from hpo.search.plan import make_plan; "
+        "from hpo.search.pool_executor import PoolExecutor;"
         "from tests.unit.driving import define; plan = make_plan(define());"
-        "pool = PoolExecutor(2); pool.hold(plan.objective.folds, plan.objective.metrics);"
+        "pool = PoolExecutor(2); pool.hold(plan.objective);"
         "scoring = pool.start(plan.space.complete({'penalty': 'l2', 'C': 1.0,"
         "'class_weight': 'none'}))\nwhile scoring.result(0, 1) is None: pass\n"
         "print(*pool._pool._processes, pool._directory.name, flush=True); time.sleep(600)"

@@ -71,7 +71,9 @@ def check_picture(content: bytes) -> None:
 @pytest.mark.parametrize("n_classes", [2, 3, 40])
 def test_every_figure_opens_and_every_table_is_read(n_classes):
     X, y = make_rows(800, n_classes)
-    files, importances = draw_model(fit(X, y), fit(X, y), X, y, metric="accuracy", seed=0)
+    files, importances = draw_model(
+        LOGISTIC_REGRESSION, fit(X, y), fit(X, y), X, y, metric="accuracy", seed=0
+    )
     assert {name for name in files if name.endswith(".png")} == {
         f"figures/{name}.png" for name in FIGURES
     }
@@ -87,7 +89,9 @@ def test_every_figure_opens_and_every_table_is_read(n_classes):
 def test_confusion_table_is_that_of_the_judged_model():
     X, y = make_rows(300, 3)
     judged = fit(X, y)
-    files, _ = draw_model(judged, fit(X, y[::-1]), X, y, metric="accuracy", seed=0)
+    files, _ = draw_model(
+        LOGISTIC_REGRESSION, judged, fit(X, y[::-1]), X, y, metric="accuracy", seed=0
+    )
     table = pd.read_csv(io.BytesIO(files["tables/confusion_matrix.csv"]), index_col=0)
     assert np.trace(table) / table.to_numpy().sum() == pytest.approx(
         accuracy_score(y, judged.predict(X))
@@ -126,7 +130,9 @@ def test_wide_table_is_not_permuted():
     pipeline = build_pipeline(
         LOGISTIC_REGRESSION, Columns(numeric=names), PreprocessingSection(), PARAMS
     ).fit(X, y)
-    files, importances = draw_model(pipeline, pipeline, X, y, metric="accuracy", seed=0)
+    files, importances = draw_model(
+        LOGISTIC_REGRESSION, pipeline, pipeline, X, y, metric="accuracy", seed=0
+    )
     assert importances == {}
     assert "figures/permutation_importance.png" not in files
     assert len(pd.read_csv(io.BytesIO(files["tables/coefficients.csv"]))) == 120 > MAX_LABELS
@@ -135,5 +141,7 @@ def test_wide_table_is_not_permuted():
 def test_class_without_held_out_rows_is_no_obstacle():
     X, y = make_rows(400, 4)
     pipeline, rows = fit(X, y), y != y[0]
-    files, _ = draw_model(pipeline, pipeline, X[rows], y[rows], metric="accuracy", seed=0)
+    files, _ = draw_model(
+        LOGISTIC_REGRESSION, pipeline, pipeline, X[rows], y[rows], metric="accuracy", seed=0
+    )
     assert len([name for name in files if name.endswith(".png")]) == len(FIGURES)

@@ -27,7 +27,10 @@ DEFINITION = define()
 @pytest.fixture(scope="module")
 def dataset() -> Dataset:
     return load_dataset(
-        DEFINITION.data.model_copy(update={"source": "breast_cancer"}), seed=0, n_splits=5
+        DEFINITION.data.model_copy(update={"source": "breast_cancer"}),
+        CLASSIFICATION,
+        seed=0,
+        n_splits=5,
     )
 
 
@@ -42,7 +45,9 @@ def pipelines(dataset):
 
 def test_accuracy_is_that_of_the_rows(dataset, pipelines):
     ours, theirs = (pipeline.predict(dataset.X_test) == dataset.y_test for pipeline in pipelines)
-    score, gain = judge_holdout(pipelines[0], DEFAULTS, dataset, "accuracy", seed=0)
+    score, gain = judge_holdout(
+        LOGISTIC_REGRESSION, pipelines[0], DEFAULTS, dataset, "accuracy", seed=0
+    )
     assert (ours != theirs).any()
     assert score == estimate_proportion(int(ours.sum()), len(ours))
     assert gain == estimate_paired_proportions(
@@ -55,25 +60,34 @@ def test_other_metrics_are_resampled(dataset, pipelines, metric):
     scores = [
         get_scorer(metric)(pipeline, dataset.X_test, dataset.y_test) for pipeline in pipelines
     ]
-    score, gain = judge_holdout(pipelines[0], DEFAULTS, dataset, metric, seed=0)
+    score, gain = judge_holdout(
+        LOGISTIC_REGRESSION, pipelines[0], DEFAULTS, dataset, metric, seed=0
+    )
     assert score.value == pytest.approx(scores[0])
     assert gain.value == pytest.approx(scores[0] - scores[1])
     for estimate in (score, gain):
         assert estimate.low < estimate.value < estimate.high
-    assert (score, gain) == judge_holdout(pipelines[0], DEFAULTS, dataset, metric, seed=0)
+    assert (score, gain) == judge_holdout(
+        LOGISTIC_REGRESSION, pipelines[0], DEFAULTS, dataset, metric, seed=0
+    )
 
 
 def test_pairing_makes_the_gain_surer_than_the_score(dataset):
     near = build_pipeline(
         LOGISTIC_REGRESSION, dataset.columns, DEFINITION.preprocessing, {**DEFAULTS, "C": 0.9}
     ).fit(dataset.X_train, dataset.y_train)
-    score, gain = judge_holdout(near, DEFAULTS, dataset, "neg_log_loss", seed=0)
+    score, gain = judge_holdout(
+        LOGISTIC_REGRESSION, near, DEFAULTS, dataset, "neg_log_loss", seed=0
+    )
     assert gain.high - gain.low < (score.high - score.low) / 5
 
 
 def test_nothing_to_compare_with(dataset, pipelines):
     for metric in ("accuracy", "neg_log_loss"):
-        assert judge_holdout(pipelines[0], None, dataset, metric, seed=0)[1] is None
+        assert (
+            judge_holdout(LOGISTIC_REGRESSION, pipelines[0], None, dataset, metric, seed=0)[1]
+            is None
+        )
 
 
 def test_rows_of_one_group_are_drawn_together(dataset, pipelines):
@@ -88,7 +102,7 @@ def test_rows_of_one_group_are_drawn_together(dataset, pipelines):
     widths = {}
     for metric in ("accuracy", "neg_log_loss"):
         single, grouped, naive = (
-            judge_holdout(pipelines[1], None, data, metric, seed=0)[0]
+            judge_holdout(LOGISTIC_REGRESSION, pipelines[1], None, data, metric, seed=0)[0]
             for data in (dataset, tenfold, replace(tenfold, groups_test=None))
         )
         widths[metric] = [estimate.high - estimate.low for estimate in (single, grouped, naive)]
@@ -100,7 +114,9 @@ def test_rows_of_one_group_are_drawn_together(dataset, pipelines):
 
 def test_groups_that_leave_a_class_out_are_passed_over(dataset, pipelines):
     of_class = replace(dataset, groups_test=dataset.y_test.astype("str"))
-    score, _ = judge_holdout(pipelines[0], DEFAULTS, of_class, "roc_auc", seed=0)
+    score, _ = judge_holdout(
+        LOGISTIC_REGRESSION, pipelines[0], DEFAULTS, of_class, "roc_auc", seed=0
+    )
     assert score.low < score.value
 
 
@@ -115,7 +131,7 @@ def test_perfect_ranking_is_not_certainty(dataset):
     pipeline = build_pipeline(
         LOGISTIC_REGRESSION, easy.columns, DEFINITION.preprocessing, DEFAULTS
     ).fit(easy.X_train, easy.y_train)
-    score = judge_holdout(pipeline, None, easy, "roc_auc", seed=0)[0]
+    score = judge_holdout(LOGISTIC_REGRESSION, pipeline, None, easy, "roc_auc", seed=0)[0]
     assert (score.value, score.high) == (1.0, 1.0)
     assert 0.9 < score.low < 1
 

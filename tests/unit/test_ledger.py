@@ -23,7 +23,6 @@ from hpo.errors import (
     TooManyFailuresError,
 )
 from hpo.estimators.objective import StepResult
-from hpo.ledger.ledger import open_ledger
 from hpo.ledger.storage import open_storage
 from hpo.ledger.trials import CONVERGED, DERIVED, FAILURE, SCORES, TRACEBACK
 from hpo.settings import sqlite_path
@@ -186,7 +185,7 @@ def test_lock_file_that_cannot_be_made_is_one_line(tmp_path):
 
 
 def notes_of(storage_url: str, versions: dict[str, str]) -> tuple[str, ...]:
-    with open_ledger(storage_url, define(), DATA_DIGEST, versions, derive) as ledger:
+    with open_study(storage_url, versions=versions) as ledger:
         return ledger.notes
 
 
@@ -217,9 +216,7 @@ def test_signal_ends_the_wait_for_a_storage_that_is_locked_from_the_start(
             InterruptedBySignal,
             match=r"^stopped while the storage sqlite:///\S+ failed: database is locked$",
         ):
-            open_ledger(
-                storage_url, define(), DATA_DIGEST, {}, derive, stop_signal=lambda: signal.SIGINT
-            ).__enter__()
+            open_study(storage_url, stop_signal=lambda: signal.SIGINT).__enter__()
 
 
 def test_optuna_is_as_loud_afterwards_as_before(storage_url):

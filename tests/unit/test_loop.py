@@ -19,13 +19,13 @@ from hpo.data.dataset import Dataset
 from hpo.definition import StudyDefinition
 from hpo.errors import InterruptedBySignal
 from hpo.estimators.final_model import fit_final_model
-from hpo.estimators.space import replay
+from hpo.estimators.logistic_regression import LOGISTIC_REGRESSION
 from hpo.ledger.ledger import open_ledger
 from hpo.progress import Progress
 from hpo.results.holdout import judge_holdout
 from hpo.results.selection import select_best
 from hpo.search.driver import Driver, make_executor
-from hpo.search.loop import Search, baseline_value, default_params
+from hpo.search.loop import Search
 from hpo.search.plan import Plan, load_data, make_plan
 from hpo.search.pool_executor import PoolExecutor
 from hpo.settings import ServiceSettings
@@ -75,7 +75,7 @@ def run(
     on_best: Any = lambda *_: None,
 ) -> None:
     plan = make_plan(definition, dataset)
-    with open_ledger(storage_url, definition, plan.dataset.digest, {}, plan.derive) as ledger:
+    with open_ledger(storage_url, plan.identity({})) as ledger:
         progress = progress or Progress()
         with closing(make_executor(workers, n_cells=0)) as executor:
             settings = ServiceSettings(storage_url, workers=workers)
@@ -305,19 +305,19 @@ def test_slots_looked_ahead_to_when_the_signal_comes_are_adopted(storage_url, tm
 def test_baseline_is_trial_0_where_the_space_holds_it(storage_url, plan):
     run(storage_url, narrow(study__n_trials=1))
     trials = read_trials(storage_url)
-    assert baseline_value(plan, trials) == trials[0].value
+    assert plan.baseline_value(trials) == trials[0].value
 
 
 def test_baseline_outside_the_space_is_scored_beside_the_study(storage_url):
     run(storage_url, narrow(study__n_trials=1))
     outside = make_plan(narrow(search_space__C=[10.0, 20.0]))
-    assert baseline_value(outside, []) == read_trials(storage_url)[0].value
+    assert outside.baseline_value([]) == read_trials(storage_url)[0].value
 
 
 def test_baseline_that_fails_is_not_known():
     failing = make_plan(narrow(search_space__C=[10.0, 20.0], study__metrics=["f1_macro"]))
     broken = type(failing)(**{**vars(failing), "metrics": ("roc_auc",)})
-    assert baseline_value(broken, []) is None
+    assert broken.baseline_value([]) is None
 
 
 def test_shuffling_the_holdouts_labels_changes_no_chosen_parameter(tmp_path):
@@ -331,18 +331,28 @@ def test_shuffling_the_holdouts_labels_changes_no_chosen_parameter(tmp_path):
         plan = make_plan(definition, data)
         trials.append(read_trials(url))
         params = [
-            plan.space.complete(
-                replay(
-                    definition.search_space, select_best(trials[-1], rule, n_splits=N_FOLDS).params
-                )
+            plan.space.replay(
+                select_best(trials[-1], rule, recipe=LOGISTIC_REGRESSION, n_splits=N_FOLDS).params
             )
             for rule in ("best", "one_standard_error")
         ]
         models.append(
-            [fit_final_model(chosen, data, definition, plan.objective.metrics) for chosen in params]
+            [
+                fit_final_model(
+                    LOGISTIC_REGRESSION, chosen, data, definition, plan.objective.metrics
+                )
+                for chosen in params
+            ]
         )
         judged.append(
-            judge_holdout(models[-1][0].pipeline, default_params(plan), data, "accuracy", seed=0)
+            judge_holdout(
+                LOGISTIC_REGRESSION,
+                models[-1][0].pipeline,
+                plan.space.default_params(),
+                data,
+                "accuracy",
+                seed=0,
+            )
         )
     assert facts(trials[0]) == facts(trials[1])
     for one, other in zip(*models, strict=True):
@@ -359,5 +369,5 @@ def test_shuffling_the_holdouts_labels_changes_no_chosen_parameter(tmp_path):
     ],
 )
 def test_default_params_are_those_of_trial_0_where_the_space_holds_them(overrides, solver):
-    params = default_params(make_plan(narrow(search_space__penalty=["l2"], **overrides)))
+    params = make_plan(narrow(search_space__penalty=["l2"], **overrides)).space.default_params()
     assert (params["C"], params["penalty"], params["solver"]) == (1.0, "l2", solver)

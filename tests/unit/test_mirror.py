@@ -10,13 +10,11 @@ import pytest
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from hpo.definition import PrunerSection, SamplerSection
-from hpo.estimators.logistic_regression import LogisticRegressionSpace
-from hpo.estimators.space import suggest
 from hpo.ledger.mirror import Mirror
-from tests.unit.driving import score
+from tests.unit.driving import define, score, space_of
 
 N_SLOTS = 16
-SPACE = LogisticRegressionSpace()
+SPACE = space_of(define())
 SECTION = SamplerSection(n_startup_trials=4)
 
 
@@ -55,7 +53,7 @@ def run(
             mirror.tell(result(n_told, asked[n_told]))
             n_told += 1
         trial = mirror.ask(number)
-        asked.append(suggest(SPACE, trial))
+        asked.append(SPACE.suggest(trial))
         chosen.append(trial.params)
         distributions.append(trial.distributions)
     return chosen, distributions
@@ -94,7 +92,7 @@ def test_result_that_comes_early_changes_nothing(concurrency):
     again: list[dict] = []
     for number in range(N_SLOTS):
         trial = eager.ask(number)
-        suggest(SPACE, trial)
+        SPACE.suggest(trial)
         again.append(trial.params)
         eager.tell(result(number, trial.params))
     assert again == chosen
@@ -119,7 +117,7 @@ def test_slots_differ_from_each_other():
 def test_fixed_params_are_taken_whatever_the_sampler_says():
     fixed = {"C": 1.0, "penalty": "l2", "class_weight": "none"}
     trial = Mirror(SECTION, PrunerSection(), seed=3, concurrency=1).ask(0, fixed)
-    assert suggest(SPACE, trial) == fixed
+    assert SPACE.suggest(trial) == fixed
 
 
 @pytest.mark.parametrize("concurrency", [1, 4])
@@ -177,7 +175,7 @@ class Run:
     def ask_up_to(self, number: int) -> None:
         while len(self.asked) <= number:
             trial = self.mirror.ask(len(self.asked))
-            suggest(SPACE, trial)
+            SPACE.suggest(trial)
             self.asked.append(trial)
 
     def finish_next(self) -> None:

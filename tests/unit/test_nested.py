@@ -12,10 +12,11 @@ import optuna
 import pytest
 from sklearn.metrics import accuracy_score
 
+from hpo.definition import CvSection
 from hpo.errors import DataError, InterruptedBySignal
+from hpo.estimators.classification import CLASSIFICATION
 from hpo.estimators.final_model import build_pipeline, fit_final_model, refit_on_all
 from hpo.estimators.logistic_regression import LOGISTIC_REGRESSION
-from hpo.estimators.space import replay
 from hpo.results.selection import select_best
 from hpo.search.driver import Driver
 from hpo.search.executor import LocalExecutor
@@ -65,8 +66,10 @@ def search(plan: Plan, url: str) -> list[optuna.trial.FrozenTrial]:
 def choose(
     plan: Plan, trials: list[optuna.trial.FrozenTrial]
 ) -> tuple[optuna.trial.FrozenTrial, dict[str, object]]:
-    best = select_best(trials, plan.definition.selection.rule, n_splits=3)
-    return best, plan.space.complete(replay(plan.definition.search_space, best.params))
+    best = select_best(
+        trials, plan.definition.selection.rule, recipe=LOGISTIC_REGRESSION, n_splits=3
+    )
+    return best, plan.space.replay(best.params)
 
 
 def test_scores_are_those_of_searches_that_never_saw_the_fold(plan, tmp_path):
@@ -76,12 +79,9 @@ def test_scores_are_those_of_searches_that_never_saw_the_fold(plan, tmp_path):
     names = [f"iris.nested-{index}-of-{N_OUTER}" for index in range(1, N_OUTER + 1)]
     assert sorted(optuna.get_all_study_names(url)) == names
     # Done anew: rows by the splitter that the definition names, the chosen params, scikit-learn.
-    from hpo.search.nested import _split  # noqa: PLC0415 - the rows are what is checked
-
+    splits = CLASSIFICATION.split(plan.dataset, CvSection(n_splits=N_OUTER), 0)
     dataset, seen = plan.dataset, []
-    for name, (train, test), score in zip(
-        names, _split(dataset, N_OUTER, 0), nested.scores, strict=True
-    ):
+    for name, (train, test), score in zip(names, splits, nested.scores, strict=True):
         trials = optuna.load_study(study_name=name, storage=url).trials
         assert len(trials) == N_TRIALS
         _, params = choose(plan, trials)
@@ -136,7 +136,9 @@ def test_more_outer_folds_than_rows_of_a_class_are_refused(plan):
 def test_class_in_too_few_groups_is_refused(plan, n_groups, nested, found):
     """Else its rows are scored with the probability of another class."""
     dataset, rows = plan.dataset, np.arange(len(plan.dataset.y_train))
-    groups = np.where(dataset.y_train == dataset.classes[1], rows % n_groups, n_groups + rows % 20)
+    groups = np.where(
+        dataset.y_train == np.unique(dataset.y_train)[1], rows % n_groups, n_groups + rows % 20
+    )
     grouped, definition = (
         replace(dataset, groups=groups),
         define(study__nested=nested, cv__n_splits=3),
@@ -176,7 +178,9 @@ def test_no_choice_looks_at_the_hold_out(plan, tmp_path):
 def test_fit_on_all_rows_leaves_the_one_without_the_hold_out_as_it_is(plan):
     dataset, definition = plan.dataset, plan.definition
     params = plan.space.complete({"penalty": "l2", "C": 1.0, "class_weight": "none"})
-    final = fit_final_model(params, dataset, definition, plan.objective.metrics)
+    final = fit_final_model(
+        LOGISTIC_REGRESSION, params, dataset, definition, plan.objective.metrics
+    )
     everything = refit_on_all(final.pipeline, dataset)
     assert everything[0].named_transformers_["numeric"]["scale"].n_samples_seen_ == 150
     assert final.pipeline[0].named_transformers_["numeric"]["scale"].n_samples_seen_ == 120

@@ -12,6 +12,7 @@ import pytest
 from hpo.data.columns import Columns
 from hpo.data.dataset import load_dataset
 from hpo.errors import DataError, DefinitionError
+from hpo.estimators.classification import CLASSIFICATION
 from hpo.search.plan import check_size, make_plan
 from tests.unit.driving import define
 
@@ -42,10 +43,10 @@ def test_slow_penalties_are_left_out_of_the_definition_and_said(tmp_path):
     table.to_parquet(tmp_path / "t.parquet")
     source = {"data__source": str(tmp_path / "t.parquet"), "data__target": "y"}
     plan = make_plan(define(**source))
-    assert plan.definition.search_space.penalty == ("l2", "l1")
+    assert plan.space.entries.penalty == ("l2", "l1")
     assert plan.notes[0].startswith("penalty elasticnet left out: ")
     named = make_plan(define(**source, search_space__penalty=["l2", "elasticnet"]))
-    assert (named.definition.search_space.penalty, named.notes) == (("l2", "elasticnet"), ())
+    assert (named.space.entries.penalty, named.notes) == (("l2", "elasticnet"), ())
 
 
 @pytest.mark.parametrize(
@@ -86,14 +87,16 @@ def test_categories_that_become_too_many_columns_are_refused(tmp_path):
         DataError, match="the table has 50 columns after preprocessing, more than max_features = 49"
     ):
         make_plan(define(**overrides, preprocessing__max_features=49))
-    assert make_plan(define(**overrides, preprocessing__max_features=50)).shape.n_features == 50
+    assert (
+        make_plan(define(**overrides, preprocessing__max_features=50)).space.shape.n_features == 50
+    )
 
 
 @pytest.mark.parametrize(
     "columns", [{"numeric": 100}, {"categorical": 100}, {"boolean": 50, "datetime": 50}], ids=str
 )
 def test_table_that_does_not_fit_in_memory_is_refused(columns):
-    iris = load_dataset(define().data, seed=0, n_splits=5)
+    iris = load_dataset(define().data, CLASSIFICATION, seed=0, n_splits=5)
     wide = Columns(
         **{kind: tuple(f"{kind}{n}" for n in range(count)) for kind, count in columns.items()}
     )
@@ -111,7 +114,7 @@ def test_table_that_does_not_fit_in_memory_is_refused(columns):
 
 
 def test_more_folds_need_more_memory():
-    iris = load_dataset(define().data, seed=0, n_splits=5)
+    iris = load_dataset(define().data, CLASSIFICATION, seed=0, n_splits=5)
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     large = replace(iris, X_train=pd.DataFrame(index=pd.RangeIndex(memory // (8 * 4 * 10))))
     check_size(large, define())
@@ -120,7 +123,7 @@ def test_more_folds_need_more_memory():
 
 
 def test_table_with_more_features_than_allowed_is_refused_before_it_is_prepared():
-    iris = load_dataset(define().data, seed=0, n_splits=5)
+    iris = load_dataset(define().data, CLASSIFICATION, seed=0, n_splits=5)
     with pytest.raises(
         DataError, match="the table has 4 columns after preprocessing, more than max_features = 3"
     ):

@@ -24,7 +24,7 @@ from hpo.errors import InterruptedBySignal, LedgerError
 from hpo.ledger.identity import IDENTITY
 from hpo.ledger.ledger import Ledger
 from hpo.ledger.storage import never, open_driven, quiet_optuna
-from tests.unit.driving import define, derive, drive, facts, open_study
+from tests.unit.driving import OpenStudy, define, drive, facts, open_study
 
 N_TRIALS = 8
 ALWAYS = 10**9
@@ -166,7 +166,8 @@ def driven_by(url: str, wrap: Callable[[Any], Any], stop_signal: Any = never) ->
         identity = optuna.load_study(study_name="iris", storage=storage).user_attrs[IDENTITY]
         double = wrap(storage)
         yield double
-        drive(Ledger(double, identity, define(), derive, stop_signal), N_TRIALS)
+        ledger = Ledger(double, "iris", identity, stop_signal)
+        drive(OpenStudy(ledger, define()), N_TRIALS)
 
 
 def test_begun_study_is_what_the_doubles_need(url, undisturbed):
