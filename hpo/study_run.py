@@ -17,14 +17,15 @@ from threadpoolctl import threadpool_limits
 
 from hpo.definition import StudyDefinition
 from hpo.errors import HpoError, InterruptedBySignal, LedgerError
-from hpo.estimators.final_model import FinalModel, fit_final_model, refit_on_all
+from hpo.estimators.final_model import fit_final_model, refit_on_all
 from hpo.estimators.space import replay
 from hpo.ledger.ledger import Ledger
 from hpo.ledger.storage import never, open_for_reading
 from hpo.progress import Progress
+from hpo.results.estimates import BestTrial, Estimates, NestedScore
 from hpo.results.holdout import judge_holdout
 from hpo.results.intervals import Estimate
-from hpo.results.result import NestedScore, StudyResult
+from hpo.results.result import StudyResult
 from hpo.results.selection import (
     count_states,
     count_ties,
@@ -34,14 +35,19 @@ from hpo.results.selection import (
     milliseconds,
     select_best,
 )
-from hpo.results.texts import describe_best, describe_search, make_notes, note_failures
+from hpo.results.texts import (
+    describe_best,
+    describe_search,
+    make_dashboard_notes,
+    make_failure_dashboard_notes,
+)
 from hpo.search.loop import Driver, Search, baseline_value, default_params, make_executor
 from hpo.search.nested import check_nested, score_nested
 from hpo.search.plan import Problem, load_data, prepare_problem
 from hpo.settings import ServiceSettings, hide_password
-from hpo.tracking.inline import InlineTracking
+from hpo.tracking.interface import Tracking
 from hpo.tracking.process import TrackingProcess
-from hpo.tracking.provenance import make_model_record, make_study_record
+from hpo.tracking.provenance import make_final_record, make_study_record
 from hpo.tracking.run_records import RunStatus
 from hpo.versions import recorded_versions
 
@@ -59,7 +65,7 @@ def run_study(
     data: pd.DataFrame | None = None,
     progress: Progress | None = None,
     stop_signal: Callable[[], int | None] = never,
-    tracking: TrackingProcess | InlineTracking | None = None,
+    tracking: Tracking | None = None,
 ) -> StudyResult:
     """Search, record, refit, log: the whole job, or what is missing of it.
 
@@ -85,7 +91,7 @@ def run_study(
     definition = definition if data is None else definition.for_frame()
     with ExitStack() as stack:
         stack.enter_context(threadpool_limits(1))
-        follower: TrackingProcess | InlineTracking = tracking or TrackingProcess()
+        follower: Tracking = tracking or TrackingProcess()
         stack.enter_context(follower)
         dataset = load_data(definition, data)
         check_nested(dataset, definition)
@@ -94,34 +100,30 @@ def run_study(
         )
         problem = prepare_problem(definition, dataset)
         versions = recorded_versions()
-        driver = Driver(settings, versions, executor, progress, stop_signal, follower.read_notes)
+        driver = Driver(settings, versions, executor, progress, stop_signal)
         ledger = stack.enter_context(driver.open(problem))
         text = describe_search(problem.definition, dataset)
         study = make_study_record(
             problem.definition, dataset, ledger.uid, ledger.study_id, versions, text
         )
-        follower.open(settings.storage, settings.tracking_uri, study)
+        follower.open(settings.storage, settings.tracking_uri, study, progress.hear)
         if ledger.n_told == 0:
             ledger.annotate({None: text})
         with _closing_on_error(follower, ledger, settings.tracking_wait_seconds):
             searched = _search(problem, driver, ledger, text)
             executor.close()
-        result, final = judge_study(problem, searched, settings, ledger.notes)
-        if result.refit == "all":
-            result = replace(result, model=refit_on_all(final.pipeline, dataset))
+        result = judge_study(problem, searched, settings, ledger.notes)
         ended = milliseconds(searched.best.datetime_complete)
-        record = make_model_record(study, ended, result, problem, final, settings)
-        state = follower.finish(
-            record, "FINISHED", settings.tracking_wait_seconds, notify=progress.hear
-        )
-        result = replace(result, **vars(state))
+        final = make_final_record(study, ended, result, problem.definition, dataset, settings)
+        state = follower.finish(final, "FINISHED", settings.tracking_wait_seconds)
+        description = final.conclusion.description
         try:
-            ledger.annotate(make_notes(record.description, result, searched.trials))
+            ledger.annotate(make_dashboard_notes(description, result, state, searched.trials))
         except LedgerError as error:
             progress.note(
                 f"optuna-dashboard's notes are not up to date, the same command writes them: {error}"
             )
-        return replace(result, total_seconds=time.perf_counter() - started)
+        return replace(result, tracking=state, total_seconds=time.perf_counter() - started)
 
 
 @dataclass(frozen=True)
@@ -162,7 +164,7 @@ def _search(problem: Problem, driver: Driver, ledger: Ledger, text: str) -> Sear
 
 def judge_study(
     problem: Problem, searched: Searched, settings: ServiceSettings, notes: tuple[str, ...] = ()
-) -> tuple[StudyResult, FinalModel]:
+) -> StudyResult:
     """Refit the best trial, and say how good it is and how sure that is.
 
     Args:
@@ -179,48 +181,50 @@ def judge_study(
     )
     metric = definition.study.metric
     params = problem.derive(replay(definition.search_space, best.params))
-    final = fit_final_model(params, dataset, definition, problem.metrics)
+    judged = fit_final_model(params, dataset, definition, problem.metrics)
     baseline, defaults = baseline_value(problem, trials), default_params(problem)
     score, gain = judge_holdout(
-        final.pipeline,
+        judged.pipeline,
         None if baseline is None else defaults,
         dataset,
         metric,
         seed=definition.study.seed,
     )
-    result = StudyResult(
+    refit = definition.selection.refit
+    return StudyResult(
         study=definition.name,
         metric=metric,
         storage=hide_password(settings.storage),
         tracking_uri=hide_password(settings.tracking_uri),
         n_trials=count_states(trials),
         n_new_trials=searched.n_new_trials,
-        n_ties=count_ties(trials, n_splits=definition.cv.n_splits),
-        baseline_value=baseline,
-        rule=definition.selection.rule,
-        refit=definition.selection.refit,
-        best_number=best.number,
-        best_value=mean_score(best, metric),
-        best_std=mean_and_std(fold_scores(best)[metric])[1],
-        best_params=params,
-        holdout=final.holdout,
-        n_holdout_rows=len(dataset.y_test),
-        holdout_score=score,
-        gain=Estimate(0.0, 0.0, 0.0) if params == defaults else gain,
-        nested=searched.nested,
-        search_seconds=searched.seconds,
+        best=BestTrial(
+            number=best.number,
+            value=mean_score(best, metric),
+            std=mean_and_std(fold_scores(best)[metric])[1],
+            params=params,
+            rule=definition.selection.rule,
+        ),
+        estimates=Estimates(
+            n_ties=count_ties(trials, n_splits=definition.cv.n_splits),
+            baseline_value=baseline,
+            n_holdout_rows=len(dataset.y_test),
+            holdout_score=score,
+            gain=Estimate(0.0, 0.0, 0.0) if params == defaults else gain,
+            nested=searched.nested,
+        ),
+        judged=judged,
+        refit=refit,
+        model=refit_on_all(judged.pipeline, dataset) if refit == "all" else judged.pipeline,
         columns=dataset.columns.kinds(),
         notes=(*problem.notes, *notes),
-        model=final.pipeline,
+        search_seconds=searched.seconds,
         open_study=partial(open_for_reading, settings.storage, definition.name),
     )
-    return result, final
 
 
 @contextmanager
-def _closing_on_error(
-    follower: TrackingProcess | InlineTracking, ledger: Ledger, wait_seconds: float
-) -> Iterator[None]:
+def _closing_on_error(follower: Tracking, ledger: Ledger, wait_seconds: float) -> Iterator[None]:
     """Write what is finished and close the parent run before an error leaves; a run that fails says why its trials did."""
     try:
         yield
@@ -230,7 +234,7 @@ def _closing_on_error(
         is_hurried = is_stopped or isinstance(error, LedgerError)
         with suppress(HpoError):
             if not is_hurried:
-                ledger.annotate(note_failures(ledger.trials()))
+                ledger.annotate(make_failure_dashboard_notes(ledger.trials()))
         follower.finish(
             None, status, CLOSING_SECONDS if is_hurried else wait_seconds, is_hurried=is_hurried
         )

@@ -5,7 +5,7 @@ Or, where the definition asks for it, a second fit ships, on all rows; its score
 
 import warnings
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -35,7 +35,7 @@ class FinalModel:
         holdout: Scorer name to score on the hold-out.
     """
 
-    pipeline: Pipeline
+    pipeline: Pipeline = field(repr=False, compare=False)
     holdout: dict[str, float]
 
 

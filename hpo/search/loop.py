@@ -67,7 +67,6 @@ class Driver:
         executor: Where folds are scored; closed by the caller.
         progress: Is told of folds and trials.
         stop_signal: The number of a signal that asked to stop, or None; looked at between fits.
-        read_notes: Gives what tracking has to say since it was last asked, for :meth:`Progress.hear`.
     """
 
     settings: ServiceSettings
@@ -75,7 +74,6 @@ class Driver:
     executor: FoldExecutor
     progress: Progress = field(default_factory=Progress)
     stop_signal: Callable[[], int | None] = never
-    read_notes: Callable[[], Sequence[str | int]] = tuple
 
     def open(self, problem: Problem) -> AbstractContextManager[Ledger]:
         """The problem's study, made or resumed, locked for the length of the ``with`` block.
@@ -199,8 +197,6 @@ class Search:
         ):
             if self._is_over():
                 return False
-            for message in self._driver.read_notes():
-                self._progress.hear(message)
             result = scoring.result(len(results), POLL_SECONDS)
             if result is None:
                 continue

@@ -19,8 +19,8 @@ from hpo.errors import DataError
 from hpo.estimators.cross_validation import make_splits
 from hpo.estimators.final_model import fit_final_model
 from hpo.estimators.space import replay
+from hpo.results.estimates import NestedScore
 from hpo.results.intervals import greatest_score
-from hpo.results.result import NestedScore
 from hpo.results.selection import select_best
 from hpo.search.loop import Driver, Search
 from hpo.search.plan import Problem, prepare_problem

@@ -1,4 +1,4 @@
-"""MLflow: what is to stand there as frozen values, and what makes it so, in a process of its own or inline.
+"""MLflow, and the only room that knows it: takes a study's trials, and makes its runs equal to them.
 
-The only room that imports MLflow. It reads the ledger and never stops or slows the search.
+Records say what is written, writers how; the follower works in a process of its own, or inline.
 """

@@ -159,7 +159,7 @@ def run_one(
         Search(driver, problem, ledger).run()
         trials = ledger.trials()
     best = select_best(trials, definition.selection.rule, n_splits=definition.cv.n_splits)
-    result, _ = judge_study(problem, Searched(trials, best), ServiceSettings())
+    result = judge_study(problem, Searched(trials, best), ServiceSettings())
     nested = float("nan")
     if definition.study.nested is not None:
         nested = score_nested(problem, driver, n_trials=definition.study.n_trials)[0].estimate.value

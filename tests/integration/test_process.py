@@ -12,12 +12,12 @@ from optuna.trial import create_trial
 from sklearn.linear_model import LogisticRegression
 
 from hpo.tracking.process import TrackingProcess
-from hpo.tracking.run_records import ModelRecord, StudyRecord
+from hpo.tracking.run_records import FinalRecord, ModelRecord, StudyRecord
 
 from .driving import COMMAND_SECONDS, stores_of
 
 N_TRIALS = 400
-"""More notes than a pipe holds."""
+"""More messages than a pipe holds."""
 
 
 @pytest.fixture
@@ -58,7 +58,6 @@ def test_both_sides_have_more_to_say_than_a_pipe_holds(
         time_ms=1,
         requirements=("scikit-learn",),
         input_types={"x": "double"},
-        n_finished=N_TRIALS,
         files={"rows.txt": "x" * 1_000_000},
     )
     with TrackingProcess() as process:
@@ -67,6 +66,6 @@ def test_both_sides_have_more_to_say_than_a_pipe_holds(
             stores["tracking_uri"],
             StudyRecord(uid="0123", name="mine", value_name="value"),
         )
-        state = process.finish(record, "FINISHED", 120.0)
+        state = process.finish(FinalRecord(record, n_finished=N_TRIALS), "FINISHED", 120.0)
     assert (state.tracking_problem, state.n_behind, len(state.run_ids)) == (None, 0, N_TRIALS)
     assert state.model_uri is not None
