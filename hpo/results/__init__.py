@@ -1,4 +1,5 @@
-"""What came of a search: the chosen trial, its hold-out scores with intervals, and every text and figure of them.
+"""The outcome of a search: takes trials and a fitted model, gives values, texts, figures.
 
-Takes trials and a fitted model; gives values, templates filled in, and pictures.
+It chooses the trial, judges the model on the hold-out, and says how sure each number is. It knows
+nothing of MLflow but the addresses of its pages.
 """

@@ -1,7 +1,7 @@
-"""Figures and tables of the final model: what it gets right on the held-out rows, and what it goes by.
+"""Figures and tables of the final model: its predictions on the held-out rows, its coefficients.
 
-Drawn with scikit-learn's displays on figures of their own, so that no state of pyplot is touched. Of many classes or features the
-largest are shown, and the title says so; the tables have all.
+Drawn with scikit-learn's displays on figures of their own, so that no state of pyplot is touched.
+Of many classes or features the largest are shown, and the title says so; the tables have all.
 """
 
 import io
@@ -31,10 +31,10 @@ MAX_LABELS = 25
 """Classes in a matrix, bars in a chart."""
 
 MAX_CURVES = 10
-"""Classes that have a curve of their own."""
+"""Classes that get a curve."""
 
 MAX_PERMUTED = 100
-"""Columns; of a wider table permuting each would take minutes."""
+"""Columns of a table up to which each is permuted: more would take minutes."""
 
 PERMUTED_ROWS = 1000
 N_REPEATS = 5
@@ -44,66 +44,59 @@ NAME_LENGTH = 40
 def draw_model(
     judged: Pipeline, shipped: Pipeline, X: pd.DataFrame, y: np.ndarray, *, metric: str, seed: int
 ) -> tuple[dict[str, bytes], dict[str, float]]:
-    """Draw all that is known of a model.
+    """Draw a model's figures and write its tables.
 
     Args:
         judged: Fitted without the held-out rows.
         shipped: The model whose coefficients are shown.
         X: The held-out rows, shape (n_samples, n_features).
         y: Their labels, shape (n_samples,).
-        metric: The judged scorer: what a permuted column costs is counted in it.
-        seed: Of the permutations.
+        metric: The judged scorer, by which a column's importance is measured.
+        seed: The seed of the permutations.
 
     Returns:
         Artifact path to content, and the importance of each column.
     """
-    coefficients, importances = (
-        list_coefficients(shipped),
-        permute_columns(judged, X, y, metric=metric, seed=seed),
-    )
-    predicted, probabilities = judged.predict(X), judged.predict_proba(X)
-    matrix = pd.DataFrame(
-        confusion_matrix(y, predicted, labels=judged.classes_), columns=judged.classes_
-    )
-    matrix.insert(0, "true class", judged.classes_)
+    coefficients = list_coefficients(shipped)
+    importances = permute_columns(judged, X, y, metric=metric, seed=seed)
+    predicted = judged.predict(X)
     tables = {
         "coefficients": coefficients,
-        "confusion_matrix": matrix,
+        "confusion_matrix": _count_confusion(y, predicted, judged.classes_),
         "permutation_importance": importances,
     }
     files = {f"tables/{name}.csv": _to_csv(table) for name, table in tables.items() if len(table)}
     # A "$" in a name is no formula; a name may be in a script that the font does not have.
     with mpl.rc_context({"text.parse_math": False}), warnings.catch_warnings(action="ignore"):
         figures = {"confusion_matrix": _draw_confusion(y, predicted)}
+        probabilities = judged.predict_proba(X)
         for name, draw in _CURVES.items():
             figures[re.sub(r"\W", "_", name.lower())] = _draw_curves(
                 name, draw, judged.classes_, y, probabilities
             )
-        labels = coefficients["feature"].map(_shorten) + ": " + coefficients["class"].map(_shorten)
-        xlabel = "log odds of the class; of a number, by standard deviation"
-        figures["coefficients"] = _draw_bars(
-            "Coefficients", labels, coefficients["coefficient"], xlabel
-        )
+        figures["coefficients"] = _draw_coefficients(coefficients)
         if len(importances):
-            labels, xlabel = (
-                importances["column"].map(_shorten),
-                f"loss of {metric} on held-out rows",
-            )
-            means, errors = importances["mean"], importances["std"]
-            figures["permutation_importance"] = _draw_bars(
-                "Permutation importance", labels, means, xlabel, errors
-            )
+            figures["permutation_importance"] = _draw_importances(importances, metric)
         files |= {f"figures/{name}.png": _to_png(figure) for name, figure in figures.items()}
     return files, dict(zip(importances["column"], importances["mean"], strict=True))
 
 
-def list_coefficients(pipeline: Pipeline) -> pd.DataFrame:
-    """The coefficients by feature and class, the largest first.
+def _count_confusion(y: np.ndarray, predicted: np.ndarray, classes: np.ndarray) -> pd.DataFrame:
+    counts = confusion_matrix(y, predicted, labels=classes)
+    matrix = pd.DataFrame(counts, columns=classes)
+    matrix.insert(0, "true class", classes)
+    return matrix
 
-    Numbers are scaled, so a coefficient is for one standard deviation; its exponential is the factor on the odds: with two classes
-    those of the second, with more those of the class against the geometric mean of all.
+
+def list_coefficients(pipeline: Pipeline) -> pd.DataFrame:
+    """List the coefficients by feature and class, the largest first.
+
+    Numbers are scaled, so a coefficient is for one standard deviation; its exponential is the
+    factor on the odds: with two classes those of the second, with more those of the class against
+    the geometric mean of all.
     """
-    preprocessing, classifier = pipeline[0], pipeline[-1]
+    preprocessing = pipeline[0]
+    classifier = pipeline[-1]
     # Not the transformer's own list, which refuses a name that two columns give.
     features = np.concatenate(
         [step.get_feature_names_out(names) for _, step, names in preprocessing.transformers_]
@@ -123,7 +116,10 @@ def list_coefficients(pipeline: Pipeline) -> pd.DataFrame:
 def permute_columns(
     pipeline: Pipeline, X: pd.DataFrame, y: np.ndarray, *, metric: str, seed: int
 ) -> pd.DataFrame:
-    """What the score loses when a column's values are shuffled (Breiman 2001, Machine Learning 45, 5-32); empty for wide tables."""
+    """Measure the loss of the score when a column is shuffled; empty for wide tables.
+
+    Breiman 2001, Machine Learning 45, 5-32.
+    """
     if X.shape[1] > MAX_PERMUTED:
         return pd.DataFrame({"column": [], "mean": [], "std": []})
     n_rows = min(len(X), PERMUTED_ROWS)
@@ -152,7 +148,7 @@ def _draw_curves(
     y: np.ndarray,
     probabilities: np.ndarray,
 ) -> Figure:
-    """A curve a class, each against the rest; of two classes that of the second."""
+    """Draw a curve for each class against the rest; of two classes, for the second."""
     of_all = classes[1:] if len(classes) == 2 else classes
     shown = of_all if len(classes) == 2 else _commonest(y, MAX_CURVES)
     figure, ax = _make_figure(
@@ -161,7 +157,7 @@ def _draw_curves(
     for label, scores in zip(classes, probabilities.T, strict=True):
         if label in shown and 0 < (y == label).sum() < len(y):
             draw(y == label, scores, name=_shorten(label), ax=ax)
-    # The displays name the positive class there, which is another one for each curve.
+    # The displays add the positive class to the labels, which differs from curve to curve.
     ax.set(xlabel=ax.get_xlabel().partition(" (")[0], ylabel=ax.get_ylabel().partition(" (")[0])
     ax.legend(fontsize="small")
     return figure
@@ -170,7 +166,8 @@ def _draw_curves(
 def _draw_confusion(y: np.ndarray, predicted: np.ndarray) -> Figure:
     labels = np.union1d(y, predicted)
     shown = labels if len(labels) <= MAX_LABELS else _commonest(y, MAX_LABELS)
-    title, size = f"Confusion matrix on {len(y)} held-out rows", 3.5 + 0.3 * len(shown)
+    title = f"Confusion matrix on {len(y)} held-out rows"
+    size = 3.5 + 0.3 * len(shown)
     figure, ax = _make_figure(title, "commonest classes", len(shown), len(labels), size + 1, size)
     ConfusionMatrixDisplay.from_predictions(
         y,
@@ -184,10 +181,26 @@ def _draw_confusion(y: np.ndarray, predicted: np.ndarray) -> Figure:
     return figure
 
 
+def _draw_coefficients(coefficients: pd.DataFrame) -> Figure:
+    labels = coefficients["feature"].map(_shorten) + ": " + coefficients["class"].map(_shorten)
+    xlabel = "log odds of the class; of a number, by standard deviation"
+    return _draw_bars("Coefficients", labels, coefficients["coefficient"], xlabel)
+
+
+def _draw_importances(importances: pd.DataFrame, metric: str) -> Figure:
+    return _draw_bars(
+        "Permutation importance",
+        importances["column"].map(_shorten),
+        importances["mean"],
+        f"loss of {metric} on held-out rows",
+        importances["std"],
+    )
+
+
 def _draw_bars(
     title: str, names: pd.Series, values: pd.Series, xlabel: str, errors: pd.Series | None = None
 ) -> Figure:
-    """Bars from the top down, by position, since two shortened names may be the same."""
+    """Draw bars from the top down, by position, since two shortened names may be the same."""
     largest = values.head(MAX_LABELS)
     figure, ax = _make_figure(
         title, "largest", len(largest), len(values), height=2 + 0.25 * len(largest)
@@ -203,7 +216,7 @@ def _draw_bars(
 def _make_figure(
     title: str, which: str, n_shown: int, n_all: int, width: float = 6.5, height: float = 5.0
 ) -> tuple[Figure, Axes]:
-    """A figure whose title says how many of how many are shown, where not all are."""
+    """Make a figure; where not all are shown, its title says how many are."""
     figure = Figure(figsize=(width, height), layout="constrained")
     figure.suptitle(
         title + (f", the {n_shown} {which} of {n_all}" if n_shown < n_all else ""),
@@ -213,18 +226,16 @@ def _make_figure(
 
 
 def _commonest(y: np.ndarray, n: int) -> np.ndarray:
-    """Labels, sorted, array of shape (at most n,)."""
+    """The n commonest labels, sorted."""
     labels, counts = np.unique(y, return_counts=True)
     return labels[np.sort(np.argsort(-counts, kind="stable")[:n])]
 
 
 def _shorten(name: object) -> str:
     text = str(name)
-    return (
-        text
-        if len(text) <= NAME_LENGTH
-        else f"{text[: NAME_LENGTH // 2]}…{text[-NAME_LENGTH // 2 + 1 :]}"
-    )
+    if len(text) <= NAME_LENGTH:
+        return text
+    return f"{text[: NAME_LENGTH // 2]}…{text[-NAME_LENGTH // 2 + 1 :]}"
 
 
 def _to_png(figure: Figure) -> bytes:

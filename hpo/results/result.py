@@ -101,7 +101,8 @@ class StudyResult:
     @property
     def optimism(self) -> Estimate:
         """The best trial's mean CV score minus the final model's score on the hold-out."""
-        cv, held_out = self.best.value, self.estimates.holdout_score
+        cv = self.best.value
+        held_out = self.estimates.holdout_score
         return Estimate(cv - held_out.value, cv - held_out.high, cv - held_out.low)
 
     @property
@@ -131,7 +132,8 @@ class StudyResult:
 
     def describe_ties(self) -> str:
         """How many trials cannot be told from the highest one."""
-        n_ties, n_complete = self.estimates.n_ties, self.n_trials["complete"]
+        n_ties = self.estimates.n_ties
+        n_complete = self.n_trials["complete"]
         if n_ties > 1:
             return f"{n_ties} of {n_complete} trials tie within noise"
         return f"no other of {n_complete} trials ties within noise"
@@ -232,7 +234,7 @@ class StudyResult:
 
 
 def split_report(text: str) -> list[tuple[str, str]]:
-    """Split each line of a report into label and fact; an unlabelled fact belongs to the one above."""
+    """Split a report's lines into label and fact; one without a label belongs to the one above."""
     return [(line[:9].strip(), line[10:]) for line in text.splitlines()]
 
 

@@ -1,10 +1,10 @@
-"""Which trial is the best one and how sure that is, read from the ledger's trials.
+"""Chooses the best of the ledger's trials, and counts those that tie with it.
 
-Two rules. ``best``: the highest value; ties go to the better log loss, then to the simpler model, then to the earlier trial.
-``one_standard_error``: the simplest model whose value is within one standard error of the highest. The hold-out has no part in it.
+Two rules. ``best``: the highest value; ties go to the better log loss, then to the simpler model,
+then to the earlier trial. ``one_standard_error``: the simplest model whose value is within one
+standard error of the highest. The hold-out has no part in it.
 
-Here also live the names under which a trial's judgement is kept in its user attributes, since this is the least of the stages
-that read them.
+The keys of a trial's user attributes are here too: the lowest module that needs them.
 """
 
 import math
@@ -69,13 +69,14 @@ def simplicity(trial: FrozenTrial) -> tuple[float, float, bool, int]:
 def select_best(
     trials: Sequence[FrozenTrial], rule: Rule = "best", *, n_splits: int = 2
 ) -> FrozenTrial:
-    """The trial that a rule chooses.
+    """Choose the best trial by a rule.
 
     Args:
         trials: Of the study.
-        rule: ``best``, or ``one_standard_error`` (Breiman, Friedman, Olshen and Stone 1984, section 3.4.3; Hastie, Tibshirani and
-            Friedman 2009, section 7.10).
-        n_splits: Folds of one repeat. Repeats show the same rows again, so the standard error is taken as that of one repeat.
+        rule: ``best``, or ``one_standard_error`` (Breiman, Friedman, Olshen and Stone 1984, section
+            3.4.3; Hastie, Tibshirani and Friedman 2009, section 7.10).
+        n_splits: Folds of one repeat. Repeats show the same rows again, so the standard error is
+            taken as that of one repeat.
 
     Raises:
         NoCompletedTrialError: There is nothing to choose from; with the last reason.
@@ -121,10 +122,11 @@ def _rank(trial: FrozenTrial) -> tuple[float, float, tuple[float, float, bool, i
 
 
 def count_ties(trials: Iterable[FrozenTrial], *, n_splits: int) -> int:
-    """How many completed trials the folds cannot tell from the highest one, that one included.
+    """Count completed trials that the folds cannot tell from the highest one, that one included.
 
-    The fold scores of two trials are of the same rows, so their differences are what counts: a trial ties where the 95 % interval
-    of the mean difference, by the corrected resampled t-test, holds zero. One trial completed at least.
+    Two trials are scored on the same rows, so what counts are the differences of their fold scores:
+    a trial ties where the 95 % interval of the mean difference, by the corrected resampled t-test,
+    holds zero. At least one trial must be complete.
     """
     complete = _completed(trials)
     differences = np.array(_judged_scores(max(complete, key=_rank))) - np.array(
@@ -135,7 +137,7 @@ def count_ties(trials: Iterable[FrozenTrial], *, n_splits: int) -> int:
 
 
 def count_states(trials: Iterable[FrozenTrial]) -> dict[str, int]:
-    """How many trials are ``complete``, ``pruned`` and ``failed``."""
+    """Count the trials that are ``complete``, ``pruned`` and ``failed``."""
     counts = Counter(trial.state for trial in trials)
     return {
         "complete": counts[TrialState.COMPLETE],

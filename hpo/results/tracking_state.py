@@ -1,4 +1,4 @@
-"""What MLflow holds of a study, as tracking reports it: the part of a result that tracking fills in.
+"""The state of a study in MLflow: the part of a result that tracking fills in.
 
 It lives here and not in ``hpo.tracking`` because a result contains it and knows nothing else of
 tracking. It imports nothing heavy: the tracking process loads it before anything else.
@@ -33,7 +33,7 @@ class TrackingState:
     Attributes:
         experiment_id: The experiment's id, or None while unknown.
         parent_run_id: The parent run's id, or None while unknown.
-        comparison: The path, after the server's address, of the page that shows all trials, or None.
+        comparison: The path, below the server's address, of the page of all trials, or None.
         run_ids: Trial number to child run id.
         n_behind: Finished trials without a finished child run, or None while unknown.
         model_uri: ``models:/...`` of the current final model, or None.

@@ -21,7 +21,8 @@ def make_view(definition: StudyDefinition, uid: str) -> str:
         definition: What is searched.
         uid: The study's.
     """
-    value, std = keys.cv_mean(definition.study.metric), keys.cv_std(definition.study.metric)
+    value = keys.cv_mean(definition.study.metric)
+    std = keys.cv_std(definition.study.metric)
     params = searched_params(definition)
     # A run that lacks one of the params would not be drawn.
     absent = {"l1_ratio"}

@@ -92,7 +92,7 @@ def ask_server(address: str, endpoint: str) -> tuple[int, str]:
             raise_on_status=False,
         )
     except MlflowException as error:
-        # Its own text names objects, and addresses with passwords; the cause at the bottom does not.
+        # Its own text names objects, and addresses with passwords; its last cause does not.
         reason: BaseException = error
         while (deeper := reason.__cause__ or reason.__context__) is not None:
             reason = deeper
@@ -116,7 +116,8 @@ def check_server(address: str) -> None:
             " and the same command catches up later"
         )
         raise
-    client, server = mlflow.__version__, version.strip()
+    client = mlflow.__version__
+    server = version.strip()
     if status == 403 and "Invalid Host header" in body:
         host = urlsplit(address).netloc.rpartition("@")[2]
         problem = f"refuses requests to '{host}'"

@@ -41,7 +41,7 @@ EXIT_SECONDS = 5.0
 
 ENVIRONMENT = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
-    # MLflow's retries take minutes, and repeat a create whose answer was lost; the follower retries.
+    # MLflow's retries take minutes, and repeat a create whose answer was lost.
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
     "MLFLOW_ENABLE_ASYNC_LOGGING": "false",

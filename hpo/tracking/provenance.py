@@ -35,7 +35,7 @@ SERVING_PACKAGES = ("mlflow", "scikit-learn", "skops", "numpy", "scipy", "pandas
 
 INPUT_EXAMPLE_ROWS = 5
 MAX_HELD_OUT_ROWS = 20_000
-"""Rows of the hold-out that models are compared and drawn on; of a larger one, drawn by the seed."""
+"""Rows that models are compared and drawn on; of a larger hold-out, drawn by the seed."""
 
 
 def make_study_record(
@@ -56,7 +56,8 @@ def make_study_record(
         versions: Package name to version.
         description: Markdown: what is searched, and on which data.
     """
-    identity, columns = definition.identity(), dataset.columns
+    identity = definition.identity()
+    columns = dataset.columns
     return StudyRecord(
         uid=uid,
         name=definition.name,
@@ -156,7 +157,8 @@ def _make_model_record(
 
 def _measure(result: StudyResult) -> tuple[dict[str, float], dict[str, dict[int, float]]]:
     """The study's metrics, and those that have a value for each outer fold."""
-    metric, estimates = result.metric, result.estimates
+    metric = result.metric
+    estimates = result.estimates
     scored = {
         keys.holdout_metric(metric): estimates.holdout_score,
         keys.optimism_metric(metric): result.optimism,
@@ -170,7 +172,8 @@ def _measure(result: StudyResult) -> tuple[dict[str, float], dict[str, dict[int,
     nested = estimates.nested
     if nested is None or nested.estimate is None:
         return metrics, {}
-    name, score = keys.nested_metric(metric), nested.estimate
+    name = keys.nested_metric(metric)
+    score = nested.estimate
     metrics |= {f"{name}_mean": score.value, f"{name}_std": float(np.std(nested.scores))}
     metrics |= keys.interval_metrics(name, score.low, score.high)
     return metrics, {name: dict(enumerate(nested.scores))}
@@ -178,7 +181,8 @@ def _measure(result: StudyResult) -> tuple[dict[str, float], dict[str, dict[int,
 
 def _hold_out(judged: FinalModel, definition: StudyDefinition, dataset: Dataset) -> HeldOut:
     """The hold-out to compare and draw on; of a large one, some rows."""
-    X, y, groups, seed = dataset.X_test, dataset.y_test, dataset.groups_test, definition.study.seed
+    X, y, groups = dataset.X_test, dataset.y_test, dataset.groups_test
+    seed = definition.study.seed
     digest = hashlib.sha256(pd.util.hash_pandas_object(X).to_numpy().tobytes()).hexdigest()[:32]
     if len(y) > MAX_HELD_OUT_ROWS:
         rows = np.random.default_rng(seed).choice(len(y), MAX_HELD_OUT_ROWS, replace=False)

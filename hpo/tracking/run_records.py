@@ -156,7 +156,7 @@ class ModelRecord:
 
 @dataclass(frozen=True)
 class Conclusion:
-    """What the parent run says of the study as it stands; it changes as the study grows.
+    """The parent run's account of the study as it stands; it changes as the study grows.
 
     Attributes:
         metrics: Name to value.

@@ -9,12 +9,13 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import mlflow
 import optuna
 import pandas as pd
 import pytest
@@ -25,6 +26,7 @@ from sklearn.linear_model import LogisticRegression
 
 import hpo.tracking.follower
 from hpo.errors import LedgerError, TrackingError
+from hpo.results.links import view_id
 from hpo.results.tracking_state import TrackingState
 from hpo.tracking.follower import Follower
 from hpo.tracking.run_records import DatasetRecord, FinalRecord, ModelRecord, StudyRecord
@@ -478,6 +480,28 @@ def test_wait_counts_from_when_something_last_got_through(study, uri):
     tracking = Tracking(study, uri, WriterOn(uri, study.record, slow))
     assert tracking.finish(wait_seconds=0.2).tracking_problem is None
     check_whole(study, uri)
+
+
+@pytest.mark.parametrize(
+    ("version", "is_saved"), [("3.17.0", True), ("3.17", True), ("3.18.0", False), ("3.170", False)]
+)
+def test_view_is_saved_only_where_the_page_reads_it_and_else_the_link_is_plain(
+    study, uri, monkeypatch, version, is_saved
+):
+    monkeypatch.setattr(mlflow, "__version__", version)
+    record = replace(study.record, view="{}", description="what is searched")
+    writer = MlflowWriter(uri, record)
+    state = Tracking(study, uri, writer).finish()
+    client = MlflowClient(uri)
+    experiment = client.get_experiment_by_name("iris")
+    views = [name for name in experiment.tags if name.startswith("mlflow.sharedViewState.")]
+    assert views == ([f"mlflow.sharedViewState.{view_id(study.uid)}"] if is_saved else [])
+    plain = f"#/experiments/{experiment.experiment_id}/runs?workflowType=machine_learning"
+    compared = f"{plain}&compareRunsMode=CHART&viewStateShareKey={view_id(study.uid)}"
+    expected = compared if is_saved else plain
+    assert (state.tracking_problem, state.comparison) == (None, expected)
+    description = client.get_run(state.parent_run_id).data.tags["mlflow.note.content"]
+    assert f"[All trials compared]({expected})" in description
 
 
 # Put right.
