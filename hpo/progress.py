@@ -1,5 +1,6 @@
 """How far a run is: what is told of it adds up here, and a view shows it; this one shows nothing, the next a line a minute."""
 
+import threading
 import time
 from collections.abc import Callable, Sequence
 
@@ -50,7 +51,10 @@ class Progress:
         self.last = [*self.last[1 - N_SHOWN_TRIALS :], (number, state, value)]
 
     def hear(self, message: str | int) -> None:
-        """What tracking says: a line for a person, or how many trials MLflow has."""
+        """Tracking has a message: a line for a person, or how many trials MLflow has.
+
+        It comes from another thread than what the search tells.
+        """
         if isinstance(message, int):
             self.n_written = message
         else:
@@ -72,7 +76,8 @@ class PlainProgress(Progress):
         self, write: Callable[[str], None], clock: Callable[[], float] = time.monotonic
     ) -> None:
         super().__init__()
-        self._write = write
+        self._write_unlocked = write
+        self._lock = threading.Lock()
         self._clock = clock
         self._next = clock() + LINE_SECONDS
 
@@ -91,3 +96,8 @@ class PlainProgress(Progress):
     def note(self, line: str) -> None:
         """Something that a person should know now."""
         self._write(line)
+
+    def _write(self, line: str) -> None:
+        """Write a line whole, whichever thread it comes from."""
+        with self._lock:
+            self._write_unlocked(line)

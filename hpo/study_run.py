@@ -18,30 +18,37 @@ from threadpoolctl import threadpool_limits
 
 from hpo.definition import StudyDefinition
 from hpo.errors import HpoError, InterruptedBySignal, LedgerError
-from hpo.estimators.final_model import FinalModel, fit_final_model, refit_on_all
-from hpo.estimators.recipe import Recipe
+from hpo.estimators.final_model import fit_final_model, refit_on_all
+from hpo.estimators.recipe import Params, Recipe
 from hpo.ledger.ledger import Ledger
 from hpo.ledger.storage import never, open_for_reading
 from hpo.ledger.trials import fold_scores, mean_and_std, mean_score, milliseconds
 from hpo.progress import Progress
+from hpo.results.estimates import BestTrial, Estimates, NestedScore
 from hpo.results.holdout import judge_holdout
 from hpo.results.intervals import Estimate
-from hpo.results.result import NestedScore, StudyResult
+from hpo.results.result import StudyResult
 from hpo.results.selection import count_states, count_ties, select_best
-from hpo.results.texts import describe_best, describe_search, make_notes, note_failures
+from hpo.results.texts import (
+    describe_best,
+    describe_search,
+    make_dashboard_notes,
+    make_failure_dashboard_notes,
+)
 from hpo.search.driver import Driver, make_executor
 from hpo.search.loop import Search
 from hpo.search.nested import check_nested, score_nested
 from hpo.search.plan import Plan, load_data, make_plan
 from hpo.settings import ServiceSettings, hide_password
-from hpo.tracking.inline import InlineTracking
+from hpo.tracking.interface import Tracking
 from hpo.tracking.process import TrackingProcess
-from hpo.tracking.provenance import make_model_record, make_study_record
+from hpo.tracking.provenance import make_final_record, make_study_record
 from hpo.tracking.run_records import RunStatus
 from hpo.versions import recorded_versions
 
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
+    from sklearn.pipeline import Pipeline
 
 CLOSING_SECONDS = 2.5
 """How long a run that is stopped, or whose ledger is gone, waits for tracking to catch up."""
@@ -54,7 +61,7 @@ def run_study(
     data: pd.DataFrame | None = None,
     progress: Progress | None = None,
     stop_signal: Callable[[], int | None] = never,
-    tracking: TrackingProcess | InlineTracking | None = None,
+    tracking: Tracking | None = None,
 ) -> StudyResult:
     """Search, record, refit, log: the whole job, or what is missing of it.
 
@@ -66,7 +73,8 @@ def run_study(
         progress: Is told of every trial.
         stop_signal: Gives the number of a signal that asked the run to stop, or None; asked between
             fits.
-        tracking: A tracking process that was started earlier, to save its start-up time.
+        tracking: How the run is tracked: by default a process, started here. One that was started
+            earlier saves its start-up time; ``InlineTracking()`` tracks in this process.
 
     Returns:
         The values of the report and the fitted model.
@@ -81,59 +89,47 @@ def run_study(
     definition = definition if data is None else definition.for_frame()
     with ExitStack() as stack:
         stack.enter_context(threadpool_limits(1))
-        follower: TrackingProcess | InlineTracking = tracking or TrackingProcess()
-        stack.enter_context(follower)
+        follower = stack.enter_context(tracking or TrackingProcess())
         dataset = load_data(definition, data)
         check_nested(dataset, definition)
-        executor = stack.enter_context(
-            closing(make_executor(settings.workers, dataset.X_train.size))
-        )
+        executor = make_executor(settings.workers, dataset.X_train.size)
+        stack.enter_context(closing(executor))
         plan = make_plan(definition, dataset)
-        searched_definition = plan.searched_definition
-        versions = recorded_versions()
-        driver = Driver(settings, versions, executor, progress, stop_signal)
+        driver = Driver(settings, recorded_versions(), executor, progress, stop_signal)
         ledger = stack.enter_context(driver.open(plan))
-        text = describe_search(searched_definition, dataset, plan.space)
-
-        def note_best(number: int, value: float) -> None:
-            metric = definition.study.metric
-            ledger.annotate({None: describe_best(text, metric, number, value)})
-
-        search = Search(driver, plan, ledger, note_best)
+        text = describe_search(plan.searched_definition, dataset, plan.space)
+        search = Search(driver, plan, ledger, partial(_note_best, ledger, plan, text))
         study = make_study_record(
-            searched_definition,
+            plan.searched_definition,
             dataset,
             plan.space,
             ledger.uid,
             ledger.study_id,
-            versions,
+            driver.versions,
             text,
         )
-        follower.open(settings.storage, settings.tracking_uri, study)
+        follower.open(settings.storage, settings.tracking_uri, study, progress.hear)
         if search.slots.n_told == 0:
             ledger.annotate({None: text})
         with _closing_on_error(follower, ledger, plan.recipe, settings.tracking_wait_seconds):
             searched = _search(plan, driver, ledger, search)
             executor.close()
-        result, final = judge_study(plan, searched, settings, ledger.notes)
-        if result.refit == "all":
-            result = replace(result, model=refit_on_all(final.pipeline, dataset))
+        result = judge_study(plan, searched, settings, ledger.notes)
         ended = milliseconds(searched.best.datetime_complete)
-        record = make_model_record(
-            study, ended, result, searched_definition, dataset, plan.recipe, final, settings
+        final = make_final_record(
+            study, ended, result, plan.searched_definition, dataset, plan.recipe, settings
         )
-        state = follower.finish(
-            record, "FINISHED", settings.tracking_wait_seconds, notify=progress.hear
-        )
-        result = replace(result, **vars(state))
+        state = follower.finish(final, "FINISHED", settings.tracking_wait_seconds)
+        description = final.conclusion.description
+        notes = make_dashboard_notes(description, result, state, searched.trials, plan.recipe)
         try:
-            ledger.annotate(make_notes(record.description, result, searched.trials, plan.recipe))
+            ledger.annotate(notes)
         except LedgerError as error:
             progress.note(
                 "optuna-dashboard's notes are not up to date,"
                 f" the same command writes them: {error}"
             )
-        return replace(result, total_seconds=time.perf_counter() - started)
+        return replace(result, tracking=state, total_seconds=time.perf_counter() - started)
 
 
 @dataclass(frozen=True)
@@ -155,6 +151,11 @@ class Searched:
     seconds: float = 0.0
 
 
+def _note_best(ledger: Ledger, plan: Plan, text: str, number: int, value: float) -> None:
+    metric = plan.definition.study.metric
+    ledger.annotate({None: describe_best(text, metric, number, value)})
+
+
 def _search(plan: Plan, driver: Driver, ledger: Ledger, search: Search) -> Searched:
     """Fill the study, choose its best trial, repeat the search on outer folds where asked for."""
     definition = plan.definition
@@ -173,7 +174,7 @@ def _search(plan: Plan, driver: Driver, ledger: Ledger, search: Search) -> Searc
 
 def judge_study(
     plan: Plan, searched: Searched, settings: ServiceSettings, notes: tuple[str, ...] = ()
-) -> tuple[StudyResult, FinalModel]:
+) -> StudyResult:
     """Refit the best trial, and say how good it is and how sure that is.
 
     Args:
@@ -184,53 +185,63 @@ def judge_study(
     """
     definition = plan.definition
     dataset = plan.dataset
-    trials = searched.trials
-    best = searched.best
     metric = definition.study.metric
+    best = searched.best
     params = plan.space.replay(best.params)
-    final = fit_final_model(plan.recipe, params, dataset, definition, plan.objective.metrics)
-    baseline = plan.baseline_value(trials)
-    defaults = plan.space.default_params()
-    score, gain = judge_holdout(
-        plan.recipe,
-        final.pipeline,
-        None if baseline is None else defaults,
-        dataset,
-        metric,
-        seed=definition.study.seed,
-    )
-    result = StudyResult(
+    judged = fit_final_model(plan.recipe, params, dataset, definition, plan.objective.metrics)
+    refit = definition.selection.refit
+    return StudyResult(
         study=definition.name,
         metric=metric,
         storage=hide_password(settings.storage),
         tracking_uri=hide_password(settings.tracking_uri),
-        n_trials=count_states(trials),
+        n_trials=count_states(searched.trials),
         n_new_trials=searched.n_new_trials,
-        n_ties=count_ties(trials, recipe=plan.recipe, n_splits=definition.cv.n_splits),
+        best=BestTrial(
+            number=best.number,
+            value=mean_score(best, metric),
+            std=mean_and_std(fold_scores(best)[metric])[1],
+            params=params,
+            rule=definition.selection.rule,
+        ),
+        estimates=_estimate(plan, searched, judged.pipeline, params),
+        judged=judged,
+        refit=refit,
+        model=refit_on_all(judged.pipeline, dataset) if refit == "all" else judged.pipeline,
+        columns=dataset.columns.kinds(),
+        notes=(*plan.notes, *notes),
+        search_seconds=searched.seconds,
+        open_study=partial(open_for_reading, settings.storage, definition.name),
+    )
+
+
+def _estimate(plan: Plan, searched: Searched, pipeline: "Pipeline", params: Params) -> Estimates:
+    """Estimate how good the fitted model is, and what it gains over the defaults."""
+    study = plan.definition.study
+    baseline = plan.baseline_value(searched.trials)
+    defaults = plan.space.default_params()
+    score, gain = judge_holdout(
+        plan.recipe,
+        pipeline,
+        None if baseline is None else defaults,
+        plan.dataset,
+        study.metric,
+        seed=study.seed,
+    )
+    n_splits = plan.definition.cv.n_splits
+    return Estimates(
+        n_ties=count_ties(searched.trials, recipe=plan.recipe, n_splits=n_splits),
         baseline_value=baseline,
-        rule=definition.selection.rule,
-        refit=definition.selection.refit,
-        best_number=best.number,
-        best_value=mean_score(best, metric),
-        best_std=mean_and_std(fold_scores(best)[metric])[1],
-        best_params=params,
-        holdout=final.holdout,
-        n_holdout_rows=len(dataset.y_test),
+        n_holdout_rows=len(plan.dataset.y_test),
         holdout_score=score,
         gain=Estimate(0.0, 0.0, 0.0) if params == defaults else gain,
         nested=searched.nested,
-        search_seconds=searched.seconds,
-        columns=dataset.columns.kinds(),
-        notes=(*plan.notes, *notes),
-        model=final.pipeline,
-        open_study=partial(open_for_reading, settings.storage, definition.name),
     )
-    return result, final
 
 
 @contextmanager
 def _closing_on_error(
-    follower: TrackingProcess | InlineTracking, ledger: Ledger, recipe: Recipe, wait_seconds: float
+    follower: Tracking, ledger: Ledger, recipe: Recipe, wait_seconds: float
 ) -> Iterator[None]:
     """Write what is finished and close the parent run before an error leaves.
 
@@ -240,12 +251,11 @@ def _closing_on_error(
         yield
     except (HpoError, KeyboardInterrupt) as error:
         is_stopped = isinstance(error, InterruptedBySignal | KeyboardInterrupt)
-        status: RunStatus = "KILLED" if is_stopped else "FAILED"
         is_hurried = is_stopped or isinstance(error, LedgerError)
+        status: RunStatus = "KILLED" if is_stopped else "FAILED"
         with suppress(HpoError):
             if not is_hurried:
-                ledger.annotate(note_failures(ledger.trials(), recipe))
-        follower.finish(
-            None, status, CLOSING_SECONDS if is_hurried else wait_seconds, is_hurried=is_hurried
-        )
+                ledger.annotate(make_failure_dashboard_notes(ledger.trials(), recipe))
+        seconds = CLOSING_SECONDS if is_hurried else wait_seconds
+        follower.finish(None, status, seconds, is_hurried=is_hurried)
         raise

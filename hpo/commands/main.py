@@ -23,8 +23,7 @@ from hpo.progress import PlainProgress, Progress
 from hpo.settings import ServiceSettings, hide_password
 
 if TYPE_CHECKING:
-    from hpo.tracking.inline import InlineTracking
-    from hpo.tracking.process import TrackingProcess
+    from hpo.tracking.interface import Tracking
 
 # Before numpy is loaded: BLAS threads that spin beside another busy process make small fits twice as slow, and one thread
 # everywhere is what makes scores equal to the last bit.
@@ -35,7 +34,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 def main(
     argv: Sequence[str] | None = None,
     *,
-    make_tracking: Callable[[], "TrackingProcess | InlineTracking"] | None = None,
+    make_tracking: Callable[[], "Tracking"] | None = None,
 ) -> int:
     """Run one command.
 

@@ -21,8 +21,8 @@ from hpo.errors import HpoError, InterruptedBySignal, LedgerError, SettingsError
 from hpo.ledger.storage import open_storage
 from hpo.settings import STORAGE_VARIABLE, ServiceSettings, hide_password
 from hpo.tracking.connection import check_reachable, connect
-from hpo.tracking.keys import comparison_path, runs_path
 from hpo.tracking.reader import read_runs
+from hpo.tracking.saved_view import reads_views, trials_path
 
 HOST = "127.0.0.1"
 START_SECONDS = 60.0
@@ -81,11 +81,8 @@ class Pages(ExitStack):
         experiment = read_runs(tracking, study, trials.uid).experiment
         path = ""
         if experiment is not None:
-            path = (
-                comparison_path(experiment.experiment_id, trials.uid)
-                if trials.uid
-                else runs_path(experiment.experiment_id)
-            )
+            has_view = trials.uid is not None and reads_views(tracking)
+            path = trials_path(experiment.experiment_id, str(trials.uid), has_view=has_view)
         dashboard = (
             self._start(
                 DASHBOARD, dashboard_port, (f"${STORAGE_VARIABLE}",), {STORAGE_VARIABLE: storage}

@@ -6,7 +6,7 @@ first, which saw fewer.
 
 import warnings
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
@@ -35,7 +35,7 @@ class FinalModel:
         holdout: Scorer name to score on the hold-out.
     """
 
-    pipeline: Pipeline
+    pipeline: Pipeline = field(repr=False, compare=False)
     holdout: dict[str, float]
 
 

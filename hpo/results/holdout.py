@@ -1,7 +1,7 @@
-"""What the held-out rows say: how sure a model's score is, and what it gains over another one: the defaults, or a champion.
+"""Judges a model on the held-out rows: its score, and its gain over the defaults or a champion.
 
-Both models predict the same held-out rows, so the gain is a paired difference, which is far surer than two scores side by side. The
-hold-out had no part in choosing, so neither number is inflated by the search.
+Both models predict the same rows, so the gain is a paired difference, which is far surer than two
+scores side by side. The hold-out had no part in the choice, so the search inflates neither number.
 """
 
 import warnings
@@ -25,13 +25,16 @@ from hpo.results.intervals import (
 N_RESAMPLES = 500
 MIN_RESAMPLES = 200
 RESAMPLED_ROWS = 2_000_000
-"""So many rows are scored in all: on large tables fewer resamples serve, down to ``MIN_RESAMPLES``."""
+"""Rows scored in all: large tables take fewer resamples, down to ``MIN_RESAMPLES``."""
 
 WORSE_ERRORS = 1.0
-"""So many standard errors below zero a gain is a loss. A wrong "worse" only keeps a good champion."""
+"""Standard errors below zero from which a gain is a loss.
+
+A wrong "worse" only keeps a good champion.
+"""
 
 BETTER_ERRORS = 1.645
-"""So many above zero it is one: 5 % one-sided."""
+"""Standard errors above zero from which a gain counts: 5 % one-sided."""
 
 
 def judge_holdout(
@@ -57,7 +60,7 @@ def judge_holdout(
         The model's score by the judged metric, and its gain over the defaults, or None.
     """
     task = task_of(recipe)
-    # A fit that does not converge.
+    # A fit may not converge.
     with warnings.catch_warnings(action="ignore"):
         models = [task.predictions(pipeline, dataset.X_test)]
         if defaults is not None:
@@ -77,11 +80,11 @@ def judge_models(
     *,
     seed: int,
 ) -> tuple[Estimate, Estimate | None]:
-    """Score the first model on rows that it was not fitted on, alone and against the second, where there is one.
+    """Score a model on rows that it was not fitted on, alone and against a second one.
 
     Args:
         task: What they predict.
-        models: With the rows.
+        models: One or two, each with the rows.
         y: True labels, array of shape (n_samples,).
         groups: Names of shape (n_samples,), or None.
         metric: The judged scorer.
@@ -91,7 +94,7 @@ def judge_models(
         The first model's score, and its gain over the second, or None.
     """
     if metric != "accuracy" or groups is not None:
-        # A metric that is not defined for a resample.
+        # A metric may not be defined for a resample.
         with warnings.catch_warnings(action="ignore"):
             return _bootstrap(task, models, y, groups, metric, seed)
     ours, *others = [model.predict() == y for model in models]
@@ -103,8 +106,9 @@ def judge_models(
 
 
 def may_take_over(gain: Estimate, rule: str) -> bool:
-    """Whether a gain over the champion is enough for a rule: ``not_worse``, ``better`` or ``never``."""
-    middle, error = (gain.low + gain.high) / 2, gain.standard_error
+    """Whether a gain over the champion suffices for ``not_worse``, ``better`` or ``never``."""
+    middle = (gain.low + gain.high) / 2
+    error = gain.standard_error
     return {
         "not_worse": middle + WORSE_ERRORS * error >= 0,
         "better": middle - BETTER_ERRORS * error > 0,
@@ -119,7 +123,7 @@ def _bootstrap(
     metric: str,
     seed: int,
 ) -> tuple[Estimate, Estimate | None]:
-    """Both estimates by resampling: all models are scored on the same resampled rows (the paired bootstrap)."""
+    """Make both estimates by the paired bootstrap: all models are scored on the same resamples."""
     draw, n_units = task.make_draw(y, groups, np.random.default_rng(seed))
     n_resamples = int(np.clip(RESAMPLED_ROWS // len(y), MIN_RESAMPLES, N_RESAMPLES))
     drawn = (draw() for _ in range(n_resamples))

@@ -35,14 +35,15 @@ def simplicity(trial: FrozenTrial, recipe: Recipe) -> Simplicity:
 def select_best(
     trials: Sequence[FrozenTrial], rule: Rule = "best", *, recipe: Recipe, n_splits: int = 2
 ) -> FrozenTrial:
-    """The trial that a rule chooses.
+    """Choose the best trial by a rule.
 
     Args:
         trials: Of the study.
-        rule: ``best``, or ``one_standard_error`` (Breiman, Friedman, Olshen and Stone 1984, section 3.4.3; Hastie, Tibshirani and
-            Friedman 2009, section 7.10).
+        rule: ``best``, or ``one_standard_error`` (Breiman, Friedman, Olshen and Stone 1984, section
+            3.4.3; Hastie, Tibshirani and Friedman 2009, section 7.10).
         recipe: Of the estimator, which says what is simpler.
-        n_splits: Folds of one repeat. Repeats show the same rows again, so the standard error is taken as that of one repeat.
+        n_splits: Folds of one repeat. Repeats show the same rows again, so the standard error is
+            taken as that of one repeat.
 
     Raises:
         NoCompletedTrialError: There is nothing to choose from; with the last reason.
@@ -85,21 +86,21 @@ def _rank(trial: FrozenTrial, recipe: Recipe) -> tuple[float, float, Simplicity]
 
 
 def count_ties(trials: Iterable[FrozenTrial], *, recipe: Recipe, n_splits: int) -> int:
-    """How many completed trials the folds cannot tell from the highest one, that one included.
+    """Count completed trials that the folds cannot tell from the highest one, that one included.
 
-    The fold scores of two trials are of the same rows, so their differences are what counts: a trial ties where the 95 % interval
-    of the mean difference, by the corrected resampled t-test, holds zero. One trial completed at least.
+    Two trials are scored on the same rows, so what counts are the differences of their fold scores:
+    a trial ties where the 95 % interval of the mean difference, by the corrected resampled t-test,
+    holds zero. At least one trial must be complete.
     """
     complete = _completed(trials)
-    differences = np.array(
-        _judged_scores(max(complete, key=lambda trial: _rank(trial, recipe)))
-    ) - np.array([_judged_scores(trial) for trial in complete])
+    top = max(complete, key=lambda trial: _rank(trial, recipe))
+    differences = np.array(_judged_scores(top)) - np.array(list(map(_judged_scores, complete)))
     half = np.nan_to_num(half_width_over_folds(differences, n_splits))
     return int((differences.mean(axis=-1) <= half + 10.0**-TIE_DIGITS).sum())
 
 
 def count_states(trials: Iterable[FrozenTrial]) -> dict[str, int]:
-    """How many trials are ``complete``, ``pruned`` and ``failed``."""
+    """Count the trials that are ``complete``, ``pruned`` and ``failed``."""
     counts = Counter(trial.state for trial in trials)
     return {
         "complete": counts[TrialState.COMPLETE],

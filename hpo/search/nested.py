@@ -19,8 +19,8 @@ from hpo.estimators.final_model import fit_final_model
 from hpo.estimators.recipes import DEFAULT_RECIPE
 from hpo.estimators.task import Split
 from hpo.estimators.tasks import task_of
+from hpo.results.estimates import NestedScore
 from hpo.results.intervals import greatest_score
-from hpo.results.result import NestedScore
 from hpo.results.selection import select_best
 from hpo.search.driver import Driver
 from hpo.search.loop import Search

@@ -161,7 +161,7 @@ def run_one(
         Search(driver, plan, ledger).run()
         trials = ledger.trials()
     best = select_best(trials, definition.selection.rule, n_splits=definition.cv.n_splits)
-    result, _ = judge_study(plan, Searched(trials, best), ServiceSettings())
+    result = judge_study(plan, Searched(trials, best), ServiceSettings())
     nested = float("nan")
     if definition.study.nested is not None:
         nested = score_nested(plan, driver, n_trials=definition.study.n_trials)[0].estimate.value

@@ -112,9 +112,9 @@ def test_interrupted_while_the_model_is_logged(study: Study, name: str) -> None:
     "points",
     [
         ("hpo.tracking.follower:warm_up:call:1",),  # before it knows the study
-        (f"{CLIENT}.create_experiment:return:1", f"{WRITER}._describe_parent:call:1"),
+        (f"{CLIENT}.create_experiment:return:1", f"{CLIENT}.create_run:return:1"),
         (
-            f"{WRITER}._create_child:return:3",
+            "hpo.tracking.child_runs:ChildRuns.create:return:3",
             f"{STORE}._log_metrics:call:4",
             f"{CLIENT}.set_terminated:call:3",
         ),

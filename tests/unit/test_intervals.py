@@ -28,6 +28,14 @@ def test_wilson_as_in_newcombe_1998():
     assert ends(estimate_proportion(1, 29)) == pytest.approx((0.0061, 0.1718), abs=5e-5)
 
 
+@pytest.mark.parametrize("n", [1, 2, 30, 1000])
+def test_wilson_as_scipy_has_it(n):
+    for n_right in range(n + 1):
+        expected = stats.binomtest(n_right, n).proportion_ci(0.95, method="wilson")
+        found = ends(estimate_proportion(n_right, n))
+        assert found == pytest.approx((expected.low, expected.high), abs=1e-12)
+
+
 def test_paired_proportions_is_wald_with_half_a_row_a_cell():
     table = np.array([[40.5, 8.5], [3.5, 52.5]])  # 40 both, 8 gained, 3 lost, 52 neither
     shares = table / table.sum()

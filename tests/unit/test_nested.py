@@ -164,7 +164,7 @@ def test_no_choice_looks_at_the_hold_out(plan, tmp_path):
                 facts(trials),
                 best.number,
                 params,
-                judge_study(each, Searched(trials, best), ServiceSettings())[0],
+                judge_study(each, Searched(trials, best), ServiceSettings()),
             )
         )
     (trials, number, params, judged), (other_trials, other_number, other_params, other_judged) = (

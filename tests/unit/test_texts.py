@@ -11,12 +11,12 @@ from markdown_it import MarkdownIt
 from hpo.data.dataset import Dataset, load_dataset
 from hpo.estimators.classification import CLASSIFICATION
 from hpo.estimators.logistic_regression import LOGISTIC_REGRESSION
+from hpo.results.estimates import NestedScore
 from hpo.results.intervals import Estimate
-from hpo.results.result import NestedScore
-from hpo.results.texts import MAX_ROWS, make_card
+from hpo.results.model_card import MAX_ROWS, make_card
 
 from .driving import define
-from .test_result import RESULT
+from .test_result import RESULT, replace_estimates
 
 DEFINITION = define()
 
@@ -56,18 +56,14 @@ def test_its_tables_are_tables(dataset):
 
 def test_nested_score_and_the_fit_on_all_rows_are_said(dataset):
     card = make_card(
-        replace(RESULT, nested=NestedScore((0.9, 0.95, 1.0), 3), refit="all"),
+        replace_estimates(replace(RESULT, refit="all"), nested=NestedScore((0.9, 0.95, 1.0), 3)),
         DEFINITION,
         dataset,
-        LOGISTIC_REGRESSION,
     )
     assert "| accuracy | search and refit | 0.9500 |" in card
     assert "it was fitted on all 150 rows" in card
     unfinished = make_card(
-        replace(RESULT, nested=NestedScore((0.9,), 3), gain=None),
-        DEFINITION,
-        dataset,
-        LOGISTIC_REGRESSION,
+        replace_estimates(RESULT, nested=NestedScore((0.9,), 3), gain=None), DEFINITION, dataset
     )
     assert "search and refit" not in unfinished
     assert "defaults failed" in unfinished
@@ -97,9 +93,6 @@ def test_names_of_a_table_are_no_markup(dataset):
 
 def test_interval_is_that_of_the_judged_metric(dataset):
     card = make_card(
-        replace(RESULT, holdout_score=Estimate(0.5, 0.25, 0.75)),
-        DEFINITION,
-        dataset,
-        LOGISTIC_REGRESSION,
+        replace_estimates(RESULT, holdout_score=Estimate(0.5, 0.25, 0.75)), DEFINITION, dataset
     )
     assert "its accuracy may well be anything from 0.2500 to 0.7500" in card

@@ -2,9 +2,9 @@
 
 import json
 
-from hpo.results.texts import make_view
+from hpo.results.links import comparison_path, view_id
 from hpo.study_file import load_definition
-from hpo.tracking.keys import comparison_path, view_id
+from hpo.tracking.comparison import make_view
 from tests.unit.driving import space_of
 
 UID = "0123456789abcdef" * 2
