@@ -59,11 +59,15 @@ def test_nested_score_and_the_fit_on_all_rows_are_said(dataset):
         replace_estimates(replace(RESULT, refit="all"), nested=NestedScore((0.9, 0.95, 1.0), 3)),
         DEFINITION,
         dataset,
+        LOGISTIC_REGRESSION,
     )
     assert "| accuracy | search and refit | 0.9500 |" in card
     assert "it was fitted on all 150 rows" in card
     unfinished = make_card(
-        replace_estimates(RESULT, nested=NestedScore((0.9,), 3), gain=None), DEFINITION, dataset
+        replace_estimates(RESULT, nested=NestedScore((0.9,), 3), gain=None),
+        DEFINITION,
+        dataset,
+        LOGISTIC_REGRESSION,
     )
     assert "search and refit" not in unfinished
     assert "defaults failed" in unfinished
@@ -93,6 +97,9 @@ def test_names_of_a_table_are_no_markup(dataset):
 
 def test_interval_is_that_of_the_judged_metric(dataset):
     card = make_card(
-        replace_estimates(RESULT, holdout_score=Estimate(0.5, 0.25, 0.75)), DEFINITION, dataset
+        replace_estimates(RESULT, holdout_score=Estimate(0.5, 0.25, 0.75)),
+        DEFINITION,
+        dataset,
+        LOGISTIC_REGRESSION,
     )
     assert "its accuracy may well be anything from 0.2500 to 0.7500" in card
