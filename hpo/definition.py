@@ -13,6 +13,7 @@ import hashlib
 import json
 import os
 import re
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
@@ -274,8 +275,6 @@ def digest_of(identity: Mapping[str, Any]) -> str:
 
 
 if __name__ == "__main__":
-    import sys
-
-    from hpo.commands.main import main
-
-    sys.exit(main(["definition", *sys.argv[1:]]))
+    # ``python -m hpo.definition --schema``, the way before ``python -m hpo schema``.
+    flags = [flag for flag in sys.argv[1:] if flag != "--schema"]
+    os.execv(sys.executable, [sys.executable, "-m", "hpo", "schema", *flags])  # noqa: S606 - itself

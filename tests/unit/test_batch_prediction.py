@@ -15,12 +15,12 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from sklearn.tree import DecisionTreeClassifier
 
-from hpo.commands.predict import predict_table
 from hpo.data.columns import Columns
 from hpo.data.dataset import Dataset, load_dataset
 from hpo.data.tables import write_table
 from hpo.definition import DataSection, PreprocessingSection
 from hpo.errors import DataError, ModelError
+from hpo.estimators.batch_prediction import predict_table
 from hpo.estimators.classification import CLASSIFICATION
 from hpo.estimators.final_model import build_pipeline
 from hpo.estimators.loading import COLUMNS_FILE, MODEL_FILE, load_model

@@ -14,7 +14,6 @@ from threadpoolctl import threadpool_limits
 from hpo.definition import StudyDefinition
 from hpo.ledger.mirror import Mirror
 from hpo.ledger.storage import quiet_optuna
-from hpo.results.rendering import render
 from hpo.search.nested import check_nested
 from hpo.search.plan import load_data, make_plan
 
@@ -82,8 +81,3 @@ def plan_study(definition: StudyDefinition, workers: int | str) -> dict[str, Any
             "search_seconds": round((1 + (study.nested or 0)) * study.n_trials * trial_seconds, 3),
         },
     }
-
-
-def describe_plan(plan: dict[str, Any]) -> str:
-    """The same as a report says it, one fact a line."""
-    return render("plan.txt.jinja", **plan)
