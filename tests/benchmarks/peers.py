@@ -29,7 +29,7 @@ from sklearn.model_selection import (
 
 from tests.benchmarks.__main__ import COMMANDS, RunFailedError, note
 from tests.benchmarks.usual_script import SEED, TRACKING_URI, build_model, suggest_params
-from tests.integration.driving import environment
+from tests.support.commands import environment
 
 ROOT = Path(__file__).parents[2]
 N_TRIALS = 50

@@ -18,8 +18,9 @@ from statistics import median
 from mlflow import MlflowClient
 
 from tests.benchmarks.__main__ import COMMANDS, RunFailedError, note
-from tests.integration.driving import environment, free_port, serving
-from tests.integration.postgres import Cluster, running_cluster
+from tests.support.commands import environment
+from tests.support.postgres import Cluster, running_cluster
+from tests.support.servers import free_port, serving
 
 N_TRIALS = 50
 

@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page
 
-from tests.integration.checker import Picture, read_stores
-from tests.integration.conftest import _end_servers_when_terminated, pytest_configure  # noqa: F401 - found by their name
-from tests.integration.driving import run_hpo_well, serving_pages, stores_of
+from tests.support.checker import Picture, read_stores
+from tests.support.commands import run_hpo_well
+from tests.support.servers import serving_pages
+from tests.support.stores import stores_of
 
 from .browsing import open_page, running_browser
 

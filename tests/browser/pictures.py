@@ -16,7 +16,8 @@ from playwright.sync_api import Browser, Page, expect
 from rich.console import Console
 from rich.text import Text
 
-from tests.integration.driving import run_hpo_well, serving_pages
+from tests.support.commands import run_hpo_well
+from tests.support.servers import serving_pages
 
 from .browsing import open_page, running_browser
 

@@ -5,17 +5,10 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, Page, expect
 
-from tests.integration.checker import check_stores, trial_table
-from tests.integration.driving import (
-    COMMAND_SECONDS,
-    count_finished_runs,
-    count_told,
-    run_hpo_well,
-    serving_pages,
-    start_hpo,
-    stores_of,
-    wait_until,
-)
+from tests.support.checker import check_stores, trial_table
+from tests.support.commands import COMMAND_SECONDS, run_hpo_well, start_hpo, wait_until
+from tests.support.servers import serving_pages
+from tests.support.stores import count_finished_runs, count_told, stores_of
 
 from .browsing import open_page
 from .conftest import N_TRIALS, Pages

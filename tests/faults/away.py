@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
 
-from tests.integration.driving import free_port, run_hpo, serving_tracking
+from tests.support.commands import run_hpo
+from tests.support.servers import free_port, serving_tracking
 
 BAR = 1.1
 

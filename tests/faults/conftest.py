@@ -10,10 +10,8 @@ from pathlib import Path
 import pytest
 from mlflow import MlflowClient
 
-from tests.integration.conftest import _end_servers_when_terminated  # noqa: F401 - fixtures are found by their name
-from tests.integration.driving import free_port, serving_tracking
-from tests.tables.conftest import empty_databases, make_directory, pytest_configure  # noqa: F401
-from tests.tables.test_workers import command_line, processes
+from tests.support.processes import command_line, processes
+from tests.support.servers import free_port, serving_tracking
 
 from .converging import Place, Reference, make_reference, place_in
 from .proxy import Proxy
@@ -22,7 +20,7 @@ MakeReference = Callable[..., Reference]
 
 
 @pytest.fixture(scope="session")
-def undisturbed(make_directory: Callable[[str], Path]) -> MakeReference:  # noqa: F811
+def undisturbed(make_directory: Callable[[str], Path]) -> MakeReference:
     """What a command leaves where nobody disturbs it; run once a session."""
     known: dict[tuple[str, ...], Reference] = {}
 
@@ -47,7 +45,7 @@ def long_reference(undisturbed: MakeReference) -> Reference:
 
 
 @pytest.fixture
-def place(make_directory: Callable[[str], Path]) -> Place:  # noqa: F811
+def place(make_directory: Callable[[str], Path]) -> Place:
     """Both stores in a directory, their tables made."""
     return place_in(make_directory("disturbed"))
 
@@ -89,7 +87,7 @@ class Server:
 
 
 @pytest.fixture(scope="session")
-def _server(empty_databases: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:  # noqa: F811
+def _server(empty_databases: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     directory = tmp_path_factory.mktemp("server")
     shutil.copy(empty_databases / "mlflow.db", directory / "server.db")
     server = Server(directory)
@@ -126,7 +124,7 @@ def study(request: pytest.FixtureRequest, _server: Server) -> Iterator[str]:
 
 
 @pytest.fixture
-def served(make_directory: Callable[[str], Path], server: Server) -> Place:  # noqa: F811
+def served(make_directory: Callable[[str], Path], server: Server) -> Place:
     """The ledger in a directory, MLflow a server."""
     return Place(make_directory("disturbed"), server.directory / "server.db", server.address)
 

@@ -19,8 +19,9 @@ from optuna.trial import TrialState
 from sklearn.datasets import load_iris
 
 from hpo.estimators.final_model import TRUSTED_TYPES
-from tests.integration.checker import Picture, check_stores, read_trials, trial_table
-from tests.integration.driving import COMMAND_SECONDS, ask, run_hpo
+from tests.support.checker import Picture, check_stores, read_trials, trial_table
+from tests.support.commands import COMMAND_SECONDS, run_hpo
+from tests.support.stores import ask
 
 # Models are downloaded here.
 os.environ["MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR"] = "false"

@@ -1,24 +1,16 @@
 """Runs of the command that something happens to: faults at named points, files that another process has locked."""
 
 import os
-import signal
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.integration.driving import COMMAND_SECONDS, start_hpo, wait_until
-from tests.tables.test_workers import (
-    LONG_FIT,
-    n_running,
-    processor_seconds,
-    workers_of,
-    write_table,
-)
+from tests.support.commands import COMMAND_SECONDS, kill_group, running, start_hpo, wait_until
 
 INJECTED = {
     "PYTHONPATH": os.pathsep.join(
@@ -76,12 +68,6 @@ def end(process: subprocess.Popen[str], started: float, timeout: float = COMMAND
     return Ended(process.pid, process.returncode, stdout, stderr, time.monotonic() - started)
 
 
-def kill_group(process: subprocess.Popen[str]) -> None:
-    with suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
-    process.communicate(timeout=COMMAND_SECONDS)
-
-
 def run_disturbed(directory: Path, point: str, *flags: str, **variables: str) -> Ended:
     """A run that is struck at a point, which it must have reached."""
     fault = Fault(point, directory / "struck")
@@ -90,33 +76,6 @@ def run_disturbed(directory: Path, point: str, *flags: str, **variables: str) ->
     assert fault.has_struck, f"{point} was not reached: {ended}"
     fault.mark.unlink()
     return ended
-
-
-@contextmanager
-def running(directory: Path, *flags: str, **variables: str) -> Iterator[subprocess.Popen[str]]:
-    """The command, which does not outlive the block."""
-    process = start_hpo(directory, *flags, **variables)
-    try:
-        yield process
-    finally:
-        kill_group(process)
-
-
-@contextmanager
-def running_long_fits(
-    directory: Path, *flags: str, **variables: str
-) -> Iterator[subprocess.Popen[str]]:
-    """The command in the middle of fits that take a minute each, on two workers."""
-    write_table(directory)
-    (directory / "study.toml").write_text(LONG_FIT, encoding="utf-8")
-    with running(
-        directory, "--study", "study.toml", "--workers", "2", *flags, **variables
-    ) as process:
-        wait_until(lambda: n_running(directory) >= 1 and len(workers_of(process.pid)) == 2, process)
-        wait_until(
-            lambda: max(map(processor_seconds, workers_of(process.pid)), default=0.0) > 5.0, process
-        )
-        yield process
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Literal, Self
 
-from tests.integration.driving import free_port
+from tests.support.servers import free_port
 
 Mode = Literal["pass", "refuse", "hang", "slow", "500", "503", "cut", "cut first", "drop"]
 """``cut`` loses every answer after the server did the work, ``cut first`` the first one of each endpoint, ``drop`` some."""

@@ -3,7 +3,7 @@
 import os
 import re
 
-from tests.integration.driving import start_hpo
+from tests.support.commands import start_hpo
 
 from .converging import Place
 from .disturbing import end

@@ -12,14 +12,9 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.integration.driving import (
-    ask,
-    count_told,
-    free_port,
-    run_hpo,
-    serving_tracking,
-    start_hpo,
-)
+from tests.support.commands import run_hpo, start_hpo
+from tests.support.servers import free_port, serving_tracking
+from tests.support.stores import ask, count_told
 
 from .converging import (
     Kept,

@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.driving import count_finished_runs, count_told, wait_until
-from tests.tables.test_workers import processes
+from tests.support.commands import running, wait_until
+from tests.support.processes import processes
+from tests.support.stores import count_finished_runs, count_told
 
 from .converging import Place, Reference, assert_converged, place_in
-from .disturbing import Ended, end, halted, running
+from .disturbing import Ended, end, halted
 
 N_TOLD = 5
 """When there is no more room."""

@@ -10,14 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.checker import read_notes, read_trials
-from tests.integration.driving import count_finished_runs, count_told, wait_until
-from tests.integration.test_failures import ALL_RAISE, SOME_RAISE
-from tests.tables.test_workers import n_running, processor_seconds, session_of, workers_of
+from tests.support.checker import read_notes, read_trials
+from tests.support.commands import running, wait_until
+from tests.support.processes import processor_seconds, session_of, workers_of
+from tests.support.stores import count_finished_runs, count_told, n_running
+from tests.support.studies import ALL_RAISE, SOME_RAISE, running_long_fits
 
 from .conftest import MakeReference
 from .converging import Kept, Place, Reference, assert_converged, place_in, read_kept
-from .disturbing import Ended, run_disturbed, running, running_long_fits
+from .disturbing import Ended, run_disturbed
 
 KILLED = -signal.SIGKILL
 

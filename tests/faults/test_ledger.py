@@ -12,19 +12,12 @@ from pathlib import Path
 import pytest
 from sklearn.datasets import load_iris
 
-from tests.integration.checker import read_trials
-from tests.integration.driving import (
-    COMMAND_SECONDS,
-    copy_directory,
-    count_finished_runs,
-    count_told,
-    run_hpo,
-    start_hpo,
-    wait_until,
-)
+from tests.support.checker import read_trials
+from tests.support.commands import COMMAND_SECONDS, run_hpo, running, start_hpo, wait_until
+from tests.support.stores import copy_directory, count_finished_runs, count_told
 
 from .converging import Place, Reference, assert_converged, assert_is_undisturbed, place_in
-from .disturbing import Ended, end, file_bytes, halted, holding, run_disturbed, running
+from .disturbing import Ended, end, file_bytes, halted, holding, run_disturbed
 from .racing import race
 from .test_servers import assert_behind, said_once
 

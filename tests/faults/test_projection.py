@@ -10,8 +10,9 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial
 
-from tests.integration.checker import read_projection, read_stores, read_trials
-from tests.integration.driving import copy_directory, run_hpo, run_hpo_well
+from tests.support.checker import read_projection, read_stores, read_trials
+from tests.support.commands import run_hpo, run_hpo_well
+from tests.support.stores import copy_directory
 
 from .converging import Place, Reference, assert_converged, place_in
 

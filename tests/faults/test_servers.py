@@ -8,19 +8,14 @@ import time
 
 import pytest
 
-from tests.integration.checker import check_projection, read_projection, read_trials
-from tests.integration.driving import (
-    count_finished_runs,
-    count_told,
-    run_hpo,
-    run_python,
-    wait_until,
-)
-from tests.tables.test_workers import n_running
+from tests.support.checker import check_projection, read_projection, read_trials
+from tests.support.commands import run_hpo, run_python, running, wait_until
+from tests.support.stores import count_finished_runs, count_told, n_running
+from tests.support.studies import running_long_fits
 
 from .conftest import Server
 from .converging import Kept, Place, Reference, assert_converged, read_kept
-from .disturbing import INJECTED, Ended, end, later, running, running_long_fits
+from .disturbing import INJECTED, Ended, end, later
 from .proxy import Mode, Proxy
 
 BEHIND = "hpo: MLflow does not take what is written ("

@@ -2,11 +2,10 @@
 
 import pytest
 
-from tests.integration.driving import COMMAND_SECONDS
+from tests.support.commands import COMMAND_SECONDS, running
 
 from .__main__ import main
 from .converging import Kept, Place, Reference, count_violations
-from .disturbing import running
 
 
 @pytest.mark.parametrize("flags", [("--seed", "1"), ("--seed", "2", "--server")])

@@ -9,9 +9,11 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 from PIL import Image
 
-from .checker import Picture, check_stores, read_stores
-from .conftest import FinishedRun
-from .driving import run_hpo, run_hpo_well, stores_of
+from tests.support.checker import Picture, check_stores, read_stores
+from tests.support.commands import run_hpo
+from tests.support.here import run_here_well
+from tests.support.sharing import FinishedRun
+from tests.support.stores import stores_of
 
 OF_MODEL = {
     "model_card.md",
@@ -96,44 +98,44 @@ def test_card_and_metrics_say_what_the_runs_say(finished: FinishedRun) -> None:
     assert max(logged, key=lambda name: logged[name]).startswith("petal")
 
 
-def test_what_cannot_be_drawn_loses_nothing_and_is_drawn_by_the_next_run(tmp_path: Path) -> None:
+def test_what_cannot_be_drawn_loses_nothing_and_is_drawn_by_the_next_run(directory: Path) -> None:
     # A script of the user's with the name of the library, in the directory that Python looks in first.
-    broken = tmp_path / "matplotlib.py"
+    broken = directory / "matplotlib.py"
     broken.write_text("raise ImportError('a script of mine')\n", encoding="utf-8")
-    process = run_hpo(tmp_path, "--trials", "3", plots=True)
+    process = run_hpo(directory, "--trials", "3", plots=True)
     assert process.returncode == 0
     assert process.stderr == (
         "hpo: figures were not drawn (ImportError: a script of mine); all else is logged, --no-plots leaves them out\n"
     )
-    check_stores(**stores_of(tmp_path), n_trials=3)
-    assert parent_files(tmp_path).keys().isdisjoint(OF_STUDY)
-    assert "model_card.md" in parent_files(tmp_path)
+    check_stores(**stores_of(directory), n_trials=3)
+    assert parent_files(directory).keys().isdisjoint(OF_STUDY)
+    assert "model_card.md" in parent_files(directory)
     broken.unlink()
-    run_hpo_well(tmp_path, "--trials", "3", plots=True)
-    assert parent_files(tmp_path).keys() >= OF_MODEL | OF_STUDY
-    check_stores(**stores_of(tmp_path), n_trials=3)
+    run_here_well(directory, "--trials", "3", plots=True)
+    assert parent_files(directory).keys() >= OF_MODEL | OF_STUDY
+    check_stores(**stores_of(directory), n_trials=3)
 
 
-def test_figures_follow_the_study_and_are_left_out_where_not_wanted(tmp_path: Path) -> None:
-    run_hpo_well(tmp_path, "--trials", "2")
-    assert parent_files(tmp_path).keys() & (OF_MODEL | OF_STUDY) == {"model_card.md"}
-    run_hpo_well(tmp_path, "--trials", "3", plots=True)
-    first = parent_files(tmp_path)
+def test_figures_follow_the_study_and_are_left_out_where_not_wanted(directory: Path) -> None:
+    run_here_well(directory, "--trials", "2")
+    assert parent_files(directory).keys() & (OF_MODEL | OF_STUDY) == {"model_card.md"}
+    run_here_well(directory, "--trials", "3", plots=True)
+    first = parent_files(directory)
     assert first["plots/study.html"].count(b'"COMPLETE"') > 0
-    run_hpo_well(tmp_path, "--trials", "3", plots=True)
-    assert parent_files(tmp_path) == first
-    run_hpo_well(tmp_path, "--trials", "5", plots=True)
-    assert parent_files(tmp_path)["plots/study.html"] != first["plots/study.html"]
-    assert b"5 complete" in parent_files(tmp_path)["model_card.md"]
+    run_here_well(directory, "--trials", "3", plots=True)
+    assert parent_files(directory) == first
+    run_here_well(directory, "--trials", "5", plots=True)
+    assert parent_files(directory)["plots/study.html"] != first["plots/study.html"]
+    assert b"5 complete" in parent_files(directory)["model_card.md"]
 
 
-def test_model_that_is_fitted_on_all_rows_says_so(tmp_path: Path) -> None:
-    study, stores = tmp_path / "study.toml", stores_of(tmp_path)
+def test_model_that_is_fitted_on_all_rows_says_so(directory: Path) -> None:
+    study, stores = directory / "study.toml", stores_of(directory)
     text = '[study]\nname = "iris"\nn_trials = 3\n[selection]\nrefit = "{}"\n'
     models = {}
     for refit in ("train", "all", "train"):
         study.write_text(text.format(refit), encoding="utf-8")
-        report = run_hpo_well(tmp_path, "--study", "study.toml")
+        report = run_here_well(directory, "--study", "study.toml")
         assert ("fitted on all rows" in report) == (refit == "all")
         picture = read_stores(**stores)
         models.setdefault(refit, picture.model)

@@ -1,15 +1,15 @@
 """What cannot work ends before anything is written: exit code 2, one line that says what to do, and an empty directory."""
 
 import json
-import os
 import subprocess
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
-from .driving import run_hpo
+from tests.support.commands import run_hpo
+from tests.support.here import run_here
 
 
 @dataclass(frozen=True)
@@ -129,6 +129,7 @@ CASES = {
     "unknown flag, as JSON": Case("unrecognized arguments", ("--bogus", "--json")),
     "no study file, as JSON": Case("cannot be read", ("--study", "nofile.toml", "--json")),
 }
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
 AS_JSON = [name for name, case in CASES.items() if "--json" in case.flags]
 FILE = "study-file.toml"
 
@@ -139,7 +140,7 @@ class Ended:
     left_behind: list[str]
 
 
-def run_case(directory: Path, case: Case) -> Ended:
+def run_case(directory: Path, case: Case, run: Run = run_here) -> Ended:
     directory.mkdir()
     flags = list(case.flags)
     if case.study is not None:
@@ -147,19 +148,15 @@ def run_case(directory: Path, case: Case) -> Ended:
             case.study if isinstance(case.study, bytes) else case.study.encode()
         )
         flags += ["--study", FILE]
-    process = run_hpo(directory, *flags, **case.environment)
+    process = run(directory, *flags, **case.environment)
     return Ended(process, sorted({path.name for path in directory.iterdir()} - {FILE}))
 
 
 @pytest.fixture(scope="module")
 def ended(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Ended]:
-    """All cases, a process each, as many at once as there are processors: they cost a second each, nearly all of it imports."""
+    """All cases, in this process."""
     root = tmp_path_factory.mktemp("bad-input")
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        results = pool.map(
-            lambda item: run_case(root / item[0].replace(" ", "-"), item[1]), CASES.items()
-        )
-        return dict(zip(CASES, results, strict=True))
+    return {name: run_case(root / name.replace(" ", "-"), case) for name, case in CASES.items()}
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -189,3 +186,17 @@ def test_bad_input_is_one_json_object_too(ended: dict[str, Ended], name: str) ->
     assert content["error"].keys() == {"kind", "message", "hint"}
     assert content["error"]["kind"] in ("InputError", "DefinitionError")
     assert CASES[name].expected in content["error"]["message"]
+
+
+@pytest.mark.parametrize("name", ["unknown target", "unknown key, as JSON"])
+def test_command_says_the_same_and_leaves_nothing(
+    ended: dict[str, Ended], tmp_path: Path, name: str
+) -> None:
+    """As a process of its own, whose tracking process has been started by then."""
+    real, here = run_case(tmp_path / "real", CASES[name], run_hpo), ended[name]
+    assert (real.process.returncode, real.process.stdout, real.process.stderr) == (
+        here.process.returncode,
+        here.process.stdout,
+        here.process.stderr,
+    )
+    assert real.left_behind == []

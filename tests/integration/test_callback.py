@@ -12,9 +12,9 @@ from optuna.storages import BaseStorage, InMemoryStorage, RDBStorage
 from optuna.trial import TrialState
 
 import hpo
-
-from .checker import check_nothing_runs, check_projection, read_projection, read_trials
-from .driving import free_port, run_python
+from tests.support.checker import check_nothing_runs, check_projection, read_projection, read_trials
+from tests.support.commands import run_python
+from tests.support.servers import free_port
 
 N_TRIALS = 12
 

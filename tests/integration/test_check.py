@@ -1,4 +1,4 @@
-"""``python -m hpo.check`` on real stores and servers in every state that it names; each time, that it changed nothing."""
+"""``hpo check`` on real stores and servers in every state that it names; each time, that it changed nothing."""
 
 import hashlib
 import json
@@ -26,23 +26,18 @@ from mlflow.store.tracking.dbmodels.initial_models import Base as InitialBase
 from optuna.storages import RDBStorage
 
 from hpo.commands.main import main
-
-from .conftest import FinishedRun
-from .driving import (
+from tests.support.commands import (
     COMMAND_SECONDS,
-    count_told,
     environment,
-    free_port,
     kill_when_told,
-    run_hpo_well,
     run_python,
-    serving,
-    serving_tracking,
     start_hpo,
-    stores_of,
     wait_until,
 )
-from .postgres import PASSWORD, running_cluster
+from tests.support.here import call_main, run_here_well
+from tests.support.postgres import PASSWORD, Cluster
+from tests.support.servers import free_port, serving
+from tests.support.stores import count_told, stores_of
 
 Check = Callable[..., tuple[int, list[dict[str, Any]]]]
 
@@ -93,8 +88,8 @@ def client_of(directory: Path) -> MlflowClient:
     return MlflowClient(stores_of(directory)["tracking_uri"])
 
 
-def children(client: MlflowClient) -> list[Any]:
-    experiment = client.get_experiment_by_name("iris")
+def children(client: MlflowClient, study: str = "iris") -> list[Any]:
+    experiment = client.get_experiment_by_name(study)
     runs = client.search_runs(
         [experiment.experiment_id],
         "tags.mlflow.parentRunId != ''",
@@ -122,8 +117,8 @@ def test_new_directory_is_well_and_stays_empty(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_finished_study_is_well(finished: FinishedRun, check: Check) -> None:
-    code, findings = check(finished.directory)
+def test_finished_study_is_well(finished_copy: Path, check: Check) -> None:
+    code, findings = check(finished_copy)
     assert code == 0
     assert [(finding["check"], finding["message"]) for finding in findings] == [
         ("storage", "sqlite:///optuna.db can be opened"),
@@ -189,10 +184,10 @@ def test_one_postgresql_database_for_both_is_refused_without_its_password(
     ("flag", "file"), [("--storage", "mlflow.db"), ("--tracking-uri", "optuna.db")]
 )
 def test_database_of_the_other_library_is_refused(
-    flag: str, file: str, finished: FinishedRun, check: Check
+    flag: str, file: str, finished_copy: Path, check: Check
 ) -> None:
     other = "--tracking-uri" if flag == "--storage" else "--storage"
-    code, findings = check(finished.directory, flag, f"sqlite:///{file}", other, "sqlite:///new.db")
+    code, findings = check(finished_copy, flag, f"sqlite:///{file}", other, "sqlite:///new.db")
     assert code == 2
     assert (
         f"sqlite:///{file} holds the tables of {file.partition('.')[0]}, beside which"
@@ -309,7 +304,7 @@ def test_runs_that_are_missing_twice_there_or_open_are_counted_and_mended(
             "run the same command again: it finishes them",
         ),
     ]
-    run_hpo_well(finished_copy, "--trials", "50")
+    run_here_well(finished_copy, "--trials", "50")
     assert check(finished_copy)[0] == 0
 
 
@@ -336,19 +331,19 @@ def assert_next_run_mends(found: tuple[int, list[dict[str, Any]]]) -> None:
 
 
 def test_killed_driver_leaves_findings_that_the_same_command_mends(
-    tmp_path: Path, check: Check
+    directory: Path, check: Check
 ) -> None:
-    kill_when_told(tmp_path, 5, "--trials", "1000")
-    assert_next_run_mends(check(tmp_path))
-    run_hpo_well(tmp_path, "--trials", str(count_told(tmp_path) + 3))
-    assert check(tmp_path)[0] == 0
+    kill_when_told(directory, 5, "--trials", "1000")
+    assert_next_run_mends(check(directory))
+    run_here_well(directory, "--trials", str(count_told(directory) + 3))
+    assert check(directory)[0] == 0
 
 
-def test_study_that_is_being_driven(tmp_path: Path, check: Check) -> None:
-    process = start_hpo(tmp_path, "--trials", "100000")
+def test_study_that_is_being_driven(directory: Path, check: Check) -> None:
+    process = start_hpo(directory, "--trials", "100000")
     try:
-        wait_until(lambda: count_told(tmp_path) >= 3, process)
-        text = run_python(tmp_path, "-m", "hpo.check", "--json")
+        wait_until(lambda: count_told(directory) >= 3, process)
+        text = call_main(directory, "check", "--json")
     finally:
         process.kill()
         process.communicate()
@@ -357,7 +352,7 @@ def test_study_that_is_being_driven(tmp_path: Path, check: Check) -> None:
     assert message.startswith("study 'iris' is being driven by another process (host ")
     assert f", pid {process.pid}, since 2" in message
     assert hint == "--wait waits for it to end"
-    assert "driven" not in json.dumps(check(tmp_path)[1])
+    assert "driven" not in json.dumps(check(directory)[1])
 
 
 def test_child_that_a_person_deleted_is_well_and_a_parent_is_not(
@@ -396,51 +391,51 @@ def test_experiment_in_the_trash(finished_copy: Path, check: Check) -> None:
 # PostgreSQL.
 
 
-def test_postgresql_new_half_made_done_driven_and_away(tmp_path: Path, check: Check) -> None:
+def test_postgresql_new_half_made_done_driven_and_away(
+    cluster: Cluster, tmp_path: Path, check: Check
+) -> None:
     here = tmp_path / "here"  # where nobody else writes
     here.mkdir()
-    with running_cluster() as cluster:
-        storage, tracking = cluster.make_database("ledger"), cluster.make_database("tracking")
-        flags = ("--storage", storage, "--tracking-uri", tracking)
+    storage, tracking = cluster.make_database("checked"), cluster.make_database("checked-runs")
+    flags = ("--storage", storage, "--tracking-uri", tracking)
+    code, findings = check(here, *flags)
+    assert (code, "is made by the first run; only then" in findings[0]["message"]) == (0, True)
+    ledger, runs = (
+        sqlalchemy.create_engine(url, poolclass=sqlalchemy.NullPool) for url in (storage, tracking)
+    )
+    assert (
+        sqlalchemy.inspect(ledger).get_table_names(),
+        sqlalchemy.inspect(runs).get_table_names(),
+    ) == ([], [])
+    # What a first run leaves that is killed while MLflow makes its tables: all the rest is one transaction.
+    InitialBase.metadata.create_all(runs)
+    code, findings = check(here, *flags)
+    assert (code, "is made by the first run" in findings[1]["message"]) == (0, True)
+    run_here_well(tmp_path, "--trials", "3", *flags)
+    assert check(here, *flags)[0] == 0
+    process = start_hpo(tmp_path, "--trials", "100000", *flags)
+    try:
+        wait_until(lambda: count_trials(ledger) >= 5, process)
         code, findings = check(here, *flags)
-        assert (code, "is made by the first run; only then" in findings[0]["message"]) == (0, True)
-        ledger, runs = (
-            sqlalchemy.create_engine(url, poolclass=sqlalchemy.NullPool)
-            for url in (storage, tracking)
-        )
-        assert (
-            sqlalchemy.inspect(ledger).get_table_names(),
-            sqlalchemy.inspect(runs).get_table_names(),
-        ) == ([], [])
-        # What a first run leaves that is killed while MLflow makes its tables: all the rest is one transaction.
-        InitialBase.metadata.create_all(runs)
-        code, findings = check(here, *flags)
-        assert (code, "is made by the first run" in findings[1]["message"]) == (0, True)
-        run_hpo_well(tmp_path, "--trials", "3", *flags)
-        assert check(here, *flags)[0] == 0
-        process = start_hpo(tmp_path, "--trials", "100000", *flags)
-        try:
-            wait_until(lambda: count_trials(ledger) >= 5, process)
-            code, findings = check(here, *flags)
-        finally:
-            process.kill()
-            process.communicate(timeout=COMMAND_SECONDS)
-        [(subject, message, _)] = wrong(findings)
-        assert (code, subject) == (7, "study")
-        assert (
-            f"driven by another process (hpo on {socket.gethostname()[:30]}, pid {process.pid}, since 2"
-            in message
-        )
-        # The server notices a moment later that a client is gone.
-        deadline = time.monotonic() + COMMAND_SECONDS
-        while check(here, *flags)[0] == 7:
-            assert time.monotonic() < deadline
-        assert_next_run_mends(check(here, *flags))
-        run_hpo_well(tmp_path, "--trials", str(count_trials(ledger) + 3), *flags)
-        assert check(here, *flags)[0] == 0
-        cluster.stop()
-        code, findings = check(here, *flags)
-        cluster.start()
+    finally:
+        process.kill()
+        process.communicate(timeout=COMMAND_SECONDS)
+    [(subject, message, _)] = wrong(findings)
+    assert (code, subject) == (7, "study")
+    assert (
+        f"driven by another process (hpo on {socket.gethostname()[:30]}, pid {process.pid}, since 2"
+        in message
+    )
+    # The server notices a moment later that a client is gone.
+    deadline = time.monotonic() + COMMAND_SECONDS
+    while check(here, *flags)[0] == 7:
+        assert time.monotonic() < deadline
+    assert_next_run_mends(check(here, *flags))
+    run_here_well(tmp_path, "--trials", str(count_trials(ledger) + 3), *flags)
+    assert check(here, *flags)[0] == 0
+    cluster.stop()
+    code, findings = check(here, *flags)
+    cluster.start()
     assert (code, len(wrong(findings))) == (4, 2)
     assert "cannot be read: " in wrong(findings)[0][1]
     assert PASSWORD not in json.dumps(findings)
@@ -466,31 +461,29 @@ def test_server_that_is_away(tmp_path: Path, check: Check) -> None:
     assert message.endswith(" does not answer: Connection refused")
 
 
-def test_server_with_a_study(tmp_path: Path, check: Check) -> None:
-    directory = tmp_path / "job"
-    directory.mkdir()
-    with serving_tracking(tmp_path, free_port()) as address:
-        assert check(directory, "--tracking-uri", address)[0] == 0
-        run_hpo_well(directory, "--trials", "5", "--tracking-uri", address)
-        code, findings = check(directory, "--tracking-uri", address)
-        assert (code, findings[-1]["message"]) == (
-            0,
-            "finished trials of study 'iris': 5, all of them in MLflow",
-        )
-        client = MlflowClient(address)
-        run_id = children(client)[0].info.run_id
-        client.delete_run(run_id)
-        assert check(directory, "--tracking-uri", address)[0] == 0
-        client.restore_run(run_id)
-        client.update_run(run_id, status="RUNNING")
-        code, findings = check(directory, "--tracking-uri", address)
-        assert (code, wrong(findings)[0][1]) == (
-            3,
-            "finished trials of study 'iris' that MLflow lacks: 1 of 5",
-        )
-        client.delete_experiment(client.get_experiment_by_name("iris").experiment_id)
-        code, findings = check(directory, "--tracking-uri", address)
-        assert (code, wrong(findings)[0][1]) == (3, "the MLflow experiment 'iris' is in the trash")
+def test_server_with_a_study(server: str, tmp_path: Path, check: Check) -> None:
+    flags = ("--tracking-uri", server, "--name", "checked")
+    assert check(tmp_path, *flags)[0] == 0
+    run_here_well(tmp_path, "--trials", "5", *flags)
+    code, findings = check(tmp_path, *flags)
+    assert (code, findings[-1]["message"]) == (
+        0,
+        "finished trials of study 'checked': 5, all of them in MLflow",
+    )
+    client = MlflowClient(server)
+    run_id = children(client, "checked")[0].info.run_id
+    client.delete_run(run_id)
+    assert check(tmp_path, *flags)[0] == 0
+    client.restore_run(run_id)
+    client.update_run(run_id, status="RUNNING")
+    code, findings = check(tmp_path, *flags)
+    assert (code, wrong(findings)[0][1]) == (
+        3,
+        "finished trials of study 'checked' that MLflow lacks: 1 of 5",
+    )
+    client.delete_experiment(client.get_experiment_by_name("checked").experiment_id)
+    code, findings = check(tmp_path, *flags)
+    assert (code, wrong(findings)[0][1]) == (3, "the MLflow experiment 'checked' is in the trash")
 
 
 def test_server_that_refuses_its_host(tmp_path: Path, check: Check) -> None:

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from mlflow import MlflowClient
 
-from .checker import Picture, check_stores, read_stores, trial_table
-from .conftest import FinishedRun
-from .driving import stores_of
+from tests.support.checker import Picture, check_stores, read_stores, trial_table
+from tests.support.sharing import FinishedRun
+from tests.support.stores import stores_of
 
 Spoil = Callable[[MlflowClient, Picture], object]
 

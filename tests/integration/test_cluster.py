@@ -1,6 +1,7 @@
 """Folds on a real Dask cluster of processes: the same trials, whatever happens to its workers."""
 
 import asyncio
+import os
 import signal
 import subprocess
 import sys
@@ -11,20 +12,12 @@ from pathlib import Path
 import pytest
 
 from hpo.search.dask_executor import DaskExecutor
-
-from .checker import check_stores, trial_table
-from .conftest import FinishedRun
-from .driving import (
-    COMMAND_SECONDS,
-    count_told,
-    free_port,
-    in_background,
-    run_hpo,
-    run_hpo_well,
-    start_hpo,
-    stores_of,
-    wait_until,
-)
+from tests.support.checker import check_stores, trial_table
+from tests.support.commands import COMMAND_SECONDS, start_hpo, wait_until
+from tests.support.here import run_here, run_here_well
+from tests.support.servers import free_port, in_background
+from tests.support.sharing import FinishedRun
+from tests.support.stores import count_told, stores_of
 
 FLAGS = ("--trials", "50", "--quiet")
 
@@ -83,54 +76,54 @@ def check_equal(directory: Path, finished: FinishedRun) -> None:
 
 
 def test_cluster_gives_the_trials_of_one_process(
-    cluster: str, tmp_path: Path, finished: FinishedRun
+    cluster: str, directory: Path, finished: FinishedRun
 ) -> None:
-    run_hpo_well(tmp_path, *FLAGS, HPO_WORKERS=cluster)
-    check_equal(tmp_path, finished)
+    run_here_well(directory, *FLAGS, HPO_WORKERS=cluster)
+    check_equal(directory, finished)
 
 
-def test_workers_are_killed_and_join_in_the_middle(tmp_path: Path, finished: FinishedRun) -> None:
+def test_workers_are_killed_and_join_in_the_middle(directory: Path, finished: FinishedRun) -> None:
     with (
-        scheduler(tmp_path) as address,
-        worker(tmp_path, address) as first,
-        worker(tmp_path, address),
+        scheduler(directory) as address,
+        worker(directory, address) as first,
+        worker(directory, address),
     ):
-        process = start_hpo(tmp_path, *FLAGS, "--workers", address)
-        wait_until(lambda: count_told(tmp_path) >= 5, process)
+        process = start_hpo(directory, *FLAGS, "--workers", address)
+        wait_until(lambda: count_told(directory) >= 5, process)
         first.kill()
-        wait_until(lambda: count_told(tmp_path) >= 10, process)
-        with worker(tmp_path, address):
+        wait_until(lambda: count_told(directory) >= 10, process)
+        with worker(directory, address):
             _, stderr = process.communicate(timeout=COMMAND_SECONDS)
     assert (process.returncode, stderr) == (0, "")
-    check_equal(tmp_path, finished)
+    check_equal(directory, finished)
 
 
-def test_all_workers_die_and_another_takes_over(tmp_path: Path, finished: FinishedRun) -> None:
-    with scheduler(tmp_path) as address:
-        with worker(tmp_path, address):
-            process = start_hpo(tmp_path, *FLAGS, "--workers", address)
-            wait_until(lambda: count_told(tmp_path) >= 5, process)
-        with worker(tmp_path, address):
+def test_all_workers_die_and_another_takes_over(directory: Path, finished: FinishedRun) -> None:
+    with scheduler(directory) as address:
+        with worker(directory, address):
+            process = start_hpo(directory, *FLAGS, "--workers", address)
+            wait_until(lambda: count_told(directory) >= 5, process)
+        with worker(directory, address):
             _, stderr = process.communicate(timeout=COMMAND_SECONDS)
     assert (process.returncode, stderr) == (0, "")
-    check_equal(tmp_path, finished)
+    check_equal(directory, finished)
 
 
 def test_interrupted_run_leaves_the_cluster_and_goes_on_without_it(
-    cluster: str, tmp_path: Path, finished: FinishedRun
+    cluster: str, directory: Path, finished: FinishedRun
 ) -> None:
-    process = start_hpo(tmp_path, *FLAGS, "--workers", cluster)
-    wait_until(lambda: count_told(tmp_path) >= 5, process)
+    process = start_hpo(directory, *FLAGS, "--workers", cluster)
+    wait_until(lambda: count_told(directory) >= 5, process)
     process.send_signal(signal.SIGTERM)
     process.communicate(timeout=COMMAND_SECONDS)
     assert process.returncode == 143
-    run_hpo_well(tmp_path, *FLAGS)
-    check_equal(tmp_path, finished)
+    run_here_well(directory, *FLAGS)
+    check_equal(directory, finished)
 
 
 def test_scheduler_that_is_away_is_one_line_and_nothing_is_written(tmp_path: Path) -> None:
     address = f"tcp://127.0.0.1:{free_port()}"
-    process = run_hpo(tmp_path, *FLAGS, "--workers", address)
+    process = run_here(tmp_path, *FLAGS, "--workers", address)
     assert (process.returncode, process.stdout) == (2, "")
     assert process.stderr.startswith(
         f"hpo: --workers: no Dask scheduler answers at {address} (start one: "
@@ -140,28 +133,28 @@ def test_scheduler_that_is_away_is_one_line_and_nothing_is_written(tmp_path: Pat
 
 
 @pytest.fixture
-def other_pandas(tmp_path: Path) -> Path:
-    """A directory for the path: the first metadata of a package there is what Python says its version is."""
+def other_pandas(tmp_path: Path) -> str:
+    """A path for Python: the first metadata of a package there is what Python says its version is."""
     other = tmp_path / "other" / "pandas-99.0.dist-info"
     other.mkdir(parents=True)
     (other / "METADATA").write_text("Metadata-Version: 2.1\nName: pandas\nVersion: 99.0\n")
-    return other.parent
+    return os.pathsep.join(filter(None, (str(other.parent), os.environ.get("PYTHONPATH"))))
 
 
 def test_worker_with_other_versions_that_joins_later_ends_the_run_and_the_next_goes_on(
-    tmp_path: Path, other_pandas: Path, finished: FinishedRun
+    directory: Path, other_pandas: str, finished: FinishedRun
 ) -> None:
-    with scheduler(tmp_path) as address:
-        with worker(tmp_path, address):
-            process = start_hpo(tmp_path, *FLAGS, "--workers", address)
-            wait_until(lambda: count_told(tmp_path) >= 5, process)
-        with worker(tmp_path, address, PYTHONPATH=str(other_pandas)):
+    with scheduler(directory) as address:
+        with worker(directory, address):
+            process = start_hpo(directory, *FLAGS, "--workers", address)
+            wait_until(lambda: count_told(directory) >= 5, process)
+        with worker(directory, address, PYTHONPATH=other_pandas):
             _, stderr = process.communicate(timeout=COMMAND_SECONDS)
     assert process.returncode == 1
     assert "a Dask worker has other versions than this process: pandas " in stderr
     assert stderr.count("\n") == 1
-    run_hpo_well(tmp_path, *FLAGS)
-    check_equal(tmp_path, finished)
+    run_here_well(directory, *FLAGS)
+    check_equal(directory, finished)
 
 
 def test_call_that_is_cancelled_as_the_wait_for_it_ends_counts_as_lost(cluster: str) -> None:
@@ -172,9 +165,9 @@ def test_call_that_is_cancelled_as_the_wait_for_it_ends_counts_as_lost(cluster: 
         executor._client.sync(cancelled, callback_timeout=5.0)
 
 
-def test_worker_with_other_versions_is_refused(tmp_path: Path, other_pandas: Path) -> None:
-    with scheduler(tmp_path) as address, worker(tmp_path, address, PYTHONPATH=str(other_pandas)):
-        process = run_hpo(tmp_path, *FLAGS, "--workers", address)
+def test_worker_with_other_versions_is_refused(tmp_path: Path, other_pandas: str) -> None:
+    with scheduler(tmp_path) as address, worker(tmp_path, address, PYTHONPATH=other_pandas):
+        process = run_here(tmp_path, *FLAGS, "--workers", address)
     assert (process.returncode, process.stdout) == (2, "")
     assert "a Dask worker has other versions than this process: pandas " in process.stderr
     assert "-> 99.0" in process.stderr

@@ -6,10 +6,12 @@ from pathlib import Path
 import pytest
 
 import hpo
-
-from .checker import read_stores
-from .conftest import FinishedRun
-from .driving import run_hpo, stores_of
+from hpo.tracking.inline import InlineTracking
+from tests.support.checker import read_stores
+from tests.support.commands import run_hpo
+from tests.support.here import run_here
+from tests.support.sharing import FinishedRun
+from tests.support.stores import stores_of
 
 STUDY = """
 [study]
@@ -60,7 +62,7 @@ def sheep(tmp_path: Path) -> Path:
 
 
 def test_json_has_the_same_and_reads_a_table_of_ones_own(sheep: Path) -> None:
-    process = run_hpo(sheep, "--dry-run", "--json", "--study", "sheep.toml", "--workers", "2")
+    process = run_here(sheep, "--dry-run", "--json", "--study", "sheep.toml", "--workers", "2")
     assert (process.returncode, process.stderr) == (0, "")
     assert sorted(path.name for path in sheep.iterdir()) == ["sheep.csv", "sheep.toml"]
     content = json.loads(process.stdout)
@@ -78,28 +80,29 @@ def test_json_has_the_same_and_reads_a_table_of_ones_own(sheep: Path) -> None:
     n_searches, fits_in_turn, bookkeeping = 3, 3, 0.01
     expected = n_searches * 50 * (fits_in_turn * estimate["fold_seconds"] + bookkeeping)
     assert estimate["search_seconds"] == pytest.approx(expected, abs=0.01)
-    text = run_hpo(sheep, "--dry-run", "--study", "sheep.toml").stdout
+    text = run_here(sheep, "--dry-run", "--study", "sheep.toml").stdout
     assert "3 stratified folds, 2 times, 'farm' never split" in text
     assert "C: 2.0, fixed" in text
 
 
 def test_trial_0_is_the_one_that_a_run_has(sheep: Path, finished: FinishedRun) -> None:
-    planned = json.loads(run_hpo(sheep, "--dry-run", "--json").stdout)["trial_0"]["params"]
+    planned = json.loads(run_here(sheep, "--dry-run", "--json").stdout)["trial_0"]["params"]
     trial = read_stores(**stores_of(finished.directory)).trials[0]
     assert planned == {**trial.params, **trial.user_attrs["hpo.derived"]}
-    planned = json.loads(run_hpo(sheep, "--dry-run", "--json", "--study", "sheep.toml").stdout)[
+    planned = json.loads(run_here(sheep, "--dry-run", "--json", "--study", "sheep.toml").stdout)[
         "trial_0"
     ]["params"]
     definition = hpo.load_definition(
         sheep / "sheep.toml", {"study.n_trials": 1, "study.nested": None}
     )
-    result = hpo.run_study(definition, hpo.ServiceSettings(**stores_of(sheep)))
+    settings = hpo.ServiceSettings(**stores_of(sheep))
+    result = hpo.run_study(definition, settings, tracking=InlineTracking())
     assert result.best_params == planned
 
 
 def test_what_a_run_refuses_is_refused(tmp_path: Path) -> None:
     for flags in (("--metric", "f1"), ("--nested", "90"), ("--storage", "optuna.db")):
-        dry, real = (run_hpo(tmp_path, *flags, *more) for more in (("--dry-run",), ()))
+        dry, real = (run_here(tmp_path, *flags, *more) for more in (("--dry-run",), ()))
         assert dry.returncode == 2
         assert dry.stderr == real.stderr
     assert list(tmp_path.iterdir()) == []

@@ -10,30 +10,14 @@ import pytest
 from mlflow import MlflowClient
 from optuna.trial import TrialState
 
-from .checker import check_stores, read_notes, read_trials
-from .conftest import FinishedRun
-from .driving import copy_directory, count_told, run_hpo, run_hpo_well, stores_of
+from tests.support.checker import check_stores, read_notes, read_trials
+from tests.support.here import run_here, run_here_well
+from tests.support.sharing import FinishedRun
+from tests.support.stores import copy_directory, count_told, stores_of
+from tests.support.studies import ALL_RAISE, SOME_RAISE
 
 WriteStudy = Callable[[str], str]
 
-ALL_RAISE = """
-[study]
-name = "failing"
-[search_space]
-penalty = "l2"
-solver = "sag"
-C = { low = 1e-30, high = 1e-25, log = true }
-"""
-SOME_RAISE = """
-[study]
-name = "failing"
-n_trials = 12
-max_failed = 1.0
-[search_space]
-penalty = "l2"
-solver = "sag"
-C = [1e-30, 1.0]
-"""
 SOME_ARE_NAN = """
 [study]
 name = "failing"
@@ -47,9 +31,11 @@ C = [1e-320, 1.0]
 REASON = "ZeroDivisionError: Current sag implementation does not handle the case step_size * alpha_scaled == 1"
 
 
-def test_some_fits_raise_and_the_study_goes_on(tmp_path: Path, write_study: WriteStudy) -> None:
-    report = run_hpo_well(tmp_path, "--study", write_study(SOME_RAISE))
-    stores = stores_of(tmp_path)
+def test_some_fits_raise_and_the_study_goes_on(
+    directory: Path, tmp_path: Path, write_study: WriteStudy
+) -> None:
+    report = run_here_well(directory, "--study", write_study(SOME_RAISE))
+    stores = stores_of(directory)
     picture = check_stores(**stores, n_trials=12, study="failing")
     failed = [trial for trial in picture.trials if trial.state == TrialState.FAIL]
     assert [trial.number for trial in failed] == [
@@ -67,9 +53,9 @@ def test_some_fits_raise_and_the_study_goes_on(tmp_path: Path, write_study: Writ
         assert text.rstrip().endswith(REASON)
 
 
-def test_score_that_is_nan_fails_its_trial(tmp_path: Path, write_study: WriteStudy) -> None:
-    run_hpo_well(tmp_path, "--study", write_study(SOME_ARE_NAN))
-    stores = stores_of(tmp_path)
+def test_score_that_is_nan_fails_its_trial(directory: Path, write_study: WriteStudy) -> None:
+    run_here_well(directory, "--study", write_study(SOME_ARE_NAN))
+    stores = stores_of(directory)
     picture = check_stores(**stores, n_trials=6, study="failing")
     failed = [trial.number for trial in picture.trials if trial.params["C"] == 1e-320]
     assert failed
@@ -81,11 +67,10 @@ def test_score_that_is_nan_fails_its_trial(tmp_path: Path, write_study: WriteStu
 
 
 @pytest.fixture(scope="module")
-def all_raised(tmp_path_factory: pytest.TempPathFactory) -> FinishedRun:
-    directory = tmp_path_factory.mktemp("all-raised")
+def all_raised(make_directory: Callable[[str], Path]) -> FinishedRun:
+    directory = make_directory("all-raised")
     (directory / "failing.toml").write_text(ALL_RAISE, encoding="utf-8")
-    process = run_hpo(directory, "--study", "failing.toml")
-    return FinishedRun(directory, process.returncode, process.stdout, process.stderr)
+    return FinishedRun.of(directory, run_here(directory, "--study", "failing.toml"))
 
 
 def test_too_many_failures_end_it_with_the_commonest_reason(all_raised: FinishedRun) -> None:
@@ -105,17 +90,17 @@ def test_too_many_failures_end_it_with_the_commonest_reason(all_raised: Finished
 
 def test_too_many_failures_run_again_adds_no_trial(all_raised: FinishedRun, tmp_path: Path) -> None:
     directory = copy_directory(all_raised.directory, tmp_path / "copy")
-    assert run_hpo(directory, "--study", "failing.toml").returncode == 6
+    assert run_here(directory, "--study", "failing.toml").returncode == 6
     assert count_told(directory) == 10
 
 
 def test_no_completed_trial_has_an_exit_code_of_its_own(
-    tmp_path: Path, write_study: WriteStudy
+    directory: Path, write_study: WriteStudy
 ) -> None:
-    process = run_hpo(tmp_path, "--study", write_study(ALL_RAISE), "--trials", "2")
+    process = run_here(directory, "--study", write_study(ALL_RAISE), "--trials", "2")
     assert process.returncode == 5
     assert process.stderr == (
         f"hpo: none of 2 trials completed; the last reason: {REASON} (raise --trials or --timeout, or mend the definition)\n"
     )
-    trials = read_trials(stores_of(tmp_path)["storage"], "failing")
+    trials = read_trials(stores_of(directory)["storage"], "failing")
     assert [trial.state for trial in trials] == [TrialState.FAIL, TrialState.FAIL]

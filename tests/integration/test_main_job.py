@@ -1,7 +1,8 @@
-"""``python -m hpo.run`` in an empty directory: from data to a logged model, again, further, and through kills and signals."""
+"""The whole job: from data to a logged model, again, further, and through a timeout and signals."""
 
 import json
 import os
+import shutil
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -11,19 +12,11 @@ import pytest
 from mlflow import MlflowClient
 
 import hpo
-
-from .checker import check_stores, read_stores, trial_table
-from .conftest import FinishedRun
-from .driving import (
-    COMMAND_SECONDS,
-    copy_directory,
-    count_told,
-    run_hpo,
-    run_hpo_well,
-    start_hpo,
-    stores_of,
-    wait_until,
-)
+from tests.support.checker import check_stores, read_stores, trial_table
+from tests.support.commands import COMMAND_SECONDS, start_hpo, wait_until
+from tests.support.here import run_here, run_here_well
+from tests.support.sharing import FinishedRun
+from tests.support.stores import copy_directory, count_told, stores_of
 
 
 def table_of(directory: Path, study: str = "iris") -> list[tuple[str, ...]]:
@@ -142,7 +135,7 @@ def test_as_many_trials_or_fewer_change_nothing_and_it_says_so(
 ) -> None:
     stores = stores_of(finished_copy)
     before, table = read_stores(**stores), table_of(finished_copy)
-    report = run_hpo_well(finished_copy, "--trials", n_trials)
+    report = run_here_well(finished_copy, "--trials", n_trials)
     assert "50 trials (50 complete); all done before, nothing was changed" in report
     after = check_stores(**stores, n_trials=50)
     assert table_of(finished_copy) == table
@@ -155,17 +148,15 @@ def test_as_many_trials_or_fewer_change_nothing_and_it_says_so(
     }
 
 
-def test_longer_search_continues_as_if_never_ended(finished_copy: Path, tmp_path: Path) -> None:
+def test_longer_search_continues_as_if_never_ended(finished_copy: Path, directory: Path) -> None:
     before = read_stores(**stores_of(finished_copy))
-    report = run_hpo_well(finished_copy, "--trials", "80")
+    report = run_here_well(finished_copy, "--trials", "80")
     assert "iris: 80 trials (80 complete)\n" in report
     after = check_stores(**stores_of(finished_copy), n_trials=80)
     assert after.parent.info.run_id == before.parent.info.run_id
-    fresh = tmp_path / "fresh"
-    fresh.mkdir()
-    run_hpo_well(fresh, "--trials", "80")
-    undisturbed = check_stores(**stores_of(fresh), n_trials=80)
-    assert table_of(finished_copy) == table_of(fresh)
+    run_here_well(directory, "--trials", "80")
+    undisturbed = check_stores(**stores_of(directory), n_trials=80)
+    assert table_of(finished_copy) == table_of(directory)
     assert set(after.model_by_trial) == set(before.model_by_trial) | set(undisturbed.model_by_trial)
     assert after.model.params == undisturbed.model.params
     assert {(m.key, m.value) for m in after.model.metrics} == {
@@ -177,11 +168,10 @@ NAMED = ("--name", "elsewhere", "--register", "flowers")
 
 
 @pytest.fixture(scope="module")
-def one_trial(tmp_path_factory: pytest.TempPathFactory) -> FinishedRun:
+def one_trial(make_directory: Callable[[str], Path]) -> FinishedRun:
     """A run of one trial under another name, its model registered, its report as JSON; for tests that only read."""
-    directory = tmp_path_factory.mktemp("one-trial")
-    process = run_hpo(directory, "--trials", "1", "--json", *NAMED)
-    return FinishedRun(directory, process.returncode, process.stdout, process.stderr)
+    directory = make_directory("one-trial")
+    return FinishedRun.of(directory, run_here(directory, "--trials", "1", "--json", *NAMED))
 
 
 def test_json_is_one_object_with_every_key(one_trial: FinishedRun) -> None:
@@ -236,7 +226,7 @@ def test_better_trial_supersedes_the_earlier_model(
     values = [trial.value for trial in read_stores(**stores_of(finished.directory)).trials]
     n_trials = 1 + next(number for number, value in enumerate(values) if value > values[0])
     directory = copy_directory(one_trial.directory, tmp_path / "copy")
-    run_hpo_well(directory, "--trials", str(n_trials), *NAMED)
+    run_here_well(directory, "--trials", str(n_trials), *NAMED)
     picture = check_stores(**stores_of(directory), n_trials=n_trials, study="elsewhere")
     assert sorted(picture.model_by_trial) == [0, n_trials - 1]
     first, better = picture.model_by_trial[0], picture.model_by_trial[n_trials - 1]
@@ -251,9 +241,12 @@ def test_better_trial_supersedes_the_earlier_model(
     }
 
 
-def test_model_is_registered_in_the_store_that_was_given(tmp_path: Path) -> None:
+def test_model_is_registered_in_the_store_that_was_given(
+    empty_databases: Path, tmp_path: Path
+) -> None:
     uri = f"sqlite:///{tmp_path}/runs.db"
-    process = run_hpo(tmp_path, "--trials", "1", "--tracking-uri", uri, "--register", "flowers")
+    shutil.copy(empty_databases / "mlflow.db", tmp_path / "runs.db")
+    process = run_here(tmp_path, "--trials", "1", "--tracking-uri", uri, "--register", "flowers")
     assert (process.returncode, process.stderr) == (0, "")
     picture = check_stores(f"sqlite:///{tmp_path}/optuna.db", uri, n_trials=1)
     (version,) = MlflowClient(uri).search_model_versions("name = 'flowers'")
@@ -284,29 +277,29 @@ def interrupt(
 
 
 def test_timeout_and_signals_end_it_cleanly_and_the_next_run_goes_on(
-    finished: FinishedRun, tmp_path: Path
+    finished: FinishedRun, directory: Path
 ) -> None:
-    report = run_hpo_well(tmp_path, "--trials", "50", "--timeout", "0.2")
-    n_told = count_told(tmp_path)
+    report = run_here_well(directory, "--trials", "50", "--timeout", "0.2")
+    n_told = count_told(directory)
     assert 1 <= n_told < 50
     assert f"iris: {n_told} trials ({n_told} complete)\n" in report
     # A terminal's Ctrl-C reaches the whole group, docker stop only the first process.
     for number, send in ((signal.SIGINT, os.killpg), (signal.SIGTERM, os.kill)):
-        exit_code, stderr = interrupt(tmp_path, number, send, n_told=n_told + 3)
-        n_told = count_told(tmp_path)
+        exit_code, stderr = interrupt(directory, number, send, n_told=n_told + 3)
+        n_told = count_told(directory)
         assert exit_code == 128 + number
         assert stderr == (
             "hpo: ending after the fit in hand; Ctrl-C again ends at once\n"
             f"hpo: stopped by {number.name} with {n_told} of 50 trials done (run the same command again to go on)\n"
         )
         assert n_told < 50
-    run_hpo_well(tmp_path, "--trials", "50")
-    check_end_is_undisturbed(finished, tmp_path)
+    run_here_well(directory, "--trials", "50")
+    check_end_is_undisturbed(finished, directory)
 
 
 def test_changed_definition_is_refused_on_resume(finished_copy: Path) -> None:
     table = table_of(finished_copy)
-    process = run_hpo(finished_copy, "--trials", "60", "--seed", "1")
+    process = run_here(finished_copy, "--trials", "60", "--seed", "1")
     assert process.returncode == 2
     assert process.stderr == (
         "hpo: study 'iris' was begun with something else: study.seed 0 -> 1 (undo the change, or start another study with --name)\n"
@@ -315,11 +308,11 @@ def test_changed_definition_is_refused_on_resume(finished_copy: Path) -> None:
 
 
 def test_pruned_trials_are_recorded_with_the_folds_they_had(
-    tmp_path: Path, write_study: Callable[[str], str]
+    directory: Path, write_study: Callable[[str], str]
 ) -> None:
     study = write_study('[study]\nname = "pruned"\nn_trials = 30\n[pruner]\nkind = "median"\n')
-    report = run_hpo_well(tmp_path, "--study", study)
-    picture = check_stores(**stores_of(tmp_path), n_trials=30, study="pruned")
+    report = run_here_well(directory, "--study", study)
+    picture = check_stores(**stores_of(directory), n_trials=30, study="pruned")
     statuses = [run.info.status for run in picture.children.values()]
     assert statuses.count("KILLED") > 0
     assert (
@@ -336,7 +329,7 @@ def test_study_is_resumed_with_another_rule_and_back(finished_copy: Path) -> Non
     stores, path = stores_of(finished_copy), finished_copy / "study.toml"
     trials, before = table_of(finished_copy), check_stores(**stores, n_trials=50)
     path.write_text(study_file("one_standard_error"), encoding="utf-8")
-    assert "the simplest within one standard error" in run_hpo_well(
+    assert "the simplest within one standard error" in run_here_well(
         finished_copy, "--study", "study.toml"
     )
     other = read_stores(**stores)
@@ -350,7 +343,7 @@ def test_study_is_resumed_with_another_rule_and_back(finished_copy: Path) -> Non
         >= {point.key: point.value for point in other.model.metrics}.items()
     )
     path.write_text(study_file("best"), encoding="utf-8")
-    run_hpo_well(finished_copy, "--study", "study.toml")
+    run_here_well(finished_copy, "--study", "study.toml")
     after = check_stores(**stores, n_trials=50)
     assert after.model.model_id == before.model.model_id
     assert len(after.models) == 2

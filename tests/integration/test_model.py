@@ -13,9 +13,11 @@ from sklearn.model_selection import train_test_split
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from .checker import read_stores
-from .conftest import FinishedRun
-from .driving import free_port, run_python, serving, stores_of
+from tests.support.checker import read_stores
+from tests.support.commands import run_python
+from tests.support.servers import free_port, serving
+from tests.support.sharing import FinishedRun
+from tests.support.stores import stores_of
 
 LOAD = """
 import json, sys, mlflow

@@ -2,25 +2,20 @@
 
 import signal
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import psycopg
 import pytest
 
-from .checker import check_stores, read_trials, trial_table
-from .conftest import FinishedRun
-from .driving import COMMAND_SECONDS, run_hpo, run_hpo_well, start_hpo, stores_of, wait_until
-from .postgres import PASSWORD, Cluster, running_cluster
+from tests.support.checker import check_stores, read_trials, trial_table
+from tests.support.commands import COMMAND_SECONDS, start_hpo, wait_until
+from tests.support.here import run_here, run_here_well
+from tests.support.postgres import PASSWORD, Cluster
+from tests.support.sharing import FinishedRun
+from tests.support.stores import stores_of
 
 N_TRIALS = 50
 FLAGS = ("--trials", str(N_TRIALS))
-
-
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[Cluster]:
-    with running_cluster() as cluster:
-        yield cluster
 
 
 @pytest.fixture
@@ -47,24 +42,26 @@ def check_equal(url: str, directory: Path, finished: FinishedRun) -> None:
 
 
 def test_job_gives_the_trials_of_sqlite_and_prints_no_password(
-    url: str, tmp_path: Path, finished: FinishedRun
+    url: str, directory: Path, finished: FinishedRun
 ) -> None:
-    report = run_hpo_well(tmp_path, *FLAGS, HPO_STORAGE=url.replace("+psycopg", ""))
-    check_equal(url, tmp_path, finished)
+    report = run_here_well(directory, *FLAGS, HPO_STORAGE=url.replace("+psycopg", ""))
+    check_equal(url, directory, finished)
     assert PASSWORD not in report
     assert "optuna-dashboard postgresql+psycopg://hpo:***@127.0.0.1:" in report
-    assert "all done before, nothing was changed" in run_hpo_well(tmp_path, *FLAGS, HPO_STORAGE=url)
+    assert "all done before, nothing was changed" in run_here_well(
+        directory, *FLAGS, HPO_STORAGE=url
+    )
 
 
 def test_second_driver_is_told_who_the_first_is_and_can_wait(
-    url: str, tmp_path: Path, finished: FinishedRun
+    url: str, directory: Path, finished: FinishedRun
 ) -> None:
-    first = start_hpo(tmp_path, *FLAGS, HPO_STORAGE=url)
+    first = start_hpo(directory, *FLAGS, HPO_STORAGE=url)
     wait_until(lambda: count_told(url) > 0, first)
     first.send_signal(signal.SIGSTOP)
     try:
-        second = run_hpo(tmp_path, *FLAGS, HPO_STORAGE=url)
-        third = start_hpo(tmp_path, *FLAGS, "--wait", HPO_STORAGE=url)
+        second = run_here(directory, *FLAGS, HPO_STORAGE=url)
+        third = start_hpo(directory, *FLAGS, "--wait", HPO_STORAGE=url)
         assert third.stderr is not None
         waiting = third.stderr.readline()
     finally:
@@ -78,26 +75,26 @@ def test_second_driver_is_told_who_the_first_is_and_can_wait(
     stdout, _ = third.communicate(timeout=COMMAND_SECONDS)
     assert third.returncode == 0
     assert "all done before, nothing was changed" in stdout
-    check_equal(url, tmp_path, finished)
+    check_equal(url, directory, finished)
 
 
 def test_restart_in_the_middle_loses_nothing(
-    cluster: Cluster, url: str, tmp_path: Path, finished: FinishedRun
+    cluster: Cluster, url: str, directory: Path, finished: FinishedRun
 ) -> None:
-    process = start_hpo(tmp_path, *FLAGS, HPO_STORAGE=url)
+    process = start_hpo(directory, *FLAGS, HPO_STORAGE=url)
     wait_until(lambda: count_told(url) >= 5, process)
     cluster.stop()
     time.sleep(6)
     cluster.start()
     _, stderr = process.communicate(timeout=COMMAND_SECONDS)
     assert process.returncode == 0, stderr
-    check_equal(url, tmp_path, finished)
+    check_equal(url, directory, finished)
 
 
 def test_lock_that_another_took_during_a_restart_ends_the_driver(
-    cluster: Cluster, url: str, tmp_path: Path, finished: FinishedRun
+    cluster: Cluster, url: str, directory: Path, finished: FinishedRun
 ) -> None:
-    process = start_hpo(tmp_path, *FLAGS, HPO_STORAGE=url)
+    process = start_hpo(directory, *FLAGS, HPO_STORAGE=url)
     wait_until(lambda: count_told(url) >= 5, process)
     with psycopg.connect(url.replace("+psycopg", "")) as connection:
         held = "SELECT (classid::bigint << 32) | objid::bigint FROM pg_locks WHERE locktype = 'advisory'"
@@ -113,35 +110,35 @@ def test_lock_that_another_took_during_a_restart_ends_the_driver(
         assert (process.returncode, stdout) == (7, "")
         assert "is being driven by another process (a thief, since" in stderr
         assert count_told(url) == n_told
-    run_hpo_well(tmp_path, *FLAGS, HPO_STORAGE=url)
-    check_equal(url, tmp_path, finished)
+    run_here_well(directory, *FLAGS, HPO_STORAGE=url)
+    check_equal(url, directory, finished)
 
 
 def test_killed_driver_frees_the_lock_at_once(
-    url: str, tmp_path: Path, finished: FinishedRun
+    url: str, directory: Path, finished: FinishedRun
 ) -> None:
-    process = start_hpo(tmp_path, *FLAGS, HPO_STORAGE=url)
+    process = start_hpo(directory, *FLAGS, HPO_STORAGE=url)
     wait_until(lambda: count_told(url) >= 5, process)
     process.kill()
     process.communicate()
-    run_hpo_well(tmp_path, *FLAGS, HPO_STORAGE=url)
-    check_equal(url, tmp_path, finished)
+    run_here_well(directory, *FLAGS, HPO_STORAGE=url)
+    check_equal(url, directory, finished)
 
 
 def test_two_starters_on_an_empty_database_make_one_study(
-    url: str, tmp_path: Path, finished: FinishedRun
+    url: str, directory: Path, finished: FinishedRun
 ) -> None:
-    both = [start_hpo(tmp_path, *FLAGS, HPO_STORAGE=url) for _ in range(2)]
+    both = [start_hpo(directory, *FLAGS, HPO_STORAGE=url) for _ in range(2)]
     ended = [process.communicate(timeout=COMMAND_SECONDS) for process in both]
     assert sorted(process.returncode for process in both) == [0, 7], ended
-    check_equal(url, tmp_path, finished)
+    check_equal(url, directory, finished)
 
 
 def test_database_that_is_away_is_one_line_without_its_password(
-    cluster: Cluster, tmp_path: Path
+    cluster: Cluster, directory: Path
 ) -> None:
     url = cluster.url("x").replace(str(cluster.port), "1")
-    process = run_hpo(tmp_path, *FLAGS, HPO_STORAGE=url)
+    process = run_here(directory, *FLAGS, HPO_STORAGE=url)
     assert (process.returncode, process.stdout) == (4, "")
     assert process.stderr.startswith(
         "hpo: the storage postgresql+psycopg://hpo:***@127.0.0.1:1/x failed: "
@@ -151,9 +148,9 @@ def test_database_that_is_away_is_one_line_without_its_password(
 
 
 def test_tracking_database_of_postgresql_takes_the_runs(
-    cluster: Cluster, url: str, tmp_path: Path
+    cluster: Cluster, url: str, directory: Path
 ) -> None:
     tracking = cluster.make_database("tracking")
-    run_hpo_well(tmp_path, "--trials", "5", HPO_STORAGE=url, MLFLOW_TRACKING_URI=tracking)
+    run_here_well(directory, "--trials", "5", HPO_STORAGE=url, MLFLOW_TRACKING_URI=tracking)
     check_stores(url, tracking, n_trials=5)
     assert len(read_trials(url)) == 5

@@ -1,4 +1,4 @@
-"""``python -m hpo.predict`` as a person runs it: on models from a real store, on crafted ones, with exit codes and one line."""
+"""``hpo predict`` on models from a real store, on crafted ones, with exit codes and one line."""
 
 from __future__ import annotations
 
@@ -20,15 +20,16 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer
 
-from .checker import read_stores
-from .conftest import FinishedRun
-from .driving import environment, free_port, run_python, serving, stores_of
+from tests.support.checker import read_stores
+from tests.support.commands import environment, run_python
+from tests.support.here import Ended, call_main
+from tests.support.servers import free_port, serving
+from tests.support.sharing import FinishedRun
+from tests.support.stores import stores_of
 
 
-def run_predict(
-    directory: Path, *arguments: str, **variables: str
-) -> subprocess.CompletedProcess[str]:
-    return run_python(directory, "-m", "hpo.predict", *arguments, **variables)
+def run_predict(directory: Path, *arguments: str, **variables: str) -> Ended:
+    return call_main(directory, "predict", *arguments, **variables)
 
 
 @pytest.fixture
@@ -92,6 +93,7 @@ def test_reader_that_has_had_enough_is_no_error(finished: FinishedRun, rows: Pat
     assert (process.returncode, process.stderr) == (0, "")
 
 
+@pytest.mark.usefixtures("tracking_uri")
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -122,7 +124,6 @@ def test_bad_input_ends_in_one_line(
 ) -> None:
     directory = rows.parent
     (directory / "other.csv").write_text("Sepal length,x\n1,2\n")
-    mlflow.MlflowClient(f"sqlite:///{directory}/mlflow.db").search_experiments()
     model = uris(finished.directory)["directory"]
     process = run_predict(
         directory, *(model if argument == "MODEL" else argument for argument in arguments)
@@ -158,7 +159,6 @@ class Trap(BaseEstimator):
 
 def craft(directory: Path, kind: str) -> str:
     """Log a crafted model with MLflow itself, and give its address."""
-    mlflow.set_tracking_uri(f"sqlite:///{directory}/mlflow.db")
     path = directory / "crafted"
     if kind == "pickle":
         mlflow.sklearn.save_model(
@@ -205,7 +205,10 @@ def craft(directory: Path, kind: str) -> str:
         ),
     ],
 )
-def test_crafted_model_is_refused_and_runs_nothing(tmp_path: Path, kind: str, message: str) -> None:
+def test_crafted_model_is_refused_and_runs_nothing(
+    tmp_path: Path, tracking_uri: str, monkeypatch: pytest.MonkeyPatch, kind: str, message: str
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", tracking_uri)
     uri = craft(tmp_path, kind)
     (tmp_path / "rows.csv").write_text("command\ntouch executed\n")
     process = run_predict(tmp_path, uri, "rows.csv")
@@ -215,7 +218,7 @@ def test_crafted_model_is_refused_and_runs_nothing(tmp_path: Path, kind: str, me
     assert not (tmp_path / "executed").exists()
     # MLflow's own loader takes both: the trap is a real one.
     harm = "import mlflow, pandas, sys\nm = mlflow.sklearn.load_model(sys.argv[1])\nm.steps[0][1].func('touch executed')"
-    run_python(tmp_path, "-c", harm, uri, MLFLOW_TRACKING_URI=f"sqlite:///{tmp_path}/mlflow.db")
+    run_python(tmp_path, "-c", harm, uri, MLFLOW_TRACKING_URI=tracking_uri)
     assert (tmp_path / "executed").exists()
 
 

@@ -14,8 +14,9 @@ from sklearn.linear_model import LogisticRegression
 
 from hpo.tracking.process import TrackingProcess
 from hpo.tracking.run_records import FinalRecord, ModelRecord, StudyRecord
-
-from .driving import COMMAND_SECONDS, free_port, stores_of
+from tests.support.commands import COMMAND_SECONDS
+from tests.support.servers import free_port
+from tests.support.stores import stores_of
 
 N_TRIALS = 400
 """More messages than a pipe holds."""
@@ -109,7 +110,7 @@ def test_process_that_dies_or_hangs_blocks_nothing(
 
 @pytest.mark.usefixtures("_impatient")
 def test_both_sides_have_more_to_say_than_a_pipe_holds(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As after a search with MLflow away: hundreds of runs to write, and a model with many held-out rows."""
     monkeypatch.chdir(tmp_path)

@@ -9,17 +9,10 @@ import pytest
 from sklearn.datasets import load_wine
 
 import hpo
-
-from .checker import check_stores, read_stores
-from .driving import (
-    COMMAND_SECONDS,
-    count_finished_runs,
-    count_told,
-    run_hpo_well,
-    start_python,
-    stores_of,
-    wait_until,
-)
+from tests.support.checker import check_stores, read_stores
+from tests.support.commands import COMMAND_SECONDS, start_python, wait_until
+from tests.support.here import run_here_well
+from tests.support.stores import count_finished_runs, count_told, stores_of
 
 OVERRIDES = {"study.name": "mine", "data.target": "target", "study.n_trials": 4}
 
@@ -28,13 +21,15 @@ def settings(directory: Path) -> hpo.ServiceSettings:
     return hpo.ServiceSettings(**stores_of(directory))
 
 
-def test_frame_goes_on_with_the_study_of_its_file(tmp_path: Path) -> None:
+def test_frame_goes_on_with_the_study_of_its_file(directory: Path) -> None:
     frame = load_wine(as_frame=True).frame
-    frame.to_parquet(tmp_path / "mine.parquet")
-    run_hpo_well(tmp_path, "--data", "mine.parquet", "--target", "target", "--trials", "3")
-    result = hpo.run_study(hpo.load_definition(overrides=OVERRIDES), settings(tmp_path), data=frame)
+    frame.to_parquet(directory / "mine.parquet")
+    run_here_well(directory, "--data", "mine.parquet", "--target", "target", "--trials", "3")
+    result = hpo.run_study(
+        hpo.load_definition(overrides=OVERRIDES), settings(directory), data=frame
+    )
     assert (result.n_trials["complete"], result.n_new_trials) == (4, 1)
-    check_stores(**stores_of(tmp_path), n_trials=4, study="mine")
+    check_stores(**stores_of(directory), n_trials=4, study="mine")
     predicted = result.model.predict(frame.drop(columns="target"))
     assert np.mean(predicted == frame["target"]) > 0.9
     trials = result.trials_dataframe()
@@ -52,7 +47,7 @@ def test_frame_goes_on_with_the_study_of_its_file(tmp_path: Path) -> None:
     with pytest.raises(
         hpo.HpoError, match=r"study 'mine' was begun with something else: data \w+ -> \w+"
     ):
-        hpo.run_study(hpo.load_definition(overrides=OVERRIDES), settings(tmp_path), data=frame)
+        hpo.run_study(hpo.load_definition(overrides=OVERRIDES), settings(directory), data=frame)
 
 
 def test_frame_without_a_name_is_refused_and_nothing_is_written(tmp_path: Path) -> None:
@@ -69,18 +64,17 @@ hpo.run_study(hpo.load_definition(overrides={"study.n_trials": 400, "study.name"
 """
 
 
-@pytest.mark.usefixtures("tracking_uri")
-def test_interrupt_in_a_notebook_closes_the_parent_run(tmp_path: Path) -> None:
+def test_interrupt_in_a_notebook_closes_the_parent_run(directory: Path) -> None:
     """There Ctrl-C raises KeyboardInterrupt wherever the search is."""
-    process = start_python(tmp_path, "-c", INTERRUPTED)
-    wait_until(lambda: count_finished_runs(tmp_path / "mlflow.db") >= 10, process)
+    process = start_python(directory, "-c", INTERRUPTED)
+    wait_until(lambda: count_finished_runs(directory / "mlflow.db") >= 10, process)
     process.send_signal(signal.SIGINT)
     _, stderr = process.communicate(timeout=COMMAND_SECONDS)
     assert stderr.splitlines()[-1] == "KeyboardInterrupt"
-    picture = read_stores(**stores_of(tmp_path))
+    picture = read_stores(**stores_of(directory))
     assert picture.parent.info.status == "KILLED"
-    assert len(picture.children) == count_told(tmp_path)
-    run_hpo_well(
-        tmp_path, "--data", "digits", "--name", "iris", "--trials", str(count_told(tmp_path) + 1)
+    assert len(picture.children) == count_told(directory)
+    run_here_well(
+        directory, "--data", "digits", "--name", "iris", "--trials", str(count_told(directory) + 1)
     )
-    check_stores(**stores_of(tmp_path), n_trials=count_told(tmp_path))
+    check_stores(**stores_of(directory), n_trials=count_told(directory))

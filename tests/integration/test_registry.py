@@ -23,8 +23,7 @@ from hpo.estimators.logistic_regression import LOGISTIC_REGRESSION
 from hpo.results.tracking_state import RegistryState
 from hpo.tracking.run_records import FinalRecord, HeldOut, ModelRecord, StudyRecord
 from hpo.tracking.writer import MlflowWriter
-
-from .driving import free_port, serving_tracking
+from tests.support.servers import free_port, serving_tracking
 
 # Done by MLflow 3.17 with the frame of an input example.
 pytestmark = pytest.mark.filterwarnings("ignore:Operation with range is deprecated")
@@ -236,7 +235,10 @@ def register_all(tracking_uri: str, shifts: list[float]) -> list[RegistryState]:
     return [register(tracking_uri, make_record(shift)) for shift in shifts]
 
 
-def test_two_at_once_lose_no_champion(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_two_at_once_lose_no_champion(
+    empty_databases: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copy(empty_databases / "mlflow.db", tmp_path / "server.db")
     # As the tracking process has it: MLflow's own retries of a server that is away take minutes.
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     # Each is worse than the one before by 20 rows of 400; the best of all is registered early by one of the two.

@@ -12,17 +12,13 @@ from mlflow import MlflowClient
 from sklearn.datasets import load_iris
 
 import hpo
-
-from .checker import check_stores, trial_table
-from .conftest import FinishedRun
-from .driving import (
-    COMMAND_SECONDS,
-    free_port,
-    run_hpo_well,
-    serving_tracking,
-    start_hpo,
-    stores_of,
-)
+from hpo.tracking.inline import InlineTracking
+from tests.support.checker import check_stores, trial_table
+from tests.support.commands import COMMAND_SECONDS, start_hpo
+from tests.support.here import run_here_well
+from tests.support.servers import free_port, serving_tracking
+from tests.support.sharing import FinishedRun
+from tests.support.stores import stores_of
 
 WAIT_SECONDS = 1.0
 
@@ -45,17 +41,12 @@ def away(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AwayRun]:
         process.kill()
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with serving_tracking(tmp_path_factory.mktemp("server"), free_port()) as address:
-        yield address
-
-
 def test_job_against_a_server(server: str, finished: FinishedRun, tmp_path: Path) -> None:
-    report = run_hpo_well(tmp_path, "--trials", "50", MLFLOW_TRACKING_URI=server)
+    flags = ("--trials", "50", "--name", "served")
+    report = run_here_well(tmp_path, *flags, MLFLOW_TRACKING_URI=server)
     storage = stores_of(tmp_path)["storage"]
-    picture = check_stores(storage, server, n_trials=50)
-    assert trial_table(storage) == trial_table(stores_of(finished.directory)["storage"])
+    picture = check_stores(storage, server, n_trials=50, study="served")
+    assert trial_table(storage, "served") == trial_table(stores_of(finished.directory)["storage"])
     assert f"\n          {server}/#/experiments/{picture.experiment.experiment_id}/runs?" in report
     assert not (tmp_path / "mlflow.db").exists()
     assert not (tmp_path / "mlruns").exists()
@@ -86,16 +77,15 @@ def test_server_absent_is_exit_3_and_the_same_command_catches_up(
     storage = stores_of(away.directory)["storage"]
     assert trial_table(storage) == trial_table(stores_of(finished.directory)["storage"])
     with serving_tracking(away.directory, away.port):
-        run_hpo_well(away.directory, "--trials", "50", MLFLOW_TRACKING_URI=address)
+        run_here_well(away.directory, "--trials", "50", MLFLOW_TRACKING_URI=address)
         check_stores(storage, address, n_trials=50)
 
 
 def test_server_absent_is_said_by_the_python_call_too(tmp_path: Path) -> None:
     definition = hpo.load_definition(overrides={"study.n_trials": 3})
     storage, address = stores_of(tmp_path)["storage"], f"http://127.0.0.1:{free_port()}"
-    result = hpo.run_study(
-        definition, hpo.ServiceSettings(storage, address, tracking_wait_seconds=WAIT_SECONDS)
-    )
+    settings = hpo.ServiceSettings(storage, address, tracking_wait_seconds=WAIT_SECONDS)
+    result = hpo.run_study(definition, settings, tracking=InlineTracking())
     assert (result.n_trials, result.n_behind) == ({"complete": 3, "pruned": 0, "failed": 0}, 3)
     assert not result.is_tracking_complete
     assert (result.parent_run_id, result.best_run_id, result.model_uri) == (None, None, None)

@@ -3,13 +3,14 @@
 import re
 from pathlib import Path
 
-from .conftest import FinishedRun
-from .driving import free_port, run_hpo_well
-from .screen import run_on_screen
+from tests.support.here import run_here_well
+from tests.support.screen import run_on_screen
+from tests.support.servers import free_port
+from tests.support.sharing import FinishedRun
 
 
-def test_search_is_seen_while_it_goes_on_and_leaves_its_report_alone(tmp_path: Path) -> None:
-    exit_code, screens = run_on_screen(tmp_path, "-m", "hpo.run", "--trials", "60")
+def test_search_is_seen_while_it_goes_on_and_leaves_its_report_alone(directory: Path) -> None:
+    exit_code, screens = run_on_screen(directory, "-m", "hpo.run", "--trials", "60")
     assert exit_code == 0
     views = [screen for screen in screens if screen.startswith("trials ")]
     assert {int(found) for view in views for found in re.findall(r"(\d+)/60", view)} > {60}
@@ -34,13 +35,13 @@ def test_search_is_seen_while_it_goes_on_and_leaves_its_report_alone(tmp_path: P
 
 def test_table_has_the_facts_of_the_plain_text(finished_copy: Path) -> None:
     _, screens = run_on_screen(finished_copy, "-m", "hpo.run", "--trials", "50", "--quiet")
-    plain = run_hpo_well(finished_copy, "--trials", "50")
+    plain = run_here_well(finished_copy, "--trials", "50")
     drawn = screens[-1].replace("─", "")
     assert "".join(drawn.split()) == "".join(plain.split())
 
 
-def test_quiet_terminal_shows_the_report_only(tmp_path: Path) -> None:
-    exit_code, screens = run_on_screen(tmp_path, "-m", "hpo.run", "--trials", "3", "--quiet")
+def test_quiet_terminal_shows_the_report_only(directory: Path) -> None:
+    exit_code, screens = run_on_screen(directory, "-m", "hpo.run", "--trials", "3", "--quiet")
     assert exit_code == 0
     assert not any(
         "best " in screen.partition("─")[0] or screen.startswith("trials") for screen in screens
@@ -56,10 +57,10 @@ def test_terminal_without_movement_gets_plain_lines(tmp_path: Path) -> None:
     assert "study" in screens[-1]
 
 
-def test_notes_stand_above_the_view_and_stay(tmp_path: Path) -> None:
+def test_notes_stand_above_the_view_and_stay(directory: Path) -> None:
     away = f"http://127.0.0.1:{free_port()}"
     exit_code, screens = run_on_screen(
-        tmp_path, "-m", "hpo.run", "--trials", "40", "--tracking-uri", away, "--tracking-wait", "0"
+        directory, "-m", "hpo.run", "--trials", "40", "--tracking-uri", away, "--tracking-wait", "0"
     )
     assert exit_code == 3
     note = "hpo: MLflow does not take what is written"

@@ -12,20 +12,18 @@ import psutil
 import pytest
 import requests
 
-from .checker import check_stores
-from .conftest import FinishedRun
-from .driving import (
+from tests.support.checker import check_stores
+from tests.support.commands import (
     COMMAND_SECONDS,
     environment,
-    free_port,
-    run_hpo_well,
     run_python,
-    serving_tracking,
-    showing_pages,
     start_python,
-    stores_of,
     wait_until,
 )
+from tests.support.here import run_here_well
+from tests.support.servers import free_port, serving_tracking, showing_pages
+from tests.support.sharing import FinishedRun
+from tests.support.stores import stores_of
 
 
 def wait_until_gone(children: list[psutil.Process]) -> None:
@@ -166,7 +164,7 @@ def test_pages_open_before_there_is_a_study(tmp_path: Path) -> None:
             "study_summaries": []
         }
         assert requests.get(f"{mlflow}health", timeout=20).text == "OK"
-        run_hpo_well(tmp_path, "--trials", "3")
+        run_here_well(tmp_path, "--trials", "3")
         check_stores(**stores_of(tmp_path), n_trials=3)
 
 

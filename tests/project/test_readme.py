@@ -12,7 +12,7 @@ import pytest
 import hpo
 from hpo.errors import HpoError
 from hpo.study_file import StudyDefinition
-from tests.integration.driving import environment, run_python
+from tests.support.commands import environment, run_python
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

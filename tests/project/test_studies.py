@@ -15,7 +15,7 @@ import pytest
 
 from hpo.definition import Range
 from hpo.study_file import StudyDefinition, load_definition, make_schema
-from tests.integration.driving import environment, run_python
+from tests.support.commands import environment, run_python
 
 ROOT = Path(__file__).parents[2]
 STUDIES = ROOT / "studies"

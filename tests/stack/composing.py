@@ -18,8 +18,9 @@ from typing import Any
 import psutil
 import yaml
 
-from tests.integration.driving import START_SECONDS, free_port
-from tests.integration.postgres import PASSWORD, Cluster, running_cluster
+from tests.support.commands import START_SECONDS
+from tests.support.postgres import PASSWORD, Cluster, running_cluster
+from tests.support.servers import free_port
 
 ROOT = Path(__file__).parents[2]
 DOCKERFILE = (ROOT / "Dockerfile").read_text(encoding="utf-8")

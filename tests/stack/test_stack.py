@@ -16,9 +16,10 @@ import psutil
 import psycopg
 import pytest
 
-from tests.integration.checker import check_stores, trial_table
-from tests.integration.driving import COMMAND_SECONDS, run_hpo_well, stores_of
-from tests.integration.postgres import PASSWORD
+from tests.support.checker import check_stores, trial_table
+from tests.support.commands import COMMAND_SECONDS, run_hpo_well
+from tests.support.postgres import PASSWORD
+from tests.support.stores import stores_of
 
 from .composing import BASE, LOGINS, VARIABLES, Stack, composed, end
 

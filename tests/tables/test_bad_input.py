@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,9 +11,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from hpo.commands.main import main
-from tests.integration.checker import read_trials
-from tests.integration.driving import run_hpo
+from tests.support.checker import read_trials
+from tests.support.commands import run_hpo
+from tests.support.here import run_here
 
 N_ROWS = 120
 RNG = np.random.default_rng(3)
@@ -249,13 +247,7 @@ REFUSED = {
     ),
     "not gzip": Case("t.csv.gz", "check that the file is what it is named", file="t.csv.gz"),
 }
-IN_A_PROCESS = (
-    "missing file",
-    "row too long",
-    "mixed types forced numeric",
-    "metric of two classes",
-    "name is a command",
-)
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 def files_in(directory: Path) -> set[str]:
@@ -274,48 +266,35 @@ def check_refusal(case: Case, exit_code: int, stdout: str, stderr: str) -> None:
     assert case.cure in stderr.partition(case.place)[2], stderr
 
 
+def check_is_refused(case: Case, directory: Path, run: Run) -> None:
+    case.write(directory)
+    before = files_in(directory)
+    ended = run(directory, *case.arguments())
+    check_refusal(case, ended.returncode, ended.stdout, ended.stderr)
+    assert files_in(directory) == before
+
+
 @pytest.mark.parametrize("name", REFUSED)
-def test_bad_table_is_refused_in_one_line_and_nothing_is_written(
-    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> None:
-    case = REFUSED[name]
-    case.write(tmp_path)
-    before = files_in(tmp_path)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("PYTEST_CURRENT_TEST")
-    exit_code = main(["run", *case.arguments()])
-    check_refusal(case, exit_code, *capfd.readouterr())
-    assert files_in(tmp_path) == before
+def test_bad_table_is_refused_in_one_line_and_nothing_is_written(name: str, tmp_path: Path) -> None:
+    check_is_refused(REFUSED[name], tmp_path, run_here)
 
 
-@pytest.mark.parametrize("name", IN_A_PROCESS)
-def test_bad_table_is_refused_by_the_command_too(name: str, tmp_path: Path) -> None:
-    case = REFUSED[name]
-    case.write(tmp_path)
-    before = files_in(tmp_path)
-    process = run_hpo(tmp_path, *case.arguments())
-    check_refusal(case, process.returncode, process.stdout, process.stderr)
-    assert files_in(tmp_path) == before
+def test_bad_table_is_refused_by_the_command_too(tmp_path: Path) -> None:
+    check_is_refused(REFUSED["row too long"], tmp_path, run_hpo)
 
 
-def test_directory_itself_as_data_is_refused_as_a_directory(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("PYTEST_CURRENT_TEST")
-    assert main(["run", "--data", ".", "--target", "y"]) == 2
-    assert "is a directory" in capfd.readouterr().err
+def test_directory_itself_as_data_is_refused_as_a_directory(tmp_path: Path) -> None:
+    ended = run_here(tmp_path, "--data", ".", "--target", "y")
+    assert ended.returncode == 2
+    assert "is a directory" in ended.stderr
     assert files_in(tmp_path) == set()
 
 
-def test_target_in_another_case_is_suggested(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_target_in_another_case_is_suggested(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text(TEXT.replace("species", "Y", 1), encoding="utf-8")
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("PYTEST_CURRENT_TEST")
-    assert main(["run", "--data", "t.csv", "--target", "y"]) == 2
-    assert "did you mean 'Y'?" in capfd.readouterr().err
+    ended = run_here(tmp_path, "--data", "t.csv", "--target", "y")
+    assert ended.returncode == 2
+    assert "did you mean 'Y'?" in ended.stderr
 
 
 @dataclass(frozen=True)
@@ -369,17 +348,14 @@ Runs = dict[str, tuple[Path, subprocess.CompletedProcess[str]]]
 
 @pytest.fixture(scope="module")
 def cured(make_directory: Callable[[str], Path]) -> Runs:
-    """All of them through the command, two at once."""
-
-    def run(item: tuple[str, Cured]) -> tuple[Path, subprocess.CompletedProcess[str]]:
-        directory = make_directory(item[0].replace(" ", "-"))
-        (directory / "t.csv").write_text(item[1].content, encoding="utf-8")
-        return directory, run_hpo(
-            directory, "--data", "t.csv", "--target", "species", "--trials", "2"
-        )
-
-    with ThreadPoolExecutor(min(2, os.cpu_count() or 1)) as pool:
-        return dict(zip(CURED, pool.map(run, CURED.items()), strict=True))
+    """A run of each."""
+    runs = {}
+    for name, case in CURED.items():
+        directory = make_directory(name.replace(" ", "-"))
+        (directory / "t.csv").write_text(case.content, encoding="utf-8")
+        flags = ("--data", "t.csv", "--target", "species", "--trials", "2")
+        runs[name] = (directory, run_here(directory, *flags))
+    return runs
 
 
 @pytest.mark.parametrize("name", CURED)

@@ -5,10 +5,8 @@ They lie in the packages palmerpenguins and vega_datasets, and are read as files
 
 from __future__ import annotations
 
-import os
 import subprocess
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib.metadata import distribution
 from pathlib import Path
@@ -21,8 +19,10 @@ import pytest
 import requests
 from mlflow.exceptions import MlflowException
 
-from tests.integration.checker import check_stores, read_stores
-from tests.integration.driving import free_port, run_hpo, serving, stores_of
+from tests.support.checker import check_stores, read_stores
+from tests.support.here import run_here
+from tests.support.servers import free_port, serving
+from tests.support.stores import stores_of
 
 
 def read_packaged(package: str, path: str) -> pd.DataFrame:
@@ -117,15 +117,14 @@ Runs = dict[str, tuple[Path, subprocess.CompletedProcess[str]]]
 
 @pytest.fixture(scope="module")
 def runs(make_directory: Callable[[str], Path]) -> Runs:
-    """A run of each table, two at once."""
-
-    def run(name: str) -> tuple[Path, subprocess.CompletedProcess[str]]:
+    """A run of each table."""
+    runs = {}
+    for name, table in REAL.items():
         directory = make_directory(name)
-        REAL[name].write(directory)
-        return directory, run_hpo(directory, "--study", "study.toml", "--trials", str(N_TRIALS))
-
-    with ThreadPoolExecutor(min(2, os.cpu_count() or 1)) as pool:
-        return dict(zip(REAL, pool.map(run, REAL), strict=True))
+        table.write(directory)
+        flags = ("--study", "study.toml", "--trials", str(N_TRIALS))
+        runs[name] = (directory, run_here(directory, *flags))
+    return runs
 
 
 def stores(directory: Path, name: str) -> dict[str, str]:

@@ -17,7 +17,9 @@ import pytest
 import requests
 from mlflow import MlflowClient
 
-from tests.integration.driving import free_port, run_hpo, run_python, serving, stores_of
+from tests.support.here import call_main, run_here
+from tests.support.servers import free_port, serving
+from tests.support.stores import stores_of
 
 from .test_real_tables import REAL
 
@@ -38,7 +40,7 @@ def directory(make_directory: Callable[[str], Path]) -> Path:
 
 
 def run(directory: Path, study: str, name: str, *flags: str) -> subprocess.CompletedProcess[str]:
-    return run_hpo(
+    return run_here(
         directory,
         "--study",
         f"{study}.toml",
@@ -126,9 +128,7 @@ def served(directory: Path, reports: list[dict[str, Any]]) -> Any:
 
 
 def test_predict_says_what_the_server_says(directory: Path, served: str) -> None:
-    process = run_python(
-        directory, "-m", "hpo.predict", "models:/penguins@champion", "penguins.csv"
-    )
+    process = call_main(directory, "predict", "models:/penguins@champion", "penguins.csv")
     assert (process.returncode, process.stderr) == (0, "hpo: not used by the model: 'species'\n")
     predicted = pd.read_csv(io.StringIO(process.stdout))
     table = pd.read_csv(directory / "penguins.csv").astype(object)
@@ -152,14 +152,14 @@ def test_registry_failure_loses_nothing_and_the_same_command_goes_on(
         directory,
         "CREATE TRIGGER full BEFORE INSERT ON registered_model_aliases BEGIN SELECT raise(ABORT, 'disk full'); END",
     )
-    process = run_hpo(directory, *flags)
+    process = run_here(directory, *flags)
     assert process.returncode == 3
     assert process.stderr.splitlines()[-1].startswith(
         "hpo: the final model is logged, but not all that follows is done: MLflow: "
     )
     assert "model     models:/m-" in process.stdout
     refuse(directory, "DROP TRIGGER full")
-    process = run_hpo(directory, *flags)
+    process = run_here(directory, *flags)
     assert (process.returncode, process.stderr) == (0, "")
     assert (
         "registry  penguins version 1 became the champion: there was no champion" in process.stdout

@@ -5,16 +5,12 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import sqlite3
-import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pandas as pd
 import pytest
 from threadpoolctl import threadpool_limits
 
@@ -25,73 +21,13 @@ from hpo.search.loop import Search
 from hpo.search.plan import Plan, make_plan
 from hpo.settings import ServiceSettings
 from hpo.study_file import load_definition
-from tests.integration.checker import trial_table
-from tests.integration.driving import start_hpo, wait_until
+from tests.support.checker import trial_table
+from tests.support.processes import session_of, workers_of
+from tests.support.stores import n_running
+from tests.support.studies import running_long_fits, write_table
 
 N_TRIALS = 8
 END_SECONDS = 5.0
-LONG_FIT = """
-[study]
-n_trials = 50
-[data]
-source = "t.csv"
-target = "y"
-[search_space]
-penalty = "elasticnet"
-solver = "saga"
-C = { low = 1e2, high = 1e4, log = true }
-tol = 1e-12
-max_iter = 1000000
-"""
-
-
-def write_table(directory: Path) -> Path:
-    generator = np.random.default_rng(4)
-    y = generator.integers(0, 3, 300)
-    table = pd.DataFrame(
-        {f"x{number}": generator.normal(y * (number < 3), 2.0) for number in range(6)}
-    )
-    table["x0"] = table["x0"].mask(generator.random(300) < 0.1)
-    table["colour"] = np.where(
-        generator.random(300) < 0.3, "red", np.array(["green", "blue", "grey"])[y]
-    )
-    path = directory / "t.csv"
-    table.assign(y=np.array(["low", "mid", "top"])[y]).to_csv(path, index=False)
-    return path
-
-
-def processes() -> Iterator[tuple[int, int, int]]:
-    """Process id, parent and session of everything that runs and is no zombie."""
-    for path in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            state, parent, _, session = (
-                path.read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()[:4]
-            )
-        except OSError:
-            continue
-        if state != "Z":
-            yield int(path.parent.name), int(parent), int(session)
-
-
-def command_line(pid: int) -> bytes:
-    """The words of a process, each with a zero byte after it; none where it has ended meanwhile."""
-    try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes()
-    except OSError:
-        return b""
-
-
-def workers_of(driver: int) -> list[int]:
-    """The loky workers among a process's children."""
-    return [
-        pid
-        for pid, parent, _ in processes()
-        if parent == driver and b"loky.backend.popen_loky" in command_line(pid)
-    ]
-
-
-def session_of(driver: int) -> list[int]:
-    return [pid for pid, _, session in processes() if session == driver]
 
 
 class _Watching(Progress):
@@ -198,67 +134,25 @@ def test_killed_workers_are_replaced_and_change_nothing(
     assert workers_of(os.getpid()) == []
 
 
-def start_long_fits(directory: Path) -> subprocess.Popen[str]:
-    """The command on two workers, in the middle of fits that take a minute each."""
-    write_table(directory)
-    (directory / "study.toml").write_text(LONG_FIT, encoding="utf-8")
-    process = start_hpo(directory, "--study", "study.toml", "--workers", "2")
-    try:
-        wait_until(lambda: n_running(directory) >= 1 and len(workers_of(process.pid)) == 2, process)
-        wait_until(
-            lambda: max(map(processor_seconds, workers_of(process.pid)), default=0.0) > 5.0, process
-        )
-    except BaseException:
-        process.kill()
-        process.communicate(timeout=60)
-        raise
-    return process
-
-
-def processor_seconds(pid: int) -> float:
-    """User time of a process: what its imports do not take is a fit."""
-    fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
-    return int(fields[11]) / os.sysconf("SC_CLK_TCK")
-
-
-def n_running(directory: Path) -> int:
-    with closing(
-        sqlite3.connect(f"file:{directory}/optuna.db?mode=ro", uri=True, timeout=10)
-    ) as connection:
-        return int(
-            connection.execute("SELECT count(*) FROM trials WHERE state = 'RUNNING'").fetchone()[0]
-        )
-
-
-def test_killed_driver_leaves_no_process(make_directory: Callable[[str], Path]) -> None:
-    process = start_long_fits(make_directory("killed"))
-    assert len(session_of(process.pid)) >= 4  # the driver, two workers, tracking
-    process.kill()
-    process.communicate(timeout=60)
-    deadline = time.monotonic() + END_SECONDS
-    while left := session_of(process.pid):
-        assert time.monotonic() < deadline, left
-        time.sleep(0.1)
-
-
 def test_interrupt_ends_a_run_with_workers_in_the_middle_of_a_fit(
     make_directory: Callable[[str], Path],
 ) -> None:
     directory = make_directory("interrupted")
-    process = start_long_fits(directory)
-    started = time.monotonic()
-    os.killpg(process.pid, signal.SIGINT)  # a terminal's Ctrl-C reaches the workers too
-    stdout, stderr = process.communicate(timeout=60)
-    assert time.monotonic() - started < END_SECONDS
+    with running_long_fits(directory) as process:
+        started = time.monotonic()
+        os.killpg(process.pid, signal.SIGINT)  # a terminal's Ctrl-C reaches the workers too
+        stdout, stderr = process.communicate(timeout=60)
+        seconds = time.monotonic() - started
+        time.sleep(0.5)
+        left = session_of(process.pid)
+    assert seconds < END_SECONDS
     assert process.returncode == 130
     assert stdout == ""
-    assert (
-        stderr.splitlines()[-1]
-        == "hpo: stopped by SIGINT with 0 of 50 trials done (run the same command again to go on)"
+    stopped = (
+        "hpo: stopped by SIGINT with 0 of 50 trials done (run the same command again to go on)"
     )
+    assert stderr.splitlines()[-1] == stopped
     assert "Traceback" not in stderr
-    assert (
-        n_running(directory) == 2
-    )  # the second one feeds the workers while trials are drawn at random
-    time.sleep(0.5)
-    assert session_of(process.pid) == []
+    # The second trial feeds the workers while trials are drawn at random.
+    assert n_running(directory) == 2
+    assert left == []

@@ -15,6 +15,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from sklearn.tree import DecisionTreeClassifier
 
+from hpo.commands.predict import load
 from hpo.data.columns import Columns
 from hpo.data.dataset import Dataset, load_dataset
 from hpo.data.tables import write_table
@@ -87,7 +88,7 @@ def shipped(tmp_path_factory: pytest.TempPathFactory) -> Shipped:
 
 
 def predict(model: Path | str, path: Path) -> tuple[pd.DataFrame, list[str]]:
-    return predict_table(str(model), path, DEFAULT_TRACKING_URI)
+    return predict_table(load(str(model), DEFAULT_TRACKING_URI), path)
 
 
 def write(directory: Path, table: pd.DataFrame, name: str = "rows.csv") -> Path:

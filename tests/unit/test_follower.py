@@ -31,7 +31,7 @@ from hpo.results.tracking_state import TrackingState
 from hpo.tracking.follower import Follower
 from hpo.tracking.run_records import DatasetRecord, FinalRecord, ModelRecord, StudyRecord
 from hpo.tracking.writer import MlflowWriter
-from tests.integration.checker import (
+from tests.support.checker import (
     check_nothing_runs,
     check_params,
     check_projection,

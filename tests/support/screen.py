@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pyte
 
-from .driving import COMMAND_SECONDS, environment
+from .commands import COMMAND_SECONDS, environment
 
 COLUMNS, LINES = 110, 50
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from .driving import free_port
+from .servers import free_port
 
 PASSWORD = "not-a-real-secret"
 _DEBIAN = Path("/usr/lib/postgresql")

@@ -1,0 +1,77 @@
+"""The two stores as files: what is in them, asked without hpo, and copied."""
+
+import shutil
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+
+def count_told(directory: Path) -> int:
+    """Finished trials in the ledger, which may not be there yet."""
+    path = directory / "optuna.db"
+    if not path.exists():
+        return 0
+    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=10)) as connection:
+        try:
+            return int(
+                connection.execute(
+                    "SELECT count(*) FROM trials WHERE state != 'RUNNING'"
+                ).fetchone()[0]
+            )
+        except sqlite3.OperationalError:
+            return 0
+
+
+def n_running(directory: Path) -> int:
+    with closing(
+        sqlite3.connect(f"file:{directory}/optuna.db?mode=ro", uri=True, timeout=10)
+    ) as connection:
+        return int(
+            connection.execute("SELECT count(*) FROM trials WHERE state = 'RUNNING'").fetchone()[0]
+        )
+
+
+def ask(database: Path, query: str) -> list[tuple]:
+    """Rows of a database that may not be there yet, or have no tables."""
+    if not database.exists():
+        return []
+    with closing(sqlite3.connect(database, timeout=10)) as connection:
+        try:
+            return connection.execute(query).fetchall()
+        except sqlite3.OperationalError as error:
+            if "no such table" not in str(error):
+                raise
+            return []
+
+
+def count_finished_runs(database: Path) -> int:
+    """Child runs that MLflow has and that are terminated, of all studies."""
+    query = (
+        "SELECT count(*) FROM runs JOIN tags ON tags.run_uuid = runs.run_uuid AND tags.key = 'mlflow.parentRunId'"
+        " WHERE runs.status != 'RUNNING' AND runs.lifecycle_stage = 'active'"
+    )
+    rows = ask(database, query)
+    return rows[0][0] if rows else 0
+
+
+def copy_directory(source: Path, target: Path) -> Path:
+    """A finished run's directory, elsewhere: MLflow keeps absolute artifact paths, which are moved along."""
+    shutil.copytree(source, target)
+    with closing(sqlite3.connect(target / "mlflow.db")) as connection, connection:
+        for table, column in (
+            ("experiments", "artifact_location"),
+            ("runs", "artifact_uri"),
+            ("logged_models", "artifact_location"),
+        ):
+            connection.execute(
+                f"UPDATE {table} SET {column} = replace({column}, ?, ?)", (str(source), str(target))
+            )
+    return target
+
+
+def stores_of(directory: Path) -> dict[str, str]:
+    """The default stores of a directory, as arguments of the checker."""
+    return {
+        "storage": f"sqlite:///{directory}/optuna.db",
+        "tracking_uri": f"sqlite:///{directory}/mlflow.db",
+    }
