@@ -9,7 +9,7 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -18,17 +18,13 @@ from threadpoolctl import threadpool_limits
 
 from hpo.definition import StudyDefinition
 from hpo.errors import HpoError, InterruptedBySignal, LedgerError
-from hpo.estimators.final_model import fit_final_model, refit_on_all
-from hpo.estimators.recipe import Params, Recipe
+from hpo.estimators.recipe import Recipe
 from hpo.ledger.ledger import Ledger
-from hpo.ledger.storage import never, open_for_reading
-from hpo.ledger.trials import fold_scores, mean_and_std, mean_score, milliseconds
+from hpo.ledger.storage import never
+from hpo.ledger.trials import milliseconds
 from hpo.progress import Progress
-from hpo.results.estimates import BestTrial, Estimates, NestedScore
-from hpo.results.holdout import judge_holdout
-from hpo.results.intervals import Estimate
 from hpo.results.result import StudyResult
-from hpo.results.selection import count_states, count_ties, select_best
+from hpo.results.selection import select_best
 from hpo.results.texts import (
     describe_best,
     describe_search,
@@ -38,8 +34,9 @@ from hpo.results.texts import (
 from hpo.search.driver import Driver, make_executor
 from hpo.search.loop import Search
 from hpo.search.nested import check_nested, score_nested
+from hpo.search.outcome import Searched, judge_study
 from hpo.search.plan import Plan, load_data, make_plan
-from hpo.settings import ServiceSettings, hide_password
+from hpo.settings import ServiceSettings
 from hpo.tracking.interface import Tracking
 from hpo.tracking.process import TrackingProcess
 from hpo.tracking.provenance import make_final_record, make_study_record
@@ -47,8 +44,7 @@ from hpo.tracking.run_records import RunStatus
 from hpo.versions import recorded_versions
 
 if TYPE_CHECKING:
-    from optuna.trial import FrozenTrial
-    from sklearn.pipeline import Pipeline
+    pass
 
 CLOSING_SECONDS = 2.5
 """How long a run that is stopped, or whose ledger is gone, waits for tracking to catch up."""
@@ -132,25 +128,6 @@ def run_study(
         return replace(result, tracking=state, total_seconds=time.perf_counter() - started)
 
 
-@dataclass(frozen=True)
-class Searched:
-    """The outcome of a search.
-
-    Attributes:
-        trials: All, by number.
-        best: The one that was chosen.
-        nested: The score of search and refit on outer folds, or None.
-        n_new_trials: How many were added, those of outer folds too.
-        seconds: The time of the search alone.
-    """
-
-    trials: list["FrozenTrial"]
-    best: "FrozenTrial"
-    nested: NestedScore | None = None
-    n_new_trials: int = 0
-    seconds: float = 0.0
-
-
 def _note_best(ledger: Ledger, plan: Plan, text: str, number: int, value: float) -> None:
     metric = plan.definition.study.metric
     ledger.annotate({None: describe_best(text, metric, number, value)})
@@ -170,73 +147,6 @@ def _search(plan: Plan, driver: Driver, ledger: Ledger, search: Search) -> Searc
     deadline = started + (definition.study.timeout_seconds or math.inf)
     nested, n_new_nested = score_nested(plan, driver, n_trials=n_trials, deadline=deadline)
     return Searched(trials, best, nested, search.n_new_trials + n_new_nested, seconds)
-
-
-def judge_study(
-    plan: Plan, searched: Searched, settings: ServiceSettings, notes: tuple[str, ...] = ()
-) -> StudyResult:
-    """Refit the best trial, and say how good it is and how sure that is.
-
-    Args:
-        plan: What was searched.
-        searched: What the search gave.
-        settings: Where ledger and tracking are.
-        notes: What a person should know of the ledger, one line each.
-    """
-    definition = plan.definition
-    dataset = plan.dataset
-    metric = definition.study.metric
-    best = searched.best
-    params = plan.space.replay(best.params)
-    judged = fit_final_model(plan.recipe, params, dataset, definition, plan.objective.metrics)
-    refit = definition.selection.refit
-    return StudyResult(
-        study=definition.name,
-        metric=metric,
-        storage=hide_password(settings.storage),
-        tracking_uri=hide_password(settings.tracking_uri),
-        n_trials=count_states(searched.trials),
-        n_new_trials=searched.n_new_trials,
-        best=BestTrial(
-            number=best.number,
-            value=mean_score(best, metric),
-            std=mean_and_std(fold_scores(best)[metric])[1],
-            params=params,
-            rule=definition.selection.rule,
-        ),
-        estimates=_estimate(plan, searched, judged.pipeline, params),
-        judged=judged,
-        refit=refit,
-        model=refit_on_all(judged.pipeline, dataset) if refit == "all" else judged.pipeline,
-        columns=dataset.columns.kinds(),
-        notes=(*plan.notes, *notes),
-        search_seconds=searched.seconds,
-        open_study=partial(open_for_reading, settings.storage, definition.name),
-    )
-
-
-def _estimate(plan: Plan, searched: Searched, pipeline: "Pipeline", params: Params) -> Estimates:
-    """Estimate how good the fitted model is, and what it gains over the defaults."""
-    study = plan.definition.study
-    baseline = plan.baseline_value(searched.trials)
-    defaults = plan.space.default_params()
-    score, gain = judge_holdout(
-        plan.recipe,
-        pipeline,
-        None if baseline is None else defaults,
-        plan.dataset,
-        study.metric,
-        seed=study.seed,
-    )
-    n_splits = plan.definition.cv.n_splits
-    return Estimates(
-        n_ties=count_ties(searched.trials, recipe=plan.recipe, n_splits=n_splits),
-        baseline_value=baseline,
-        n_holdout_rows=len(plan.dataset.y_test),
-        holdout_score=score,
-        gain=Estimate(0.0, 0.0, 0.0) if params == defaults else gain,
-        nested=searched.nested,
-    )
 
 
 @contextmanager

@@ -36,10 +36,10 @@ from hpo.search.driver import Driver
 from hpo.search.executor import LocalExecutor
 from hpo.search.loop import Search, default_params
 from hpo.search.nested import score_nested
+from hpo.search.outcome import Searched, judge_study
 from hpo.search.plan import Plan, make_plan
 from hpo.settings import ServiceSettings
 from hpo.study_file import load_definition
-from hpo.study_run import Searched, judge_study
 
 N_ROWS = 750
 TEST_SIZE = 0.8

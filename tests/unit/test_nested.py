@@ -22,9 +22,9 @@ from hpo.search.driver import Driver
 from hpo.search.executor import LocalExecutor
 from hpo.search.loop import Search
 from hpo.search.nested import check_nested, score_nested
+from hpo.search.outcome import Searched, judge_study
 from hpo.search.plan import Plan, make_plan
 from hpo.settings import ServiceSettings
-from hpo.study_run import Searched, judge_study
 
 from .driving import define, facts
 
