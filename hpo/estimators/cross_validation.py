@@ -14,11 +14,11 @@ import numpy as np
 import sklearn
 from scipy.sparse import csr_matrix, issparse
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.metrics import get_scorer_names
 
 from hpo.data.dataset import Dataset
 from hpo.definition import StudyDefinition
-from hpo.errors import DataError, DefinitionError, did_you_mean, first_line
+from hpo.errors import DataError, first_line
+from hpo.estimators.metrics import check_metric_names
 from hpo.estimators.objective import StepResult
 from hpo.estimators.preprocessing import build_preprocessing, encode_categories
 from hpo.estimators.recipe import Recipe, TrainingShape
@@ -143,15 +143,7 @@ def resolve_metrics(metric: str, extra: Iterable[str], task: Task) -> tuple[str,
         DefinitionError: A name is none of scikit-learn's scorers.
     """
     names = tuple(dict.fromkeys((metric, *task.always_scored, *extra)))
-    known = get_scorer_names()
-    for name in names:
-        if name not in known:
-            raise DefinitionError(
-                f"study.metric: a metric should be the name of a scikit-learn scorer, but got '{name}'",
-                hint=did_you_mean(
-                    name, known, "sklearn.metrics.get_scorer_names() lists them", n=3
-                ),
-            )
+    check_metric_names(names)
     return names
 
 

@@ -84,15 +84,6 @@ class Plan:
         return mean_and_std([result.scores[metric] for result in results])[0]
 
 
-def check_metric_names(definition: StudyDefinition) -> None:
-    """Refuse a metric that scikit-learn does not know.
-
-    Raises:
-        DefinitionError: There is one.
-    """
-    resolve_metrics(definition.study.metric, definition.study.metrics, task_of(DEFAULT_RECIPE))
-
-
 def load_data(definition: StudyDefinition, frame: pd.DataFrame | None = None) -> Dataset:
     """Load the table and check that it can be searched by this definition; writes nothing.
 
