@@ -12,6 +12,8 @@ from pathlib import Path
 
 from tests.support.commands import COMMAND_SECONDS, kill_group, running, start_hpo, wait_until
 
+from .points import TELL
+
 INJECTED = {
     "PYTHONPATH": os.pathsep.join(
         filter(None, (str(Path(__file__).with_name("injection")), os.environ.get("PYTHONPATH")))
@@ -68,11 +70,13 @@ def end(process: subprocess.Popen[str], started: float, timeout: float = COMMAND
     return Ended(process.pid, process.returncode, stdout, stderr, time.monotonic() - started)
 
 
-def run_disturbed(directory: Path, point: str, *flags: str, **variables: str) -> Ended:
+def run_disturbed(
+    directory: Path, point: str, *flags: str, plots: bool = False, **variables: str
+) -> Ended:
     """A run that is struck at a point, which it must have reached."""
     fault = Fault(point, directory / "struck")
     started = time.monotonic()
-    ended = end(start_hpo(directory, *flags, **variables, **fault.variables), started)
+    ended = end(start_hpo(directory, *flags, plots=plots, **variables, **fault.variables), started)
     assert fault.has_struck, f"{point} was not reached: {ended}"
     fault.mark.unlink()
     return ended
@@ -83,9 +87,7 @@ def halted(
     directory: Path, n_told: int, *flags: str, **variables: str
 ) -> Iterator[subprocess.Popen[str]]:
     """The command, whose driver stopped itself when so many trials were told, on however busy a machine; SIGCONT lets it go on."""
-    fault = Fault(
-        f"hpo.ledger.ledger:Ledger.tell:return:{n_told}:SIGSTOP:self", directory / "struck"
-    )
+    fault = Fault(f"{TELL}:return:{n_told}:SIGSTOP:self", directory / "struck")
     with running(directory, *flags, **variables, **fault.variables) as process:
         stat = Path(f"/proc/{process.pid}/stat")
         wait_until(

@@ -66,9 +66,12 @@ def run_hpo_well(directory: Path, *flags: str, plots: bool = False, **variables:
     return process.stdout
 
 
-def start_hpo(directory: Path, *flags: str, **variables: str) -> subprocess.Popen[str]:
+def start_hpo(
+    directory: Path, *flags: str, plots: bool = False, **variables: str
+) -> subprocess.Popen[str]:
     """The command in a process group of its own, as a shell would start it."""
-    return start_python(directory, "-m", "hpo.run", *flags, NO_PLOTS, **WITHOUT_WORKERS | variables)
+    more = () if plots else (NO_PLOTS,)
+    return start_python(directory, "-m", "hpo.run", *flags, *more, **WITHOUT_WORKERS | variables)
 
 
 def start_python(directory: Path, *arguments: str, **variables: str) -> subprocess.Popen[str]:
