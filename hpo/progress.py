@@ -1,4 +1,4 @@
-"""How far a run is: what is told of it adds up here, and a view shows it; this one shows nothing, the next a line a minute."""
+"""Progress of a run: ``Progress`` only counts; ``PlainProgress`` logs once a minute."""
 
 import threading
 import time
@@ -27,7 +27,13 @@ class Progress:
         self.begin([], 0, 1)
 
     def begin(self, told: Sequence[tuple[str, float | None]], n_trials: int, n_folds: int) -> None:
-        """A search starts, the study's own or a nested one: state and value of what is finished, trials in all, folds of each."""
+        """Begin a search, the study's own or a nested one.
+
+        Args:
+            told: State and value of each trial that is finished.
+            n_trials: Trials in all.
+            n_folds: Folds of each.
+        """
         self.n_trials, self.n_folds = max(n_trials, len(told)), n_folds
         self.n_told = self.n_failed = 0
         self.best: tuple[int, float] | None = None
@@ -90,7 +96,8 @@ class PlainProgress(Progress):
             failed = f", {self.n_failed} failed" if self.n_failed else ""
             at = f"trial {number} at fold {n_scored} of {self.n_folds}"
             self._write(
-                f"{self.n_told} of {self.n_trials} trials{best}{failed}; {at}; MLflow has {self.n_written}"
+                f"{self.n_told} of {self.n_trials} trials{best}{failed}; {at};"
+                f" MLflow has {self.n_written}"
             )
 
     def note(self, line: str) -> None:

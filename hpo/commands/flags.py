@@ -145,13 +145,15 @@ def _add_run_flags(run: argparse.ArgumentParser) -> None:
         type=int,
         help="repeat the search on K outer folds: the score of search and refit",
     )
-    workers = f"processes, auto, or a Dask cluster's tcp://HOST:PORT (default: ${WORKERS_VARIABLE} or auto)"
+    default = f"${WORKERS_VARIABLE} or auto"
+    workers = f"processes, auto, or a Dask cluster's tcp://HOST:PORT (default: {default})"
     run.add_argument_group("how fast").add_argument("--workers", metavar="N", help=workers)
     where = _add_where(run, "where it is kept")
     where.add_argument(
         "--register", metavar="NAME", help="make the final model a version of this registered model"
     )
-    patience = f"wait at the end for an MLflow that is away (default: {ServiceSettings.tracking_wait_seconds:g})"
+    seconds = f"{ServiceSettings.tracking_wait_seconds:g}"
+    patience = f"wait at the end for an MLflow that is away (default: {seconds})"
     where.add_argument(
         "--tracking-wait",
         metavar="SECONDS",

@@ -1,7 +1,7 @@
-"""Both web pages of a study: optuna-dashboard and MLflow, started for the settings at hand, on this machine alone.
+"""Both web pages of a study, optuna-dashboard and MLflow, on this machine alone.
 
-Each runs in a process group of its own, which ends with the block, and with this process even where that is killed. URLs reach the
-programs by their environment, since they may hold passwords.
+Each runs in a process group of its own, which ends with the block, and with this process even
+where that is killed. URLs reach the programs by their environment, since they may hold passwords.
 """
 
 import os
@@ -35,7 +35,7 @@ PROGRAMS: Mapping[str, tuple[int, str, type[HpoError]]] = {
     DASHBOARD: (8080, "/dashboard", LedgerError),
     MLFLOW: (5000, "/health", TrackingError),
 }
-"""Name to the port it has by default, what it answers once it is there, and the error where it is not."""
+"""Name to its default port, the path that answers once it is there, the error where it is not."""
 
 
 class Pages(ExitStack):
@@ -62,7 +62,7 @@ class Pages(ExitStack):
         Args:
             study: The study's name.
             settings: Where ledger and tracking are; a tracking server is used as it is.
-            dashboard_port: Of optuna-dashboard, None for its default, or a free one where that is taken.
+            dashboard_port: Of optuna-dashboard; None for its default, else a free one.
             mlflow_port: Of MLflow's page, likewise.
 
         Returns:

@@ -1,7 +1,7 @@
-"""The preflight: what would go wrong with these settings, and what mends it. Makes and changes nothing.
+"""The preflight: what a run would meet, and what mends it; makes and changes nothing.
 
-What the next run mends by itself is a finding too. Whether a study is the one that is asked for is left to the run, which says
-so before it writes. The libraries' own clients make tables where they are missing, so it is looked first whether they are there.
+What the next run mends by itself is a finding too. Whether a study is the one that is asked for is
+left to the run, which says so before it writes.
 """
 
 import os
@@ -50,7 +50,7 @@ class Finding:
 
     @classmethod
     def of(cls, check: str, error: HpoError) -> Self:
-        """What an error says."""
+        """Turn an error into a finding."""
         return cls(check, str(error), error.hint, error.exit_code)
 
     def to_json(self) -> dict[str, Any]:
@@ -143,13 +143,15 @@ def _check_old_file_store(tracking_uri: str) -> None:
     old = [path for path in Path("mlruns").glob("*/meta.yaml") if path.parent.name.isdigit()]
     if old and tracking_uri == DEFAULT_TRACKING_URI:
         raise TrackingError(
-            f"'mlflow ui' ends with an error in this directory: it opens the old file store {old[0].parent.parent}, not mlflow.db",
-            hint='mkdir -p mlruns-old && for old in mlruns/*/meta.yaml; do mv "${old%/*}" mlruns-old; done',
+            "'mlflow ui' ends with an error in this directory:"
+            f" it opens the old file store {old[0].parent.parent}, not mlflow.db",
+            hint="mkdir -p mlruns-old && for old in mlruns/*/meta.yaml;"
+            ' do mv "${old%/*}" mlruns-old; done',
         )
 
 
 def _iter_study(study: str, trials: Trials, runs: StudyRuns | None) -> Iterator[Finding]:
-    """What a run that ended early left, of what could be read."""
+    """Find what a run that ended early left behind."""
     of_study = f"of study '{study}'"
     finished = [
         number for number, state in trials.states.items() if state not in ("RUNNING", "WAITING")

@@ -1,4 +1,4 @@
-"""Batch scoring: a table's rows through a logged model, with the checks and conversions of the training rows."""
+"""Batch prediction: a table's rows through a logged model, checked and converted as in training."""
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -31,7 +31,7 @@ Rows: TypeAlias = np.ndarray | csr_matrix
 
 @dataclass(frozen=True)
 class Fold:
-    """One split, preprocessed; labels are the positions of the table's labels in their sorted order.
+    """One split, preprocessed; a class is its position among the table's labels in sorted order.
 
     Attributes:
         X_train: Rows of shape (n_train, n_features_out).
@@ -99,7 +99,8 @@ def prepare_folds(dataset: Dataset, definition: StudyDefinition, task: Task) -> 
     """Split the training rows and preprocess each fold, fitted on its own training rows only.
 
     Raises:
-        DataError: The preprocessed table is wider than ``preprocessing.max_features``, or a class is in too few groups.
+        DataError: The preprocessed table is wider than ``preprocessing.max_features``, or a class
+            is in too few groups.
     """
     folds = []
     X = encode_categories(dataset.X_train, dataset.columns)
@@ -122,13 +123,15 @@ def check_width(n_features: int, max_features: int) -> None:
     """
     if n_features > max_features:
         raise DataError(
-            f"data: the table has {n_features} columns after preprocessing, more than max_features = {max_features}",
-            hint="drop columns, pool more categories with preprocessing.min_frequency, or raise preprocessing.max_features",
+            f"data: the table has {n_features} columns after preprocessing,"
+            f" more than max_features = {max_features}",
+            hint="drop columns, pool more categories with preprocessing.min_frequency,"
+            " or raise preprocessing.max_features",
         )
 
 
 def training_shape(fold: Fold, n_classes: int) -> TrainingShape:
-    """What a fit's cost depends on, of a fold's training rows."""
+    """Measure a fold's training rows."""
     n_samples, n_features = fold.X_train.shape
     # The size of a sparse matrix is the number of its stored values.
     return TrainingShape(
@@ -137,7 +140,7 @@ def training_shape(fold: Fold, n_classes: int) -> TrainingShape:
 
 
 def resolve_metrics(metric: str, extra: Iterable[str], task: Task) -> tuple[str, ...]:
-    """The scorers of every trial: the judged one first, then the task's own, then the requested ones.
+    """List the scorers of every trial: the judged one, the task's own, the requested ones.
 
     Raises:
         DefinitionError: A name is none of scikit-learn's scorers.

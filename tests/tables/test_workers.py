@@ -1,4 +1,6 @@
-"""Workers are only a matter of time: the same trials bit for bit, whoever dies, and nobody is left behind."""
+"""Workers are only a matter of time: the same trials bit for bit, whoever dies, and nobody is left
+behind.
+"""
 
 from __future__ import annotations
 
