@@ -1,4 +1,4 @@
-"""Hyperparameter optimisation of scikit-learn models: an Optuna study is the ledger, MLflow its projection.
+"""Hyperparameter optimisation of scikit-learn models: an Optuna study, projected to MLflow.
 
 The public names are loaded when first used, so that ``import hpo`` costs nothing.
 """
@@ -8,11 +8,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from hpo.definition import StudyDefinition
     from hpo.errors import HpoError
     from hpo.results.result import StudyResult
     from hpo.settings import ServiceSettings
-    from hpo.study_file import load_definition
+    from hpo.study_file import StudyDefinition, load_definition
     from hpo.study_run import run_study
     from hpo.tracking.callback import MLflowCallback
 
@@ -32,7 +31,7 @@ _HOMES = {
     "HpoError": "hpo.errors",
     "MLflowCallback": "hpo.tracking.callback",
     "ServiceSettings": "hpo.settings",
-    "StudyDefinition": "hpo.definition",
+    "StudyDefinition": "hpo.study_file",
     "StudyResult": "hpo.results.result",
     "load_definition": "hpo.study_file",
     "run_study": "hpo.study_run",

@@ -1,6 +1,7 @@
-"""What every process that a driver starts does first: it leaves signals to the driver, and ends with it.
+"""A process that a driver starts: it leaves signals to the driver, and ends with it.
 
-As a program (``python -m hpo.child_process PID NAME ARGUMENT ...``) it runs another package's command so that it ends with its driver too.
+As a program (``python -m hpo.child_process PID NAME ARGUMENT ...``) this module runs another
+package's command as such a process.
 """
 
 import os
@@ -17,8 +18,8 @@ POLL_SECONDS = 0.5
 def serve_driver(driver_pid: int) -> None:
     """Make this process a child that never outlives its driver.
 
-    A Ctrl-C reaches the whole process group, and a SIGTERM may: the driver decides when to end, and what was finished is to be
-    kept first.
+    A Ctrl-C reaches the whole process group, and a SIGTERM may: the driver decides when to end, so
+    that what was finished is kept.
 
     Args:
         driver_pid: The process that started this one.
@@ -38,12 +39,13 @@ def _end_with(driver_pid: int, end: Callable[[], object]) -> None:
 
 
 def run_command(driver_pid: int, name: str, arguments: Sequence[str]) -> object:
-    """Run an installed package's command in this process, which leads a group of its own that ends with the driver.
+    """Run an installed package's command in a process group that ends with the driver.
 
     Args:
         driver_pid: The process that started this one.
         name: The command's.
-        arguments: Its own; ``$NAME`` stands for a variable of the environment, so that ``ps`` shows no password.
+        arguments: Its own; ``$NAME`` stands for a variable of the environment, so that ``ps``
+            shows no password.
     """
     _end_with(driver_pid, lambda: os.killpg(0, signal.SIGKILL))
     sys.argv = [name, *map(os.path.expandvars, arguments)]
@@ -52,4 +54,5 @@ def run_command(driver_pid: int, name: str, arguments: Sequence[str]) -> object:
 
 
 if __name__ == "__main__":
-    sys.exit(run_command(int(sys.argv[1]), sys.argv[2], sys.argv[3:]))  # type: ignore[arg-type] # as console scripts do
+    # As console scripts do: whatever the command returns is the exit code.
+    sys.exit(run_command(int(sys.argv[1]), sys.argv[2], sys.argv[3:]))  # type: ignore[arg-type]

@@ -1,52 +1,41 @@
-"""StudyDefinition: *what* is searched and judged.
+"""The definition of a study: a field for every key of a study file.
 
-Every key of a study file has its field here, with a default and what is allowed; the defaults are the Iris study. What it does
-not know is scikit-learn: metric names are checked where they are used, in ``cross_validation``.
+Every key has a default and a rule for what is allowed; the defaults are the Iris study. Two things
+are not known here: scikit-learn, so metric names are checked where they are used, and estimators,
+so the params of ``[search_space]`` are fields of the class that an estimator's recipe brings.
 
-Identity is what two runs must share to be the same study: everything here but the study's name, its stop rules, the place where
-the data lies (the data's own digest stands for that) and what is done with the trials without changing one: the rule that chooses
-among them, and nested searches.
+Two runs with the same identity continue one study. Everything belongs to the identity but the
+study's name, its stop rules, where the data lies (the data's own digest stands for that), and what
+changes no trial: the rule that chooses among them, and nested searches.
 """
 
 import hashlib
 import json
 import os
 import re
+import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, TypeVar, get_args
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
-    Discriminator,
     Field,
-    Tag,
-    ValidationInfo,
+    SerializeAsAny,
     model_validator,
 )
 
 from hpo.errors import DefinitionError
+from hpo.search_space import SearchSpace, Section
 
 STUDY_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")
 STUDY_NAME_RULE = "1 to 128 letters, digits, '.', '_' or '-', the first a letter or digit"
 
 Rule = Literal["best", "one_standard_error"]
-Solver = Literal["lbfgs", "liblinear", "newton-cg", "newton-cholesky", "sag", "saga"]
-
-SOLVERS_FOR: Mapping[str, frozenset[str]] = {
-    "none": frozenset(get_args(Solver)) - {"liblinear"},
-    "l2": frozenset(get_args(Solver)),
-    "l1": frozenset({"liblinear", "saga"}),
-    "elasticnet": frozenset({"saga"}),
-}
-"""The solvers that can fit each penalty (scikit-learn 1.9, ``LogisticRegression``)."""
 
 STOP_RULES = frozenset(
     {"study.n_trials", "study.timeout_seconds", "study.patience", "study.max_failed"}
 )
-MAX_VALUE = 2**31
-"""Of C, max_iter and tol: scikit-learn counts iterations in 32 bits."""
 
 NOT_IDENTITY = STOP_RULES | {
     "study.name",
@@ -56,94 +45,6 @@ NOT_IDENTITY = STOP_RULES | {
     "selection.refit",
     "registry.rule",
 }
-
-
-class _Section(BaseModel, extra="forbid", frozen=True, strict=True):
-    """What all sections refuse: a key that is not theirs, a change, a value of another type."""
-
-
-class Range(_Section):
-    """A numeric range, both ends included; sampled on a logarithmic scale where ``log``."""
-
-    low: float
-    high: float
-    log: bool = False
-
-    @model_validator(mode="after")
-    def _check_order(self) -> Self:
-        if not self.low < self.high:
-            raise ValueError(
-                f"low should be below high, but got low = {self.low:g}, high = {self.high:g}"
-            )
-        return self
-
-
-def _entry_kind(value: object) -> str:
-    if isinstance(value, dict | Range):
-        return "range"
-    return "choices" if isinstance(value, list | tuple) else "fixed"
-
-
-def choices_of(entry: Any) -> tuple[Any, ...]:
-    """The single values an entry names: its choices, its fixed value, a range's two ends; () where it is absent."""
-    if entry is None:
-        return ()
-    if isinstance(entry, Range):
-        return (entry.low, entry.high)
-    return entry if isinstance(entry, tuple) else (entry,)
-
-
-def _check_entry(entry: Any, info: ValidationInfo) -> Any:
-    """What the types do not say; an ``l1_ratio`` of 0 or 1 is a penalty of its own."""
-    is_number = info.field_name in ("C", "l1_ratio", "max_iter", "tol")
-    upper = 1 if info.field_name == "l1_ratio" else MAX_VALUE
-    if isinstance(entry, tuple) and len(set(entry)) != len(entry):
-        raise ValueError(f"choices should be distinct, but got {list(entry)}")
-    if isinstance(entry, Range) and not is_number:
-        raise ValueError("a name or a list of names is allowed here, but got a range")
-    for value in choices_of(entry) if is_number else ():
-        if not 0 < value < upper:
-            raise ValueError(f"should be above 0 and below {upper}, but got {value:g}")
-        if info.field_name == "max_iter" and value % 1:
-            raise ValueError(f"should be a whole number, but got {value:g}")
-    return entry
-
-
-_T = TypeVar("_T")
-Entry = Annotated[
-    Annotated[Range, Tag("range")]
-    | Annotated[tuple[_T, ...], Field(min_length=1, strict=False), Tag("choices")]
-    | Annotated[_T, Tag("fixed")],
-    Discriminator(_entry_kind),
-    AfterValidator(_check_entry),
-]
-"""What a study file may say of one parameter: a range, a list of choices, or one fixed value."""
-
-
-class SearchSpace(_Section):
-    """``[search_space]``: one entry a parameter.
-
-    ``solver``, ``max_iter`` and ``tol`` are derived from the other parameters and the data where they are absent.
-    """
-
-    C: Entry[float] = Range(low=1e-4, high=1e4, log=True)
-    penalty: Entry[Literal["none", "l2", "l1", "elasticnet"]] = ("l2", "l1", "elasticnet")
-    l1_ratio: Entry[float] = Range(low=0.05, high=0.95)
-    class_weight: Entry[Literal["none", "balanced"]] = ("none", "balanced")
-    solver: Entry[Solver] | None = None
-    max_iter: Entry[int] | None = None
-    tol: Entry[float] | None = None
-
-    @model_validator(mode="after")
-    def _check_solvers(self) -> Self:
-        for solver in choices_of(self.solver):
-            for penalty in choices_of(self.penalty):
-                if solver not in SOLVERS_FOR[penalty]:
-                    able = ", ".join(sorted(SOLVERS_FOR[penalty]))
-                    raise ValueError(
-                        f"solver should fit every penalty ('{penalty}' takes {able}), but got '{solver}'"
-                    )
-        return self
 
 
 Names = Annotated[tuple[str, ...], Field(strict=False)]
@@ -156,10 +57,11 @@ def _check_study_name(name: str) -> str:
     return name
 
 
-class StudySection(_Section):
+class StudySection(Section):
     """``[study]``: the study's name, what is judged, and when to stop.
 
-    ``nested`` repeats the search on so many outer folds, in studies of their own: it changes no trial of this one.
+    ``nested`` is a number of outer folds: the search is repeated on each, in a study of its own,
+    and changes no trial of this one.
     """
 
     name: Annotated[str, AfterValidator(_check_study_name)] | None = None
@@ -174,10 +76,11 @@ class StudySection(_Section):
     nested: int | None = Field(None, ge=2, le=100)
 
 
-class DataSection(_Section):
-    """``[data]``: which table, which column is the target, how much is held out, what the columns are.
+class DataSection(Section):
+    """``[data]``: the table, its target, how much is held out, the kinds of its columns.
 
-    ``source`` is a bundled table's name or a file, relative to the study file. The rows of one ``group`` are never split.
+    ``source`` is a bundled table's name or a file, relative to the study file. The rows of one
+    ``group`` are never split.
     """
 
     source: str = Field("iris", min_length=1)
@@ -189,11 +92,12 @@ class DataSection(_Section):
     group: str | None = None
 
 
-class PreprocessingSection(_Section):
+class PreprocessingSection(Section):
     """``[preprocessing]``: how categories become columns.
 
-    Categories with fewer than ``min_frequency`` training rows are pooled, and so are the rarest ones above ``max_categories``;
-    a table that still becomes wider than ``max_features`` is refused.
+    Categories with fewer than ``min_frequency`` training rows are pooled, and so are the rarest
+    ones above ``max_categories``; a table that still becomes wider than ``max_features`` is
+    refused.
     """
 
     min_frequency: int = Field(10, ge=1)
@@ -201,14 +105,14 @@ class PreprocessingSection(_Section):
     max_features: int = Field(5000, ge=1)
 
 
-class CvSection(_Section):
+class CvSection(Section):
     """``[cv]``: stratified folds, repeated with other shuffles where ``n_repeats`` is above 1."""
 
     n_splits: int = Field(5, ge=2, le=100)
     n_repeats: int = Field(1, ge=1, le=100)
 
 
-class SamplerSection(_Section):
+class SamplerSection(Section):
     """``[sampler]``: Optuna's TPE, or random search."""
 
     kind: Literal["tpe", "random"] = "tpe"
@@ -216,36 +120,38 @@ class SamplerSection(_Section):
     n_ei_candidates: int = Field(24, ge=1)
 
 
-class PrunerSection(_Section):
-    """``[pruner]``: whether a trial that falls behind is stopped after a fold (Optuna's ``MedianPruner``)."""
+class PrunerSection(Section):
+    """``[pruner]``: whether a trial that falls behind is stopped (Optuna's ``MedianPruner``)."""
 
     kind: Literal["none", "median"] = "none"
     n_startup_trials: int = Field(5, ge=0)
     n_warmup_steps: int = Field(0, ge=0)
 
 
-class SelectionSection(_Section):
-    """``[selection]``: the highest trial, or the simplest one within one standard error of it (``hpo.selection``).
+class SelectionSection(Section):
+    """``[selection]``: the highest trial, or the simplest within one standard error of it.
 
-    ``refit`` is on which rows the model that ships is fitted: the training rows, or ``all``, after the hold-out was scored without
-    it. No part of the identity: the trials are the same, so a study may be resumed with another rule, and then has another model.
+    ``refit`` names the rows that the shipped model is fitted on: the training rows, or ``all``,
+    after the hold-out was scored without it. Both may change between runs of a study: the trials
+    are the same, and another model ships.
     """
 
     rule: Rule = "best"
     refit: Literal["train", "all"] = "train"
 
 
-class RegistrySection(_Section):
+class RegistrySection(Section):
     """``[registry]``: when a version becomes the champion of the registered model.
 
-    ``not_worse`` than the champion on the same held-out rows, ``better``, or ``never``, where a person decides.
+    ``not_worse`` than the champion on the same held-out rows, ``better``, or ``never``, where a
+    person decides.
     """
 
     rule: Literal["not_worse", "better", "never"] = "not_worse"
 
 
-class StudyDefinition(_Section):
-    """What is searched and judged; frozen, complete and validated.
+class StudyDefinition(Section):
+    """The whole of a study file; frozen, complete and validated.
 
     Two definitions that share :meth:`identity` search the same way.
     """
@@ -254,7 +160,7 @@ class StudyDefinition(_Section):
     data: DataSection = DataSection()
     preprocessing: PreprocessingSection = PreprocessingSection()
     cv: CvSection = CvSection()
-    search_space: SearchSpace = SearchSpace()
+    search_space: SerializeAsAny[SearchSpace] = SearchSpace()
     sampler: SamplerSection = SamplerSection()
     pruner: PrunerSection = PrunerSection()
     selection: SelectionSection = SelectionSection()
@@ -265,7 +171,8 @@ class StudyDefinition(_Section):
         # A directory has no name to speak of; that it is one is said where the data is loaded.
         if not STUDY_NAME.fullmatch(self.name) and not os.path.isdir(self.data.source):
             raise ValueError(
-                f"a study name should be {STUDY_NAME_RULE}, but the data give '{self.name}': set study.name or --name"
+                f"a study name should be {STUDY_NAME_RULE}, but the data give '{self.name}':"
+                " set study.name or --name"
             )
         return self
 
@@ -288,7 +195,7 @@ class StudyDefinition(_Section):
         )
 
     def identity(self) -> dict[str, Any]:
-        """What may not change while a study goes on.
+        """Flatten everything that may not change while a study goes on.
 
         Returns:
             Dotted key to plain value, for example ``{"search_space.C.low": 1e-4}``.
@@ -315,8 +222,6 @@ def digest_of(identity: Mapping[str, Any]) -> str:
 
 
 if __name__ == "__main__":
-    import sys
-
-    from hpo.commands.main import main
-
-    sys.exit(main(["definition", *sys.argv[1:]]))
+    # ``python -m hpo.definition --schema``, the way before ``python -m hpo schema``.
+    flags = [flag for flag in sys.argv[1:] if flag != "--schema"]
+    os.execv(sys.executable, [sys.executable, "-m", "hpo", "schema", *flags])  # noqa: S606 - itself

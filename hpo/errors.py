@@ -1,4 +1,4 @@
-"""What can go wrong, as one small tree; the exit code of the command is the class's.
+"""The errors of hpo, as one small tree; each class has the exit code of the command.
 
 ::
 
@@ -16,7 +16,8 @@
     ├── StudyLockedError           7  another driver has the study
     └── InterruptedBySignal  128 + n  SIGINT or SIGTERM; the next run goes on
 
-Every error carries a message of one line (subject, constraint, "but got" value) and a hint: the flag or command to use next.
+Every error carries a message of one line (subject, constraint, "but got" value) and a hint: the
+flag or command to use next.
 """
 
 from collections.abc import Iterable
@@ -25,7 +26,7 @@ from typing import Any
 
 
 def _on_one_line(text: str) -> str:
-    """What a user gave may hold anything; nothing of it is to move the cursor."""
+    """Put a text on one line, with control characters escaped."""
     return "".join(
         mark if mark.isprintable() else ascii(mark)[1:-1] for mark in " ".join(text.split())
     )
@@ -54,7 +55,7 @@ class HpoError(Exception):
 
 
 class InputError(HpoError):
-    """What the user gave cannot work; raised before anything is written."""
+    """An input that cannot work; raised before anything is written."""
 
     exit_code = 2
 
@@ -150,6 +151,6 @@ def nearest(name: str, known: Iterable[str], *, n: int = 1) -> list[str]:
 def did_you_mean(
     name: str, known: Iterable[str], otherwise: str | None = None, *, n: int = 1
 ) -> str | None:
-    """The hint that guesses which of the known names was meant, or another hint where none is near."""
+    """Guess which of the known names was meant; another hint where none is near."""
     near = nearest(name, known, n=n)
     return f"did you mean {' or '.join(map(repr, near))}?" if near else otherwise

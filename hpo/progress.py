@@ -1,5 +1,6 @@
-"""How far a run is: what is told of it adds up here, and a view shows it; this one shows nothing, the next a line a minute."""
+"""Progress of a run: ``Progress`` only counts; ``PlainProgress`` logs once a minute."""
 
+import threading
 import time
 from collections.abc import Callable, Sequence
 
@@ -26,7 +27,13 @@ class Progress:
         self.begin([], 0, 1)
 
     def begin(self, told: Sequence[tuple[str, float | None]], n_trials: int, n_folds: int) -> None:
-        """A search starts, the study's own or a nested one: state and value of what is finished, trials in all, folds of each."""
+        """Begin a search, the study's own or a nested one.
+
+        Args:
+            told: State and value of each trial that is finished.
+            n_trials: Trials in all.
+            n_folds: Folds of each.
+        """
         self.n_trials, self.n_folds = max(n_trials, len(told)), n_folds
         self.n_told = self.n_failed = 0
         self.best: tuple[int, float] | None = None
@@ -50,7 +57,10 @@ class Progress:
         self.last = [*self.last[1 - N_SHOWN_TRIALS :], (number, state, value)]
 
     def hear(self, message: str | int) -> None:
-        """What tracking says: a line for a person, or how many trials MLflow has."""
+        """Tracking has a message: a line for a person, or how many trials MLflow has.
+
+        It comes from another thread than what the search tells.
+        """
         if isinstance(message, int):
             self.n_written = message
         else:
@@ -72,7 +82,8 @@ class PlainProgress(Progress):
         self, write: Callable[[str], None], clock: Callable[[], float] = time.monotonic
     ) -> None:
         super().__init__()
-        self._write = write
+        self._write_unlocked = write
+        self._lock = threading.Lock()
         self._clock = clock
         self._next = clock() + LINE_SECONDS
 
@@ -85,9 +96,15 @@ class PlainProgress(Progress):
             failed = f", {self.n_failed} failed" if self.n_failed else ""
             at = f"trial {number} at fold {n_scored} of {self.n_folds}"
             self._write(
-                f"{self.n_told} of {self.n_trials} trials{best}{failed}; {at}; MLflow has {self.n_written}"
+                f"{self.n_told} of {self.n_trials} trials{best}{failed}; {at};"
+                f" MLflow has {self.n_written}"
             )
 
     def note(self, line: str) -> None:
         """Something that a person should know now."""
         self._write(line)
+
+    def _write(self, line: str) -> None:
+        """Write a line whole, whichever thread it comes from."""
+        with self._lock:
+            self._write_unlocked(line)

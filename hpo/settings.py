@@ -1,7 +1,8 @@
-"""ServiceSettings: *where* the ledger and the tracking store are; flag, then environment, then default.
+"""Settings: *where* ledger and tracking store are; flag, then environment, then default.
 
-The defaults lie in the working directory and are the ones that a bare ``mlflow ui`` opens. Nothing is opened here: a URL is
-only checked for what can be known without a connection, and printed without its password.
+The defaults lie in the working directory and are the ones that a bare ``mlflow ui`` opens. Nothing
+is opened here: a URL is only checked for what can be known without a connection, and printed
+without its password.
 """
 
 import math
@@ -38,10 +39,10 @@ class ServiceSettings:
 
     Attributes:
         storage: SQLAlchemy URL of Optuna's storage: ``sqlite:///PATH`` or ``postgresql://...``.
-        tracking_uri: MLflow's store: the same kinds of URL, or the ``http(s)://`` address of a server.
+        tracking_uri: MLflow's store: the same kinds of URL, or a server's ``http(s)://`` address.
         register: Name of the registered model that gets the final model as a new version, or None.
-        workers: Processes that score folds; 1 is this process, "auto" as many as there are cores where that saves time, and an
-            address the Dask cluster there.
+        workers: Processes that score folds: 1 is this process, "auto" one a core where that saves
+            time; or the address of a Dask cluster.
         tracking_wait_seconds: How long the end of a run waits for a tracking store that is behind.
         wait: Whether to wait while another driver has the study.
         plots: Whether figures of study and model are drawn.
@@ -63,7 +64,8 @@ class ServiceSettings:
         object.__setattr__(self, "workers", _read_workers(str(self.workers)))
         if not 0 <= self.tracking_wait_seconds < math.inf:
             raise SettingsError(
-                f"--tracking-wait: this should be 0 or more seconds, but got {self.tracking_wait_seconds:g}"
+                "--tracking-wait: this should be 0 or more seconds,"
+                f" but got {self.tracking_wait_seconds:g}"
             )
         _check_url("storage", self.storage, _DATABASES, DEFAULT_STORAGE)
         _check_url(
@@ -73,12 +75,15 @@ class ServiceSettings:
             self.tracking_uri
         ):
             raise SettingsError(
-                f"storage and tracking URI should be two databases, but got {hide_password(self.storage)} for both",
-                hint="Optuna and MLflow each own a table of one name; give two files, or createdb a second database",
+                "storage and tracking URI should be two databases,"
+                f" but got {hide_password(self.storage)} for both",
+                hint="Optuna and MLflow each own a table of one name; give two files,"
+                " or createdb a second database",
             )
         if self.register is not None and re.search(r"""^\s*$|\.\.|[/:'"`]""", self.register):
             raise SettingsError(
-                f"--register: a model name should have no slash, colon, quote or '..', but got '{self.register}'"
+                "--register: a model name should have no slash, colon, quote or '..',"
+                f" but got '{self.register}'"
             )
 
 
@@ -87,7 +92,8 @@ def read_settings(*, environment: Mapping[str, str] = os.environ, **flags: Any) 
 
     Args:
         environment: An empty variable counts as none.
-        flags: By the names of the settings' attributes, None where one is not given; ``workers`` as text.
+        flags: By the names of the settings' attributes, None where one is not given; ``workers``
+            as text.
 
     Raises:
         SettingsError: A URL is of a kind that is not supported, or lies in no directory.
@@ -107,7 +113,8 @@ def _read_workers(text: str) -> int | str:
     if text.isdecimal() and 1 <= int(text) <= MAX_WORKERS:
         return int(text)
     raise SettingsError(
-        f"--workers: this should be 'auto', a number from 1 to {MAX_WORKERS} or a tcp://host:port, but got '{text}'",
+        f"--workers: this should be 'auto', a number from 1 to {MAX_WORKERS}"
+        f" or a tcp://host:port, but got '{text}'",
         hint="tcp://host:port is the address of a Dask scheduler",
     )
 
@@ -154,7 +161,10 @@ def _check_url(subject: str, url: str, kinds: tuple[str, ...], example: str) -> 
     is_file = scheme.startswith("sqlite")
     hint = f"for example {example}"
     if example == DEFAULT_TRACKING_URI and ("://" not in url or scheme == "file"):
-        hint += "; runs in an old file store are kept by: mlflow migrate-filestore --source DIRECTORY --target sqlite:///mlflow.db"
+        hint += (
+            "; runs in an old file store are kept by:"
+            " mlflow migrate-filestore --source DIRECTORY --target sqlite:///mlflow.db"
+        )
     is_known = scheme.partition("+")[0] in kinds and "://" in url
     names_file = (
         path is not None
@@ -188,7 +198,7 @@ def _has_host(url: str) -> bool:
 
 
 def _place(url: str) -> tuple[object, ...]:
-    """What two names of one database have in common."""
+    """Reduce a URL to what two names of one database have in common."""
     parts = urlsplit(url)
     return (
         (sqlite_path(url),)

@@ -1,19 +1,24 @@
-"""Study files: a TOML file (``studies/*.toml``) with flags on top becomes a :class:`StudyDefinition`.
+"""Study files: a TOML file with flags on top becomes a definition.
 
-It takes text and gives frozen values, or one line that names the file, the key, what is allowed and what was given.
+Takes text and gives frozen values, or one line that names the file, the key, what is allowed and
+what was given.
 """
 
 import json
 import reprlib
 import tomllib
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import ValidationError, create_model
 
-from hpo.definition import Range, StudyDefinition
+from hpo.definition import StudyDefinition as AnyDefinition
 from hpo.errors import DefinitionError, did_you_mean
+from hpo.estimators.recipe import Recipe
+from hpo.estimators.recipes import DEFAULT_RECIPE
+from hpo.search_space import Range
 
 FLAGS = {
     "study.name": "--name",
@@ -31,12 +36,12 @@ FLAGS = {
 
 def load_definition(
     path: Path | str | None = None, overrides: Mapping[str, Any] | None = None
-) -> StudyDefinition:
+) -> AnyDefinition:
     """Read a study file, put overrides on top, and validate the whole.
 
     Args:
         path: A TOML file, or None for the built-in definition (Iris).
-        overrides: Dotted key (``"study.n_trials"``) to value; they come from flags and are named as such in errors.
+        overrides: Dotted key (``"study.n_trials"``) to value; errors name the flag of each.
 
     Raises:
         DefinitionError: The file cannot be read, or a key or value is not allowed.
@@ -54,8 +59,24 @@ def load_definition(
         raise _explain(error, path, overrides) from None
 
 
+@cache
+def definition_class(recipe: Recipe) -> type[AnyDefinition]:
+    """The definition of studies of one estimator: its params are the keys of the search space."""
+    space: Any = (recipe.space, recipe.space())
+    return create_model(
+        "StudyDefinition",
+        __base__=AnyDefinition,
+        __doc__=AnyDefinition.__doc__,
+        search_space=space,
+    )
+
+
+StudyDefinition = definition_class(DEFAULT_RECIPE)
+"""The definition of studies whose file names no estimator; ``hpo.StudyDefinition``."""
+
+
 def _read_toml(path: Path) -> dict[str, Any]:
-    """A study file's content, with a data file that is named relative to the study file found from here."""
+    """Read a study file; a data file that it names is found relative to it."""
     hint = "give a study file with --study FILE, or leave it out for the built-in Iris study"
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8-sig"))
@@ -82,7 +103,7 @@ def _read_toml(path: Path) -> dict[str, Any]:
 def _explain(
     error: ValidationError, path: Path | str | None, overrides: Mapping[str, Any]
 ) -> DefinitionError:
-    """Turn the first of Pydantic's findings into one line: place, key, what is allowed, what was given."""
+    """Turn the first of Pydantic's findings into one line: place, key, rule, given value."""
     first = min(
         error.errors(include_url=False), key=lambda found: found["type"] != "extra_forbidden"
     )
@@ -117,17 +138,21 @@ _OUR_WORDS = {
     "tuple_type": "should be a list",
     "too_short": "should have at least one entry",
 }
-"""What a study file calls it, where Pydantic says how it calls it itself."""
+"""Pydantic's error types, in our words."""
 
 
 def _keys_at(location: list[str]) -> list[str]:
-    """The keys of the whole, of a section, or of a range, which is the only table that a section holds."""
-    place = getattr(StudyDefinition(), location[0]) if location else StudyDefinition()
+    """List the keys of the whole, of a section, or of a range, the only table within a section."""
+    built_in = StudyDefinition()
+    place = getattr(built_in, location[0]) if location else built_in
     return list(Range.model_fields if location[1:] else type(place).model_fields)
 
 
 def make_schema() -> dict[str, Any]:
-    """The JSON schema of study files, for editors; what a schema cannot say, :func:`load_definition` does."""
+    """Make the JSON schema of study files, for editors.
+
+    What a schema cannot say, :func:`load_definition` does.
+    """
     schema = {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         **StudyDefinition.model_json_schema(),

@@ -1,4 +1,4 @@
-"""The command line's flags, by command, and what they say: a definition and settings.
+"""The command line's flags, by command; they become a definition and settings.
 
 Loads nothing heavy, so that ``--help`` and a wrong flag cost nothing.
 """
@@ -24,11 +24,14 @@ if TYPE_CHECKING:
 
 
 class UsageError(Exception):
-    """What argparse found wrong, instead of its own exit."""
+    """A wrong flag, raised where argparse would exit."""
 
 
 class _Parser(argparse.ArgumentParser):
-    """Flags in full only, since ``--json`` and ``--debug`` are looked for before parsing; an error is raised, not printed."""
+    """Takes flags in full only, since ``--json`` and ``--debug`` are looked for before parsing.
+
+    An error is raised, not printed.
+    """
 
     def __init__(self, **kwargs: Any) -> None:
         formatter = partial(argparse.HelpFormatter, max_help_position=28)
@@ -38,49 +41,58 @@ class _Parser(argparse.ArgumentParser):
         raise UsageError(message)
 
 
-def make_parser(
-    commands: Mapping[str, Callable[[argparse.Namespace], int]],
-) -> argparse.ArgumentParser:
-    """The parser of all commands.
+COMMANDS: Mapping[str, str] = {
+    "run": "Search a study's hyperparameters, record every trial in MLflow, log the best model:"
+    " run it again to go on.",
+    "check": "Say what a run with the same flags would meet, and what mends it: exit code 0 only"
+    " where all is well. Writes nothing.",
+    "ui": "Start optuna-dashboard and MLflow's page for a study, on this machine alone:"
+    " Ctrl-C stops both.",
+    "predict": "Score the rows of a table with a logged model: the class, and a probability for"
+    " each class.",
+    "schema": "Print the JSON schema of study files, for editors.",
+}
+"""Command to what ``--help`` says of it; the function of its name is in its module here."""
 
-    Args:
-        commands: Name to the function that becomes ``command``; its docstring is what ``--help`` says of it.
-    """
+
+def make_parser() -> argparse.ArgumentParser:
+    """Make the parser of all commands; it sets ``command`` to the name of the one asked for."""
     parser = _Parser(prog="hpo", description=hpo.__doc__.splitlines()[0] if hpo.__doc__ else None)
     parser.add_argument("--version", action="version", version=f"hpo {hpo.__version__}")
     group = parser.add_subparsers(
         title="commands", metavar="COMMAND", required=True, parser_class=_Parser
     )
-    for name, command in commands.items():
-        text, positionals = command.__doc__ or "", " MODEL_URI FILE" if name == "predict" else ""
-        usage = f"python -m hpo.{name}{positionals} [FLAG ...]"
+    for name, text in COMMANDS.items():
+        program = "python -m hpo schema" if name == "schema" else f"python -m hpo.{name}"
+        positionals = " MODEL_URI FILE" if name == "predict" else ""
+        usage = f"{program}{positionals} [FLAG ...]"
         flags = group.add_parser(
             name, help=text.partition(":")[0], description=text, usage=usage, add_help=False
         )
-        flags.set_defaults(command=command)
+        flags.set_defaults(command=name)
         _OTHER_FLAGS.get(name, _add_run_flags)(flags)
-        output = flags.add_argument_group("what is printed")
-        if name in ("run", "check"):
-            dry = "data, space, splits and an estimated time; nothing runs or is written"
-            for flag, text in (("--dry-run", dry), ("--quiet", "no progress")):
-                # A check takes the flags of the run that it is for.
-                output.add_argument(
-                    flag, action="store_true", help=text if name == "run" else argparse.SUPPRESS
-                )
-            output.add_argument("--json", action="store_true", help="the result as one JSON object")
-        output.add_argument("--debug", action="store_true", help="the traceback of an error")
-        output.add_argument(
-            "--version", action="version", version=f"hpo {hpo.__version__}", help="the version"
-        )
-        output.add_argument("--help", "-h", action="help", help="this text")
+        _add_output(flags, name)
     return parser
 
 
+def _add_output(flags: argparse.ArgumentParser, command: str) -> None:
+    output = flags.add_argument_group("what is printed")
+    if command in ("run", "check"):
+        dry = "data, space, splits and an estimated time; nothing runs or is written"
+        for flag, text in (("--dry-run", dry), ("--quiet", "no progress")):
+            # A check takes the flags of the run that it is for.
+            shown = text if command == "run" else argparse.SUPPRESS
+            output.add_argument(flag, action="store_true", help=shown)
+        output.add_argument("--json", action="store_true", help="the result as one JSON object")
+    output.add_argument("--debug", action="store_true", help="the traceback of an error")
+    version = f"hpo {hpo.__version__}"
+    output.add_argument("--version", action="version", version=version, help="the version")
+    output.add_argument("--help", "-h", action="help", help="this text")
+
+
 def _add_where(flags: argparse.ArgumentParser, title: str) -> argparse._ArgumentGroup:
-    where, default = (
-        flags.add_argument_group(title),
-        f"${STORAGE_VARIABLE} or {ServiceSettings.storage}",
-    )
+    where = flags.add_argument_group(title)
+    default = f"${STORAGE_VARIABLE} or {ServiceSettings.storage}"
     where.add_argument("--storage", metavar="URL", help=f"Optuna's storage (default: {default})")
     _add_tracking(where)
     return where
@@ -133,13 +145,15 @@ def _add_run_flags(run: argparse.ArgumentParser) -> None:
         type=int,
         help="repeat the search on K outer folds: the score of search and refit",
     )
-    workers = f"processes, auto, or a Dask cluster's tcp://HOST:PORT (default: ${WORKERS_VARIABLE} or auto)"
+    default = f"${WORKERS_VARIABLE} or auto"
+    workers = f"processes, auto, or a Dask cluster's tcp://HOST:PORT (default: {default})"
     run.add_argument_group("how fast").add_argument("--workers", metavar="N", help=workers)
     where = _add_where(run, "where it is kept")
     where.add_argument(
         "--register", metavar="NAME", help="make the final model a version of this registered model"
     )
-    patience = f"wait at the end for an MLflow that is away (default: {ServiceSettings.tracking_wait_seconds:g})"
+    seconds = f"{ServiceSettings.tracking_wait_seconds:g}"
+    patience = f"wait at the end for an MLflow that is away (default: {seconds})"
     where.add_argument(
         "--tracking-wait",
         metavar="SECONDS",
@@ -194,20 +208,16 @@ def _add_predict_flags(predict: argparse.ArgumentParser) -> None:
     _add_tracking(predict)
 
 
-def _add_definition_flags(definition: argparse.ArgumentParser) -> None:
-    definition.add_argument("--schema", action="store_true", required=True, help="print it")
-
-
-_OTHER_FLAGS = {
+_OTHER_FLAGS: Mapping[str, Callable[[argparse.ArgumentParser], object]] = {
     "ui": _add_ui_flags,
     "predict": _add_predict_flags,
-    "definition": _add_definition_flags,
+    "schema": lambda _: None,
 }
-"""Of the commands that do not take the flags of a run."""
+"""The flags of commands that do not take those of a run."""
 
 
 def settings_of(options: argparse.Namespace) -> ServiceSettings:
-    """Where things are, as flags and environment say.
+    """Make the settings of flags and environment.
 
     Raises:
         SettingsError: A URL cannot be used.
@@ -219,7 +229,7 @@ def settings_of(options: argparse.Namespace) -> ServiceSettings:
 
 
 def definition_of(options: argparse.Namespace) -> "StudyDefinition":
-    """What is searched, as the study file and the flags on top of it say.
+    """Make the definition of the study file and the flags on top of it.
 
     Raises:
         DefinitionError: The file cannot be read, or a key or value is not allowed.

@@ -1,87 +1,61 @@
-"""Batch scoring: a table's rows through a logged model, with the checks and conversions of the training rows."""
+"""``predict``: a table's rows through a logged model."""
 
+import argparse
 import os
 import re
+import sys
 import tempfile
-from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import pandas as pd
+from hpo.commands.environment import use_mlflow_here
+from hpo.commands.flags import settings_of
+from hpo.commands.output import say, until_reader_leaves
+from hpo.errors import ModelError
 
-from hpo.data.columns import refuse_lost
-from hpo.data.dataset import naming
-from hpo.data.tables import read_table
-from hpo.errors import DataError, ModelError, nearest
-from hpo.estimators.final_model import TRUSTED_TYPES
-from hpo.estimators.loading import ShippedModel, load_model, refusing
-
-SHOWN_NAMES = 10
+if TYPE_CHECKING:
+    from hpo.estimators.loading import ShippedModel
 
 
-def predict_table(model_uri: str, path: Path, tracking_uri: str) -> tuple[pd.DataFrame, list[str]]:
-    """Score the rows of a file.
+def predict(options: argparse.Namespace) -> int:
+    """Write the predictions to a file or standard output."""
+    settings = settings_of(options)
+    use_mlflow_here()
+    from hpo.data.tables import check_output, write_table
+    from hpo.estimators.batch_prediction import predict_table
+
+    if options.output is not None:
+        check_output(options.output)
+    model = load(options.model_uri, settings.tracking_uri)
+    table, notes = predict_table(model, options.file)
+    for note in notes:
+        say(note)
+    with until_reader_leaves():
+        write_table(table, sys.stdout if options.output is None else options.output)
+    return 0
+
+
+def load(uri: str, tracking_uri: str) -> "ShippedModel":
+    """Load a model by the safe loader.
 
     Args:
-        model_uri: ``models:/...``, ``runs:/...`` or the directory of a downloaded model.
-        path: CSV, also compressed, Parquet or Feather.
+        uri: ``models:/...``, ``runs:/...`` or the directory of a downloaded model.
         tracking_uri: The MLflow store that knows the model.
 
-    Returns:
-        ``prediction`` and ``probability_<class>`` for every row, in the rows' order; and what a person should know.
-
     Raises:
-        DataError: The table is not one that the model can score.
         ModelError: The model is not there, or none that is safe to load.
         TrackingError: The tracking server is away.
     """
-    model = _load(model_uri, tracking_uri)
-    raw, notes = read_table(path, None, model.columns.read_as_text)
-    raw.columns = raw.columns.map(str)
-    notes += _check_names(path, model.columns.features, list(raw.columns))
-    with naming(str(path)):
-        X = model.columns.convert(raw)
-        # Numbers were checked while they were converted.
-        for kind, what in (("boolean", "true or false"), ("datetime", "dates such as 2026-01-31")):
-            for name in getattr(model.columns, kind):
-                refuse_lost(raw[name], X[name], what, hint="mend the value, or leave it empty")
-    with refusing("it does not predict"):
-        table = pd.DataFrame(
-            model.pipeline.predict_proba(X),
-            columns=[f"probability_{label}" for label in model.pipeline.classes_],
-        )
-        table.insert(0, "prediction", model.pipeline.predict(X))
-    return table, notes
+    from hpo.estimators.loading import load_model
 
-
-def _load(uri: str, tracking_uri: str) -> ShippedModel:
     if os.path.isdir(uri):
-        return load_model(Path(uri), TRUSTED_TYPES)
+        return load_model(Path(uri))
     if not re.match(r"(models|runs):/[^/]", uri):
         raise ModelError(
-            f"model: this should be models:/NAME@ALIAS, models:/NAME/VERSION, models:/m-..., runs:/... or a directory, not '{uri}'"
+            "model: this should be models:/NAME@ALIAS, models:/NAME/VERSION, models:/m-...,"
+            f" runs:/... or a directory, not '{uri}'"
         )
     from hpo.tracking.reader import fetch_model
 
     with tempfile.TemporaryDirectory(prefix="hpo-") as directory:
-        return load_model(fetch_model(uri, tracking_uri, Path(directory)), TRUSTED_TYPES)
-
-
-def _check_names(path: Path, features: Sequence[str], names: Sequence[str]) -> list[str]:
-    """Refuse a missing column; say which ones are not used."""
-    missing = [name for name in features if name not in names]
-    unused = [name for name in names if name not in features]
-    if missing:
-        guesses = [f"'{near}' for '{name}'" for name in missing for near in nearest(name, unused)]
-        raise DataError(
-            f"data: {path} has no column {_listed(missing)}, which the model needs",
-            hint=f"did you mean {', '.join(guesses[:SHOWN_NAMES])}?"
-            if guesses
-            else f"its columns are {_listed(names)}",
-        )
-    return [f"not used by the model: {_listed(unused)}"] if unused else []
-
-
-def _listed(names: Sequence[str]) -> str:
-    return ", ".join(f"'{name}'" for name in names[:SHOWN_NAMES]) + (
-        ", ..." if len(names) > SHOWN_NAMES else ""
-    )
+        return load_model(fetch_model(uri, tracking_uri, Path(directory)))

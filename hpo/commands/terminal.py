@@ -1,6 +1,6 @@
-"""What a terminal shows, drawn with rich: the view of a run while it goes on, and a report as a table.
+"""The terminal, drawn with rich: the view of a run while it goes on, and a report as a table.
 
-Whether there is a terminal to draw on is the command's to find out; where there is none, rich is not even loaded.
+The command finds out whether there is a terminal; where there is none, rich is not loaded.
 """
 
 import time
@@ -89,7 +89,7 @@ class LiveProgress(Progress):
 
 @contextmanager
 def drawing(metric: str) -> Iterator[LiveProgress]:
-    """A view on standard error while the block runs; what others print meanwhile stands above it."""
+    """Show a view on standard error while the block runs, below what others print meanwhile."""
     progress = LiveProgress(console := Console(stderr=True), metric)
     with Live(
         console=console,

@@ -1,4 +1,4 @@
 """Tables: read from files, their columns decided, rows held out.
 
-Takes the ``[data]`` section of a definition; gives a dataset, or one line that says what is wrong with the table.
+Takes the ``[data]`` section; gives a dataset, or one line that says what is wrong with the table.
 """

@@ -1,31 +1,29 @@
-"""Dataset: a table, checked and split into training rows and a hold-out that is seen once, at the end.
+"""Dataset: a table, checked, split into training rows and a hold-out that is seen once.
 
-Takes the ``[data]`` section of a definition; gives frames whose columns have the kinds that the training rows decided, and a
-digest that stands for the data in the study's identity.
+Takes the ``[data]`` section of a definition; gives frames whose columns have the kinds that the
+training rows decided, and a digest that stands for the data in the study's identity.
 """
 
 import hashlib
 import os
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import pandas as pd
 from sklearn import datasets
-from sklearn.model_selection import StratifiedGroupKFold, StratifiedShuffleSplit
 
-from hpo.data.columns import Columns, decide_columns
+from hpo.data.columns import Columns
+from hpo.data.kinds import decide_columns
 from hpo.data.tables import read_table, take_frame
 from hpo.definition import DataSection
 from hpo.errors import DataError, did_you_mean
 
 BUNDLED = ("iris", "wine", "breast_cancer", "digits")
-"""What follows ``load_`` in the names of ``sklearn.datasets``."""
-
-MAX_CLASSES = 100
+"""Tables of ``sklearn.datasets``, by the part of its names after ``load_``."""
 
 
 @dataclass(frozen=True)
@@ -58,43 +56,73 @@ class Dataset:
     notes: tuple[str, ...] = ()
     groups_test: np.ndarray | None = None
 
-    @property
-    def classes(self) -> np.ndarray:
-        """The distinct labels, sorted; array of shape (n_classes,)."""
-        return np.unique(self.y_train)
+
+class Target(Protocol):
+    """How a target is read and held out: a part of what a task knows."""
+
+    def read(self, column: pd.Series, notes: list[str]) -> np.ndarray:
+        """Read the target of the rows that have one, noting what a person should know.
+
+        Raises:
+            DataError: It cannot be predicted.
+        """
+        ...
+
+    def hold_out(
+        self, y: np.ndarray, groups: np.ndarray | None, section: DataSection, seed: int
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Positions of the training and of the held-out rows; no group is split.
+
+        Raises:
+            DataError: One of the two would hold too little of the target.
+        """
+        ...
+
+    def check(self, y_train: np.ndarray, n_splits: int) -> None:
+        """Refuse training rows that do not serve so many folds.
+
+        Raises:
+            DataError: They do not.
+        """
+        ...
 
 
 def load_dataset(
-    section: DataSection, *, seed: int, n_splits: int, frame: pd.DataFrame | None = None
+    section: DataSection,
+    target: Target,
+    *,
+    seed: int,
+    n_splits: int,
+    frame: pd.DataFrame | None = None,
 ) -> Dataset:
     """Load, check and split a table.
 
     Args:
         section: Which table, which target, how much to hold out, what to drop.
+        target: How the target is read and held out.
         seed: Seed of the hold-out split.
         n_splits: Number of folds that the training rows must serve.
-        frame: The table, of shape (n_samples, n_columns), in the place of ``source``; it is not changed.
+        frame: A table of shape (n_samples, n_columns) to use instead of ``source``; it is not
+            changed.
 
     Raises:
         DataError: The table, its target or a column cannot be used, with what to do about it.
     """
-    table, target, notes = _load_table(section, frame)
+    table, name, notes = _load_table(section, frame)
     with naming(section.source):
-        labels = _labels(table[target], notes)
-        table = table[table[target].notna()]
+        labels = target.read(table[name], notes)
+        table = table[table[name].notna()]
         groups = None if section.group is None else _groups(table[section.group], section, n_splits)
-        train, test = _hold_out(labels, groups, section, seed)
-        _check_classes(labels[train], n_splits)
-        raw = table.drop(
-            columns=[target, *section.drop, *([section.group] if section.group else [])]
-        )
+        train, test = target.hold_out(labels, groups, section, seed)
+        target.check(labels[train], n_splits)
+        raw = table.drop(columns=[name, *section.drop, *([section.group] if section.group else [])])
         columns = decide_columns(
             raw.iloc[train], numeric=section.numeric, categorical=section.categorical
         )
         X = columns.convert(raw)
     return Dataset(
         name=Path(section.source).name,
-        target=target,
+        target=name,
         columns=columns,
         X_train=X.iloc[train],
         y_train=labels[train],
@@ -119,7 +147,7 @@ def naming(source: str) -> Iterator[None]:
 
 
 def _groups(column: pd.Series, section: DataSection, n_splits: int) -> np.ndarray:
-    """The name of each row's group; a fold, and the hold-out, takes one group or more for itself."""
+    """Name each row's group; a fold, and the hold-out, takes one group or more for itself."""
     n_missing = int(column.isna().sum())
     if n_missing:
         raise DataError(
@@ -130,7 +158,8 @@ def _groups(column: pd.Series, section: DataSection, n_splits: int) -> np.ndarra
     needed, n_groups = max(n_splits + 1, round(1 / section.test_size)), len(np.unique(groups))
     if n_groups < needed:
         raise DataError(
-            f"data.group: the hold-out and {n_splits} folds need {needed} groups, but '{column.name}' has {n_groups}",
+            f"data.group: the hold-out and {n_splits} folds need {needed} groups,"
+            f" but '{column.name}' has {n_groups}",
             hint="lower cv.n_splits, or raise data.test_size",
         )
     return groups
@@ -139,7 +168,7 @@ def _groups(column: pd.Series, section: DataSection, n_splits: int) -> np.ndarra
 def _load_table(
     section: DataSection, frame: pd.DataFrame | None
 ) -> tuple[pd.DataFrame, str, list[str]]:
-    """The raw table, the target's name and what was done; every column that the definition names is there."""
+    """Load the raw table, the target's name and notes; check the columns that are named."""
     path, target, notes = Path(section.source), section.target, list[str]()
     if frame is not None:
         if target is None:
@@ -160,7 +189,8 @@ def _load_table(
         table, notes = read_table(path, target)
     else:
         raise DataError(
-            f"data: this should be a file or one of {', '.join(BUNDLED)}, but got '{section.source}'",
+            f"data: this should be a file or one of {', '.join(BUNDLED)},"
+            f" but got '{section.source}'",
             hint=did_you_mean(section.source, BUNDLED, "give a file with --data FILE"),
         )
     table.columns = table.columns.map(str)
@@ -186,71 +216,6 @@ def _check_column_names(section: DataSection, target: str, names: list[str]) -> 
             raise DataError(
                 f"data.numeric: '{name}' is in data.categorical too", hint="name it once"
             )
-
-
-def _labels(column: pd.Series, notes: list[str]) -> np.ndarray:
-    """The target's labels, without the rows where it is missing: integers stay numbers, everything else is text."""
-    present = column.dropna()
-    n_missing = len(column) - len(present)
-    if n_missing:
-        notes.append(f"{n_missing} of {len(column)} rows dropped: '{column.name}' is missing there")
-    if present.dtype.kind == "f" and (present % 1 == 0).all():
-        present = present.astype(np.int64)
-    labels = (
-        present.to_numpy()
-        if present.dtype.kind in "iubf"
-        else present.astype("str").to_numpy(dtype=np.str_)
-    )
-    subject, n_classes = f"data: target '{column.name}'", len(np.unique(labels))
-    if n_classes < 2:
-        shown = "no label at all" if n_classes == 0 else f"only '{labels[0]}'"
-        raise DataError(
-            f"{subject} should have at least 2 classes, but got {shown}",
-            hint="name another with --target",
-        )
-    if labels.dtype.kind == "f" or n_classes > MAX_CLASSES:
-        raise DataError(
-            f"{subject} should be a class label, but got {n_classes} distinct values in {len(labels)} rows",
-            hint="numbers to be predicted are a regression, which this project does not search; or name another with --target",
-        )
-    return labels
-
-
-def _hold_out(
-    labels: np.ndarray, groups: np.ndarray | None, section: DataSection, seed: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Positions of the training and of the held-out rows; stratified, and a group is never split."""
-    if groups is None:
-        splitter = StratifiedShuffleSplit(1, test_size=section.test_size, random_state=seed)
-    else:
-        splitter = StratifiedGroupKFold(
-            max(2, round(1 / section.test_size)), shuffle=True, random_state=seed
-        )
-    cause: ValueError | None = None
-    try:
-        with warnings.catch_warnings(
-            action="ignore"
-        ):  # of a class with fewer rows than there are parts
-            train, test = next(splitter.split(labels, labels, groups))
-        if all(len(np.unique(labels[rows])) == len(np.unique(labels)) for rows in (train, test)):
-            return train, test
-    except ValueError as error:
-        cause = error
-    raise DataError(
-        f"data: training rows and a hold-out of test_size = {section.test_size:g} do not both hold every class"
-        f" ({cause or 'one has no row in one of the two'})",
-        hint="change data.test_size, or drop the rarest class",
-    ) from cause
-
-
-def _check_classes(labels: np.ndarray, n_splits: int) -> None:
-    classes, counts = np.unique(labels, return_counts=True)
-    label, rows = classes[counts.argmin()], int(counts.min())
-    if rows < n_splits:
-        raise DataError(
-            f"data: every class needs n_splits = {n_splits} training rows, but class '{label}' has {rows}",
-            hint=f"set cv.n_splits to {rows}, or drop the class" if rows >= 2 else "drop the class",
-        )
 
 
 def _digest(X: pd.DataFrame, labels: np.ndarray, groups: np.ndarray | None) -> str:

@@ -1,38 +1,29 @@
-"""Folds prepared once, and the scores of params on a fold. Knows scikit-learn, not Optuna.
+"""Cross-validation as an objective: folds prepared once, and the scores of params on each.
 
-Preprocessing is fitted on a fold's training rows when the folds are prepared, not once a trial; the scores are those of
-``cross_validate`` on the whole pipeline with the same splits, to the last bit. Whatever a fit raises becomes the trial's
-failure, with its reason.
+Preprocessing is fitted on a fold's training rows when the folds are prepared, not once a trial; the
+scores are those of ``cross_validate`` on the whole pipeline with the same splits, to the last bit.
 """
 
-import re
 import traceback
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 import numpy as np
 import sklearn
 from scipy.sparse import csr_matrix, issparse
-from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.dummy import DummyClassifier
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.metrics import get_scorer, get_scorer_names
-from sklearn.model_selection import RepeatedStratifiedKFold, StratifiedGroupKFold
 
 from hpo.data.dataset import Dataset
-from hpo.definition import CvSection, StudyDefinition
-from hpo.errors import DataError, DefinitionError, did_you_mean, first_line
-from hpo.estimators.estimator import (
-    TrainingShape,
-    build_classifier,
-    build_preprocessing,
-    encode_categories,
-)
-
-ALWAYS_SCORED = ("accuracy", "neg_log_loss")
-
+from hpo.definition import StudyDefinition
+from hpo.errors import DataError, first_line
+from hpo.estimators.metrics import check_metric_names
+from hpo.estimators.objective import StepResult
+from hpo.estimators.preprocessing import build_preprocessing, encode_categories
+from hpo.estimators.recipe import Recipe, TrainingShape
+from hpo.estimators.task import Task
+from hpo.estimators.tasks import task_of
 
 Rows: TypeAlias = np.ndarray | csr_matrix
 """Preprocessed rows, dense or sparse."""
@@ -40,7 +31,7 @@ Rows: TypeAlias = np.ndarray | csr_matrix
 
 @dataclass(frozen=True)
 class Fold:
-    """One split, preprocessed; labels are the positions of the table's labels in their sorted order.
+    """One split, preprocessed; a class is its position among the table's labels in sorted order.
 
     Attributes:
         X_train: Rows of shape (n_train, n_features_out).
@@ -55,65 +46,66 @@ class Fold:
     y_test: np.ndarray
 
 
-@dataclass(frozen=True)
-class FoldResult:
-    """What one fit gave.
+@dataclass(frozen=True, eq=False)
+class CrossValidation:
+    """The objective of a recipe: one fit and its scores a fold.
 
     Attributes:
-        scores: Scorer name to score; greater is better. Empty where the fit failed.
-        converged: Whether the solver reached its tolerance.
-        failure: One line, or None where all went well.
-        traceback: The whole traceback of a failure.
+        recipe: The estimator's.
+        folds: Prepared once.
+        metrics: Scorer names, the judged one first.
     """
 
-    scores: dict[str, float] = field(default_factory=dict)
-    converged: bool = True
-    failure: str | None = None
-    traceback: str | None = None
+    recipe: Recipe
+    folds: Sequence[Fold]
+    metrics: tuple[str, ...]
+
+    @property
+    def n_steps(self) -> int:
+        """One step a fold."""
+        return len(self.folds)
+
+    def evaluate(self, params: Mapping[str, Any], step: int) -> StepResult:
+        """Fit on a fold's training rows, score on its test rows; this method does not raise.
+
+        Args:
+            params: Complete params.
+            step: The fold.
+        """
+        fold = self.folds[step]
+        try:
+            with (
+                sklearn.config_context(skip_parameter_validation=True, assume_finite=True),
+                warnings.catch_warnings(record=True, action="always") as caught,
+            ):
+                model = self.recipe.build(params).fit(fold.X_train, fold.y_train)
+                task = task_of(self.recipe)
+                scores = score_model(task, model, fold.X_test, fold.y_test, self.metrics)
+        except Exception as error:  # noqa: BLE001 - whatever a fit raises is a failed trial
+            reason = f"{type(error).__name__}: {first_line(error)}"
+            return StepResult(failure=reason, traceback=traceback.format_exc())
+        for name, score in scores.items():
+            if not np.isfinite(score):
+                return StepResult(failure=f"the score {name} is {score}")
+        failed = any(issubclass(each.category, ConvergenceWarning) for each in caught)
+        return StepResult(scores, converged=not failed)
+
+    def part(self, step: int) -> "CrossValidation":
+        """The objective of one fold alone."""
+        return replace(self, folds=self.folds[step : step + 1])
 
 
-def make_splits(
-    dataset: Dataset, section: CvSection, seed: int
-) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Training and test positions of ``n_splits * n_repeats`` stratified folds; a group is never split.
-
-    Raises:
-        DataError: All groups with a class would be in one fold: what is fitted on the others would not know it.
-    """
-    n_splits, n_repeats = section.n_splits, section.n_repeats
-    if dataset.groups is None:
-        splitters = [
-            RepeatedStratifiedKFold(n_splits=n_splits, n_repeats=n_repeats, random_state=seed)
-        ]
-    else:
-        splitters = [
-            StratifiedGroupKFold(n_splits, shuffle=True, random_state=seed + repeat)
-            for repeat in range(n_repeats)
-        ]
-    splits = [
-        split
-        for splitter in splitters
-        for split in splitter.split(dataset.X_train, dataset.y_train, dataset.groups)
-    ]
-    for train, _ in splits if dataset.groups is not None else ():
-        if (lacking := np.setdiff1d(dataset.y_train, dataset.y_train[train])).size:
-            raise DataError(
-                f"data: class '{lacking[0]}' is in so few groups that a fold would be fitted without it",
-                hint="drop the class, or group the rows by something finer",
-            )
-    return splits
-
-
-def prepare_folds(dataset: Dataset, definition: StudyDefinition) -> list[Fold]:
+def prepare_folds(dataset: Dataset, definition: StudyDefinition, task: Task) -> list[Fold]:
     """Split the training rows and preprocess each fold, fitted on its own training rows only.
 
     Raises:
-        DataError: The preprocessed table is wider than ``preprocessing.max_features``, or a class is in too few groups.
+        DataError: The preprocessed table is wider than ``preprocessing.max_features``, or a class
+            is in too few groups.
     """
     folds = []
     X = encode_categories(dataset.X_train, dataset.columns)
-    y = np.unique(dataset.y_train, return_inverse=True)[1]
-    for train, test in make_splits(dataset, definition.cv, definition.study.seed):
+    y = task.encode(dataset.y_train)
+    for train, test in task.split(dataset, definition.cv, definition.study.seed):
         preprocessing = build_preprocessing(
             dataset.columns, definition.preprocessing, are_encoded=True
         )
@@ -131,13 +123,15 @@ def check_width(n_features: int, max_features: int) -> None:
     """
     if n_features > max_features:
         raise DataError(
-            f"data: the table has {n_features} columns after preprocessing, more than max_features = {max_features}",
-            hint="drop columns, pool more categories with preprocessing.min_frequency, or raise preprocessing.max_features",
+            f"data: the table has {n_features} columns after preprocessing,"
+            f" more than max_features = {max_features}",
+            hint="drop columns, pool more categories with preprocessing.min_frequency,"
+            " or raise preprocessing.max_features",
         )
 
 
 def training_shape(fold: Fold, n_classes: int) -> TrainingShape:
-    """What a fit's cost depends on, of a fold's training rows."""
+    """Measure a fold's training rows."""
     n_samples, n_features = fold.X_train.shape
     # The size of a sparse matrix is the number of its stored values.
     return TrainingShape(
@@ -145,154 +139,31 @@ def training_shape(fold: Fold, n_classes: int) -> TrainingShape:
     )
 
 
-def resolve_metrics(metric: str, extra: Iterable[str]) -> tuple[str, ...]:
-    """The scorers of every trial: the judged one first, then accuracy and log loss, then the requested ones.
+def resolve_metrics(metric: str, extra: Iterable[str], task: Task) -> tuple[str, ...]:
+    """List the scorers of every trial: the judged one, the task's own, the requested ones.
 
     Raises:
         DefinitionError: A name is none of scikit-learn's scorers.
     """
-    names = tuple(dict.fromkeys((metric, *ALWAYS_SCORED, *extra)))
-    known = get_scorer_names()
-    for name in names:
-        if name not in known:
-            raise DefinitionError(
-                f"study.metric: a metric should be the name of a scikit-learn scorer, but got '{name}'",
-                hint=did_you_mean(
-                    name, known, "sklearn.metrics.get_scorer_names() lists them", n=3
-                ),
-            )
+    names = tuple(dict.fromkeys((metric, *task.always_scored, *extra)))
+    check_metric_names(names)
     return names
 
 
-def check_metrics(metrics: Sequence[str], y: np.ndarray) -> None:
-    """Score a constant model on the labels, so that a metric that does not fit the data ends the run before trial 0.
-
-    Raises:
-        DefinitionError: A scorer cannot judge these classes (a binary scorer on three classes, a regression scorer).
-    """
-    y = np.concatenate([np.unique(y), y[:100]])
-    X = np.zeros((len(y), 1))
-    model = DummyClassifier(strategy="prior").fit(X, y)
-    for name in metrics:
-        if _JUDGES_NUMBERS.search(name):
-            raise DefinitionError(
-                f"study.metric: metric '{name}' judges numbers, not classes",
-                hint="for example accuracy, f1_macro or neg_log_loss",
-            )
-        try:
-            with warnings.catch_warnings(action="ignore"):
-                score = get_scorer(name)(model, X, y)
-            if not np.isfinite(score):
-                raise ValueError(f"it gives {score}")  # noqa: TRY301 - one line says all that can be wrong with it
-        except (ValueError, TypeError, AttributeError) as error:
-            raise DefinitionError(
-                f"study.metric: metric '{name}' cannot judge these classes: {first_line(error)}",
-                hint="for more than two classes take an averaged one, for example f1_macro, roc_auc_ovr or balanced_accuracy",
-            ) from error
-
-
-_JUDGES_NUMBERS = re.compile(r"^r2$|error|deviance|^explained_variance$")
-"""scikit-learn's names of scorers for regression: they take integer labels for numbers and do not complain."""
-
-
-def score_fold(params: Mapping[str, Any], fold: Fold, metrics: Sequence[str]) -> FoldResult:
-    """Fit on a fold's training rows, score on its test rows.
-
-    Args:
-        params: Complete params, as ``estimator.derive_params`` gives them.
-        fold: A prepared fold.
-        metrics: Scorer names.
-
-    Returns:
-        The scores, or the failure: this function does not raise.
-    """
-    try:
-        with (
-            sklearn.config_context(skip_parameter_validation=True, assume_finite=True),
-            warnings.catch_warnings(record=True, action="always") as caught,
-        ):
-            classifier = build_classifier(params).fit(fold.X_train, fold.y_train)
-            scores = score_model(classifier, fold.X_test, fold.y_test, metrics)
-    except Exception as error:  # noqa: BLE001 - whatever a fit raises is a failed trial, not a dead study
-        return FoldResult(
-            failure=f"{type(error).__name__}: {first_line(error)}", traceback=traceback.format_exc()
-        )
-    for name, score in scores.items():
-        if not np.isfinite(score):
-            return FoldResult(failure=f"the score {name} is {score}")
-    return FoldResult(
-        scores, converged=not any(issubclass(w.category, ConvergenceWarning) for w in caught)
-    )
-
-
 def score_model(
-    model: ClassifierMixin, X: Any, y: np.ndarray, metrics: Iterable[str]
+    task: Task, model: Any, X: Any, y: np.ndarray, metrics: Iterable[str]
 ) -> dict[str, float]:
-    """All scores of a fitted classifier, predicting once.
-
-    Accuracy and log loss are computed here as scikit-learn computes them: its own scorers spend about 2 ms on validating what
-    is known to be valid, as much as a fit on a small table takes.
+    """All scores of a fitted model, predicting once.
 
     Args:
-        model: A fitted classifier with ``predict_proba``.
+        task: What the model predicts.
+        model: Fitted.
         X: Rows, shape (n_samples, n_features).
-        y: Labels, array of shape (n_samples,).
+        y: Their target, array of shape (n_samples,).
         metrics: Scorer names.
 
     Returns:
         Scorer name to score, in the order of ``metrics``.
     """
-    predicted = Predicted(model, X)
-    return {name: predicted.score(name, y) for name in metrics}
-
-
-class Predicted(ClassifierMixin, BaseEstimator):
-    """A fitted classifier and the rows it is asked about: each kind of prediction is made once, whoever asks."""
-
-    def __init__(self, model: ClassifierMixin, X: Any, rows: Any = slice(None)) -> None:
-        self.model = model
-        self.X = X
-        self.rows = rows
-        self.classes_ = model.classes_
-        self._responses: dict[str, np.ndarray] = {}
-
-    def score(self, metric: str, y: np.ndarray) -> float:
-        """One score, given the rows' labels."""
-        own = _OWN_SCORERS.get(metric)
-        return float(get_scorer(metric)(self, self.X, y) if own is None else own(self, y))
-
-    def take(self, rows: np.ndarray) -> "Predicted":
-        """The same of some of the rows, by position."""
-        return Predicted(self, None, rows)
-
-    def _response(self, method: str) -> np.ndarray:
-        if method not in self._responses:
-            self._responses[method] = getattr(self.model, method)(self.X)[self.rows]
-        return self._responses[method]
-
-    def predict(self, X: Any = None) -> np.ndarray:  # noqa: ARG002
-        """Labels, array of shape (n_samples,)."""
-        return self._response("predict")
-
-    def predict_proba(self, X: Any = None) -> np.ndarray:  # noqa: ARG002
-        """Array of shape (n_samples, n_classes)."""
-        return self._response("predict_proba")
-
-    def decision_function(self, X: Any = None) -> np.ndarray:  # noqa: ARG002
-        """Array of shape (n_samples,), or with a column a class where there are more than two."""
-        return self._response("decision_function")
-
-
-def _accuracy(predicted: Predicted, y: np.ndarray) -> float:
-    return float(np.mean(predicted.predict() == y))
-
-
-def _neg_log_loss(predicted: Predicted, y: np.ndarray) -> float:
-    """``sklearn.metrics.log_loss`` for labels that the model knows: clipped by the dtype's epsilon, then averaged."""
-    probabilities = predicted.predict_proba()
-    epsilon = np.finfo(probabilities.dtype).eps
-    of_label = probabilities[np.arange(len(y)), np.searchsorted(predicted.classes_, y)]
-    return float(np.mean(np.log(np.clip(of_label, epsilon, 1 - epsilon))))
-
-
-_OWN_SCORERS = {"accuracy": _accuracy, "neg_log_loss": _neg_log_loss}
+    predictions = task.predictions(model, X)
+    return {name: predictions.score(name, y) for name in metrics}

@@ -1,12 +1,12 @@
-"""The best trial's params refitted on all training rows and scored on the hold-out, once: the model that ships.
+"""The final model: the best trial's params refitted on all training rows, scored on the hold-out.
 
-Or, where the definition asks for it, a second fit ships, on all rows; its score is then that of the first, which saw fewer.
+Where the definition asks for it, a second fit ships, on all rows; its score is then that of the
+first, which saw fewer.
 """
 
 import warnings
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
@@ -14,16 +14,16 @@ import skops.io
 from sklearn.base import clone
 from sklearn.pipeline import Pipeline
 
+from hpo.data.columns import Columns
 from hpo.data.dataset import Dataset
-from hpo.definition import StudyDefinition
+from hpo.definition import PreprocessingSection, StudyDefinition
 from hpo.errors import DataError
 from hpo.estimators.cross_validation import score_model
-from hpo.estimators.estimator import build_pipeline, build_preprocessing
+from hpo.estimators.preprocessing import TRUSTED_TYPES, build_preprocessing
+from hpo.estimators.recipe import Params, Recipe
+from hpo.estimators.tasks import task_of
 
 CHECKED_ROWS = 200
-
-TRUSTED_TYPES = ("hpo.calendar.CalendarParts", "numpy.dtype")
-"""What a model of ours may hold beside what skops trusts itself; a constant, since a model's file could name anything."""
 
 
 @dataclass(frozen=True)
@@ -31,69 +31,79 @@ class FinalModel:
     """A fitted pipeline and what is known of it.
 
     Attributes:
-        pipeline: Preprocessing and classifier, fitted.
+        pipeline: Preprocessing and estimator, fitted.
         holdout: Scorer name to score on the hold-out.
     """
 
-    pipeline: Pipeline
+    pipeline: Pipeline = field(repr=False, compare=False)
     holdout: dict[str, float]
 
 
-def check_saving(dataset: Dataset, definition: StudyDefinition) -> None:
-    """Make sure before the search that its model can be saved and loaded without trusting anything else.
+def build_pipeline(
+    recipe: Recipe, columns: Columns, section: PreprocessingSection, params: Params
+) -> Pipeline:
+    """The whole unfitted model: cross-validation scores it in two halves, it ships in one."""
+    steps = [
+        ("preprocessing", build_preprocessing(columns, section)),
+        (task_of(recipe).step_name, recipe.build(params)),
+    ]
+    return Pipeline(steps)
+
+
+def trusted_types(recipe: Recipe) -> tuple[str, ...]:
+    """List the types that a saved model may hold beside those that skops trusts.
+
+    A constant of ours, since a model's own file could name anything.
+    """
+    return (*TRUSTED_TYPES, *recipe.trusted_types)
+
+
+def check_saving(recipe: Recipe, dataset: Dataset, definition: StudyDefinition) -> None:
+    """Make sure before the search that its model can be saved and loaded safely.
 
     Raises:
         DataError: The preprocessing of this table holds a type that is not trusted.
     """
-    preprocessing = build_preprocessing(dataset.columns, definition.preprocessing).fit(
-        dataset.X_train.head(CHECKED_ROWS)
-    )
-    untrusted = set(skops.io.get_untrusted_types(data=skops.io.dumps(preprocessing))) - set(
-        TRUSTED_TYPES
-    )
+    preprocessing = build_preprocessing(dataset.columns, definition.preprocessing)
+    saved = skops.io.dumps(preprocessing.fit(dataset.X_train.head(CHECKED_ROWS)))
+    untrusted = set(skops.io.get_untrusted_types(data=saved)) - set(trusted_types(recipe))
     if untrusted:
         raise DataError(
-            f"data: the model could not be loaded safely, it would hold {', '.join(sorted(untrusted))}"
+            "data: the model could not be loaded safely,"
+            f" it would hold {', '.join(sorted(untrusted))}"
         )
 
 
 def fit_final_model(
-    params: Mapping[str, Any], dataset: Dataset, definition: StudyDefinition, metrics: Iterable[str]
+    recipe: Recipe,
+    params: Params,
+    dataset: Dataset,
+    definition: StudyDefinition,
+    metrics: Iterable[str],
 ) -> FinalModel:
     """Refit and score.
 
     Args:
+        recipe: The estimator's.
         params: Complete params, as the trial was scored with.
         dataset: The training rows and the hold-out.
         definition: How rows are preprocessed.
         metrics: Scorer names of the trials.
     """
-    pipeline = _fit(
-        build_pipeline(dataset.columns, definition.preprocessing, params),
-        dataset.X_train,
-        dataset.y_train,
-    )
-    # Beside those of the trials, the ones that say more about unequal classes.
-    scorers = dict.fromkeys(
-        (
-            *metrics,
-            "balanced_accuracy",
-            "f1_macro",
-            "roc_auc" if len(dataset.classes) == 2 else "roc_auc_ovr",
-        )
-    )
+    task = task_of(recipe)
+    unfitted = build_pipeline(recipe, dataset.columns, definition.preprocessing, params)
+    pipeline = _fit(unfitted, dataset.X_train, dataset.y_train)
+    scorers = dict.fromkeys((*metrics, *task.holdout_metrics(dataset.y_train)))
     # A score that is not defined for these rows.
     with warnings.catch_warnings(action="ignore"):
-        scores = score_model(pipeline, dataset.X_test, dataset.y_test, scorers)
+        scores = score_model(task, pipeline, dataset.X_test, dataset.y_test, scorers)
     return FinalModel(pipeline, scores)
 
 
 def refit_on_all(pipeline: Pipeline, dataset: Dataset) -> Pipeline:
-    """The same model fitted on the training rows and the hold-out."""
-    X, y = (
-        pd.concat([dataset.X_train, dataset.X_test]),
-        np.concatenate([dataset.y_train, dataset.y_test]),
-    )
+    """Fit the same model on the training rows and the hold-out."""
+    X = pd.concat([dataset.X_train, dataset.X_test])
+    y = np.concatenate([dataset.y_train, dataset.y_test])
     return _fit(clone(pipeline), X, y)
 
 

@@ -1,13 +1,14 @@
-"""A shipped model as another process meets it: files that somebody else may have written, so nothing in them is trusted.
+"""The safe loader: a model's files may be somebody else's, so nothing in them is trusted.
 
-Two files are read. ``model.skops`` may hold what skops knows and the types that the caller names, nothing else: MLflow's own
-loader would take that list from the model's ``MLmodel`` file, where a crafted model can trust itself. ``hpo_columns.json`` is
-how raw rows are converted. A pickle, or code that lies beside them, is never touched.
+Two files are read. ``model.skops`` may hold what skops knows and a constant list of types, nothing
+else: MLflow's own loader would take that list from the model's ``MLmodel`` file, where a crafted
+model can trust itself. ``hpo_columns.json`` says how raw rows are converted. A pickle, or code that
+lies beside them, is never touched.
 """
 
 import warnings
 import zipfile
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,20 +16,38 @@ from pathlib import Path
 import skops.io
 from sklearn.compose import ColumnTransformer
 from sklearn.exceptions import InconsistentVersionWarning
-from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline
 from skops.io.exceptions import UntrustedTypesFoundException
 
 from hpo.data.columns import Columns
 from hpo.errors import ModelError, first_line
+from hpo.estimators.preprocessing import TRUSTED_TYPES
+from hpo.estimators.recipe import Recipe
+from hpo.estimators.recipes import RECIPES
 
 MODEL_FILE = "model.skops"
 COLUMNS_FILE = "hpo_columns.json"
 
+_TRUSTED_TYPES = [
+    *TRUSTED_TYPES,
+    *(name for recipe in RECIPES.values() for name in recipe.trusted_types),
+]
+"""Types that a model may hold beside those that skops trusts; no file can add to them."""
+
 _FROM_ODD_FILES = (
-    ArithmeticError, AssertionError, AttributeError, EOFError, ImportError, LookupError, MemoryError, OSError, RuntimeError,
-    TypeError, ValueError, zipfile.BadZipFile,
-)  # fmt: skip
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    EOFError,
+    ImportError,
+    LookupError,
+    MemoryError,
+    OSError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+    zipfile.BadZipFile,
+)
 
 
 @dataclass(frozen=True)
@@ -36,23 +55,25 @@ class ShippedModel:
     """A fitted pipeline and how raw rows become its input.
 
     Attributes:
-        pipeline: Preprocessing and ``LogisticRegression``.
+        pipeline: Preprocessing and an estimator of a recipe.
         columns: The features by kind.
+        recipe: Of the estimator.
     """
 
     pipeline: Pipeline
     columns: Columns
+    recipe: Recipe
 
 
-def load_model(directory: Path, trusted_types: Collection[str]) -> ShippedModel:
+def load_model(directory: Path) -> ShippedModel:
     """Load a model's files.
 
     Args:
         directory: Where they are.
-        trusted_types: What may be in the model beside what skops trusts itself; a constant of the caller's.
 
     Raises:
-        ModelError: It is no model of ours, or holds a type that is not trusted; nothing of it was run.
+        ModelError: It is no model of ours, or holds a type that is not trusted; nothing of it was
+            run.
     """
     found = {path.name for path in directory.iterdir()}
     if MODEL_FILE not in found:
@@ -80,22 +101,30 @@ def load_model(directory: Path, trusted_types: Collection[str]) -> ShippedModel:
         columns = Columns.model_validate_json(
             (directory / COLUMNS_FILE).read_text(encoding="utf-8")
         )
-        pipeline = skops.io.load(directory / MODEL_FILE, trusted=list(trusted_types))
-    kinds = (
-        [type(step) for _, step in pipeline.steps]
-        if type(pipeline) is Pipeline
-        else [type(pipeline)]
-    )
-    if kinds != [ColumnTransformer, LogisticRegression]:
+        pipeline = skops.io.load(directory / MODEL_FILE, trusted=_TRUSTED_TYPES)
+    _check_parts(pipeline)
+    return ShippedModel(pipeline, columns, RECIPES[type(pipeline[-1]).__name__])
+
+
+def _check_parts(pipeline: object) -> None:
+    """Refuse what is not preprocessing and an estimator that scikit-learn has a recipe for here.
+
+    Raises:
+        ModelError: It is something else.
+    """
+    steps = [step for _, step in pipeline.steps] if isinstance(pipeline, Pipeline) else [pipeline]
+    kinds = [type(step) for step in steps]
+    is_known = kinds[-1].__name__ in RECIPES and kinds[-1].__module__.startswith("sklearn.")
+    if kinds[:-1] != [ColumnTransformer] or not is_known:
         raise ModelError(
-            f"model: this should be preprocessing and LogisticRegression, but got {kinds[-1].__name__}"
+            f"model: this should be preprocessing and {' or '.join(RECIPES)},"
+            f" but got {kinds[-1].__name__}"
         )
-    return ShippedModel(pipeline, columns)
 
 
 @contextmanager
 def refusing(what: str) -> Iterator[None]:
-    """What reading or using files of any content raises, as one line."""
+    """Turn whatever reading or using odd files raises into one line."""
     try:
         yield
     except UntrustedTypesFoundException as error:

@@ -1,62 +1,139 @@
-"""What a trial chooses: ``suggest(trial)`` walks the definition's search space, in one fixed order.
+"""The choices of a trial: a recipe's space as a study searches it, asked in one fixed order.
 
-``l1_ratio`` is asked only where the penalty is elasticnet and ``C`` only where there is a penalty: Optuna then samples such a
-parameter alone, beside the joint model of the others. The baseline is scikit-learn's defaults, as far as the space holds them.
+A param that applies only beside some others is asked only then: Optuna samples such a param alone,
+beside the joint model of the others.
 """
 
+import itertools
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from optuna.trial import BaseTrial, FixedTrial
 
-from hpo.definition import Range, SearchSpace, choices_of
+from hpo.estimators.recipe import Params, Recipe, TrainingShape
+from hpo.search_space import Range, SearchSpace, choices_of
 
-DEFAULT_PARAMS: Mapping[str, Any] = {"C": 1.0, "penalty": "l2", "class_weight": "none"}
-"""scikit-learn's defaults of the parameters that every trial has."""
-
-DERIVED_DEFAULTS: Mapping[str, Any] = {"solver": "lbfgs", "max_iter": 100, "tol": 1e-4}
-"""The same of those that a trial has only where the definition names them."""
+if TYPE_CHECKING:
+    from sklearn.base import BaseEstimator
 
 
-def suggest(space: SearchSpace, trial: BaseTrial) -> dict[str, Any]:
-    """Ask a trial for every parameter of the space that applies.
+@dataclass(frozen=True)
+class SearchedSpace:
+    """A recipe's params as one study searches them.
+
+    Attributes:
+        recipe: The estimator's.
+        entries: What is searched, fixed or derived, by param.
+        shape: Of the training rows: what derived params depend on.
+        seed: The study's.
+    """
+
+    recipe: Recipe
+    entries: SearchSpace
+    shape: TrainingShape
+    seed: int
+
+    @property
+    def searched(self) -> list[str]:
+        """The params that trials choose, in the order of a study file."""
+        return [name for name, entry in self.entries if isinstance(entry, Range | tuple)]
+
+    @property
+    def always_asked(self) -> list[str]:
+        """Those that every trial chooses, whatever it chose for the others."""
+        choices = {name: choices_of(entry) for name, entry in self.entries if entry is not None}
+        named = {name: values for name, values in choices.items() if isinstance(values[0], str)}
+        every = [
+            dict(zip(named, values, strict=True)) for values in itertools.product(*named.values())
+        ]
+        applies = self.recipe.applies
+        return [name for name in self.searched if all(applies(name, params) for params in every)]
+
+    def suggest(self, trial: BaseTrial) -> dict[str, Any]:
+        """Ask a trial for every param that applies.
+
+        Returns:
+            Chosen and fixed params; what is to be derived is absent.
+        """
+        params: dict[str, Any] = {}
+        for name in self.recipe.asking_order:
+            entry = getattr(self.entries, name)
+            if entry is not None and self.recipe.applies(name, params):
+                params[name] = self._suggest_one(name, entry, trial)
+        return params
+
+    def _suggest_one(self, name: str, entry: Any, trial: BaseTrial) -> Any:
+        if isinstance(entry, Range) and isinstance(self.recipe.defaults.get(name), int):
+            return trial.suggest_int(name, int(entry.low), int(entry.high), log=entry.log)
+        if isinstance(entry, Range):
+            return trial.suggest_float(name, entry.low, entry.high, log=entry.log)
+        return trial.suggest_categorical(name, entry) if isinstance(entry, tuple) else entry
+
+    def baseline(self) -> dict[str, Any] | None:
+        """The params that trial 0 is given: the defaults, or None where the space lacks them."""
+        chosen: dict[str, Any] = {}
+        for name, value in self.recipe.defaults.items():
+            entry = getattr(self.entries, name)
+            if entry is not None and not _holds(entry, value):
+                return None
+            if isinstance(entry, Range | tuple):
+                chosen[name] = value
+        return chosen
+
+    def complete(self, params: Params) -> dict[str, Any]:
+        """Chosen and fixed params, completed by the recipe's rule: ready for a fit."""
+        return self.recipe.derive(params, self.shape, self.seed)
+
+    def replay(self, params: Params) -> dict[str, Any]:
+        """The complete params of a trial that is in the ledger, from those that it chose."""
+        return self.complete(self.suggest(FixedTrial(dict(params))))
+
+    def default_params(self) -> dict[str, Any]:
+        """Complete params of the defaults, as trial 0 has them where the space holds them."""
+        chosen = self.baseline()
+        if chosen is not None:
+            return self.replay(chosen)
+        space, defaults = self.recipe.space, self.recipe.defaults
+        always = [name for name in defaults if space.model_fields[name].default is not None]
+        return self.complete({name: defaults[name] for name in always})
+
+    def build(self, params: Params) -> "BaseEstimator":
+        """The unfitted estimator from complete params."""
+        return self.recipe.build(params)
+
+
+def _holds(entry: Any, value: Any) -> bool:
+    if isinstance(entry, Range):
+        return bool(entry.low <= value <= entry.high)
+    return value in choices_of(entry)
+
+
+def leave_out_costly(
+    recipe: Recipe, entries: SearchSpace, shape: TrainingShape
+) -> tuple[SearchSpace, list[str]]:
+    """Leave out of a *default* space the choices that cost far more than the rest.
 
     Returns:
-        Chosen and fixed params; what the definition leaves to be derived is absent.
+        The entries that are searched, and what a person should know of it; a param that the
+        definition names keeps all its choices.
     """
-    penalty = _suggest_one("penalty", space.penalty, trial)
-    params = {"penalty": penalty}
-    applies = {"C": penalty != "none", "l1_ratio": penalty == "elasticnet"}
-    for name in ("C", "l1_ratio", "class_weight", "solver", "max_iter", "tol"):
-        entry = getattr(space, name)
-        if entry is not None and applies.get(name, True):
-            params[name] = _suggest_one(name, entry, trial)
-    return params
+    changed: dict[str, Any] = {}
+    notes = []
+    for name, entry in entries:
+        if name in entries.model_fields_set or not isinstance(entry, tuple):
+            continue
+        kept = tuple(value for value in entry if recipe.is_affordable(name, value, shape))
+        left_out = [value for value in entry if value not in kept]
+        if left_out:
+            changed[name] = kept
+            notes.append(
+                f"{name} {' and '.join(left_out)} left out: slow on so many values;"
+                f" search_space.{name} can name them"
+            )
+    return entries.model_copy(update=changed), notes
 
 
-def _suggest_one(name: str, entry: Any, trial: BaseTrial) -> Any:
-    if isinstance(entry, Range) and name == "max_iter":
-        return trial.suggest_int(name, int(entry.low), int(entry.high), log=entry.log)
-    if isinstance(entry, Range):
-        return trial.suggest_float(name, entry.low, entry.high, log=entry.log)
-    return trial.suggest_categorical(name, entry) if isinstance(entry, tuple) else entry
-
-
-def baseline(space: SearchSpace) -> dict[str, Any] | None:
-    """The params that trial 0 is given: scikit-learn's defaults, or None where the space does not hold them."""
-    chosen: dict[str, Any] = {}
-    for name, value in {**DEFAULT_PARAMS, **DERIVED_DEFAULTS}.items():
-        entry = getattr(space, name)
-        is_range = isinstance(entry, Range)
-        if entry is not None and not (
-            entry.low <= value <= entry.high if is_range else value in choices_of(entry)
-        ):
-            return None
-        if isinstance(entry, Range | tuple):
-            chosen[name] = value
-    return chosen
-
-
-def replay(space: SearchSpace, params: Mapping[str, Any]) -> dict[str, Any]:
-    """The params of a trial that is in the ledger: what it chose, completed by the definition's fixed entries."""
-    return suggest(space, FixedTrial(dict(params)))
+def derived_params(params: Mapping[str, Any], chosen: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of a trial's complete params that it did not choose."""
+    return {name: value for name, value in params.items() if name not in chosen}

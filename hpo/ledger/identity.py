@@ -1,13 +1,13 @@
-"""A study's identity: what is kept with it when it begins, and compared whenever it is opened again."""
+"""The identity of a study: kept with it when it begins, compared whenever it is opened again."""
 
 import uuid
 import warnings
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import optuna
 
-from hpo.definition import StudyDefinition
 from hpo.errors import IdentityError
 from hpo.ledger.transactions import LedgerStorage
 from hpo.versions import describe_changes
@@ -16,12 +16,26 @@ IDENTITY = "hpo.identity"
 """Study attribute: uid, definition, data digest and versions; written once, in one transaction."""
 
 
-def open_study(
-    storage: LedgerStorage,
-    definition: StudyDefinition,
-    data_digest: str,
-    versions: Mapping[str, str],
-) -> Mapping[str, Any]:
+@dataclass(frozen=True)
+class StudyIdentity:
+    """Everything that makes a study this one.
+
+    Attributes:
+        name: Its name in the storage.
+        metric: What its values are called.
+        definition: Dotted key to plain value of all that may not change.
+        data_digest: Stands for the data.
+        versions: Package name to version; others are noted, not refused.
+    """
+
+    name: str
+    metric: str
+    definition: Mapping[str, Any]
+    data_digest: str
+    versions: Mapping[str, str]
+
+
+def open_study(storage: LedgerStorage, asked: StudyIdentity) -> Mapping[str, Any]:
     """Make the study, or find it to be the one that is asked for.
 
     Returns:
@@ -30,41 +44,40 @@ def open_study(
     Raises:
         IdentityError: It was begun with another definition or other data, or not by hpo.
     """
-    name = definition.name
+    name = asked.name
     study = optuna.create_study(
         storage=storage, study_name=name, direction="maximize", load_if_exists=True
     )
-    identity = definition.identity()
     known = study.user_attrs.get(IDENTITY)
     if known is None:
-        if (
-            study.get_trials(deepcopy=False)
-            or study.direction != optuna.study.StudyDirection.MAXIMIZE
-        ):
+        is_maximized = study.direction == optuna.study.StudyDirection.MAXIMIZE
+        if study.get_trials(deepcopy=False) or not is_maximized:
             raise IdentityError(
                 f"study '{name}' exists in this storage and was not made by hpo",
                 hint="choose another --name",
             )
-        known = {
-            "uid": uuid.uuid4().hex,
-            "definition": identity,
-            "data_digest": data_digest,
-            "versions": dict(versions),
-        }
-        with warnings.catch_warnings(
-            action="ignore", category=optuna.exceptions.ExperimentalWarning
-        ):
-            study.set_metric_names([definition.study.metric])
-        study.set_user_attr(IDENTITY, known)
-        return known
-    changes = describe_changes(known["definition"], identity)
-    if known["data_digest"] != data_digest:
-        changes.append(f"data {known['data_digest'][:8]} -> {data_digest[:8]}")
+        return _begin(study, asked)
+    changes = describe_changes(known["definition"], asked.definition)
+    if known["data_digest"] != asked.data_digest:
+        changes.append(f"data {known['data_digest'][:8]} -> {asked.data_digest[:8]}")
     if changes:
         raise IdentityError(
             f"study '{name}' was begun with something else: {', '.join(changes)}",
             hint="undo the change, or start another study with --name",
         )
-    others = describe_changes(known["versions"], versions)
-    note = f"begun with other versions ({', '.join(others)}): new trials may differ from those of one run"
+    others = ", ".join(describe_changes(known["versions"], asked.versions))
+    note = f"begun with other versions ({others}): new trials may differ from those of one run"
     return {**known, "notes": [note] if others else []}
+
+
+def _begin(study: optuna.Study, asked: StudyIdentity) -> Mapping[str, Any]:
+    identity = {
+        "uid": uuid.uuid4().hex,
+        "definition": dict(asked.definition),
+        "data_digest": asked.data_digest,
+        "versions": dict(asked.versions),
+    }
+    with warnings.catch_warnings(action="ignore", category=optuna.exceptions.ExperimentalWarning):
+        study.set_metric_names([asked.metric])
+    study.set_user_attr(IDENTITY, identity)
+    return identity

@@ -1,129 +1,89 @@
-"""Figures and tables of the final model: what it gets right on the held-out rows, and what it goes by.
+"""Figures and tables of the final model: what it gets right, and what it goes by.
 
-Drawn with scikit-learn's displays on figures of their own, so that no state of pyplot is touched. Of many classes or features the
-largest are shown, and the title says so; the tables have all.
+Those of its task come from a module a task, those that only its estimator has from the recipe;
+permutation importance is for all.
 """
 
-import io
-import re
 import warnings
-from collections.abc import Callable
-from typing import Any
 
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from sklearn.calibration import CalibrationDisplay
 from sklearn.inspection import permutation_importance
-from sklearn.metrics import (
-    ConfusionMatrixDisplay,
-    PrecisionRecallDisplay,
-    RocCurveDisplay,
-    confusion_matrix,
-)
 from sklearn.pipeline import Pipeline
 
-from hpo.data.tables import write_table
-
-MAX_LABELS = 25
-"""Classes in a matrix, bars in a chart."""
-
-MAX_CURVES = 10
-"""Classes that have a curve of their own."""
+from hpo.estimators.recipe import BarChart, Recipe
+from hpo.results import classification_figures
+from hpo.results.drawing import draw_bars, shorten, to_csv, to_png
 
 MAX_PERMUTED = 100
 """Columns; of a wider table permuting each would take minutes."""
 
 PERMUTED_ROWS = 1000
 N_REPEATS = 5
-NAME_LENGTH = 40
+
+FIGURES_OF_TASK = {"classification": classification_figures}
 
 
 def draw_model(
-    judged: Pipeline, shipped: Pipeline, X: pd.DataFrame, y: np.ndarray, *, metric: str, seed: int
+    recipe: Recipe,
+    judged: Pipeline,
+    shipped: Pipeline,
+    X: pd.DataFrame,
+    y: np.ndarray,
+    *,
+    metric: str,
+    seed: int,
 ) -> tuple[dict[str, bytes], dict[str, float]]:
     """Draw all that is known of a model.
 
     Args:
+        recipe: Of the estimator.
         judged: Fitted without the held-out rows.
-        shipped: The model whose coefficients are shown.
+        shipped: The model that the estimator's own charts are of.
         X: The held-out rows, shape (n_samples, n_features).
-        y: Their labels, shape (n_samples,).
+        y: Their target, shape (n_samples,).
         metric: The judged scorer: what a permuted column costs is counted in it.
         seed: Of the permutations.
 
     Returns:
         Artifact path to content, and the importance of each column.
     """
-    coefficients, importances = (
-        list_coefficients(shipped),
-        permute_columns(judged, X, y, metric=metric, seed=seed),
-    )
-    predicted, probabilities = judged.predict(X), judged.predict_proba(X)
-    matrix = pd.DataFrame(
-        confusion_matrix(y, predicted, labels=judged.classes_), columns=judged.classes_
-    )
-    matrix.insert(0, "true class", judged.classes_)
-    tables = {
-        "coefficients": coefficients,
-        "confusion_matrix": matrix,
-        "permutation_importance": importances,
-    }
-    files = {f"tables/{name}.csv": _to_csv(table) for name, table in tables.items() if len(table)}
+    of_task = FIGURES_OF_TASK[recipe.task]
+    importances = permute_columns(judged, X, y, metric=metric, seed=seed)
+    own = {chart.name: chart.tabulate(shipped) for chart in recipe.charts}
+    tables = {**own, **of_task.tabulate(judged, X, y), "permutation_importance": importances}
+    files = {f"tables/{name}.csv": to_csv(table) for name, table in tables.items() if len(table)}
     # A "$" in a name is no formula; a name may be in a script that the font does not have.
     with mpl.rc_context({"text.parse_math": False}), warnings.catch_warnings(action="ignore"):
-        figures = {"confusion_matrix": _draw_confusion(y, predicted)}
-        for name, draw in _CURVES.items():
-            figures[re.sub(r"\W", "_", name.lower())] = _draw_curves(
-                name, draw, judged.classes_, y, probabilities
-            )
-        labels = coefficients["feature"].map(_shorten) + ": " + coefficients["class"].map(_shorten)
-        xlabel = "log odds of the class; of a number, by standard deviation"
-        figures["coefficients"] = _draw_bars(
-            "Coefficients", labels, coefficients["coefficient"], xlabel
-        )
+        figures = of_task.draw(judged, X, y)
+        for chart in recipe.charts:
+            figures[chart.name] = _draw_chart(chart, own[chart.name])
         if len(importances):
-            labels, xlabel = (
-                importances["column"].map(_shorten),
+            figures["permutation_importance"] = draw_bars(
+                "Permutation importance",
+                importances["column"].map(shorten),
+                importances["mean"],
                 f"loss of {metric} on held-out rows",
+                importances["std"],
             )
-            means, errors = importances["mean"], importances["std"]
-            figures["permutation_importance"] = _draw_bars(
-                "Permutation importance", labels, means, xlabel, errors
-            )
-        files |= {f"figures/{name}.png": _to_png(figure) for name, figure in figures.items()}
+        files |= {f"figures/{name}.png": to_png(figure) for name, figure in figures.items()}
     return files, dict(zip(importances["column"], importances["mean"], strict=True))
 
 
-def list_coefficients(pipeline: Pipeline) -> pd.DataFrame:
-    """The coefficients by feature and class, the largest first.
-
-    Numbers are scaled, so a coefficient is for one standard deviation; its exponential is the factor on the odds: with two classes
-    those of the second, with more those of the class against the geometric mean of all.
-    """
-    preprocessing, classifier = pipeline[0], pipeline[-1]
-    # Not the transformer's own list, which refuses a name that two columns give.
-    features = np.concatenate(
-        [step.get_feature_names_out(names) for _, step, names in preprocessing.transformers_]
-    )
-    classes = classifier.classes_[-len(classifier.coef_) :]
-    table = pd.DataFrame(classifier.coef_, index=classes, columns=features).rename_axis("class")
-    table = table.reset_index().melt("class", var_name="feature", value_name="coefficient")[
-        ["feature", "class", "coefficient"]
-    ]
-    with np.errstate(over="ignore"):
-        table["odds_ratio"] = np.exp(table["coefficient"])
-    return table.sort_values(
-        "coefficient", key=abs, ascending=False, kind="stable", ignore_index=True
-    )
+def _draw_chart(chart: BarChart, table: pd.DataFrame) -> Figure:
+    labels = table[list(chart.labels)].map(shorten).agg(": ".join, axis="columns")
+    return draw_bars(chart.title, labels, table[chart.value], chart.xlabel)
 
 
 def permute_columns(
     pipeline: Pipeline, X: pd.DataFrame, y: np.ndarray, *, metric: str, seed: int
 ) -> pd.DataFrame:
-    """What the score loses when a column's values are shuffled (Breiman 2001, Machine Learning 45, 5-32); empty for wide tables."""
+    """Measure what the score loses when a column's values are shuffled; empty for wide tables.
+
+    Breiman 2001, Machine Learning 45, 5-32.
+    """
     if X.shape[1] > MAX_PERMUTED:
         return pd.DataFrame({"column": [], "mean": [], "std": []})
     n_rows = min(len(X), PERMUTED_ROWS)
@@ -134,106 +94,3 @@ def permute_columns(
         {"column": X.columns, "mean": found.importances_mean, "std": found.importances_std}
     )
     return table.sort_values("mean", ascending=False, kind="stable", ignore_index=True)
-
-
-_CURVES: dict[str, Callable[..., Any]] = {
-    "ROC curve": RocCurveDisplay.from_predictions,
-    "Precision-recall curve": PrecisionRecallDisplay.from_predictions,
-    "Calibration curve": lambda y, score, **options: CalibrationDisplay.from_predictions(
-        y, score, strategy="quantile", n_bins=int(np.clip(len(y) // 20, 5, 10)), **options
-    ),
-}
-
-
-def _draw_curves(
-    name: str,
-    draw: Callable[..., Any],
-    classes: np.ndarray,
-    y: np.ndarray,
-    probabilities: np.ndarray,
-) -> Figure:
-    """A curve a class, each against the rest; of two classes that of the second."""
-    of_all = classes[1:] if len(classes) == 2 else classes
-    shown = of_all if len(classes) == 2 else _commonest(y, MAX_CURVES)
-    figure, ax = _make_figure(
-        f"{name} on {len(y)} held-out rows", "commonest classes", len(shown), len(of_all)
-    )
-    for label, scores in zip(classes, probabilities.T, strict=True):
-        if label in shown and 0 < (y == label).sum() < len(y):
-            draw(y == label, scores, name=_shorten(label), ax=ax)
-    # The displays name the positive class there, which is another one for each curve.
-    ax.set(xlabel=ax.get_xlabel().partition(" (")[0], ylabel=ax.get_ylabel().partition(" (")[0])
-    ax.legend(fontsize="small")
-    return figure
-
-
-def _draw_confusion(y: np.ndarray, predicted: np.ndarray) -> Figure:
-    labels = np.union1d(y, predicted)
-    shown = labels if len(labels) <= MAX_LABELS else _commonest(y, MAX_LABELS)
-    title, size = f"Confusion matrix on {len(y)} held-out rows", 3.5 + 0.3 * len(shown)
-    figure, ax = _make_figure(title, "commonest classes", len(shown), len(labels), size + 1, size)
-    ConfusionMatrixDisplay.from_predictions(
-        y,
-        predicted,
-        labels=shown,
-        display_labels=list(map(_shorten, shown)),
-        xticks_rotation="vertical",
-        cmap="Blues",
-        ax=ax,
-    )
-    return figure
-
-
-def _draw_bars(
-    title: str, names: pd.Series, values: pd.Series, xlabel: str, errors: pd.Series | None = None
-) -> Figure:
-    """Bars from the top down, by position, since two shortened names may be the same."""
-    largest = values.head(MAX_LABELS)
-    figure, ax = _make_figure(
-        title, "largest", len(largest), len(values), height=2 + 0.25 * len(largest)
-    )
-    ax.barh(range(len(largest)), largest, xerr=None if errors is None else errors.head(MAX_LABELS))
-    ax.set_yticks(range(len(largest)), list(names.head(MAX_LABELS)))
-    ax.set_xlabel(xlabel)
-    ax.margins(y=0.02)
-    ax.invert_yaxis()
-    return figure
-
-
-def _make_figure(
-    title: str, which: str, n_shown: int, n_all: int, width: float = 6.5, height: float = 5.0
-) -> tuple[Figure, Axes]:
-    """A figure whose title says how many of how many are shown, where not all are."""
-    figure = Figure(figsize=(width, height), layout="constrained")
-    figure.suptitle(
-        title + (f", the {n_shown} {which} of {n_all}" if n_shown < n_all else ""),
-        fontsize="medium",
-    )
-    return figure, figure.subplots()
-
-
-def _commonest(y: np.ndarray, n: int) -> np.ndarray:
-    """Labels, sorted, array of shape (at most n,)."""
-    labels, counts = np.unique(y, return_counts=True)
-    return labels[np.sort(np.argsort(-counts, kind="stable")[:n])]
-
-
-def _shorten(name: object) -> str:
-    text = str(name)
-    return (
-        text
-        if len(text) <= NAME_LENGTH
-        else f"{text[: NAME_LENGTH // 2]}…{text[-NAME_LENGTH // 2 + 1 :]}"
-    )
-
-
-def _to_png(figure: Figure) -> bytes:
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png")
-    return buffer.getvalue()
-
-
-def _to_csv(table: pd.DataFrame) -> bytes:
-    text = io.StringIO()
-    write_table(table, text)
-    return text.getvalue().encode()

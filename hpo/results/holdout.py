@@ -1,19 +1,19 @@
-"""What the held-out rows say: how sure a model's score is, and what it gains over another one: the defaults, or a champion.
+"""Judges a model on the held-out rows: its score, and its gain over the defaults or a champion.
 
-Both models predict the same held-out rows, so the gain is a paired difference, which is far surer than two scores side by side. The
-hold-out had no part in choosing, so neither number is inflated by the search.
+Both models predict the same rows, so the gain is a paired difference, which is far surer than two
+scores side by side. The hold-out had no part in the choice, so the search inflates neither number.
 """
 
 import warnings
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 from sklearn.pipeline import Pipeline
 
 from hpo.data.dataset import Dataset
-from hpo.estimators.cross_validation import Predicted
-from hpo.estimators.estimator import build_classifier
+from hpo.estimators.recipe import Params, Recipe
+from hpo.estimators.task import Predictions, Task
+from hpo.estimators.tasks import task_of
 from hpo.results.intervals import (
     Estimate,
     estimate_from_resamples,
@@ -25,18 +25,22 @@ from hpo.results.intervals import (
 N_RESAMPLES = 500
 MIN_RESAMPLES = 200
 RESAMPLED_ROWS = 2_000_000
-"""So many rows are scored in all: on large tables fewer resamples serve, down to ``MIN_RESAMPLES``."""
+"""Rows scored in all: large tables take fewer resamples, down to ``MIN_RESAMPLES``."""
 
 WORSE_ERRORS = 1.0
-"""So many standard errors below zero a gain is a loss. A wrong "worse" only keeps a good champion."""
+"""Standard errors below zero from which a gain is a loss.
+
+A wrong "worse" only keeps a good champion.
+"""
 
 BETTER_ERRORS = 1.645
-"""So many above zero it is one: 5 % one-sided."""
+"""Standard errors above zero from which a gain counts: 5 % one-sided."""
 
 
 def judge_holdout(
+    recipe: Recipe,
     pipeline: Pipeline,
-    defaults: Mapping[str, Any] | None,
+    defaults: Params | None,
     dataset: Dataset,
     metric: str,
     *,
@@ -45,6 +49,7 @@ def judge_holdout(
     """Score the final model on the held-out rows, alone and against the defaults.
 
     Args:
+        recipe: Of the estimator.
         pipeline: Fitted on the training rows.
         defaults: Complete params of the defaults, or None where there is nothing to compare with.
         dataset: The rows.
@@ -54,25 +59,32 @@ def judge_holdout(
     Returns:
         The model's score by the judged metric, and its gain over the defaults, or None.
     """
-    # A fit that does not converge.
+    task = task_of(recipe)
+    # A fit may not converge.
     with warnings.catch_warnings(action="ignore"):
-        models = [Predicted(pipeline, dataset.X_test)]
+        models = [task.predictions(pipeline, dataset.X_test)]
         if defaults is not None:
             preprocessing = pipeline[:-1]
-            fitted = build_classifier(defaults).fit(
-                preprocessing.transform(dataset.X_train), dataset.y_train
-            )
-            models.append(Predicted(fitted, preprocessing.transform(dataset.X_test)))
-    return judge_models(models, dataset.y_test, dataset.groups_test, metric, seed=seed)
+            X_train = preprocessing.transform(dataset.X_train)
+            fitted = recipe.build(defaults).fit(X_train, dataset.y_train)
+            models.append(task.predictions(fitted, preprocessing.transform(dataset.X_test)))
+    return judge_models(task, models, dataset.y_test, dataset.groups_test, metric, seed=seed)
 
 
 def judge_models(
-    models: Sequence[Predicted], y: np.ndarray, groups: np.ndarray | None, metric: str, *, seed: int
+    task: Task,
+    models: Sequence[Predictions],
+    y: np.ndarray,
+    groups: np.ndarray | None,
+    metric: str,
+    *,
+    seed: int,
 ) -> tuple[Estimate, Estimate | None]:
-    """Score the first model on rows that it was not fitted on, alone and against the second, where there is one.
+    """Score a model on rows that it was not fitted on, alone and against a second one.
 
     Args:
-        models: With the rows.
+        task: What they predict.
+        models: One or two, each with the rows.
         y: True labels, array of shape (n_samples,).
         groups: Names of shape (n_samples,), or None.
         metric: The judged scorer.
@@ -82,9 +94,9 @@ def judge_models(
         The first model's score, and its gain over the second, or None.
     """
     if metric != "accuracy" or groups is not None:
-        # A metric that is not defined for a resample.
+        # A metric may not be defined for a resample.
         with warnings.catch_warnings(action="ignore"):
-            return _bootstrap(models, y, groups, metric, seed)
+            return _bootstrap(task, models, y, groups, metric, seed)
     ours, *others = [model.predict() == y for model in models]
     gains = [
         estimate_paired_proportions(int((ours & ~other).sum()), int((~ours & other).sum()), len(y))
@@ -94,8 +106,9 @@ def judge_models(
 
 
 def may_take_over(gain: Estimate, rule: str) -> bool:
-    """Whether a gain over the champion is enough for a rule: ``not_worse``, ``better`` or ``never``."""
-    middle, error = (gain.low + gain.high) / 2, gain.standard_error
+    """Whether a gain over the champion suffices for ``not_worse``, ``better`` or ``never``."""
+    middle = (gain.low + gain.high) / 2
+    error = gain.standard_error
     return {
         "not_worse": middle + WORSE_ERRORS * error >= 0,
         "better": middle - BETTER_ERRORS * error > 0,
@@ -103,16 +116,18 @@ def may_take_over(gain: Estimate, rule: str) -> bool:
 
 
 def _bootstrap(
-    models: Sequence[Predicted], y: np.ndarray, groups: np.ndarray | None, metric: str, seed: int
+    task: Task,
+    models: Sequence[Predictions],
+    y: np.ndarray,
+    groups: np.ndarray | None,
+    metric: str,
+    seed: int,
 ) -> tuple[Estimate, Estimate | None]:
-    """Both estimates by resampling: all models are scored on the same resampled rows (the paired bootstrap)."""
-    draw, n_units = _make_draw(y, groups, np.random.default_rng(seed))
+    """Make both estimates by the paired bootstrap: all models are scored on the same resamples."""
+    draw, n_units = task.make_draw(y, groups, np.random.default_rng(seed))
     n_resamples = int(np.clip(RESAMPLED_ROWS // len(y), MIN_RESAMPLES, N_RESAMPLES))
-    resamples = [
-        rows
-        for rows in (draw() for _ in range(n_resamples))
-        if len(np.unique(y[rows])) == len(np.unique(y))
-    ]
+    drawn = (draw() for _ in range(n_resamples))
+    resamples = [rows for rows in drawn if task.is_scorable(y, rows)]
     values = [model.score(metric, y) for model in models]
     resampled = [
         np.array([model.take(rows).score(metric, y[rows]) for rows in resamples])
@@ -125,20 +140,3 @@ def _bootstrap(
         else None
     )
     return score, gain
-
-
-def _make_draw(
-    y: np.ndarray, groups: np.ndarray | None, rng: np.random.Generator
-) -> tuple[Callable[[], np.ndarray], int]:
-    """What draws the rows of a resample, and how many units it draws.
-
-    As the hold-out was made: rows within each class, or whole groups (Davison and Hinkley 1997, *Bootstrap Methods and their
-    Application*, sections 3.2 and 3.8).
-    """
-    if groups is None:
-        of_class = [np.flatnonzero(y == label) for label in np.unique(y)]
-        return lambda: np.concatenate([rng.choice(rows, len(rows)) for rows in of_class]), len(y)
-    members = [np.flatnonzero(groups == name) for name in np.unique(groups)]
-    return lambda: np.concatenate(
-        [members[i] for i in rng.integers(len(members), size=len(members))]
-    ), len(members)

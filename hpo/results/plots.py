@@ -1,7 +1,7 @@
-"""The study's plots, drawn by Optuna's own functions: one interactive page that opens without a network, and pictures.
+"""The study's plots, drawn by Optuna: one interactive page that opens offline, and pictures.
 
-Takes a study and gives figures or the content of files; what cannot be drawn of a study (importances of one trial) is said on the
-page and left out.
+Takes a study, gives figures or the content of files. Where a plot cannot be drawn, as importances
+of one trial cannot, the page says so instead.
 """
 
 import html
@@ -27,33 +27,33 @@ PLOTS = (
     "timeline",
     "edf",
 )
-"""What follows ``plot_`` in Optuna's names."""
+"""The part of Optuna's names after ``plot_``."""
 
 PAGE_FILE = "plots/study.html"
 
 MAX_TRIALS = 2000
-"""Of a longer study the last ones are drawn: a line or a bar a trial would take minutes, and show nothing."""
+"""Of a longer study the last are drawn: a line for every trial takes minutes and shows nothing."""
 
 
 def plot_study(study: optuna.Study, kind: str, library: Any = optuna.visualization) -> Any:
-    """One of :data:`PLOTS` as Optuna's interactive plotly figure, or as another of its libraries draws it."""
+    """Draw one of :data:`PLOTS` with plotly, or with another of Optuna's libraries."""
     options: dict[str, Any] = {}
     if study.metric_names and kind != "timeline":
         options["target_name"] = study.metric_names[0]
     if kind == "contour":
-        # A panel for each pair of params: of seven there would be 42.
+        # One panel for each pair of params: seven would make 42.
         options["params"] = list(optuna.importance.get_param_importances(study))[:2]
     return getattr(library, f"plot_{kind}")(study, **options)
 
 
 def draw_study(study: optuna.Study) -> dict[str, bytes]:
-    """Every plot as a picture, and all of them on one page.
+    """Draw every plot as a picture, and all of them on one page.
 
     Returns:
         Artifact path to content.
     """
     files: dict[str, bytes] = {}
-    # Warnings of functions that may change, of too few trials: nobody can do anything about them here.
+    # Warnings of experimental functions and of few trials, which nobody can act on here.
     with quiet_optuna(), mpl.rc_context(), warnings.catch_warnings(action="ignore"):
         study = _copy_finished(study)
         title = html.escape(study.study_name)
@@ -61,18 +61,19 @@ def draw_study(study: optuna.Study) -> dict[str, bytes]:
         for kind in PLOTS:
             try:
                 figure = plot_study(study, kind)
-                # The library once, in the first figure: a page that needs a network shows nothing behind a firewall.
+                # The first figure brings the library, so that the page opens without a network.
                 parts.append(to_html(figure, full_html=False, include_plotlyjs=len(parts) == 1))
                 files[f"plots/{kind}.png"] = _picture(plot_study(study, kind, pictures))
             except (ValueError, RuntimeError) as error:
                 parts.append(f"<p>No {kind.replace('_', ' ')}: {html.escape(str(error))}</p>")
-    head = f'<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><title>{title}</title></head><body>'
-    files[PAGE_FILE] = "\n".join((head, *parts, "</body></html>")).encode()
+    head = f'<head><meta charset="utf-8"><title>{title}</title></head>'
+    page = (f'<!DOCTYPE html><html lang="en">{head}<body>', *parts, "</body></html>")
+    files[PAGE_FILE] = "\n".join(page).encode()
     return files
 
 
 def _copy_finished(study: optuna.Study) -> optuna.Study:
-    """The finished trials in memory: a database would be asked for all of them by every plot."""
+    """Copy the finished trials into memory: every plot would ask a database for all of them."""
     trials = [trial for trial in study.get_trials(deepcopy=False) if trial.state.is_finished()]
     which = "" if len(trials) <= MAX_TRIALS else f": the last {MAX_TRIALS} of {len(trials)} trials"
     copy = optuna.create_study(study_name=study.study_name + which, direction=study.direction)
@@ -83,8 +84,9 @@ def _copy_finished(study: optuna.Study) -> optuna.Study:
 
 
 def _picture(axes: Any) -> bytes:
-    figure, buffer = np.ravel(axes)[0].figure, io.BytesIO()
+    figure = np.ravel(axes)[0].figure
+    buffer = io.BytesIO()
     figure.savefig(buffer, format="png", bbox_inches="tight")
-    # Optuna makes it with pyplot, which keeps it.
+    # Optuna makes it with pyplot, which would keep it.
     plt.close(figure)
     return buffer.getvalue()

@@ -1,4 +1,4 @@
-"""Texts whose words stand in a file beside this module: reports, cards, notes, and the view that MLflow's comparison opens."""
+"""Texts whose words stand in files beside this module: reports, model cards, dashboard notes."""
 
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,8 @@
-"""Folds scored on a Dask cluster: the same results, to the last bit, on as many machines as there are.
+"""Folds scored on the workers of a Dask cluster, with the same results to the last bit.
 
-Scheduling, transport and the loss of workers are Dask's job. What is here: the prepared folds go to every worker once, what is lost
-with all of its copies is handed out again, and a worker with other library versions is refused, since its scores could differ.
+Dask schedules, transports and notices lost workers. This module sends the prepared folds to every
+worker once, hands out again what is lost with all of its copies, and refuses a worker with other
+library versions, whose scores could differ.
 """
 
 import copy
@@ -10,7 +11,7 @@ import math
 import threading
 import time
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from concurrent.futures import CancelledError
 from contextlib import ExitStack
 from functools import cache
@@ -19,8 +20,8 @@ from typing import Any
 from threadpoolctl import threadpool_limits
 
 from hpo.errors import HpoError, SettingsError
-from hpo.estimators.cross_validation import Fold, FoldResult, score_fold
-from hpo.search.executor import FoldExecutor
+from hpo.estimators.objective import Objective, StepResult
+from hpo.search.executor import Executor
 from hpo.versions import describe_changes, recorded_versions
 
 CONNECT_SECONDS = 10
@@ -29,12 +30,12 @@ LOST_SECONDS = 60.0
 """How long a scheduler may be away in the middle of a run."""
 
 MAX_LOSSES = 20
-"""So often in a row a fold may be lost with its worker before the run ends: it is then the fold that kills them."""
+"""Consecutive losses of a fold tolerated; after more it is the fold that kills its workers."""
 
 START_HINT = "start one: dask scheduler, and workers: dask worker ADDRESS --nthreads 1"
 
 
-class DaskExecutor(FoldExecutor):
+class DaskExecutor(Executor):
     """Scores on the workers of a Dask cluster; they may come and go.
 
     Args:
@@ -46,31 +47,24 @@ class DaskExecutor(FoldExecutor):
 
     def __init__(self, address: str) -> None:
         try:
-            import distributed  # noqa: PLC0415 - a quarter of a second that a run without a cluster does not spend
+            # A quarter of a second that a run without a cluster does not spend.
+            import distributed  # noqa: PLC0415
         except ImportError as error:
             raise SettingsError(
                 "--workers: a cluster needs the package distributed", hint="pip install distributed"
             ) from error
-        for name in [
-            name
-            for name in logging.root.manager.loggerDict
-            if name.partition(".")[0] == "distributed"
-        ]:
-            logging.getLogger(name).setLevel(
-                logging.CRITICAL
-            )  # what a person needs to know is said here
+        _silence_distributed()
         self.address = address
-        # The last one is what distributed's ``sync`` makes of a call that is cancelled as the wait for it ends.
         self.losses = (
             CancelledError,
             distributed.scheduler.KilledWorker,
             distributed.comm.CommClosedError,
+            # distributed's ``sync`` raises it for a call that is cancelled as the wait for it ends.
             UnboundLocalError,
         )
         try:
-            with warnings.catch_warnings(
-                action="ignore"
-            ):  # of versions: those that matter are compared below
+            # It warns of versions; those that matter are compared below.
+            with warnings.catch_warnings(action="ignore"):
                 self._client = distributed.Client(
                     address, timeout=CONNECT_SECONDS, set_as_default=False
                 )
@@ -80,37 +74,40 @@ class DaskExecutor(FoldExecutor):
             ) from error
         with ExitStack() as stack:
             stack.callback(self.close)
-            try:
-                self._client.wait_for_workers(1, timeout=WORKERS_SECONDS)
-                self._client.run(_check_versions, recorded_versions())
-            except TimeoutError as error:
-                raise SettingsError(
-                    f"--workers: the Dask scheduler at {address} has no workers", hint=START_HINT
-                ) from error
-            except ImportError as error:
-                raise SettingsError(
-                    f"--workers: a worker lacks the package {error.name}",
-                    hint="install hpo there too",
-                ) from error
+            self._check_workers()
             stack.pop_all()
 
-    def hold(self, folds: Sequence[Fold], metrics: Sequence[str]) -> None:
-        """Send the folds to every worker; one that joins later gets what it needs from the others."""
-        super().hold(folds, metrics)
-        self._scatter()
-        self.n_useful_trials = 1 + math.ceil(sum(self._client.nthreads().values()) / len(folds))
+    def _check_workers(self) -> None:
+        try:
+            self._client.wait_for_workers(1, timeout=WORKERS_SECONDS)
+            self._client.run(_check_versions, recorded_versions())
+        except TimeoutError as error:
+            raise SettingsError(
+                f"--workers: the Dask scheduler at {self.address} has no workers", hint=START_HINT
+            ) from error
+        except ImportError as error:
+            raise SettingsError(
+                f"--workers: a worker lacks the package {error.name}", hint="install hpo there too"
+            ) from error
 
-    def submit(self, params: Mapping[str, Any], index: int) -> Any:
-        """Hand one fold to the workers."""
+    def hold(self, objective: Objective) -> None:
+        """Send the objective to every worker; one that joins later gets it from the others."""
+        super().hold(objective)
+        self._scatter()
+        n_threads = sum(self._client.nthreads().values())
+        self.n_useful_trials = 1 + math.ceil(n_threads / objective.n_steps)
+
+    def submit(self, params: Mapping[str, Any], step: int) -> Any:
+        """Hand one step to the workers."""
         return self._client.submit(
-            _score, self._folds[index], params, self.metrics, recorded_versions(), pure=False
+            _evaluate, self._parts[step], params, recorded_versions(), pure=False
         )
 
     def recover(self) -> bool:
-        """After a loss: whether folds can be handed out again; those that are lost themselves are sent anew.
+        """After a loss: whether steps can be handed out again; lost parts are sent anew.
 
         Raises:
-            HpoError: The scheduler stays away, or folds keep being lost.
+            HpoError: The scheduler stays away, or steps keep being lost.
         """
         if self.lost_since is not None and time.monotonic() - self.lost_since > LOST_SECONDS:
             raise HpoError(
@@ -120,7 +117,7 @@ class DaskExecutor(FoldExecutor):
         if self._client.status != "running" or not self._client.nthreads():
             return False
         self.count_loss(MAX_LOSSES, "Dask workers", hint="they may run out of memory")
-        if any(fold.status != "finished" for fold in self._folds):
+        if any(part.status != "finished" for part in self._parts):
             self._scatter()
         return True
 
@@ -129,30 +126,37 @@ class DaskExecutor(FoldExecutor):
         self._client.close()
 
     def _scatter(self) -> None:
-        self._folds = self._client.scatter(self.folds, broadcast=True, hash=False)
+        parts = [self.objective.part(step) for step in range(self.objective.n_steps)]
+        self._parts = self._client.scatter(parts, broadcast=True, hash=False)
+
+
+def _silence_distributed() -> None:
+    """Stop distributed from logging; what a person needs to know is said here."""
+    for name in list(logging.root.manager.loggerDict):
+        if name.partition(".")[0] == "distributed":
+            logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
 _one_fit = threading.Lock()
-"""In a worker: what a fit warns of is noted for the whole process, so one fit a process at a time."""
+"""In a worker: warnings are caught for the whole process, so one fit a process at a time."""
 
 
 _limit_threads = cache(threadpool_limits)
 """In a worker: done once, since looking through all libraries takes a while."""
 
 
-def _score(
-    fold: Fold, params: Mapping[str, Any], metrics: Sequence[str], versions: dict[str, str]
-) -> FoldResult:
-    """In a worker: score on a fold that it holds."""
+def _evaluate(part: Objective, params: Mapping[str, Any], versions: dict[str, str]) -> StepResult:
+    """In a worker: score on the one step of a part that it holds."""
     _check_versions(versions, HpoError)  # it may have joined in the middle of the run
     _limit_threads(1)
     with _one_fit:
-        # Arrays that came over a wire begin anywhere in memory, where a sum may take another order: the last bit would differ.
-        return score_fold(params, copy.deepcopy(fold), metrics)
+        # Arrays that came over a wire begin anywhere in memory, where a sum may take another order:
+        # the last bit would differ.
+        return copy.deepcopy(part).evaluate(params, 0)
 
 
 def _check_versions(versions: dict[str, str], error: type[HpoError] = SettingsError) -> None:
-    """In a worker: refuse to score where the result could be another one, since the driver has other versions."""
+    """In a worker: refuse to score with other versions than the driver's."""
     changes = describe_changes(versions, recorded_versions())
     if changes:
         raise error(

@@ -1,50 +1,87 @@
-"""A definition and its data, loaded, checked and prepared: everything that a trial needs. Writes nothing."""
+"""The plan of a search: a definition and its data, checked and prepared; nothing is written."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import pandas as pd
+from optuna.trial import FrozenTrial
 
 from hpo.data.dataset import Dataset, load_dataset
 from hpo.definition import StudyDefinition
 from hpo.errors import DataError
 from hpo.estimators.cross_validation import (
-    Fold,
-    check_metrics,
+    CrossValidation,
     check_width,
     prepare_folds,
     resolve_metrics,
     training_shape,
 )
-from hpo.estimators.estimator import TrainingShape, check_solvers, derive_params, resolve_space
 from hpo.estimators.final_model import check_saving
+from hpo.estimators.recipe import Recipe
+from hpo.estimators.recipes import DEFAULT_RECIPE, complete
+from hpo.estimators.space import SearchedSpace, leave_out_costly
+from hpo.estimators.task import Task
+from hpo.estimators.tasks import task_of
+from hpo.ledger.identity import StudyIdentity
+from hpo.ledger.trials import mean_and_std
 
 
 @dataclass(frozen=True)
-class Problem:
-    """A definition and its data, ready to be searched.
+class Plan:
+    """All that a search needs.
 
     Attributes:
-        definition: What is searched; penalties that cost too much are left out of a default space.
+        definition: As it was given.
+        recipe: The estimator's.
         dataset: The rows.
-        folds: Prepared once.
-        metrics: Scorer names of every trial, the judged one first.
-        shape: Of the first fold's training rows.
+        objective: What a trial is scored by: the folds, prepared once.
+        space: What a trial is asked: the definition's space, less what costs too much of a default
+            one.
         notes: What was done that a person should know, one line each.
     """
 
     definition: StudyDefinition
+    recipe: Recipe
     dataset: Dataset
-    folds: list[Fold]
-    metrics: tuple[str, ...]
-    shape: TrainingShape
+    objective: CrossValidation
+    space: SearchedSpace
     notes: tuple[str, ...]
 
-    def derive(self, params: Mapping[str, Any]) -> dict[str, Any]:
-        """Complete a trial's params by the fixed rule."""
-        return derive_params(params, self.shape, seed=self.definition.study.seed)
+    @property
+    def task(self) -> Task:
+        """The task of the recipe."""
+        return task_of(self.recipe)
+
+    @property
+    def searched_definition(self) -> StudyDefinition:
+        """The definition with the space that is searched, as it is recorded."""
+        return self.definition.model_copy(update={"search_space": self.space.entries})
+
+    def identity(self, versions: Mapping[str, str]) -> StudyIdentity:
+        """The identity of a study of this plan."""
+        return StudyIdentity(
+            name=self.definition.name,
+            metric=self.definition.study.metric,
+            definition=self.searched_definition.identity(),
+            data_digest=self.dataset.digest,
+            versions=versions,
+        )
+
+    def baseline_value(self, trials: Sequence[FrozenTrial]) -> float | None:
+        """The mean CV score of the defaults, or None where a fit failed.
+
+        It is trial 0's where the space holds the defaults; else they are scored beside the study.
+        """
+        defaults = self.space.baseline()
+        if defaults is not None and defaults.items() <= trials[0].params.items():
+            return trials[0].value
+        params, objective = self.space.default_params(), self.objective
+        results = [objective.evaluate(params, step) for step in range(objective.n_steps)]
+        if any(result.failure is not None for result in results):
+            return None
+        metric = self.definition.study.metric
+        return mean_and_std([result.scores[metric] for result in results])[0]
 
 
 def load_data(definition: StudyDefinition, frame: pd.DataFrame | None = None) -> Dataset:
@@ -55,21 +92,23 @@ def load_data(definition: StudyDefinition, frame: pd.DataFrame | None = None) ->
         frame: The table, in the place of ``data.source``.
 
     Raises:
-        DefinitionError: The metric is unknown, or does not fit the classes.
+        DefinitionError: The metric is unknown, or does not fit the target.
         DataError: The table cannot be used.
     """
+    definition = complete(definition)
     study = definition.study
-    metrics = resolve_metrics(study.metric, study.metrics)
+    task = task_of(DEFAULT_RECIPE)
+    metrics = resolve_metrics(study.metric, study.metrics, task)
     dataset = load_dataset(
-        definition.data, seed=study.seed, n_splits=definition.cv.n_splits, frame=frame
+        definition.data, task, seed=study.seed, n_splits=definition.cv.n_splits, frame=frame
     )
-    check_metrics(metrics, dataset.y_train)
-    check_solvers(definition.search_space, n_classes=len(dataset.classes))
+    task.check_metrics(metrics, dataset.y_train)
+    DEFAULT_RECIPE.check(definition.search_space, task.count_classes(dataset.y_train))
     check_size(dataset, definition)
     return dataset
 
 
-def prepare_problem(definition: StudyDefinition, dataset: Dataset | None = None) -> Problem:
+def make_plan(definition: StudyDefinition, dataset: Dataset | None = None) -> Plan:
     """Prepare everything that a trial needs; writes nothing.
 
     Args:
@@ -79,34 +118,42 @@ def prepare_problem(definition: StudyDefinition, dataset: Dataset | None = None)
     Raises:
         InputError: As :func:`load_data`.
     """
+    definition = complete(definition)
+    recipe = DEFAULT_RECIPE
+    task = task_of(recipe)
     dataset = dataset or load_data(definition)
-    check_saving(dataset, definition)
-    folds = prepare_folds(dataset, definition)
-    shape = training_shape(folds[0], len(dataset.classes))
-    space, notes = resolve_space(definition.search_space, shape)
-    definition = definition.model_copy(update={"search_space": space})
-    metrics = resolve_metrics(definition.study.metric, definition.study.metrics)
-    return Problem(definition, dataset, folds, metrics, shape, (*dataset.notes, *notes))
+    check_saving(recipe, dataset, definition)
+    folds = prepare_folds(dataset, definition, task)
+    shape = training_shape(folds[0], task.count_classes(dataset.y_train))
+    entries, notes = leave_out_costly(recipe, definition.search_space, shape)
+    metrics = resolve_metrics(definition.study.metric, definition.study.metrics, task)
+    return Plan(
+        definition=definition,
+        recipe=recipe,
+        dataset=dataset,
+        objective=CrossValidation(recipe, folds, metrics),
+        space=SearchedSpace(recipe, entries, shape, definition.study.seed),
+        notes=(*dataset.notes, *notes),
+    )
 
 
 def check_size(dataset: Dataset, definition: StudyDefinition) -> None:
-    """Refuse before it starts a table whose prepared folds would not fit in this machine's memory.
+    """Refuse a table whose prepared folds would not fit in this machine's memory.
 
     Raises:
         DataError: It is too wide or too large.
     """
     columns = dataset.columns
     check_width(len(columns.features), definition.preprocessing.max_features)
-    # Eight bytes a value, and a four-byte position for each category's one value; a fold holds every row once.
+    # Eight bytes a value, four for the position of each category's one; a fold holds every row.
     row_bytes = 8 * len(columns.features) + 4 * len(columns.categorical)
-    n_copies = definition.cv.n_splits * definition.cv.n_repeats + 2
-    needed, there = (
-        len(dataset.X_train) * row_bytes * n_copies,
-        os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
-    )
+    n_folds = definition.cv.n_splits * definition.cv.n_repeats
+    needed = len(dataset.X_train) * row_bytes * (n_folds + 2)
+    there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     if needed > there:
         raise DataError(
-            f"data: {len(dataset.X_train)} training rows in {n_copies - 2} folds need about {needed / 2**30:.0f} GiB of memory,"
+            f"data: {len(dataset.X_train)} training rows in {n_folds} folds"
+            f" need about {needed / 2**30:.0f} GiB of memory,"
             f" but this machine has {there / 2**30:.0f}",
             hint="take a sample of the rows, drop columns, or lower cv.n_splits or cv.n_repeats",
         )

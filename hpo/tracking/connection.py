@@ -1,4 +1,4 @@
-"""Reaches MLflow: whether a server is there and will do, a client, and one error for all that goes wrong on the way."""
+"""Reaches MLflow: checks a server, makes a client, translates MLflow's errors into ours."""
 
 import re
 import sqlite3
@@ -34,15 +34,16 @@ T = TypeVar("T")
 
 
 def connect(tracking_uri: str) -> MlflowClient:
-    """A client; for an SQLite file, one whose tables exist.
+    """Make a client; for an SQLite file, make its tables first where they are missing.
 
-    MLflow makes its tables in many steps, guarded against nobody: two starters on a new file would collide, and one that is
-    killed leaves a file that no later run can use. So they are made under a lock, in a file that gets its name when it is whole.
+    MLflow makes its tables in many steps and guards none of them: two processes that start on a new
+    file would collide, and one that is killed leaves a file that no later run can use. So they are
+    made under a lock, in a file that gets its name when it is whole.
     """
     path = sqlite_path(tracking_uri)
     if path is None:
         return MlflowClient(tracking_uri)
-    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore  # noqa: PLC0415 - slow, and a server needs none of it
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore  # noqa: PLC0415 - slow
 
     with hold_lock(path.with_name(f".{path.name}.lock"), wait=True):
         if not path.exists():
@@ -59,7 +60,9 @@ def connect(tracking_uri: str) -> MlflowClient:
 
 
 def check_reachable(tracking_uri: str) -> None:
-    """Ask a server whether it is there, which takes seconds where it is away; MLflow's own client may take minutes.
+    """Ask a server whether it is there.
+
+    Where it is away this takes seconds; MLflow's own client may take minutes.
 
     Raises:
         TrackingError: It is not.
@@ -71,7 +74,7 @@ def check_reachable(tracking_uri: str) -> None:
 
 
 def ask_server(address: str, endpoint: str) -> tuple[int, str]:
-    """One request as MLflow's client makes it, with its credentials and certificates, but not repeated for minutes.
+    """Send one request as MLflow's client does, with its credentials, but without its retries.
 
     Returns:
         The status and the text of the answer.
@@ -89,7 +92,7 @@ def ask_server(address: str, endpoint: str) -> tuple[int, str]:
             raise_on_status=False,
         )
     except MlflowException as error:
-        # What it says itself names objects and addresses with their passwords; what the operating system said is at the bottom.
+        # Its own text names objects, and addresses with passwords; its last cause does not.
         reason: BaseException = error
         while (deeper := reason.__cause__ or reason.__context__) is not None:
             reason = deeper
@@ -99,7 +102,7 @@ def ask_server(address: str, endpoint: str) -> tuple[int, str]:
 
 
 def check_server(address: str) -> None:
-    """Ask a server as a run would, and for its version.
+    """Ask a server what a run would ask, and its version.
 
     Raises:
         TrackingError: It is away, lets nobody in, or is of another major version.
@@ -108,34 +111,32 @@ def check_server(address: str) -> None:
         status, body = ask_server(address, "/api/2.0/mlflow/experiments/search?max_results=1")
         version_status, version = ask_server(address, "/version")
     except TrackingError as error:
-        error.hint = "start it or mend the address; a run searches on without it, and the same command catches up later"
+        error.hint = (
+            "start it or mend the address; a run searches on without it,"
+            " and the same command catches up later"
+        )
         raise
-    client, server = mlflow.__version__, version.strip()
+    client = mlflow.__version__
+    server = version.strip()
     if status == 403 and "Invalid Host header" in body:
         host = urlsplit(address).netloc.rpartition("@")[2]
-        problem, hint = (
-            f"refuses requests to '{host}'",
-            f"start it with --allowed-hosts {host} (its /health answers all the same)",
-        )
+        problem = f"refuses requests to '{host}'"
+        hint = f"start it with --allowed-hosts {host} (its /health answers all the same)"
     elif status in _REFUSALS:
         problem, hint = _REFUSALS[status]
     elif status != 200 or not body.lstrip().startswith("{"):
-        problem, hint = (
-            f"answers {status} where MLflow's API should be",
-            "check the address and the server's log",
-        )
+        problem = f"answers {status} where MLflow's API should be"
+        hint = "check the address and the server's log"
     elif version_status == 200 and server.partition(".")[0] != client.partition(".")[0]:
-        problem, hint = (
-            f"is MLflow {server}, but the client here is {client}",
-            "bring both to one major version",
-        )
+        problem = f"is MLflow {server}, but the client here is {client}"
+        hint = "bring both to one major version"
     else:
         return
     raise TrackingError(f"{hide_password(address)} {problem}", hint=hint)
 
 
 def translating(cls: type[T]) -> type[T]:
-    """A class whose public methods raise ours for what MLflow and the file system raise."""
+    """Decorate a class: its public methods raise our errors for MLflow's and the file system's."""
     for name, method in list(vars(cls).items()):
         if callable(method) and not name.startswith("_"):
             setattr(cls, name, translated()(method))
@@ -144,10 +145,10 @@ def translating(cls: type[T]) -> type[T]:
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """What MLflow and the file system raise, as one of ours."""
+    """Raise our error for MLflow's and the file system's."""
     try:
         yield
     except (MlflowException, SQLAlchemyError, OSError, sqlite3.Error) as error:
-        # What the HTTP library says after that is for its own people.
+        # The HTTP library goes on with objects and addresses.
         line = re.sub(r" failed with (timeout )?exception .*", " failed", first_line(error))
         raise TrackingError(f"MLflow: {hide_password(line)}") from error

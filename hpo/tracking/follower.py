@@ -1,7 +1,8 @@
 """Follows a ledger and keeps MLflow equal to it: the tracking side of a run.
 
-It reads what there is to write from the ledger itself, so there is no queue and nothing to lose: it may end at any moment, and
-the next one finds out what is missing. An error is waited out, with a growing pause, and never reaches the search.
+It reads what there is to write from the ledger itself, so there is no queue and nothing to lose: it
+may end at any moment, and the next one finds out what is missing. After an error it tries again,
+with a growing pause; no error ever reaches the search.
 """
 
 import gc
@@ -9,7 +10,6 @@ import math
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import asdict
 from functools import cache, partial
 from importlib import import_module
 from typing import Any
@@ -19,18 +19,20 @@ from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial
 
 from hpo.errors import HpoError, LedgerError, first_line
-from hpo.ledger.storage import export_journal, translated
+from hpo.ledger.failures import translated
+from hpo.ledger.journal import export_journal
+from hpo.results.tracking_state import RegistryState, TrackingState
 from hpo.tracking import keys
+from hpo.tracking.interface import ignore
 from hpo.tracking.models import rehearse
 from hpo.tracking.projection import Projection, end_time_ms
 from hpo.tracking.run_records import (
     Drawings,
+    FinalRecord,
     HeldOut,
-    ModelRecord,
     Notify,
     RunStatus,
     StudyRecord,
-    TrackingState,
 )
 from hpo.tracking.writer import MlflowWriter
 
@@ -46,11 +48,11 @@ class Follower:
     """One study, from its ledger to its tracking store.
 
     Args:
-        open_ledger: Gives the study, open for reading; asked again while it fails.
+        open_ledger: Opens the study for reading; called again while it fails.
         tracking_uri: MLflow's.
         study: What the parent run says.
-        notify: Takes how many trials MLflow has, whenever something got through; and one line the first time that nothing does,
-            and one when all is written again.
+        notify: Takes how many trials MLflow has, whenever something got through; one line the first
+            time that nothing does, and one when everything is written again.
     """
 
     def __init__(
@@ -58,7 +60,7 @@ class Follower:
         open_ledger: Callable[[], optuna.Study],
         tracking_uri: str,
         study: StudyRecord,
-        notify: Notify = lambda _: None,
+        notify: Notify = ignore,
     ) -> None:
         self._study = cache(open_ledger)
         self._writer = MlflowWriter(tracking_uri, study)
@@ -73,7 +75,7 @@ class Follower:
         self._problem: str | None = None
         self._drawings: Drawings | None = None
         self._model_uri: str | None = None
-        self._registry: dict[str, Any] | None = None
+        self._registry: RegistryState | None = None
         self._pause_seconds = FIRST_PAUSE_SECONDS
         self._next_attempt = 0.0
 
@@ -83,20 +85,20 @@ class Follower:
             self._attempt(self._catch_up)
 
     def finish(
-        self, model: ModelRecord | None, status: RunStatus, wait_seconds: float
+        self, final: FinalRecord | None, status: RunStatus, wait_seconds: float
     ) -> TrackingState:
-        """Write everything, then the final model, then close the parent run; registering comes last.
+        """Write everything, then the final model, close the parent run, and register the model.
 
         Args:
-            model: The final model, or None where there is none to log.
+            final: What the end of the search brought, or None where no model is to be logged.
             status: How the parent run ends.
             wait_seconds: How long to go on while nothing gets through.
         """
-        write_rest = partial(self._write_rest, model, status)
-        self._last_gain = time.monotonic()
+        write_rest = partial(self._write_rest, final, status)
+        self._last_progress = time.monotonic()
         while (
             not self._attempt(write_rest)
-            and (seconds := self._last_gain + wait_seconds - time.monotonic()) > 0
+            and (seconds := self._last_progress + wait_seconds - time.monotonic()) > 0
         ):
             time.sleep(min(self._pause_seconds, seconds))
         n_behind = None
@@ -105,7 +107,7 @@ class Follower:
         return TrackingState(
             experiment_id=self._writer.experiment_id or None,
             parent_run_id=self._writer.parent_run_id or None,
-            comparison=self._writer.comparison or None,
+            comparison=self._writer.trials_path or None,
             run_ids=dict(self._projection.run_ids),
             n_behind=n_behind,
             model_uri=self._model_uri,
@@ -113,40 +115,41 @@ class Follower:
             tracking_problem=self._problem,
         )
 
-    def _write_rest(self, model: ModelRecord | None, status: RunStatus) -> None:
+    def _write_rest(self, final: FinalRecord | None, status: RunStatus) -> None:
         self._catch_up()
         if self._writer.parent_is_open:
             if self._has_failed:
-                # What a lost answer left behind: runs that were made twice.
+                # A lost answer may have left runs that were created twice.
                 self._projection.learn()
                 self._catch_up()
             self._writer.write_text(keys.JOURNAL_FILE, export_journal(self._study()))
-        if model is not None:
-            self._model_uri = self._writer.write_model(
-                model, self._projection.run_ids.get(model.trial_number)
-            )
-            self._write_drawings(model)
+        if final is not None:
+            best_run_id = self._projection.run_ids.get(final.model.trial_number)
+            self._model_uri = self._writer.write_model(final, best_run_id)
+            self._write_drawings(final)
         self._writer.close(status, end_time_ms(self._trials()))
-        if model is not None:
-            state = self._writer.register(model)
-            self._registry = None if state is None else asdict(state)
+        if final is not None:
+            self._registry = self._writer.register(final)
 
-    def _write_drawings(self, model: ModelRecord) -> None:
-        """Draw what is wanted and not there yet; what cannot be drawn is said, and asked for again by the next run."""
-        step = model.n_finished
-        key = f"{model.key} {step}"
-        if not model.is_drawn or model.held_out is None or self._writer.has_drawn(key):
+    def _write_drawings(self, final: FinalRecord) -> None:
+        """Draw what is wanted and not there yet; the next run tries again what cannot be drawn."""
+        step = final.n_finished
+        key = f"{final.model.key} {step}"
+        if not final.is_drawn or final.held_out is None or self._writer.has_drawn(key):
             return
         if self._drawings is None:
             try:
-                self._drawings = _draw(model, model.held_out, self._study(), self._writer.on_step)
+                self._drawings = _draw(
+                    final.model.model, final.held_out, self._study(), self._writer.on_step
+                )
             except HpoError:
                 raise
             except Exception as error:  # noqa: BLE001 - whatever drawing raises, the model is there
                 self._drawings = Drawings()
                 reason = f"{type(error).__name__}: {first_line(error)}"
                 self._notify(
-                    f"figures were not drawn ({reason}); all else is logged, --no-plots leaves them out"
+                    f"figures were not drawn ({reason});"
+                    " all else is logged, --no-plots leaves them out"
                 )
         if self._drawings.of_study:
             self._writer.write_drawings(self._drawings, key, step)
@@ -169,7 +172,7 @@ class Follower:
         self._projection.catch_up(trials)
 
     def _attempt(self, action: Callable[[], None]) -> bool:
-        """Whether an action went through; after one that did not, the pause before the next one doubles."""
+        """Whether an action went through; if not, the pause before the next attempt doubles."""
         n_before = self._writer.n_steps
         try:
             action()
@@ -179,32 +182,33 @@ class Follower:
             longest = LONGEST_PAUSE_WHILE_THERE_SECONDS if self._is_there else LONGEST_PAUSE_SECONDS
             self._pause_seconds = min(2 * self._pause_seconds, longest)
             if self._writer.n_steps > n_before:
-                self._pause_seconds, self._last_gain = FIRST_PAUSE_SECONDS, time.monotonic()
+                self._pause_seconds = FIRST_PAUSE_SECONDS
+                self._last_progress = time.monotonic()
             elif not self._has_warned:
                 self._has_warned = True
                 self._notify(
-                    f"MLflow does not take what is written ({self._problem}); the search goes on, nothing is lost"
+                    f"MLflow does not take what is written ({self._problem});"
+                    " the search goes on, nothing is lost"
                 )
             self._next_attempt = time.monotonic() + self._pause_seconds
             return False
         if self._has_warned and not self._has_recovered:
             self._has_recovered = True
-            self._notify(
-                f"MLflow has caught up: it has all {len(self._projection.run_ids)} trials that are finished"
-            )
+            n_trials = len(self._projection.run_ids)
+            self._notify(f"MLflow has caught up: it has all {n_trials} trials that are finished")
         self._problem = None
         self._pause_seconds = FIRST_PAUSE_SECONDS
         return True
 
 
 def _draw(
-    model: ModelRecord, held: HeldOut, study: optuna.Study, on_step: Callable[[], None]
+    shipped: Any, held: HeldOut, study: optuna.Study, on_step: Callable[[], None]
 ) -> Drawings:
-    from hpo.results.figures import draw_model  # noqa: PLC0415 - matplotlib and plotly, which a run without figures needs none of
+    from hpo.results.figures import draw_model  # noqa: PLC0415 - it loads matplotlib and plotly
     from hpo.results.plots import draw_study  # noqa: PLC0415 - the same
 
     of_model, importances = draw_model(
-        held.model, model.model, held.X, held.y, metric=held.metric, seed=held.seed
+        held.recipe, held.model, shipped, held.X, held.y, metric=held.metric, seed=held.seed
     )
     metrics = {
         keys.importance_metric(column): value
@@ -218,7 +222,7 @@ def _draw(
 
 
 def warm_up() -> None:
-    """Load what following a study and logging a model need, by doing both for nobody: much of it is loaded only then."""
+    """Warm imports with a throwaway storage and model: much is loaded only when first used."""
     RDBStorage("sqlite://")
     rehearse(import_module("sklearn.linear_model").LogisticRegression())
     gc.freeze()

@@ -1,7 +1,7 @@
 """Tracking in this process: the follower without a process of its own.
 
 For a notebook, a program that holds many studies, and tests: nothing is started, and MLflow is
-imported here. What is written is the same; it is written when the search has ended, so the search
+imported here. MLflow gets the same content, but all of it once the search has ended, so the search
 pays for none of it and MLflow's page shows the trials a little later.
 """
 
@@ -9,31 +9,39 @@ import logging
 import os
 import warnings
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING
 
+from hpo.results.tracking_state import TrackingState
 from hpo.settings import sqlite_path
+from hpo.tracking.interface import Tracking, ignore
 from hpo.tracking.process import ENVIRONMENT
-from hpo.tracking.run_records import ModelRecord, Notify, RunStatus, StudyRecord, TrackingState
+from hpo.tracking.run_records import FinalRecord, Notify, RunStatus, StudyRecord
 
 if TYPE_CHECKING:
     from hpo.tracking.follower import Follower
 
 
-class InlineTracking(AbstractContextManager["InlineTracking"]):
-    """A follower that writes when the search has ended; used as :class:`TrackingProcess` is."""
+class InlineTracking(Tracking):
+    """A follower that writes once the search has ended; used as :class:`TrackingProcess` is."""
 
     def __init__(self) -> None:
         for name, value in ENVIRONMENT.items():
             os.environ.setdefault(name, value)
         self._follower: Follower | None = None
-        self._notify: Notify = lambda _: None
+        self._notify: Notify = ignore
 
     def __exit__(self, *error: object) -> None:
         """Nothing was started."""
 
-    def open(self, storage_url: str, tracking_uri: str, study: StudyRecord) -> None:
+    def open(
+        self,
+        storage_url: str,
+        tracking_uri: str,
+        study: StudyRecord,
+        notify: Notify = ignore,
+    ) -> None:
         """Take up a study; nothing is written yet."""
         path = sqlite_path(tracking_uri)
         if path is not None:
@@ -44,27 +52,24 @@ class InlineTracking(AbstractContextManager["InlineTracking"]):
             from hpo.tracking.follower import Follower  # noqa: PLC0415 - it loads MLflow
 
             open_study = partial(open_for_reading, storage_url, study.name)
+            self._notify = notify
             self._follower = Follower(open_study, tracking_uri, study, self._hear)
-
-    def read_notes(self) -> list[str | int]:
-        """Nothing is said before :meth:`finish`."""
-        return []
 
     def finish(
         self,
-        model: ModelRecord | None,
+        final: FinalRecord | None,
         status: RunStatus,
         wait_seconds: float,
         *,
-        notify: Notify = lambda _: None,
         is_hurried: bool = False,  # noqa: ARG002 - there is no other process that could hang
     ) -> TrackingState:
         """Write everything, or go on until nothing got through for so many seconds."""
         if self._follower is None:
             return TrackingState(tracking_problem="no study was opened")
-        self._notify = notify
+        if final is None:
+            self._notify = ignore
         with _quiet():
-            return self._follower.finish(model, status, wait_seconds)
+            return self._follower.finish(final, status, wait_seconds)
 
     def _hear(self, message: str | int) -> None:
         self._notify(message)
@@ -72,7 +77,7 @@ class InlineTracking(AbstractContextManager["InlineTracking"]):
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """MLflow warns and logs of what a person can do nothing about."""
+    """Silence warnings and logs of MLflow that a person can do nothing about."""
     before = logging.root.manager.disable
     logging.disable(logging.ERROR)
     try:

@@ -1,4 +1,8 @@
-"""Logs the final model in MLflow: begun, uploaded, loaded back and checked, linked to its run; it counts from when it is READY."""
+"""Writes logged models: the final one of a study is checked by loading it back before it is READY.
+
+It is created, uploaded, loaded back, compared, linked to the parent run, then finalized. A model
+that is not READY does not count as there.
+"""
 
 import tempfile
 from collections.abc import Callable
@@ -9,13 +13,14 @@ from typing import Any
 import mlflow
 import numpy as np
 from mlflow import MlflowClient
-from mlflow.entities import LoggedModel, LoggedModelOutput, LoggedModelStatus, Metric, Run
+from mlflow.entities import LoggedModel, LoggedModelOutput, LoggedModelStatus, Metric
 from mlflow.exceptions import MlflowException
 from mlflow.types.schema import ColSpec, DataType, Schema
 
 import hpo
 from hpo.errors import TrackingError
 from hpo.tracking import keys
+from hpo.tracking.parent_run import ParentRun
 from hpo.tracking.reader import all_pages
 from hpo.tracking.run_records import ModelRecord, StudyRecord
 
@@ -27,8 +32,8 @@ class ModelWriter:
         client: Of the store.
         tracking_uri: The store's.
         study: What the parent run says.
-        parent: The parent run.
-        on_step: Called whenever a part of a model got through; a later attempt goes on behind it.
+        parent: The parent run, found or created.
+        on_step: Called whenever a part of a model got through; a later attempt goes on after it.
     """
 
     def __init__(
@@ -36,72 +41,78 @@ class ModelWriter:
         client: MlflowClient,
         tracking_uri: str,
         study: StudyRecord,
-        parent: Run,
+        parent: ParentRun,
         on_step: Callable[[], None],
     ) -> None:
         self._client = client
         self._tracking_uri = tracking_uri
         self._study = study
-        self._experiment_id, self._run_id = parent.info.experiment_id, parent.info.run_id
+        self._parent = parent
         self._on_step = on_step
         self._begun_id = ""
         self._done: set[str] = set()
 
-    def write(self, record: ModelRecord, reopen_parent: Callable[[], None]) -> str:
-        """Log a model once, and say of the study's others that it supersedes them.
+    def write(self, record: ModelRecord, step: int) -> str:
+        """Log a model once, and mark the study's other models as superseded by it.
 
         Args:
-            record: The fitted model and what is known of it; one that is READY under its key is left as it is.
-            reopen_parent: Called before anything is written to the parent run.
+            record: The fitted model; one that is READY under its key stays as it is.
+            step: The step of its metrics.
 
         Returns:
             The model's id.
         """
         search = f"tags.`{keys.STUDY_UID}` = '{self._study.uid}'"
         of_study: list[LoggedModel] = all_pages(
-            self._client.search_logged_models, [self._experiment_id], search
+            self._client.search_logged_models, [self._parent.experiment_id], search
         )
         ready = [model for model in of_study if model.status == LoggedModelStatus.READY]
         unready = [model for model in of_study if model.status != LoggedModelStatus.READY]
         current = next((model for model in ready if model.tags.get(keys.KEY) == record.key), None)
         begun = next((model for model in unready if model.model_id == self._begun_id), None)
         for model in unready:
-            # Of an earlier best trial too: after a top-up nobody would go on with it.
+            # Even for another trial: after a top-up nobody would go on with it.
             if model is not begun:
                 self._client.delete_logged_model(model.model_id)
         if current is None:
-            reopen_parent()
-            current = self._log(record, begun or self._begin(record))
+            self._parent.reopen()
+            current = self._log(record, begun or self._begin(record), step)
         for model in ready:
             if model.model_id != current.model_id and keys.SUPERSEDED_BY not in model.tags:
                 self._client.set_logged_model_tags(
                     model.model_id, {keys.SUPERSEDED_BY: current.model_id}
                 )
         if keys.SUPERSEDED_BY in current.tags:
-            # The rule that chooses was changed and changed back.
+            # The selection rule was changed and changed back.
             self._client.delete_logged_model_tag(current.model_id, keys.SUPERSEDED_BY)
         return str(current.model_id)
 
     def _begin(self, record: ModelRecord) -> LoggedModel:
-        tags = {keys.KEY: record.key, keys.STUDY_UID: self._study.uid, keys.REFIT: record.refit}
-        tags[keys.BEST_TRIAL] = str(record.trial_number)
-        about = {
-            "source_run_id": self._run_id,
-            "model_type": "classifier",
-            "params": record.params,
-            "tags": tags,
+        tags = {
+            keys.KEY: record.key,
+            keys.STUDY_UID: self._study.uid,
+            keys.REFIT: record.refit,
+            keys.BEST_TRIAL: str(record.trial_number),
         }
-        model = self._client.create_logged_model(self._experiment_id, keys.MODEL_NAME, **about)
+        model = self._client.create_logged_model(
+            self._parent.experiment_id,
+            keys.MODEL_NAME,
+            source_run_id=self._parent.run_id,
+            model_type="classifier",
+            params=record.params,
+            tags=tags,
+        )
         # A later attempt of this process can go on with it.
-        self._begun_id, self._done = model.model_id, set()
+        self._begun_id = model.model_id
+        self._done = set()
         self._on_step()
         return model
 
-    def _log(self, record: ModelRecord, model: LoggedModel) -> LoggedModel:
+    def _log(self, record: ModelRecord, model: LoggedModel, step: int) -> LoggedModel:
         with tempfile.TemporaryDirectory(prefix="hpo-") as directory:
             saved = Path(directory, "saved")
             if "uploaded" not in self._done:
-                _save(record, saved, model, self._run_id)
+                _save(record, saved, model, self._parent.run_id)
                 self._client.log_model_artifacts(model.model_id, str(saved))
                 self._count("uploaded")
             if "checked" not in self._done:
@@ -112,21 +123,18 @@ class ModelWriter:
                 )
                 _check_same_predictions(copy, record)
                 self._count("checked")
-        outputs = self._client.get_run(self._run_id).outputs
-        if all(
-            output.model_id != model.model_id
-            for output in (outputs.model_outputs if outputs else ())
-        ):
-            # Not to be done twice: MLflow refuses the second.
-            self._client.log_outputs(self._run_id, [LoggedModelOutput(model.model_id, step=0)])
+        run_id = self._parent.run_id
+        outputs = self._client.get_run(run_id).outputs
+        linked = [output.model_id for output in (outputs.model_outputs if outputs else ())]
+        if model.model_id not in linked:  # MLflow refuses a second link
+            self._client.log_outputs(run_id, [LoggedModelOutput(model.model_id, step=0)])
         dataset = self._study.dataset
         about = {"dataset_name": dataset.name, "dataset_digest": dataset.digest} if dataset else {}
-        about["model_id"] = model.model_id
         metrics = [
-            Metric(name, value, record.time_ms, record.n_finished, **about)
+            Metric(name, value, record.time_ms, step, model_id=model.model_id, **about)
             for name, value in record.metrics.items()
         ]
-        self._client.log_batch(self._run_id, metrics=metrics)
+        self._client.log_batch(run_id, metrics=metrics)
         return self._client.finalize_logged_model(model.model_id, LoggedModelStatus.READY)
 
     def _count(self, part: str) -> None:
@@ -136,7 +144,7 @@ class ModelWriter:
 
 def _save(record: ModelRecord, path: Path, model: LoggedModel, run_id: str) -> None:
     signature = mlflow.models.infer_signature(record.input_example, record.expected)
-    # An example cannot tell which types the inputs have where it holds no value.
+    # An example does not show the type of an input for which it holds no value.
     signature.inputs = Schema(
         [ColSpec(DataType[kind], name) for name, kind in record.input_types.items()]
     )
@@ -158,8 +166,8 @@ def _save(record: ModelRecord, path: Path, model: LoggedModel, run_id: str) -> N
 
 
 def rehearse(model: Any) -> None:
-    """Save a model and throw it away: what MLflow loads for that, and the list that it makes of all packages, take a second."""
-    # A full disk is found out, and said, when there is something to write.
+    """Save a model and throw it away: the modules and the package list it takes cost a second."""
+    # A full disk is reported when there is something to write.
     with (
         suppress(OSError, MlflowException),
         tempfile.TemporaryDirectory(prefix="hpo-") as directory,

@@ -1,8 +1,12 @@
 """The follower in a process of its own, and the driver's end of the connection to it.
 
-MLflow's import, its schema and its runs take as much processor time as a whole search; beside it, in another process, they cost
-the search nothing. A plain subprocess is used rather than ``multiprocessing``, which would run the user's main module again.
-This module imports nothing heavy: the process is started before the driver's own imports, so that the two overlap.
+MLflow's import, its schema and its runs take as much processor time as a whole search; in another
+process, beside the search, they cost it nothing. A plain subprocess is used, since
+``multiprocessing`` would run the user's main module again. This module imports nothing heavy: the
+process is started before the driver's own imports, so that the two overlap.
+
+Nothing that the driver does with the connection may block it. One thread sends, and another reads
+and hands each message on, so the process never waits for the driver either.
 """
 
 import gc
@@ -13,40 +17,45 @@ import sys
 import threading
 import time
 import warnings
-from contextlib import AbstractContextManager, suppress
+from contextlib import suppress
 from functools import partial
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 
 from hpo.child_process import serve_driver
-from hpo.tracking.run_records import ModelRecord, Notify, RunStatus, StudyRecord, TrackingState
+from hpo.results.tracking_state import TrackingState
+from hpo.tracking.interface import Tracking, ignore
+from hpo.tracking.run_records import FinalRecord, Notify, RunStatus, StudyRecord
 
 POLL_SECONDS = 0.1
-"""How long a finished trial waits, at the most, before its run is written."""
+"""How long a finished trial waits, at most, before its run is written."""
 
 HANG_SECONDS = 20.0
-"""How much longer than agreed the driver waits for an answer: the length of a call that hangs, twice."""
+"""How much longer than agreed the driver waits for an answer: two calls that hang take as long."""
 
 HURRIED_HANG_SECONDS = 1.0
-"""The same where a run is stopped: what hangs is left to the next one."""
+"""The same where a run is stopped: what hangs is left to the next run."""
+
+EXIT_SECONDS = 5.0
+"""How long a process that has hung up may take to end, and a message to be handed on at the end."""
 
 ENVIRONMENT = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
-    # MLflow's own retries take minutes and repeat creates whose answer was lost; the follower has retries of its own.
+    # MLflow's retries take minutes, and repeat a create whose answer was lost.
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
     "MLFLOW_ENABLE_ASYNC_LOGGING": "false",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
-    # The address of each run, for which its client would ask the server once more a run.
+    # Printing a run's address takes one more request a run.
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
     "OPENBLAS_NUM_THREADS": "1",
     "MPLBACKEND": "agg",
 }
-"""What MLflow is told before it is imported."""
+"""Environment variables that MLflow reads when it is imported."""
 
 
-class TrackingProcess(AbstractContextManager["TrackingProcess"]):
-    """A follower that runs beside the driver; use it in a ``with`` block, whose end ends the process."""
+class TrackingProcess(Tracking):
+    """A follower that runs beside the driver; the end of its ``with`` block ends the process."""
 
     def __init__(self) -> None:
         self._connection, theirs = Pipe()
@@ -65,66 +74,94 @@ class TrackingProcess(AbstractContextManager["TrackingProcess"]):
             env={**os.environ, **ENVIRONMENT},
         )
         theirs.close()
+        self._sender: threading.Thread | None = None
+        self._reader: threading.Thread | None = None
+        self._notify: Notify = ignore
+        self._heard_at = 0.0
+        self._state: TrackingState | None = None
 
     def __exit__(self, *error: object) -> None:
-        # First: what is still being sent to a process that hangs then fails, and is not cut off in this one.
+        self._notify = ignore
+        # First: sending to a process that hangs then fails, and reading from it ends.
         self._process.kill()
         self._process.wait()
+        for thread in (self._sender, self._reader):
+            if thread is not None:
+                thread.join(EXIT_SECONDS)
         self._connection.close()
 
-    def open(self, storage_url: str, tracking_uri: str, study: StudyRecord) -> None:
-        """Begin to follow a study; returns at once. A process that is gone is said by :meth:`finish`."""
+    def open(
+        self,
+        storage_url: str,
+        tracking_uri: str,
+        study: StudyRecord,
+        notify: Notify = ignore,
+    ) -> None:
+        """Begin to follow a study; :meth:`finish` says whether the process is gone."""
+        self._notify = notify
         self._send((storage_url, tracking_uri, study))
-
-    def _send(self, message: tuple[object, ...]) -> None:
-        with suppress(OSError):
-            self._connection.send(message)
-
-    def read_notes(self) -> list[str | int]:
-        """What the follower has to say since the last call: a line for a person, or how many trials MLflow has."""
-        notes = []
-        with suppress(EOFError, OSError):
-            while self._connection.poll():
-                notes.append(self._connection.recv())
-        return notes
+        self._reader = threading.Thread(target=self._read, name="hpo-tracking", daemon=True)
+        self._reader.start()
 
     def finish(
         self,
-        model: ModelRecord | None,
+        final: FinalRecord | None,
         status: RunStatus,
         wait_seconds: float,
         *,
-        notify: Notify = lambda _: None,
         is_hurried: bool = False,
     ) -> TrackingState:
-        """Wait until everything is written, or nothing got through for so many seconds.
-
-        Args:
-            model: The final model, or None where there is none to log.
-            status: How the parent run ends.
-            wait_seconds: How long the follower goes on while nothing gets through.
-            notify: Takes what the follower has to say meanwhile.
-            is_hurried: Whether the wait ends then though much gets through: the rest is left to the next run.
-        """
+        """Wait until everything is written, or nothing got through for so many seconds."""
+        if self._reader is None:
+            return TrackingState(tracking_problem="no study was opened")
+        if final is None:
+            self._notify = ignore
         patience = wait_seconds + (HURRIED_HANG_SECONDS if is_hurried else HANG_SECONDS)
-        give_up = time.monotonic() + patience
+        started = time.monotonic()
+        self._send((final, status, wait_seconds))
+        while self._reader.is_alive():
+            since = started if is_hurried else max(started, self._heard_at)
+            seconds = since + patience - time.monotonic()
+            if seconds <= 0:
+                return _NO_ANSWER
+            self._reader.join(seconds)
+        return self._state or self._describe_end()
+
+    def _send(self, message: tuple[object, ...]) -> None:
+        """Send in a thread, after what is being sent: a process that hangs takes nothing."""
+        before = self._sender
+
+        def send() -> None:
+            if before is not None:
+                before.join()
+            with suppress(OSError):
+                self._connection.send(message)
+
+        self._sender = threading.Thread(target=send, daemon=True)
+        self._sender.start()
+
+    def _read(self) -> None:
+        """Hand on each message, until the final state comes or the process ends."""
+        while self._state is None:
+            try:
+                message = self._connection.recv()
+            except (EOFError, OSError):
+                return
+            self._heard_at = time.monotonic()
+            if isinstance(message, TrackingState):
+                self._state = message
+            else:
+                self._notify(message)
+
+    def _describe_end(self) -> TrackingState:
         try:
-            # Beside what is read: the follower takes nothing while what it says itself is not taken.
-            threading.Thread(
-                target=self._send, args=((model, status, wait_seconds),), daemon=True
-            ).start()
-            while self._connection.poll(max(0.0, give_up - time.monotonic())):
-                reply = self._connection.recv()
-                if isinstance(reply, TrackingState):
-                    return reply
-                notify(reply)
-                if not is_hurried:
-                    give_up = time.monotonic() + patience
-        except (EOFError, OSError):
-            return TrackingState(
-                tracking_problem=f"the tracking process ended with exit code {self._process.wait()}"
-            )
-        return TrackingState(tracking_problem="the tracking process does not answer")
+            code = self._process.wait(EXIT_SECONDS)
+        except subprocess.TimeoutExpired:  # it has not ended: whoever takes its messages failed
+            return _NO_ANSWER
+        return TrackingState(tracking_problem=f"the tracking process ended with exit code {code}")
+
+
+_NO_ANSWER = TrackingState(tracking_problem="the tracking process does not answer")
 
 
 def main(descriptor: int, driver_pid: int) -> None:
@@ -132,12 +169,12 @@ def main(descriptor: int, driver_pid: int) -> None:
     serve_driver(driver_pid)
     warnings.simplefilter("ignore")
     logging.disable(logging.ERROR)
-    # Imports and MLflow's tables leave nothing to collect, and looking for it took a third of their time.
+    # Imports and MLflow's tables leave nothing to collect, and looking took a third of their time.
     gc.disable()
     from hpo.ledger.storage import open_for_reading
     from hpo.tracking.follower import Follower, warm_up
 
-    # Beside what follows, which mostly waits: for the driver, then for MLflow.
+    # In a thread, since what follows mostly waits: for the driver, then for MLflow.
     warming = threading.Thread(target=warm_up, daemon=True)
     warming.start()
     connection = Connection(descriptor)
@@ -149,9 +186,10 @@ def main(descriptor: int, driver_pid: int) -> None:
         follower.follow()
         while not connection.poll(POLL_SECONDS):
             follower.follow()
-        model, status, wait_seconds = connection.recv()
-        warming.join(None if model is not None else 0)  # a run that is stopped does not wait for it
-        connection.send(follower.finish(model, status, wait_seconds))
+        final, status, wait_seconds = connection.recv()
+        if final is not None:  # a run that is stopped does not wait for it
+            warming.join()
+        connection.send(follower.finish(final, status, wait_seconds))
         connection.poll(None)
     os._exit(0)
 

@@ -1,7 +1,8 @@
-"""From the ledger's trials to MLflow's runs: FrozenTrial to TrialRecord, and what keeps the two the same.
+"""Keeps MLflow's child runs equal to the ledger's finished trials.
 
-Nothing is marked in the ledger: MLflow is asked once, at the start, what it holds; from then on the projection knows what it
-wrote itself. After an error it does not know, and looks for a run before it creates one.
+Nothing is marked in the ledger. MLflow is asked once, at the start, what it holds; from then on the
+projection knows what it wrote itself. After an error it does not know, and looks for a run before
+it creates one.
 """
 
 import time
@@ -10,7 +11,7 @@ from itertools import accumulate
 
 from optuna.trial import FrozenTrial, TrialState
 
-from hpo.results.selection import (
+from hpo.ledger.trials import (
     CONVERGED,
     DERIVED,
     FAILURE,
@@ -20,6 +21,7 @@ from hpo.results.selection import (
     mean_and_std,
     milliseconds,
 )
+from hpo.results.links import dashboard_trial
 from hpo.tracking import keys
 from hpo.tracking.run_records import RunStatus, StudyRecord, TrialRecord
 from hpo.tracking.writer import MlflowWriter
@@ -66,7 +68,7 @@ class Projection:
         self.learn()
 
     def learn(self) -> None:
-        """Ask MLflow what it holds of the study, and have it put right: duplicates go.
+        """Ask MLflow what it holds of the study, and delete duplicates.
 
         Raises:
             TrackingError: MLflow refuses or is away.
@@ -80,7 +82,7 @@ class Projection:
             trials: All of the study's trials, by number.
 
         Raises:
-            TrackingError: MLflow refuses or is away; what was written stays, and the next call goes on.
+            TrackingError: MLflow refuses or is away; what was written stays, the next call goes on.
         """
         for trial in self.missing(trials):
             self._write(make_record(trial, self._study))
@@ -102,7 +104,10 @@ class Projection:
         ]
 
     def _write(self, record: TrialRecord) -> None:
-        """Write one run; an attempt whose answer was lost may have made it, so the next one looks for it first."""
+        """Write one run.
+
+        An attempt whose answer was lost may have created it, so the next one looks for it first.
+        """
         number = record.number
         run_id = self._unfinished.get(number)
         if run_id is None and number in self._in_doubt:
@@ -111,7 +116,11 @@ class Projection:
         self.run_ids[number] = self._writer.write_trial(record, run_id)
 
     def _best_so_far(self, trials: Sequence[FrozenTrial]) -> list[tuple[int, float, int]]:
-        """Trial number, best value up to it, and when it ended, of each trial that the parent run does not show yet."""
+        """The points that the parent run's best value so far lacks.
+
+        Returns:
+            Trial number, best value up to it, and when it ended, milliseconds since 1970, UTC.
+        """
         if not self._writer.parent_is_open:
             return []
         complete = [
@@ -130,7 +139,10 @@ class Projection:
 
 
 def end_time_ms(trials: Sequence[FrozenTrial]) -> int:
-    """When a study that ends now ended, milliseconds since 1970: not before its trials, though the clock may have gone back."""
+    """The end of a study that ends now, milliseconds since 1970, UTC.
+
+    It is not before that of its trials, though the clock may have gone back.
+    """
     moments = (
         moment
         for trial in trials
@@ -141,14 +153,15 @@ def end_time_ms(trials: Sequence[FrozenTrial]) -> int:
 
 
 def make_record(trial: FrozenTrial, study: StudyRecord) -> TrialRecord:
-    """A finished trial as a child run says it.
+    """Make the child run's record of a finished trial.
 
-    A trial of ``hpo`` has its judgement in attributes of known names; those of any other study become tags, and its
-    intermediate values steps of a metric.
+    A trial of ``hpo`` has its scores in attributes of known names. Of any other study, attributes
+    become tags, and intermediate values the steps of a metric.
     """
     end = milliseconds(trial.datetime_complete)
     start = milliseconds(trial.datetime_start) if trial.datetime_start is not None else end
-    metrics, steps = _ours(trial) if SCORES in trial.user_attrs else _plain(trial, study.value_name)
+    is_ours = SCORES in trial.user_attrs
+    metrics, steps = _measure_ours(trial) if is_ours else _measure_other(trial, study.value_name)
     params = {**trial.params, **trial.user_attrs.get(DERIVED, {})}
     return TrialRecord(
         key=keys.trial_key(study.uid, trial.number),
@@ -164,19 +177,26 @@ def make_record(trial: FrozenTrial, study: StudyRecord) -> TrialRecord:
     )
 
 
-def _ours(trial: FrozenTrial) -> tuple[dict[str, float], dict[str, dict[int, float]]]:
-    """Metrics, and metrics by fold, of a trial that was scored here; a pruned one has no mean, which would not compare."""
-    metrics, steps = {}, {}
+def _measure_ours(trial: FrozenTrial) -> tuple[dict[str, float], dict[str, dict[int, float]]]:
+    """Metrics, and metrics by fold, of a trial that was scored here.
+
+    A pruned trial has no mean: over fewer folds, it would not compare.
+    """
+    metrics: dict[str, float] = {}
+    steps: dict[str, dict[int, float]] = {}
     for scorer, scores in fold_scores(trial).items():
         if trial.state == TrialState.COMPLETE:
-            metrics[keys.cv_mean(scorer)], metrics[keys.cv_std(scorer)] = mean_and_std(scores)
+            mean, std = mean_and_std(scores)
+            metrics |= {keys.cv_mean(scorer): mean, keys.cv_std(scorer): std}
         steps[keys.cv_metric(scorer)] = dict(enumerate(scores))
     return metrics, steps
 
 
-def _plain(trial: FrozenTrial, metric: str) -> tuple[dict[str, float], dict[str, dict[int, float]]]:
-    """Metrics, and intermediate values by step, of a trial of any study."""
-    # The value of a pruned trial is its last step's, which does not compare with the others.
+def _measure_other(
+    trial: FrozenTrial, metric: str
+) -> tuple[dict[str, float], dict[str, dict[int, float]]]:
+    """Metrics, and intermediate values by step, of a trial of any other study."""
+    # A pruned trial's value is that of its last step, which does not compare with the others.
     values = trial.values if trial.state == TrialState.COMPLETE else []
     value_names = [metric] if len(values) == 1 else [f"{metric}_{i}" for i in range(len(values))]
     steps = (
@@ -199,9 +219,8 @@ def _tags(trial: FrozenTrial, study: StudyRecord) -> dict[str, str]:
     if FAILURE in trial.user_attrs:
         tags[keys.FAILURE] = str(trial.user_attrs[FAILURE])
     if study.dashboard is not None:
-        tags[keys.NOTE] = (
-            f"[Trial {trial.number} in optuna-dashboard]({study.dashboard}/trials?numbers={trial.number})"
-        )
+        address = dashboard_trial(study.dashboard, trial.number)
+        tags[keys.DESCRIPTION] = f"[Trial {trial.number} in optuna-dashboard]({address})"
     if keys.DATA_DIGEST in study.tags:
         tags[keys.DATA_DIGEST] = study.tags[keys.DATA_DIGEST]
     return tags

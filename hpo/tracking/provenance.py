@@ -1,4 +1,7 @@
-"""Where a study and its model come from: what the parent run and the logged model say of definition, data and versions."""
+"""Makes the records of a study and its final model from definition, data and result.
+
+They say where both come from: what was searched, on which rows, with which versions.
+"""
 
 import hashlib
 import json
@@ -10,41 +13,55 @@ import pandas as pd
 
 from hpo.data.dataset import Dataset
 from hpo.definition import StudyDefinition, digest_of
-from hpo.estimators.final_model import TRUSTED_TYPES, FinalModel
+from hpo.estimators.final_model import FinalModel, trusted_types
 from hpo.estimators.loading import COLUMNS_FILE
-from hpo.results.result import DASHBOARD, StudyResult
-from hpo.results.texts import describe_study, make_card, make_view
-from hpo.search.plan import Problem
+from hpo.estimators.recipe import Recipe
+from hpo.estimators.space import SearchedSpace
+from hpo.results.links import dashboard_study
+from hpo.results.model_card import make_card
+from hpo.results.result import StudyResult
+from hpo.results.texts import describe_study
 from hpo.settings import ServiceSettings
 from hpo.tracking import keys
-from hpo.tracking.run_records import DatasetRecord, HeldOut, ModelRecord, StudyRecord
+from hpo.tracking.comparison import make_view
+from hpo.tracking.run_records import (
+    Conclusion,
+    DatasetRecord,
+    FinalRecord,
+    HeldOut,
+    ModelRecord,
+    StudyRecord,
+)
 
 SERVING_PACKAGES = ("mlflow", "scikit-learn", "skops", "numpy", "scipy", "pandas")
 
 INPUT_EXAMPLE_ROWS = 5
 MAX_HELD_OUT_ROWS = 20_000
-"""Of a larger hold-out, so many rows drawn with the study's seed are handed over to compare two models on and to draw."""
+"""Rows that models are compared and drawn on; of a larger hold-out, drawn by the seed."""
 
 
 def make_study_record(
     definition: StudyDefinition,
     dataset: Dataset,
+    space: SearchedSpace,
     uid: str,
     study_id: int,
     versions: Mapping[str, str],
     description: str,
 ) -> StudyRecord:
-    """What the parent run says of a study.
+    """Make the record of a study's parent run.
 
     Args:
         definition: What is searched.
         dataset: On which data.
-        uid: The study's own for ever.
+        space: What a trial is asked.
+        uid: The study's uid.
         study_id: The storage's own id of it.
         versions: Package name to version.
-        description: Markdown, what is searched and on which data.
+        description: Markdown: what is searched, and on which data.
     """
-    identity, columns = definition.identity(), dataset.columns
+    identity = definition.identity()
+    columns = dataset.columns
     return StudyRecord(
         uid=uid,
         name=definition.name,
@@ -58,7 +75,7 @@ def make_study_record(
         },
         texts={
             keys.DEFINITION_FILE: json.dumps(definition.model_dump(mode="json"), indent=2),
-            keys.COLUMNS_FILE: json.dumps(
+            keys.COLUMN_KINDS_FILE: json.dumps(
                 {"kinds": columns.kinds(), "notes": dataset.notes}, indent=2
             ),
             keys.SPACE_FILE: json.dumps(definition.search_space.model_dump(mode="json"), indent=2),
@@ -71,96 +88,112 @@ def make_study_record(
             len(dataset.X_train),
         ),
         description=description,
-        dashboard=f"{DASHBOARD}/dashboard/studies/{study_id}",
-        view=make_view(definition, uid),
+        dashboard=dashboard_study(study_id),
+        view=make_view(definition, space, uid),
     )
 
 
-def make_model_record(
+def make_final_record(
     study: StudyRecord,
     time_ms: int,
     result: StudyResult,
-    problem: Problem,
-    judged: FinalModel,
+    definition: StudyDefinition,
+    dataset: Dataset,
+    recipe: Recipe,
     settings: ServiceSettings,
-) -> ModelRecord:
-    """What is logged with the final model.
+) -> FinalRecord:
+    """Make the record of what the end of a search brought.
 
     Args:
-        study: What is written of it.
+        study: What the parent run says already.
         time_ms: When the best trial ended, milliseconds since 1970, UTC.
-        result: What is known of study and model, with the model that ships.
-        problem: Definition and data.
-        judged: Fitted on the training rows.
-        settings: Whether it is registered and drawn.
+        result: Study and model, as far as known before tracking has ended.
+        definition: What was searched.
+        dataset: The rows.
+        recipe: Of the estimator.
+        settings: Whether the model is registered and drawn.
     """
-    definition, dataset, columns = problem.definition, problem.dataset, problem.dataset.columns
-    example = dataset.X_train.head(INPUT_EXAMPLE_ROWS).reset_index(drop=True)
-    study_metrics, study_steps = _measure(result)
-    return ModelRecord(
-        key=keys.trial_key(study.uid, result.best_number)
-        + ("" if result.refit == "train" else f"/{result.refit}"),
-        trial_number=result.best_number,
-        model=result.model,
-        input_example=example,
-        expected=result.model.predict(example),
-        metrics={keys.holdout_metric(name): score for name, score in judged.holdout.items()},
-        params={name: str(value) for name, value in result.best_params.items()},
-        time_ms=time_ms,
-        input_types=columns.signature(),
+    metrics, steps = _measure(result)
+    needs_rows = settings.register is not None or settings.plots
+    return FinalRecord(
+        model=_make_model_record(study, time_ms, result, dataset, recipe),
         n_finished=sum(result.n_trials.values()),
-        study_metrics=study_metrics,
-        study_steps=study_steps,
-        study_tags={
-            keys.SELECTION_RULE: result.rule,
-            keys.REFIT: result.refit,
-            keys.TIES: result.describe_ties(),
-            keys.GAIN: result.describe_gain(),
-        },
-        description=describe_study(study.description, result),
-        card=make_card(result, definition, dataset),
-        trusted_types=TRUSTED_TYPES,
-        needs_hpo=bool(columns.datetime),
-        files={COLUMNS_FILE: columns.model_dump_json()},
-        requirements=tuple(f"{package}=={version(package)}" for package in SERVING_PACKAGES),
-        refit=result.refit,
-        held_out=_hold_out(judged, definition, dataset)
-        if settings.register or settings.plots
-        else None,
+        conclusion=Conclusion(
+            metrics=metrics,
+            steps=steps,
+            tags={
+                keys.SELECTION_RULE: result.best.rule,
+                keys.REFIT: result.refit,
+                keys.TIES: result.describe_ties(),
+                keys.GAIN: result.describe_gain(),
+            },
+            description=describe_study(study.description, result),
+            card=make_card(result, definition, dataset, recipe),
+        ),
+        held_out=_hold_out(recipe, result.judged, definition, dataset) if needs_rows else None,
         is_drawn=settings.plots,
         registered_name=settings.register,
         rule=definition.registry.rule,
     )
 
 
+def _make_model_record(
+    study: StudyRecord, time_ms: int, result: StudyResult, dataset: Dataset, recipe: Recipe
+) -> ModelRecord:
+    columns = dataset.columns
+    example = dataset.X_train.head(INPUT_EXAMPLE_ROWS).reset_index(drop=True)
+    key = keys.trial_key(study.uid, result.best.number)
+    return ModelRecord(
+        key=key if result.refit == "train" else f"{key}/{result.refit}",
+        trial_number=result.best.number,
+        refit=result.refit,
+        model=result.model,
+        input_example=example,
+        expected=result.model.predict(example),
+        input_types=columns.signature(),
+        metrics={keys.holdout_metric(name): score for name, score in result.holdout.items()},
+        params={name: str(value) for name, value in result.best.params.items()},
+        time_ms=time_ms,
+        requirements=tuple(f"{package}=={version(package)}" for package in SERVING_PACKAGES),
+        trusted_types=trusted_types(recipe),
+        needs_hpo=bool(columns.datetime),
+        files={COLUMNS_FILE: columns.model_dump_json()},
+    )
+
+
 def _measure(result: StudyResult) -> tuple[dict[str, float], dict[str, dict[int, float]]]:
     """The study's metrics, and those that have a value for each outer fold."""
-    metric, nested = result.metric, result.nested
+    metric = result.metric
+    estimates = result.estimates
     scored = {
-        keys.holdout_metric(metric): result.holdout_score,
+        keys.holdout_metric(metric): estimates.holdout_score,
         keys.optimism_metric(metric): result.optimism,
     }
-    if result.gain is not None:
-        scored[keys.gain_metric(metric)] = result.gain
-    metrics = {keys.N_TIED: float(result.n_ties)}
+    if estimates.gain is not None:
+        scored[keys.gain_metric(metric)] = estimates.gain
+    metrics = {keys.N_TIED: float(estimates.n_ties)}
     for name, estimate in scored.items():
-        metrics |= {
-            name: estimate.value,
-            **keys.interval_metrics(name, estimate.low, estimate.high),
-        }
+        metrics[name] = estimate.value
+        metrics |= keys.interval_metrics(name, estimate.low, estimate.high)
+    nested = estimates.nested
     if nested is None or nested.estimate is None:
         return metrics, {}
-    name, score = keys.nested_metric(metric), nested.estimate
+    name = keys.nested_metric(metric)
+    score = nested.estimate
     metrics |= {f"{name}_mean": score.value, f"{name}_std": float(np.std(nested.scores))}
     metrics |= keys.interval_metrics(name, score.low, score.high)
     return metrics, {name: dict(enumerate(nested.scores))}
 
 
-def _hold_out(judged: FinalModel, definition: StudyDefinition, dataset: Dataset) -> HeldOut:
-    """The hold-out as it is handed over; of a large one, some rows."""
-    X, y, groups, seed = dataset.X_test, dataset.y_test, dataset.groups_test, definition.study.seed
+def _hold_out(
+    recipe: Recipe, judged: FinalModel, definition: StudyDefinition, dataset: Dataset
+) -> HeldOut:
+    """The hold-out to compare and draw on; of a large one, some rows."""
+    X, y, groups = dataset.X_test, dataset.y_test, dataset.groups_test
+    seed = definition.study.seed
     digest = hashlib.sha256(pd.util.hash_pandas_object(X).to_numpy().tobytes()).hexdigest()[:32]
     if len(y) > MAX_HELD_OUT_ROWS:
         rows = np.random.default_rng(seed).choice(len(y), MAX_HELD_OUT_ROWS, replace=False)
-        X, y, groups = X.iloc[rows], y[rows], None if groups is None else groups[rows]
-    return HeldOut(judged.pipeline, definition.study.metric, X, y, groups, digest, seed)
+        X, y = X.iloc[rows], y[rows]
+        groups = None if groups is None else groups[rows]
+    return HeldOut(recipe, judged.pipeline, definition.study.metric, X, y, groups, digest, seed)

@@ -1,4 +1,4 @@
-"""Asks MLflow what a store holds of a study, and for a logged model's files; nothing is made, changed or loaded here."""
+"""Asks MLflow what a store holds of a study, and for a logged model's files; changes nothing."""
 
 import os
 from collections.abc import Callable
@@ -47,7 +47,7 @@ def fetch_model(uri: str, tracking_uri: str, directory: Path) -> Path:
             f"tracking URI: {path} is not there", hint="name MLflow's store with --tracking-uri"
         )
     check_reachable(tracking_uri)
-    # MLflow looks a model's URI up in the process's own store, whatever is passed along.
+    # MLflow looks a model's URI up in the process's own store, whatever the argument says.
     mlflow.set_tracking_uri(tracking_uri)
     try:
         return Path(
@@ -67,8 +67,8 @@ class StudyRuns:
     """A study in MLflow.
 
     Attributes:
-        experiment: MLflow's, in the trash or not; None where there is none.
-        runs: The runs that carry the study's uid and a key, in the trash or not.
+        experiment: In the trash or not; None where there is none.
+        runs: Those with the study's uid and a key, in the trash or not.
     """
 
     experiment: Experiment | None = None
@@ -80,7 +80,7 @@ class StudyRuns:
         return [run for run in self.runs if not is_deleted(run)]
 
     def deleted_by_hand(self) -> dict[str, str]:
-        """Key to run id of what a person deleted: finished, and nothing else is there for it."""
+        """Key to run id of the runs that a person deleted, where no other run has the key."""
         there = {key_of(run) for run in self.active}
         return {
             key_of(run): run.info.run_id
@@ -90,7 +90,7 @@ class StudyRuns:
 
 
 def read_runs(tracking_uri: str, experiment: str, uid: str | None) -> StudyRuns:
-    """What a server that answers, or a database whose tables are there, holds of a study; nothing is made or changed.
+    """Read what a server that answers, or a database that has its tables, holds of a study.
 
     Raises:
         TrackingError: It cannot be read.
@@ -101,9 +101,9 @@ def read_runs(tracking_uri: str, experiment: str, uid: str | None) -> StudyRuns:
         if tracking_uri.startswith("http"):
             store = RestStore(partial(get_default_host_creds, tracking_uri))
         else:
-            from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore  # noqa: PLC0415 - slow, and a server needs none of it
+            from mlflow.store.tracking import sqlalchemy_store  # noqa: PLC0415 - slow to load
 
-            store = SqlAlchemyStore(
+            store = sqlalchemy_store.SqlAlchemyStore(
                 tracking_uri if path is None else url_unchanged(path),
                 DEFAULT_LOCAL_FILE_AND_ARTIFACT_PATH,
             )
@@ -116,10 +116,10 @@ def read_runs(tracking_uri: str, experiment: str, uid: str | None) -> StudyRuns:
 
 
 def search_runs(store: Any, experiment_id: str, tag: str, value: str) -> list[Run]:
-    """All runs with a tag, in the trash or not, the earliest first.
+    """Find all runs with a tag, in the trash or not, the earliest first.
 
     Args:
-        store: Of MLflow's, or a client.
+        store: A store of MLflow's, or a client.
         experiment_id: Where to look.
         tag: The tag's name.
         value: Its value, which holds no quote.
@@ -135,7 +135,7 @@ def search_runs(store: Any, experiment_id: str, tag: str, value: str) -> list[Ru
 
 
 def all_pages(search: Callable[..., Any], *arguments: Any, **options: Any) -> list[Any]:
-    """What a search of MLflow's finds, page after page."""
+    """Collect the pages of a search of MLflow's."""
     page = search(*arguments, **options)
     found = list(page)
     while page.token:
@@ -148,7 +148,8 @@ def trashed_experiment(experiment: Experiment) -> TrackingError:
     """The error for an experiment that a person deleted."""
     return TrackingError(
         f"the MLflow experiment '{experiment.name}' is in the trash",
-        hint=f"mlflow experiments restore --experiment-id {experiment.experiment_id}, or choose another --name",
+        hint=f"mlflow experiments restore --experiment-id {experiment.experiment_id},"
+        " or choose another --name",
     )
 
 
@@ -161,20 +162,20 @@ def deleted_parent(study: str, run_id: str) -> TrackingError:
 
 
 def key_of(run: Run) -> str:
-    """What it is the run of; nothing where a person took the key off it: it is then no longer ours."""
+    """The run's key; empty where a person removed it, and the run with it from our care."""
     return str(run.data.tags.get(keys.KEY, ""))
 
 
 def is_deleted(run: Run) -> bool:
-    """Whether it is in the trash."""
+    """Whether the run is in the trash."""
     return bool(run.info.lifecycle_stage == LifecycleStage.DELETED)
 
 
 def is_finished(run: Run) -> bool:
-    """Whether all was written to it."""
+    """Whether the run was terminated: everything was written to it."""
     return bool(run.info.status != "RUNNING")
 
 
 def was_deleted_by_hand(run: Run) -> bool:
-    """Whether a person deleted it: it was finished, and is no duplicate."""
+    """Whether a person deleted the run: it was finished, and is no duplicate."""
     return is_deleted(run) and is_finished(run) and keys.DUPLICATE_OF not in run.data.tags

@@ -1,9 +1,10 @@
-"""The registered model: a version for the final model, and whether it becomes the champion.
+"""The registered model: makes the final model a version, and decides whether it is the champion.
 
-MLflow cannot set an alias on a condition, so two runs could both find the old champion, and the later one replace a better model
-that it was never compared with. So versions are decided in the order of their numbers, which MLflow does give out one at a time: a
-version is pending from its creation until its decision is tagged on it, and waits for earlier ones that are. After every move the
-alias is read again. All of it may be repeated: what was decided once stays.
+Versions are decided in the order of their numbers because MLflow cannot set an alias on a
+condition: reading the alias again after setting it, the simpler way, lets a run replace a better
+champion that was set in between and that it was never compared with. MLflow does give numbers out
+one at a time. So a version is pending from its creation until its decision is tagged on it, and
+waits while an earlier one is pending. All of it may be repeated: a decision once made stays.
 """
 
 import tempfile
@@ -16,18 +17,19 @@ from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
 from hpo.errors import ModelError, TrackingError
-from hpo.estimators.cross_validation import Predicted
 from hpo.estimators.loading import ShippedModel, load_model, refusing
+from hpo.estimators.tasks import task_of
 from hpo.results.holdout import judge_models, may_take_over
+from hpo.results.tracking_state import RegistryState
 from hpo.tracking import keys
 from hpo.tracking.reader import fetch_model
-from hpo.tracking.run_records import HeldOut, ModelRecord, RegistryState
+from hpo.tracking.run_records import FinalRecord, HeldOut
 
 TURN_SECONDS = 10.0
-"""How long to wait for the decision on an earlier version."""
+"""How long to wait for the decisions on earlier versions."""
 
 ABANDONED_SECONDS = 60.0
-"""A version that is so much older and still pending belongs to a run that was killed."""
+"""How much older a pending version must be to count as left by a run that was killed."""
 
 MAX_ATTEMPTS = 5
 
@@ -38,16 +40,16 @@ class Registry:
 
     Attributes:
         client: Of the store.
-        tracking_uri: The store's; the process's own, since MLflow looks models up there.
+        tracking_uri: The store's, which is the process's own: MLflow looks models up there.
         name: The registered model's.
-        record: The final model.
-        held_out: What it is compared with the champion on.
+        final: The final model, and the rule that decides.
+        held_out: The rows on which it is compared with the champion.
     """
 
     client: MlflowClient
     tracking_uri: str
     name: str
-    record: ModelRecord
+    final: FinalRecord
     held_out: HeldOut
 
     def register(self, model_id: str, run_id: str) -> RegistryState:
@@ -81,7 +83,7 @@ class Registry:
         tags = {
             keys.DECISION: keys.PENDING,
             keys.HOLDOUT_DIGEST: self.held_out.digest,
-            keys.REFIT: self.record.refit,
+            keys.REFIT: self.final.model.refit,
         }
         return self.client.create_model_version(
             self.name, source=uri, run_id=run_id, model_id=model_id, tags=tags
@@ -102,7 +104,7 @@ class Registry:
             time.sleep(0.1)
 
     def _decide(self, number: int) -> str:
-        """Move the alias or leave it, with the reason on the version."""
+        """Move the alias or leave it, and tag the reason on the version."""
         for _ in range(MAX_ATTEMPTS):
             champion = self._champion()
             if champion == number:
@@ -129,42 +131,45 @@ class Registry:
     def _judge(self, champion: int | None) -> tuple[bool, str]:
         """Whether the new version may take over, and why."""
         held_out = self.held_out
+        task = task_of(held_out.recipe)
         if champion is None:
-            return self.record.rule != "never", "there was no champion"
+            return self.final.rule != "never", "there was no champion"
         try:
             with tempfile.TemporaryDirectory(prefix="hpo-") as directory:
                 files = fetch_model(
                     f"models:/{self.name}/{champion}", self.tracking_uri, Path(directory)
                 )
-                shipped = load_model(files, self.record.trusted_types)
+                shipped = load_model(files)
             differs = self._difference(shipped)
             if differs:
                 return False, f"not comparable: {differs}"
-            theirs = Predicted(shipped.pipeline, held_out.X[list(shipped.columns.features)])
-            models = [Predicted(held_out.model, held_out.X), theirs]
+            theirs = task.predictions(shipped.pipeline, held_out.X[list(shipped.columns.features)])
+            models = [task.predictions(held_out.model, held_out.X), theirs]
             with refusing("it cannot be scored"):
                 score, gain = judge_models(
-                    models, held_out.y, held_out.groups, held_out.metric, seed=held_out.seed
+                    task, models, held_out.y, held_out.groups, held_out.metric, seed=held_out.seed
                 )
         except ModelError as error:
             return False, f"not comparable: {error}"
         assert gain is not None
         tags = self.client.get_model_version(self.name, str(champion)).tags
         is_fair = tags.get(keys.HOLDOUT_DIGEST) == held_out.digest and tags.get(keys.REFIT) != "all"
-        ours, champions = score.value, score.value - gain.value
-        return may_take_over(gain, self.record.rule), (
-            f"{held_out.metric} {ours:.4f} against {champions:.4f} on the same {len(held_out.y)} held-out rows"
-            f" (95 % interval of the difference {gain.low:+.4f} to {gain.high:+.4f})"
-            + ("" if is_fair else "; the champion may have been fitted on some of these rows")
+        champions = score.value - gain.value
+        interval = f"95 % interval of the difference {gain.low:+.4f} to {gain.high:+.4f}"
+        comparison = (
+            f"{held_out.metric} {score.value:.4f} against {champions:.4f}"
+            f" on the same {len(held_out.y)} held-out rows ({interval})"
         )
+        if not is_fair:
+            comparison += "; the champion may have been fitted on some of these rows"
+        return may_take_over(gain, self.final.rule), comparison
 
     def _difference(self, champion: ShippedModel) -> str:
-        """Why the champion cannot be asked about these rows, or nothing."""
+        """Why the champion cannot predict these rows comparably; empty where it can."""
         needed = champion.columns.signature()
-        other = [name for name, kind in needed.items() if self.record.input_types.get(name) != kind]
+        ours = self.final.model.input_types
+        other = [name for name, kind in needed.items() if ours.get(name) != kind]
         if other:
             return f"the champion needs other columns ({', '.join(other[:5])})"
-        unknown = set(self.held_out.model.classes_.tolist()) ^ set(
-            champion.pipeline.classes_.tolist()
-        )
-        return f"not both know the classes {sorted(unknown, key=str)[:5]}" if unknown else ""
+        task = task_of(self.held_out.recipe)
+        return task.difference(self.held_out.model, champion.pipeline)

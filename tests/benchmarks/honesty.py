@@ -1,14 +1,20 @@
 """Whether the report can be believed: ``python -m tests.benchmarks.honesty --studies 200``.
 
-Data are drawn from logistic models that are known, so the true score of any fitted model is known too: the mean, over many fresh
-rows, of what the truth gives its predictions. Each study is small (150 training rows, 600 held out, best of 30 trials) and goes
-through the real search, ledger, refit and judgement; only MLflow is left out. Of each case this prints:
+Data are drawn from logistic models that are known, so the true score of any fitted model is known
+too: the mean, over many fresh
+rows, of what the truth gives its predictions. Each study is small (150 training rows, 600 held out,
+best of 30 trials) and goes
+through the real search, ledger, refit and judgement; only MLflow is left out. Of each case this
+prints:
 
-- how often the 95 % intervals of the hold-out score and of the gain hold the truth, and how wide they are, since a wide one proves
+- how often the 95 % intervals of the hold-out score and of the gain hold the truth, and how wide
+they are, since a wide one proves
   nothing;
-- the mean error of both, with its standard error, and beside it that of the best trial's cross-validation score, which is what
+- the mean error of both, with its standard error, and beside it that of the best trial's cross-
+validation score, which is what
   people report: the bias of best-of-N;
-- with nested searches, the mean error of their score. They fit on fewer rows than the final model (4 of 5), so a little below is
+- with nested searches, the mean error of their score. They fit on fewer rows than the final model
+(4 of 5), so a little below is
   right.
 
 A study whose best trial is the defaults has no gain, and says so: it is counted apart.
@@ -29,15 +35,17 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import numpy as np
 import pandas as pd
 
-from hpo.estimators.estimator import build_pipeline
+from hpo.estimators.final_model import build_pipeline
+from hpo.estimators.logistic_regression import LOGISTIC_REGRESSION
 from hpo.results.selection import select_best
+from hpo.search.driver import Driver
 from hpo.search.executor import LocalExecutor
-from hpo.search.loop import Driver, Search, default_params
+from hpo.search.loop import Search, default_params
 from hpo.search.nested import score_nested
-from hpo.search.plan import Problem, prepare_problem
+from hpo.search.outcome import Searched, judge_study
+from hpo.search.plan import Plan, make_plan
 from hpo.settings import ServiceSettings
 from hpo.study_file import load_definition
-from hpo.study_run import Searched, judge_study
 
 N_ROWS = 750
 TEST_SIZE = 0.8
@@ -116,23 +124,23 @@ def run_case(
         prefix="hpo-honesty-", dir=shared if shared.is_dir() else None
     ) as directory:
         for index in range(n_studies):
-            problem = make_problem(
+            plan = make_problem(
                 case, index, Path(directory), n_trials, N_OUTER if index < n_nested else None
             )
             # A database a study: an old one would make each search a little slower than the last.
             path = Path(directory, f"{index}.db")
-            yield run_one(case, problem, f"sqlite:///{path}", fresh)
+            yield run_one(case, plan, f"sqlite:///{path}", fresh)
             path.unlink()
 
 
 def make_problem(
     case: Case, seed: int, directory: Path, n_trials: int, n_outer: int | None
-) -> Problem:
+) -> Plan:
     """A study on rows that are drawn anew."""
     rng = np.random.default_rng(seed)
     X, truth = case.draw(N_ROWS, rng)
     X.assign(y=(rng.random(N_ROWS) < truth).astype(int)).to_parquet(directory / "rows.parquet")
-    return prepare_problem(
+    return make_plan(
         load_definition(
             overrides={
                 "data.source": str(directory / "rows.parquet"),
@@ -150,20 +158,22 @@ def make_problem(
 
 
 def run_one(
-    case: Case, problem: Problem, storage: str, fresh: tuple[pd.DataFrame, np.ndarray]
+    case: Case, plan: Plan, storage: str, fresh: tuple[pd.DataFrame, np.ndarray]
 ) -> Outcome:
     """Search, refit, judge, as ``hpo.study_run`` does, and look the truth up."""
-    definition, dataset = problem.definition, problem.dataset
+    definition, dataset = plan.definition, plan.dataset
     driver = Driver(ServiceSettings(storage, workers=1), {}, LocalExecutor())
-    with driver.open(problem) as ledger:
-        Search(driver, problem, ledger).run()
+    with driver.open(plan) as ledger:
+        Search(driver, plan, ledger).run()
         trials = ledger.trials()
     best = select_best(trials, definition.selection.rule, n_splits=definition.cv.n_splits)
-    result, _ = judge_study(problem, Searched(trials, best), ServiceSettings())
+    result = judge_study(plan, Searched(trials, best), ServiceSettings())
     nested = float("nan")
     if definition.study.nested is not None:
-        nested = score_nested(problem, driver, n_trials=definition.study.n_trials)[0].estimate.value
-    defaults = build_pipeline(dataset.columns, definition.preprocessing, default_params(problem))
+        nested = score_nested(plan, driver, n_trials=definition.study.n_trials)[0].estimate.value
+    defaults = build_pipeline(
+        LOGISTIC_REGRESSION, dataset.columns, definition.preprocessing, default_params(plan)
+    )
     defaults.fit(dataset.X_train, dataset.y_train)
     score, gain, true_score = (
         result.holdout_score,
@@ -173,7 +183,7 @@ def run_one(
     return Outcome(
         score=(score.value, score.low, score.high),
         gain=None
-        if result.best_params == default_params(problem)
+        if result.best_params == default_params(plan)
         else (gain.value, gain.low, gain.high),
         cv=result.best_value,
         cv_gain=result.best_value - result.baseline_value,

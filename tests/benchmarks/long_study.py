@@ -1,8 +1,11 @@
 """What a trial costs in a long study, outside its fits: ``python -m tests.benchmarks.long_study``.
 
-The sampler's work grows with the history. At 100, 500 and 1,000 trials the median cost of one more is measured, without fits:
-``hpo``'s ledger (ask a slot, tell it with its five fold scores) and bare Optuna (ask with the same three suggestions, tell a value;
-the same sampler, the same kind of SQLite file in WAL mode, no fold scores). ``--whole`` also runs the usual script and ``hpo`` for
+The sampler's work grows with the history. At 100, 500 and 1,000 trials the median cost of one more
+is measured, without fits:
+``hpo``'s ledger (ask a slot, tell it with its five fold scores) and bare Optuna (ask with the same
+three suggestions, tell a value;
+the same sampler, the same kind of SQLite file in WAL mode, no fold scores). ``--whole`` also runs
+the usual script and ``hpo`` for
 1,000 trials on Iris, which takes some minutes, and prints the ratio of their times.
 """
 
@@ -25,10 +28,11 @@ N_MEASURED = 40
 
 def ledger_milliseconds(directory: Path, n_history: int) -> float:
     """Median cost of a slot of ``hpo``'s ledger after so many trials."""
-    from hpo.definition import StudyDefinition
-    from hpo.estimators.cross_validation import FoldResult
     from hpo.estimators.estimator import TrainingShape, derive_params
+
+    from hpo.estimators.cross_validation import FoldResult
     from hpo.ledger.ledger import open_ledger
+    from hpo.study_file import StudyDefinition
 
     shape = TrainingShape(n_samples=96, n_features=4, n_classes=3, n_values=384, is_sparse=False)
     url = f"sqlite:///{directory}/ledger-{n_history}.db"

@@ -1,7 +1,9 @@
 """Where one driver stops scaling: ``python -m tests.benchmarks.scaling``.
 
-A real ledger and a real Dask cluster whose fits only sleep: for fits of 0, 0.1 and 1 s on 1 to 64 threads, the trials a second of a
-whole search, beside what the threads could do at best. Trials have five folds, and so many are open at once as feed the threads.
+A real ledger and a real Dask cluster whose fits only sleep: for fits of 0, 0.1 and 1 s on 1 to 64
+threads, the trials a second of a
+whole search, beside what the threads could do at best. Trials have five folds, and so many are open
+at once as feed the threads.
 """
 
 from __future__ import annotations
@@ -19,11 +21,11 @@ N_FOLDS = 5
 
 def score_asleep(params: Mapping[str, Any], index: int, seconds: float) -> Any:
     """What a fit of known length gives: scores that are a plain function of the params."""
-    from hpo.estimators.cross_validation import FoldResult
+    from hpo.estimators.cross_validation import StepResult
 
     time.sleep(seconds)
     value = 1 / (1 + abs(params.get("C", 1.0) - 10)) + index / 1000
-    return FoldResult({"accuracy": value, "neg_log_loss": value - 1})
+    return StepResult({"accuracy": value, "neg_log_loss": value - 1})
 
 
 def measure(address: str, fit_seconds: float, n_threads: int, n_trials: int) -> float:
@@ -31,7 +33,7 @@ def measure(address: str, fit_seconds: float, n_threads: int, n_trials: int) -> 
     from hpo.ledger.ledger import open_ledger
     from hpo.search.dask_executor import DaskExecutor
     from hpo.search.loop import Driver, Search
-    from hpo.search.plan import prepare_problem
+    from hpo.search.plan import make_plan
     from hpo.settings import ServiceSettings
     from hpo.study_file import load_definition
 
@@ -40,17 +42,17 @@ def measure(address: str, fit_seconds: float, n_threads: int, n_trials: int) -> 
             return self._client.submit(score_asleep, params, index, fit_seconds, pure=False)
 
     concurrency = max(1, -(-2 * n_threads // N_FOLDS))
-    problem = prepare_problem(
+    plan = make_plan(
         load_definition(overrides={"study.n_trials": n_trials, "study.concurrency": concurrency})
     )
     with (
         tempfile.TemporaryDirectory() as directory,
         open_ledger(
-            f"sqlite:///{directory}/optuna.db", problem.definition, "digest", {}, problem.derive
+            f"sqlite:///{directory}/optuna.db", plan.definition, "digest", {}, plan.derive
         ) as ledger,
         closing(Asleep(address)) as executor,
     ):
-        search = Search(Driver(ServiceSettings(workers=address), {}, executor), problem, ledger)
+        search = Search(Driver(ServiceSettings(workers=address), {}, executor), plan, ledger)
         started = time.perf_counter()
         search.run()
         return n_trials / (time.perf_counter() - started)

@@ -1,8 +1,12 @@
-"""Time ``hpo`` against the usual script on tables with gaps and categories: ``python -m tests.benchmarks.tables --rounds 3``.
+"""Time ``hpo`` against the usual script on tables with gaps and categories: ``python -m
+tests.benchmarks.tables --rounds 3``.
 
-Whole processes in turn, as in ``python -m tests.benchmarks``, with L2 only on both sides, 20 trials each: 300,000 rows of 3 numbers
-and 4 categories, and 2,000 rows of 24 numbers and 6 categories. Two more numbers: by how much the scores of the default params
-differ between the two sides (trial 0 of both), and how much of ``hpo``'s time is the bare cost of its fits: the processor time of
+Whole processes in turn, as in ``python -m tests.benchmarks``, with L2 only on both sides, 20 trials
+each: 300,000 rows of 3 numbers
+and 4 categories, and 2,000 rows of 24 numbers and 6 categories. Two more numbers: by how much the
+scores of the default params
+differ between the two sides (trial 0 of both), and how much of ``hpo``'s time is the bare cost of
+its fits: the processor time of
 fitting and scoring all its trials on prepared folds, over the processors used.
 """
 
@@ -87,22 +91,24 @@ def run_once(side: str, directory: Path, table: Path) -> tuple[float, float]:
 
 
 def bare_seconds(directory: Path) -> float:
-    """Processor time of fitting and scoring every trial of ``hpo``'s study on prepared folds, over the processors."""
+    """Processor time of fitting and scoring every trial of ``hpo``'s study on prepared folds, over
+    the processors.
+    """
     os.environ["OPENBLAS_NUM_THREADS"] = "1"
     from optuna import load_study
 
     from hpo.estimators.cross_validation import score_fold
     from hpo.estimators.space import replay
-    from hpo.search.plan import prepare_problem
+    from hpo.search.plan import make_plan
     from hpo.study_file import load_definition
 
-    problem = prepare_problem(load_definition(directory / "study.toml"))
+    plan = make_plan(load_definition(directory / "study.toml"))
     trials = load_study(study_name="table", storage=f"sqlite:///{directory}/optuna.db").trials
     started = time.process_time()
     for trial in trials:
-        params = problem.derive(replay(problem.definition.search_space, trial.params))
-        for fold in problem.folds:
-            score_fold(params, fold, problem.metrics)
+        params = plan.space.complete(replay(plan.definition.search_space, trial.params))
+        for fold in plan.objective.folds:
+            score_fold(params, fold, plan.objective.metrics)
     return (time.process_time() - started) / (os.cpu_count() or 1)
 
 

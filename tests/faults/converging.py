@@ -1,6 +1,8 @@
-"""The invariant: the same command, run again after a fault, leaves what a run that nobody disturbed leaves.
+"""The invariant: the same command, run again after a fault, leaves what a run that nobody disturbed
+leaves.
 
-What was there before the last run is read from the files themselves, so that looking heals nothing; what is there after it is read
+What was there before the last run is read from the files themselves, so that looking heals nothing;
+what is there after it is read
 through Optuna's and MLflow's own clients.
 """
 
@@ -76,7 +78,9 @@ class Reference:
 
 @dataclass(frozen=True)
 class Kept:
-    """What is finished, as the files have it: trials with their times, keys of child runs with their ids."""
+    """What is finished, as the files have it: trials with their times, keys of child runs with
+    their ids.
+    """
 
     trials: set[tuple] = field(default_factory=set)
     runs: dict[str, str] = field(default_factory=dict)

@@ -1,4 +1,6 @@
-"""Runs of the command that something happens to: faults at named points, files that another process has locked."""
+"""Runs of the command that something happens to: faults at named points, files that another process
+has locked.
+"""
 
 import os
 import subprocess
@@ -86,7 +88,9 @@ def run_disturbed(
 def halted(
     directory: Path, n_told: int, *flags: str, **variables: str
 ) -> Iterator[subprocess.Popen[str]]:
-    """The command, whose driver stopped itself when so many trials were told, on however busy a machine; SIGCONT lets it go on."""
+    """The command, whose driver stopped itself when so many trials were told, on however busy a
+    machine; SIGCONT lets it go on.
+    """
     fault = Fault(f"{TELL}:return:{n_told}:SIGSTOP:self", directory / "struck")
     with running(directory, *flags, **variables, **fault.variables) as process:
         stat = Path(f"/proc/{process.pid}/stat")
@@ -119,5 +123,7 @@ def holding(database: Path) -> Iterator[None]:
 
 
 def file_bytes(directory: Path) -> dict[str, bytes]:
-    """The SQLite files of a directory, each whole; locks and what lies beside them while they are open hold no study."""
+    """The SQLite files of a directory, each whole; locks and what lies beside them while they are
+    open hold no study.
+    """
     return {path.name: path.read_bytes() for path in sorted(directory.glob("[!.]*.db"))}

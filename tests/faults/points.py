@@ -3,7 +3,7 @@
 OPEN_STUDY = "hpo.ledger.identity:open_study"
 DESCRIBE_STUDY = "optuna.study:Study.set_user_attr"
 CREATE_TRIAL = "optuna.storages:RDBStorage.create_new_trial"
-SCORE_FOLD = "hpo.estimators.cross_validation:score_fold"
+SCORE_FOLD = "hpo.estimators.cross_validation:CrossValidation.evaluate"
 TELL = "hpo.ledger.ledger:Ledger.tell"
 
 IMPORT_TRACKING = "hpo.tracking.follower:warm_up"

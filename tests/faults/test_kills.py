@@ -1,4 +1,5 @@
-"""Signals at named points: of the search, of tracking, of model logging, of what is made at the start.
+"""Signals at named points: of the search, of tracking, of model logging, of what is made at the
+start.
 
 Each test strikes one study again and again, at a later point each time, which costs one run a point
 and not two; after each run it looks at how that ended and what was told, and after the last one at

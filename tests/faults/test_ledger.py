@@ -1,4 +1,6 @@
-"""The storage locked by another process, two drivers at once, what changed before a resume, the machine's clock."""
+"""The storage locked by another process, two drivers at once, what changed before a resume, the
+machine's clock.
+"""
 
 import json
 import os
@@ -30,7 +32,9 @@ N_TOLD = 3
 
 
 def run_while_locked(place: Place, database: str, seconds: float, *flags: str) -> Ended:
-    """A run in the middle of which another process locks a database, until the run ends at the latest; timed from then on."""
+    """A run in the middle of which another process locks a database, until the run ends at the
+    latest; timed from then on.
+    """
     with halted(place.directory, N_TOLD, *flags) as process:
         wait_until(lambda: count_finished_runs(place.database) >= 1, process)
         with holding(place.directory / database):
@@ -46,7 +50,9 @@ def run_while_locked(place: Place, database: str, seconds: float, *flags: str) -
 def patient(
     make_directory: Callable[[str], Path], long_reference: Reference
 ) -> Iterator[dict[str, tuple[Place, Future[Ended]]]]:
-    """Runs that do little but wait for a lock, begun with the module's first test and looked at in its last ones."""
+    """Runs that do little but wait for a lock, begun with the module's first test and looked at in
+    its last ones.
+    """
     flags = {
         "mlflow": ("mlflow.db", 60.0, "--tracking-wait", "120"),
         "mlflow for good": ("mlflow.db", FOR_GOOD, "--tracking-wait", "1"),
@@ -90,7 +96,9 @@ def test_ledger_locked_at_the_start_is_waited_for(place: Place, reference: Refer
 def test_one_of_two_drivers_wins_and_the_other_is_told(
     reference: Reference, tmp_path: Path
 ) -> None:
-    """On new files, which both want to make; the soak does it twenty times, half of them on old ones."""
+    """On new files, which both want to make; the soak does it twenty times, half of them on old
+    ones.
+    """
     place = place_in(tmp_path)
     assert race(place, reference.flags) == ""
     assert_is_undisturbed(place, reference)
@@ -196,7 +204,8 @@ def test_clock_goes_back_an_hour_in_the_middle_of_a_trial(
     assert 0 < content["seconds"]["search"] < content["seconds"]["total"] < COMMAND_SECONDS
     starts = [trial.datetime_start for trial in read_trials(place.storage)]
     assert starts != sorted(starts)  # the clock did go back
-    # The ledger's moments are Optuna's own; the runs are where a person reads how long a trial took.
+    # The ledger's moments are Optuna's own; the runs are where a person reads how long a trial
+    # took.
     picture = assert_converged(place, reference)
     assert all(
         run.info.end_time >= run.info.start_time

@@ -1,4 +1,6 @@
-"""What a person or a lost answer did to the runs in MLflow, and the copy of the study that a finished run carries."""
+"""What a person or a lost answer did to the runs in MLflow, and the copy of the study that a
+finished run carries.
+"""
 
 from pathlib import Path
 

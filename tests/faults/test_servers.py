@@ -1,4 +1,6 @@
-"""A real ``mlflow server`` that is away, stopped, frozen, slow, wrong, or whose answers are lost; then the same command again."""
+"""A real ``mlflow server`` that is away, stopped, frozen, slow, wrong, or whose answers are lost;
+then the same command again.
+"""
 
 import json
 import os
@@ -34,7 +36,9 @@ def said_once(ended: Ended) -> bool:
 
 
 def run(place: Place, *flags: str) -> Ended:
-    """The command in this process: what is written to the server is written when the search is over."""
+    """The command in this process: what is written to the server is written when the search is
+    over.
+    """
     started = time.monotonic()
     process = run_here(place.directory, *flags, **place.variables)
     seconds = time.monotonic() - started
@@ -42,7 +46,9 @@ def run(place: Place, *flags: str) -> Ended:
 
 
 def assert_behind(ended: Ended, n_behind: int | None = None) -> None:
-    """The search is done, MLflow is behind by so many trials (if it is known), and one line says so."""
+    """The search is done, MLflow is behind by so many trials (if it is known), and one line says
+    so.
+    """
     amount = r"( by \d+ trials)?" if n_behind is None else f" by {n_behind} trials"
     line = rf"hpo: MLflow is behind{amount} and the final model may be missing: .+ \(the same command catches up\)"
     assert ended.returncode == 3, ended.stderr
@@ -77,7 +83,9 @@ def test_server_never_there(
 def test_server_away_in_the_middle(
     server: Server, served: Place, study: str, long_reference: Reference, *, is_frozen: bool
 ) -> None:
-    """The search does not wait for it. What it was asked before it froze it does when it thaws, whoever still waits."""
+    """The search does not wait for it. What it was asked before it froze it does when it thaws,
+    whoever still waits.
+    """
     away, back = (server.freeze, server.thaw) if is_frozen else (server.stop, server.start)
     n_before, started = count_finished_runs(served.database), time.monotonic()
     with running(
@@ -103,7 +111,9 @@ def test_server_away_in_the_middle(
 
 
 def test_never_back(proxied: Place, proxy: Proxy, study: str, reference: Reference) -> None:
-    """From the first write, in the middle of the runs, and while the model is logged: one study, and each time it gets further."""
+    """From the first write, in the middle of the runs, and while the model is logged: one study,
+    and each time it gets further.
+    """
     kept = Kept()
     for mode, path, nth in (
         ("500", "experiments/create", 1),
@@ -127,7 +137,9 @@ def test_never_back(proxied: Place, proxy: Proxy, study: str, reference: Referen
 def test_wrong_for_some_seconds_in_all_ways(
     proxied: Place, proxy: Proxy, study: str, long_reference: Reference
 ) -> None:
-    """It is over before the run gives up: the run itself writes everything, and says each of two things once."""
+    """It is over before the run gives up: the run itself writes everything, and says each of two
+    things once.
+    """
     for mode in ("refuse", "hang", "500", "503", "cut"):
         proxy.plan(RUNS_CREATE, 5, mode, 2.0)
     ended = run(proxied, *long_reference.flags, "--name", study)
@@ -155,7 +167,9 @@ def test_slow_server_takes_longer_and_nothing_else(
 def test_lost_answers_leave_nothing_twice(
     proxied: Place, proxy: Proxy, study: str, long_reference: Reference, mode: Mode
 ) -> None:
-    """The first answer of every endpoint, then a tenth of all: the server did the work, and the run finds that out."""
+    """The first answer of every endpoint, then a tenth of all: the server did the work, and the run
+    finds that out.
+    """
     proxy.set_mode(mode)
     ended = run(proxied, *long_reference.flags, "--name", study)
     assert ended.returncode == 0, ended.stderr

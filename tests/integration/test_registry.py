@@ -1,4 +1,6 @@
-"""Versions and aliases in a real registry: the champion moves when it should, stays when it should not, and is never lost."""
+"""Versions and aliases in a real registry: the champion moves when it should, stays when it should
+not, and is never lost.
+"""
 
 from __future__ import annotations
 
@@ -17,10 +19,11 @@ from mlflow import MlflowClient
 from hpo.data.columns import Columns
 from hpo.definition import PreprocessingSection
 from hpo.errors import TrackingError
-from hpo.estimators.estimator import build_pipeline
-from hpo.estimators.final_model import TRUSTED_TYPES
+from hpo.estimators.final_model import TRUSTED_TYPES, build_pipeline
 from hpo.estimators.loading import COLUMNS_FILE
-from hpo.tracking.run_records import HeldOut, ModelRecord, RegistryState, StudyRecord
+from hpo.estimators.logistic_regression import LOGISTIC_REGRESSION
+from hpo.results.tracking_state import RegistryState
+from hpo.tracking.run_records import FinalRecord, HeldOut, ModelRecord, StudyRecord
 from hpo.tracking.writer import MlflowWriter
 from tests.support.servers import free_port, serving_tracking
 
@@ -42,14 +45,18 @@ HELD_OUT = HeldOut(None, "accuracy", X, np.where(X["x"] > 0, "yes", "no"), diges
 
 
 def make_record(
-    shift: float, rule: str = "not_worse", held_out: HeldOut = HELD_OUT, columns: Columns = COLUMNS
-) -> ModelRecord:
+    shift: float,
+    rule: str = "not_worse",
+    held_out: HeldOut = HELD_OUT,
+    columns: Columns = COLUMNS,
+    refit: str = "train",
+) -> FinalRecord:
     """A model that is wrong on as many rows as it is shifted."""
     rows, (no, yes) = held_out.X, np.unique(held_out.y)
-    model = build_pipeline(columns, PreprocessingSection(), PARAMS).fit(
+    model = build_pipeline(LOGISTIC_REGRESSION, columns, PreprocessingSection(), PARAMS).fit(
         rows, np.where(rows.iloc[:, 0] > shift, yes, no)
     )
-    return ModelRecord(
+    record = ModelRecord(
         key=f"{uuid.uuid4().hex}/0",
         trial_number=0,
         model=model,
@@ -60,20 +67,24 @@ def make_record(
         time_ms=0,
         requirements=(),
         input_types=columns.signature(),
-        n_finished=1,
-        held_out=replace(held_out, model=model),
+        refit=refit,
         trusted_types=TRUSTED_TYPES,
         files={COLUMNS_FILE: columns.model_dump_json()},
+    )
+    return FinalRecord(
+        record,
+        n_finished=1,
+        held_out=replace(held_out, model=model),
         registered_name="flowers",
         rule=rule,
     )
 
 
-def log(tracking_uri: str, record: ModelRecord) -> MlflowWriter:
+def log(tracking_uri: str, record: FinalRecord) -> MlflowWriter:
     """The model in a study of its own, with its run."""
     writer = MlflowWriter(
         tracking_uri,
-        StudyRecord(uid=record.key.partition("/")[0], name="shifts", value_name="value"),
+        StudyRecord(uid=record.model.key.partition("/")[0], name="shifts", value_name="value"),
     )
     writer.open(0)
     writer.write_model(record)
@@ -81,7 +92,7 @@ def log(tracking_uri: str, record: ModelRecord) -> MlflowWriter:
     return writer
 
 
-def register(tracking_uri: str, record: ModelRecord) -> RegistryState:
+def register(tracking_uri: str, record: FinalRecord) -> RegistryState:
     state = log(tracking_uri, record).register(record)
     assert state is not None
     return state
@@ -205,7 +216,7 @@ def test_champion_that_cannot_be_compared_stays(tracking_uri: str, kind: str, re
 def test_champion_that_may_have_seen_the_hold_out_is_said_to(
     tracking_uri: str, refit: str, digest: str
 ) -> None:
-    register(tracking_uri, replace(make_record(0.3), refit=refit))
+    register(tracking_uri, make_record(0.3, refit=refit))
     state = register(tracking_uri, make_record(0.0, held_out=replace(HELD_OUT, digest=digest)))
     assert state.decision == "champion"
     assert state.comparison.endswith("the champion may have been fitted on some of these rows")
@@ -215,7 +226,7 @@ def test_challenger_is_judged_by_the_fit_that_never_saw_the_hold_out(tracking_ur
     register(tracking_uri, make_record(0.1))
     poor = make_record(0.3).held_out
     assert poor is not None
-    state = register(tracking_uri, replace(make_record(0.0), refit="all", held_out=poor))
+    state = register(tracking_uri, replace(make_record(0.0, refit="all"), held_out=poor))
     assert state.decision == "kept"
     assert state.comparison.startswith(
         "accuracy 0.8500 against 0.9500 on the same 400 held-out rows"
@@ -232,7 +243,8 @@ def test_two_at_once_lose_no_champion(
     shutil.copy(empty_databases / "mlflow.db", tmp_path / "server.db")
     # As the tracking process has it: MLflow's own retries of a server that is away take minutes.
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    # Each is worse than the one before by 20 rows of 400; the best of all is registered early by one of the two.
+    # Each is worse than the one before by 20 rows of 400; the best of all is registered early by
+    # one of the two.
     shifts = [[0.4, 0.0, 0.5, 0.2, 0.6], [0.5, 0.3, 0.1, 0.6, 0.4]]
     with (
         serving_tracking(tmp_path, free_port()) as address,

@@ -10,8 +10,8 @@ import pandas as pd
 import pytest
 
 import hpo
-from hpo.definition import StudyDefinition
 from hpo.errors import HpoError
+from hpo.study_file import StudyDefinition
 from tests.support.commands import environment, run_python
 
 ROOT = Path(__file__).parents[2]

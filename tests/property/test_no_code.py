@@ -1,6 +1,8 @@
-"""A study definition is data: whatever a file or a flag says, no name in it is imported and nothing of it is run.
+"""A study definition is data: whatever a file or a flag says, no name in it is imported and nothing
+of it is run.
 
-A module and a pickle lie where they would be found; each says so when it is run. What the interpreter itself reports (PEP 578) is
+A module and a pickle lie where they would be found; each says so when it is run. What the
+interpreter itself reports (PEP 578) is
 watched besides: a process that is started, a pickle that looks a name up.
 """
 
@@ -22,10 +24,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hpo.definition import StudyDefinition
 from hpo.errors import InputError
 from hpo.search.plan import load_data
-from hpo.study_file import load_definition
+from hpo.study_file import StudyDefinition, load_definition
 from tests.property.strategies import known_keys, to_toml
 
 CANARY = "canary_that_sings"
@@ -129,7 +130,8 @@ contents = st.dictionaries(
     st.sampled_from(sorted(StudyDefinition.model_fields)),
     st.dictionaries(known_keys, values, max_size=3),
 )
-# Every place that takes text, so that nothing else refuses the file before the payload is looked at.
+# Every place that takes text, so that nothing else refuses the file before the payload is looked
+# at.
 text_places = st.fixed_dictionaries(
     {},
     optional={

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from optuna.distributions import CategoricalDistribution
 from optuna.trial import FrozenTrial, TrialState
 
-from hpo.results.selection import CONVERGED, DERIVED, FAILURE, SCORES, TRACEBACK
+from hpo.ledger.trials import CONVERGED, DERIVED, FAILURE, SCORES, TRACEBACK
 from hpo.tracking.keys import allowed
 from hpo.tracking.projection import make_record
 from hpo.tracking.run_records import StudyRecord

@@ -1,4 +1,5 @@
-"""Runs the command in this process: the same code, files and MLflow, without the imports of a new one.
+"""Runs the command in this process: the same code, files and MLflow, without the imports of a new
+one.
 
 A run of eight trials takes a second here and eight of processor time as a process, nearly all of
 them imports. What is about the process itself (signals, pipes, terminals, start-up, several at

@@ -1,4 +1,6 @@
-"""Any table at all either gives folds that can be scored or is refused in one line: never another exception, never a warning."""
+"""Any table at all either gives folds that can be scored or is refused in one line: never another
+exception, never a warning.
+"""
 
 from __future__ import annotations
 
@@ -18,9 +20,7 @@ from hypothesis import strategies as st
 
 from hpo.definition import StudyDefinition
 from hpo.errors import DataError, DefinitionError
-from hpo.estimators.cross_validation import score_fold
-from hpo.estimators.space import DEFAULT_PARAMS
-from hpo.search.plan import Problem, prepare_problem
+from hpo.search.plan import Plan, make_plan
 from hpo.study_file import load_definition
 
 N_EXAMPLES = 80
@@ -171,24 +171,24 @@ def _directory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         yield
 
 
-def prepare(table: Table) -> Problem | DataError | DefinitionError:
+def prepare(table: Table) -> Plan | DataError | DefinitionError:
     with tempfile.TemporaryDirectory() as directory:
         definition = table.write(Path(directory))
         try:
-            return prepare_problem(definition)
+            return make_plan(definition)
         except (DataError, DefinitionError) as refusal:
             return refusal
 
 
-def score(problem: Problem) -> list[Any]:
-    params = problem.derive(DEFAULT_PARAMS)
-    return [score_fold(params, fold, problem.metrics) for fold in problem.folds]
+def score(plan: Plan) -> list[Any]:
+    params = plan.space.default_params()
+    return [plan.objective.evaluate(params, step) for step in range(plan.objective.n_steps)]
 
 
 def is_searched_with(kind: str) -> Any:
     def condition(table: Table) -> bool:
-        problem = prepare(table)
-        return isinstance(problem, Problem) and kind in problem.dataset.columns.kinds()
+        plan = prepare(table)
+        return isinstance(plan, Plan) and kind in plan.dataset.columns.kinds()
 
     return condition
 
@@ -196,20 +196,20 @@ def is_searched_with(kind: str) -> Any:
 @PATIENT
 @given(table=tables())
 def test_any_table_is_scored_or_refused_in_one_line(table: Table) -> None:
-    problem = prepare(table)
-    if not isinstance(problem, Problem):
-        message = f"{problem} {problem.hint or ''}"
-        assert str(problem)
+    plan = prepare(table)
+    if not isinstance(plan, Plan):
+        message = f"{plan} {plan.hint or ''}"
+        assert str(plan)
         assert message.isprintable(), ascii(message)
         return
-    for fold in problem.folds:
+    for fold in plan.objective.folds:
         for rows in (fold.X_train, fold.X_test):
             assert np.isfinite(getattr(rows, "data", rows)).all()
-    for result in score(problem):
+    for result in score(plan):
         if result.failure is not None:
             assert result.failure.isprintable()
         else:
-            assert result.scores.keys() == set(problem.metrics)
+            assert result.scores.keys() == set(plan.objective.metrics)
             assert np.isfinite(list(result.scores.values())).all()
 
 
@@ -265,9 +265,7 @@ FOUND: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
 @pytest.mark.parametrize("name", FOUND)
 def test_tables_that_once_ended_in_a_traceback_or_a_warning(name: str, kind: str) -> None:
     columns, overrides = FOUND[name]
-    problem = prepare(
+    plan = prepare(
         Table(pd.DataFrame({**SOUND, **columns}), kind, {"data.target": "y", **overrides})
     )
-    assert not isinstance(problem, Problem) or all(
-        result.failure is None for result in score(problem)
-    )
+    assert not isinstance(plan, Plan) or all(result.failure is None for result in score(plan))

@@ -1,4 +1,6 @@
-"""Nothing of a test row reaches a fit: fold scores are scikit-learn's on the whole unfitted pipeline, and groups stay whole."""
+"""Nothing of a test row reaches a fit: fold scores are scikit-learn's on the whole unfitted
+pipeline, and groups stay whole.
+"""
 
 from __future__ import annotations
 
@@ -12,9 +14,10 @@ from scipy.sparse import issparse
 from sklearn.base import clone
 from sklearn.model_selection import cross_validate
 
-from hpo.estimators.cross_validation import make_splits, score_fold
-from hpo.estimators.estimator import build_pipeline
-from hpo.search.plan import Problem, prepare_problem
+from hpo.estimators.classification import CLASSIFICATION
+from hpo.estimators.final_model import build_pipeline
+from hpo.estimators.logistic_regression import LOGISTIC_REGRESSION
+from hpo.search.plan import Plan, make_plan
 from hpo.study_file import load_definition
 
 METRICS = ["f1_macro", "balanced_accuracy"]
@@ -51,7 +54,7 @@ def every_kind_of_column(n_rows: int, n_levels: int) -> pd.DataFrame:
     return table.assign(y=np.array(["low", "mid", "top"])[y])
 
 
-def make_problem(directory: Path, table: pd.DataFrame, **overrides: Any) -> Problem:
+def make_problem(directory: Path, table: pd.DataFrame, **overrides: Any) -> Plan:
     table.to_csv(directory / "t.csv", index=False)
     keys = {key.replace("__", "."): value for key, value in overrides.items()}
     base = {
@@ -60,11 +63,11 @@ def make_problem(directory: Path, table: pd.DataFrame, **overrides: Any) -> Prob
         "study.metrics": METRICS,
         "preprocessing.min_frequency": 3,
     }
-    return prepare_problem(load_definition(overrides={**base, **keys}))
+    return make_plan(load_definition(overrides={**base, **keys}))
 
 
 @pytest.fixture(scope="module", params=["dense", "sparse", "repeated"])
-def problem(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Problem:
+def plan(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Plan:
     directory = tmp_path_factory.mktemp(request.param)
     if request.param == "sparse":
         return make_problem(directory, every_kind_of_column(500, 40))
@@ -75,24 +78,24 @@ def problem(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     return make_problem(directory, every_kind_of_column(300, 3))
 
 
-def scores_of(problem: Problem, params: dict[str, Any]) -> dict[str, list[float]]:
-    results = [score_fold(params, fold, problem.metrics) for fold in problem.folds]
-    assert [result.failure for result in results] == [None] * len(problem.folds)
+def scores_of(plan: Plan, params: dict[str, Any]) -> dict[str, list[float]]:
+    results = [plan.objective.evaluate(params, step) for step in range(plan.objective.n_steps)]
+    assert [result.failure for result in results] == [None] * len(plan.objective.folds)
     return {name: [result.scores[name] for result in results] for name in ALL_SCORED}
 
 
 def test_tables_hold_every_kind_of_column_dense_and_sparse(
-    problem: Problem, request: pytest.FixtureRequest
+    plan: Plan, request: pytest.FixtureRequest
 ) -> None:
-    assert problem.dataset.columns.kinds() == {
+    assert plan.dataset.columns.kinds() == {
         "numeric": ["number", "whole"],
         "boolean": ["flag"],
         "categorical": ["level"],
         "datetime": ["day"],
     }
-    assert problem.dataset.X_train.drop(columns="whole").isna().any().all()
-    assert issparse(problem.folds[0].X_train) == (
-        request.node.callspec.params["problem"] == "sparse"
+    assert plan.dataset.X_train.drop(columns="whole").isna().any().all()
+    assert issparse(plan.objective.folds[0].X_train) == (
+        request.node.callspec.params["plan"] == "sparse"
     )
 
 
@@ -102,12 +105,14 @@ def test_tables_hold_every_kind_of_column_dense_and_sparse(
 )  # without a penalty; it then takes lbfgs, in both alike
 @pytest.mark.parametrize("name", FITS)
 def test_fold_scores_are_those_of_cross_validate_on_the_whole_pipeline(
-    problem: Problem, name: str
+    plan: Plan, name: str
 ) -> None:
-    params = problem.derive({"class_weight": "balanced", **FITS[name]})
-    definition, dataset = problem.definition, problem.dataset
-    pipeline = build_pipeline(dataset.columns, definition.preprocessing, params)
-    splits = make_splits(dataset, definition.cv, definition.study.seed)
+    params = plan.space.complete({"class_weight": "balanced", **FITS[name]})
+    definition, dataset = plan.definition, plan.dataset
+    pipeline = build_pipeline(
+        LOGISTIC_REGRESSION, dataset.columns, definition.preprocessing, params
+    )
+    splits = CLASSIFICATION.split(dataset, definition.cv, definition.study.seed)
     expected = cross_validate(
         pipeline,
         dataset.X_train,
@@ -117,22 +122,24 @@ def test_fold_scores_are_those_of_cross_validate_on_the_whole_pipeline(
         error_score="raise",
     )
     assert len(splits) == definition.cv.n_splits * definition.cv.n_repeats
-    assert scores_of(problem, params) == {
+    assert scores_of(plan, params) == {
         scorer: expected[f"test_{scorer}"].tolist() for scorer in ALL_SCORED
     }
 
 
-def test_preprocessing_fitted_on_all_rows_would_be_seen(problem: Problem) -> None:
+def test_preprocessing_fitted_on_all_rows_would_be_seen(plan: Plan) -> None:
     """What the comparison above is worth: these tables tell a leak from none."""
-    params = problem.derive({"class_weight": "balanced", **FITS["newton-cholesky"]})
-    dataset = problem.dataset
-    pipeline = build_pipeline(dataset.columns, problem.definition.preprocessing, params)
+    params = plan.space.complete({"class_weight": "balanced", **FITS["newton-cholesky"]})
+    dataset = plan.dataset
+    pipeline = build_pipeline(
+        LOGISTIC_REGRESSION, dataset.columns, plan.definition.preprocessing, params
+    )
     leaked = pipeline["preprocessing"].fit_transform(dataset.X_train, dataset.y_train)
-    splits = make_splits(dataset, problem.definition.cv, problem.definition.study.seed)
+    splits = CLASSIFICATION.split(dataset, plan.definition.cv, plan.definition.study.seed)
     scores = cross_validate(
         clone(pipeline["classifier"]), leaked, dataset.y_train, cv=splits, scoring="neg_log_loss"
     )["test_score"]
-    assert (scores != scores_of(problem, params)["neg_log_loss"]).all()
+    assert (scores != scores_of(plan, params)["neg_log_loss"]).all()
 
 
 @pytest.mark.parametrize("n_repeats", [1, 2])
@@ -146,8 +153,8 @@ def test_no_group_is_on_both_sides_of_a_fold_or_of_the_holdout(
     table["y"] = table["y"].mask(
         generator.random(len(table)) < 0.1
     )  # rows that are dropped must not shift the groups
-    problem = make_problem(tmp_path, table, data__group="person", cv__n_repeats=n_repeats)
-    dataset = problem.dataset
+    plan = make_problem(tmp_path, table, data__group="person", cv__n_repeats=n_repeats)
+    dataset = plan.dataset
     person = table.set_index("row")["person"]
     in_train, in_test = (
         person[dataset.X_train["row"]].to_numpy(),
@@ -159,7 +166,7 @@ def test_no_group_is_on_both_sides_of_a_fold_or_of_the_holdout(
     assert set(in_train).isdisjoint(in_test)
     assert dataset.groups is not None
     assert dataset.groups.tolist() == in_train.tolist()
-    splits = make_splits(dataset, problem.definition.cv, problem.definition.study.seed)
+    splits = CLASSIFICATION.split(dataset, plan.definition.cv, plan.definition.study.seed)
     assert len(splits) == 5 * n_repeats
     for train, test in splits:
         assert set(in_train[train]).isdisjoint(in_train[test])
@@ -173,11 +180,13 @@ def test_fold_scores_with_groups_are_those_of_cross_validate(tmp_path: Path) -> 
     table = every_kind_of_column(300, 4).assign(
         person=np.random.default_rng(5).integers(0, 40, 300)
     )
-    problem = make_problem(tmp_path, table, data__group="person")
-    params = problem.derive({"class_weight": "none", **FITS["newton-cholesky"]})
-    dataset = problem.dataset
-    pipeline = build_pipeline(dataset.columns, problem.definition.preprocessing, params)
-    splits = make_splits(dataset, problem.definition.cv, problem.definition.study.seed)
+    plan = make_problem(tmp_path, table, data__group="person")
+    params = plan.space.complete({"class_weight": "none", **FITS["newton-cholesky"]})
+    dataset = plan.dataset
+    pipeline = build_pipeline(
+        LOGISTIC_REGRESSION, dataset.columns, plan.definition.preprocessing, params
+    )
+    splits = CLASSIFICATION.split(dataset, plan.definition.cv, plan.definition.study.seed)
     expected = cross_validate(
         pipeline,
         dataset.X_train,
@@ -186,6 +195,6 @@ def test_fold_scores_with_groups_are_those_of_cross_validate(tmp_path: Path) -> 
         scoring=ALL_SCORED,
         error_score="raise",
     )
-    assert scores_of(problem, params) == {
+    assert scores_of(plan, params) == {
         scorer: expected[f"test_{scorer}"].tolist() for scorer in ALL_SCORED
     }

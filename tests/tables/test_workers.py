@@ -1,4 +1,6 @@
-"""Workers are only a matter of time: the same trials bit for bit, whoever dies, and nobody is left behind."""
+"""Workers are only a matter of time: the same trials bit for bit, whoever dies, and nobody is left
+behind.
+"""
 
 from __future__ import annotations
 
@@ -16,8 +18,9 @@ from threadpoolctl import threadpool_limits
 
 from hpo.ledger.ledger import open_ledger
 from hpo.progress import Progress
-from hpo.search.loop import Driver, Search, make_executor
-from hpo.search.plan import Problem, prepare_problem
+from hpo.search.driver import Driver, make_executor
+from hpo.search.loop import Search
+from hpo.search.plan import Plan, make_plan
 from hpo.settings import ServiceSettings
 from hpo.study_file import load_definition
 from tests.support.checker import trial_table
@@ -50,7 +53,7 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_table(tmp_path_factory.mktemp("table"))
 
 
-def make_problem(source: Path, concurrency: int, pruner: str) -> Problem:
+def make_problem(source: Path, concurrency: int, pruner: str) -> Plan:
     overrides: dict[str, Any] = {
         "data.source": str(source),
         "data.target": "y",
@@ -61,24 +64,22 @@ def make_problem(source: Path, concurrency: int, pruner: str) -> Problem:
         "pruner.kind": pruner,
         "pruner.n_startup_trials": 2,
     }
-    return prepare_problem(load_definition(overrides=overrides))
+    return make_plan(load_definition(overrides=overrides))
 
 
-def search(
-    problem: Problem, database: Path, workers: int, watching: _Watching
-) -> list[tuple[str, ...]]:
+def search(plan: Plan, database: Path, workers: int, watching: _Watching) -> list[tuple[str, ...]]:
     """The trial table of a search without tracking, in this process and its workers."""
     url = f"sqlite:///{database}"
     with (
         pytest.MonkeyPatch.context() as patch,
         threadpool_limits(1),
-        open_ledger(url, problem.definition, problem.dataset.digest, {}, problem.derive) as ledger,
+        open_ledger(url, plan.definition, plan.dataset.digest, {}, plan.derive) as ledger,
     ):
         patch.delenv("PYTEST_CURRENT_TEST")
         with closing(make_executor(workers, n_cells=0)) as executor:
             Search(
                 Driver(ServiceSettings(url, workers=workers), {}, executor, watching),
-                problem,
+                plan,
                 ledger,
             ).run()
     return trial_table(url, "t")
@@ -99,8 +100,8 @@ def new_database(empty_databases: Path, tmp_path: Path) -> Callable[[], Path]:
 def test_trials_are_the_same_for_any_number_of_workers(
     source: Path, new_database: Callable[[], Path], concurrency: int, pruner: str
 ) -> None:
-    problem = make_problem(source, concurrency, pruner)
-    alone = search(problem, new_database(), 1, _Watching())
+    plan = make_problem(source, concurrency, pruner)
+    alone = search(plan, new_database(), 1, _Watching())
     assert len(alone) == N_TRIALS
     assert {row[1] for row in alone} == (
         {"COMPLETE", "PRUNED"} if pruner == "median" else {"COMPLETE"}
@@ -108,7 +109,7 @@ def test_trials_are_the_same_for_any_number_of_workers(
     # Four cost as much as all the rest: where most trials are open at once, and are pruned.
     for n_workers in (2, 4) if (concurrency, pruner) == (4, "median") else (2,):
         watching = _Watching()
-        assert search(problem, new_database(), n_workers, watching) == alone
+        assert search(plan, new_database(), n_workers, watching) == alone
         assert watching.n_workers == n_workers
         assert workers_of(os.getpid()) == []
 
@@ -128,10 +129,10 @@ def test_concurrency_and_pruner_change_the_trials(
 def test_killed_workers_are_replaced_and_change_nothing(
     source: Path, new_database: Callable[[], Path]
 ) -> None:
-    problem = make_problem(source, 4, "none")
-    alone = search(problem, new_database(), 1, _Watching())
+    plan = make_problem(source, 4, "none")
+    alone = search(plan, new_database(), 1, _Watching())
     watching = _Watching(kill_after=((2, 1), (5, 4)))
-    assert search(problem, new_database(), 2, watching) == alone
+    assert search(plan, new_database(), 2, watching) == alone
     assert watching.n_killed == 2
     assert workers_of(os.getpid()) == []
 

@@ -1,23 +1,29 @@
-"""A small driver for tests of the ledger: real slots, and scores that are a plain function of the params."""
+"""A small driver for tests of the ledger: real slots, and scores that are a plain function of the
+params.
+"""
 
 from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from optuna.trial import FrozenTrial
 
 from hpo.definition import StudyDefinition
-from hpo.estimators.cross_validation import FoldResult
-from hpo.estimators.estimator import TrainingShape, derive_params
-from hpo.ledger.ledger import Ledger, Slot, open_ledger
-from hpo.search.executor import FoldExecutor
+from hpo.estimators.logistic_regression import LOGISTIC_REGRESSION
+from hpo.estimators.objective import StepResult
+from hpo.estimators.recipe import TrainingShape
+from hpo.estimators.space import SearchedSpace
+from hpo.ledger.identity import StudyIdentity
+from hpo.ledger.ledger import Ledger, open_ledger
+from hpo.search.executor import Executor
+from hpo.search.slots import Slot, Slots
 from hpo.study_file import load_definition
 
-Executor = TypeVar("Executor", bound=FoldExecutor)
+AnyExecutor = TypeVar("AnyExecutor", bound=Executor)
 
 DATA_DIGEST = "0123456789abcdef" * 2
 N_FOLDS = 3
@@ -32,24 +38,77 @@ def define(**overrides: Any) -> StudyDefinition:
 
 
 def derive(params: Any) -> dict[str, Any]:
-    return derive_params(params, IRIS_SHAPE, seed=0)
+    return LOGISTIC_REGRESSION.derive(params, IRIS_SHAPE, 0)
 
 
-def open_study(
-    storage_url: str, definition: StudyDefinition | None = None, data_digest: str = DATA_DIGEST
-) -> AbstractContextManager[Ledger]:
-    return open_ledger(
-        storage_url, definition or define(), data_digest, {"optuna": "5.0.0"}, derive
+def space_of(definition: StudyDefinition) -> SearchedSpace:
+    return SearchedSpace(LOGISTIC_REGRESSION, definition.search_space, IRIS_SHAPE, seed=0)
+
+
+def identity_of(
+    definition: StudyDefinition,
+    data_digest: str = DATA_DIGEST,
+    versions: Mapping[str, str] | None = None,
+) -> StudyIdentity:
+    return StudyIdentity(
+        name=definition.name,
+        metric=definition.study.metric,
+        definition=definition.identity(),
+        data_digest=data_digest,
+        versions={"optuna": "5.0.0"} if versions is None else versions,
     )
 
 
-def holding(executor: Executor, folds: Sequence[Any], metrics: Sequence[str]) -> Executor:
-    """The executor, with folds to score."""
-    executor.hold(folds, metrics)
+class OpenStudy(Slots):
+    """The slots of a study, with the ledger that they are kept in."""
+
+    def __init__(self, ledger: Ledger, definition: StudyDefinition) -> None:
+        super().__init__(ledger, definition, space_of(definition))
+        self.uid = ledger.uid
+        self.notes = ledger.notes
+        self.study_id = ledger.study_id
+        self.trials = ledger.trials
+        self.annotate = ledger.annotate
+
+
+@contextmanager
+def open_study(
+    storage_url: str,
+    definition: StudyDefinition | None = None,
+    data_digest: str = DATA_DIGEST,
+    versions: Mapping[str, str] | None = None,
+    **options: Any,
+) -> Iterator[OpenStudy]:
+    definition = definition or define()
+    identity = identity_of(definition, data_digest, versions)
+    with open_ledger(storage_url, identity, **options) as ledger:
+        yield OpenStudy(ledger, definition)
+
+
+class Scores:
+    """An objective whose results are given: a list of functions of the params, one a step."""
+
+    def __init__(self, *steps: Any) -> None:
+        self.steps = steps
+
+    @property
+    def n_steps(self) -> int:
+        return len(self.steps)
+
+    def evaluate(self, params: Any, step: int) -> StepResult:
+        return self.steps[step](params)
+
+    def part(self, step: int) -> Scores:
+        return Scores(self.steps[step])
+
+
+def holding(executor: AnyExecutor, objective: Any) -> AnyExecutor:
+    """The executor, with an objective to score."""
+    executor.hold(objective)
     return executor
 
 
-def score(params: Any) -> list[FoldResult]:
+def score(params: Any) -> list[StepResult]:
     """Best near C = 10 with an elastic net; every fold a little off the others."""
     value = (
         -abs(math.log10(params.get("C", 1.0)) - 1)
@@ -59,19 +118,19 @@ def score(params: Any) -> list[FoldResult]:
     return results_of(*(value + fold / 100 for fold in range(N_FOLDS)))
 
 
-def results_of(*values: float, converged: bool = True) -> list[FoldResult]:
+def results_of(*values: float, converged: bool = True) -> list[StepResult]:
     """One result a fold, with so much accuracy."""
     return [
-        FoldResult({"accuracy": value, "neg_log_loss": value - 1}, converged=converged)
+        StepResult({"accuracy": value, "neg_log_loss": value - 1}, converged=converged)
         for value in values
     ]
 
 
-def failure(reason: str, traceback: str | None = None) -> list[FoldResult]:
-    return [*results_of(0.5), FoldResult(failure=reason, traceback=traceback)]
+def failure(reason: str, traceback: str | None = None) -> list[StepResult]:
+    return [*results_of(0.5), StepResult(failure=reason, traceback=traceback)]
 
 
-def finish(ledger: Ledger, slot: Slot, results: list[FoldResult]) -> None:
+def finish(ledger: Slots, slot: Slot, results: list[StepResult]) -> None:
     """Tell a slot fold by fold, as far as the pruner lets it go."""
     for n_done in range(1, len(results)):
         if results[n_done - 1].failure is None and ledger.should_prune(slot, results[:n_done]):
@@ -81,7 +140,7 @@ def finish(ledger: Ledger, slot: Slot, results: list[FoldResult]) -> None:
 
 
 def drive(
-    ledger: Ledger, n_trials: int, concurrency: int = 1, *, stop_after: int | None = None
+    ledger: Slots, n_trials: int, concurrency: int = 1, *, stop_after: int | None = None
 ) -> None:
     """Search as the job does, every fifth trial failing.
 

@@ -1,4 +1,7 @@
-"""Folds that end every process which loads them but the driver, as running out of memory would; a real file, a real death."""
+"""An objective that ends every process which loads it but the driver.
+
+As running out of memory would: a real file, a real death.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,7 @@ class Lethal:
     """Can be written by the driver; whoever else reads it ends."""
 
     driver_pid: int
+    n_steps: int = 1
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _end_unless, (self.driver_pid,)

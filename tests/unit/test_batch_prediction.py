@@ -1,4 +1,6 @@
-"""Rows of a file through a shipped model: the same numbers as its pipeline gives, or one line that says why not."""
+"""Rows of a file through a shipped model: the same numbers as its pipeline gives, or one line that
+says why not.
+"""
 
 from __future__ import annotations
 
@@ -15,15 +17,17 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from sklearn.tree import DecisionTreeClassifier
 
-from hpo.commands.predict import predict_table
+from hpo.commands.predict import load
 from hpo.data.columns import Columns
 from hpo.data.dataset import Dataset, load_dataset
 from hpo.data.tables import write_table
 from hpo.definition import DataSection, PreprocessingSection
 from hpo.errors import DataError, ModelError
-from hpo.estimators.estimator import build_pipeline
-from hpo.estimators.final_model import TRUSTED_TYPES
+from hpo.estimators.batch_prediction import predict_table
+from hpo.estimators.classification import CLASSIFICATION
+from hpo.estimators.final_model import build_pipeline
 from hpo.estimators.loading import COLUMNS_FILE, MODEL_FILE, load_model
+from hpo.estimators.logistic_regression import LOGISTIC_REGRESSION
 from hpo.settings import DEFAULT_TRACKING_URI
 
 PARAMS = {
@@ -73,17 +77,20 @@ def shipped(tmp_path_factory: pytest.TempPathFactory) -> Shipped:
     directory = tmp_path_factory.mktemp("shop")
     shop().to_csv(directory / "shop.csv", index=False, sep=";")
     dataset = load_dataset(
-        DataSection(source=str(directory / "shop.csv"), target="buys"), seed=0, n_splits=5
+        DataSection(source=str(directory / "shop.csv"), target="buys"),
+        CLASSIFICATION,
+        seed=0,
+        n_splits=5,
     )
-    pipeline = build_pipeline(dataset.columns, PreprocessingSection(), PARAMS).fit(
-        dataset.X_train, dataset.y_train
-    )
+    pipeline = build_pipeline(
+        LOGISTIC_REGRESSION, dataset.columns, PreprocessingSection(), PARAMS
+    ).fit(dataset.X_train, dataset.y_train)
     ship(directory / "model", pipeline, dataset.columns)
     return Shipped(directory / "model", dataset, pipeline)
 
 
 def predict(model: Path | str, path: Path) -> tuple[pd.DataFrame, list[str]]:
-    return predict_table(str(model), path, DEFAULT_TRACKING_URI)
+    return predict_table(load(str(model), DEFAULT_TRACKING_URI), path)
 
 
 def write(directory: Path, table: pd.DataFrame, name: str = "rows.csv") -> Path:
@@ -220,7 +227,7 @@ def other_models(columns: Columns) -> dict[str, object]:
         ),
         "no pipeline": logistic,
         "no estimator": {"a": 1},
-        "not fitted": build_pipeline(columns, PreprocessingSection(), PARAMS),
+        "not fitted": build_pipeline(LOGISTIC_REGRESSION, columns, PreprocessingSection(), PARAMS),
     }
 
 
@@ -261,7 +268,7 @@ def test_damaged_model_is_refused(shipped, tmp_path, content):
     shutil.copytree(shipped.directory, tmp_path / "model")
     (tmp_path / "model" / MODEL_FILE).write_bytes(content)
     with pytest.raises(ModelError, match="its files are damaged"):
-        load_model(tmp_path / "model", TRUSTED_TYPES)
+        load_model(tmp_path / "model")
 
 
 @pytest.mark.parametrize(
@@ -271,7 +278,7 @@ def test_damaged_columns_are_refused(shipped, tmp_path, content):
     shutil.copytree(shipped.directory, tmp_path / "model")
     (tmp_path / "model" / COLUMNS_FILE).write_text(content)
     with pytest.raises(ModelError, match="its files are damaged"):
-        load_model(tmp_path / "model", TRUSTED_TYPES)
+        load_model(tmp_path / "model")
 
 
 def test_columns_of_another_model_are_refused(shipped, tmp_path):
@@ -296,4 +303,4 @@ def test_missing_files_are_named(tmp_path, files, message):
     for name in files:
         (tmp_path / name).write_bytes(b"")
     with pytest.raises(ModelError, match=message):
-        load_model(tmp_path, TRUSTED_TYPES)
+        load_model(tmp_path)

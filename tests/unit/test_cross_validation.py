@@ -1,8 +1,11 @@
-"""Fold scores are those of scikit-learn's ``cross_validate`` on the whole pipeline, to the last bit."""
+"""Fold scores are those of scikit-learn's ``cross_validate`` on the whole pipeline, to the last
+bit.
+"""
 
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,18 +18,22 @@ from sklearn.metrics import get_scorer_names, log_loss
 from sklearn.model_selection import cross_validate
 
 from hpo.data.dataset import Dataset, load_dataset
-from hpo.definition import DataSection, SearchSpace, StudyDefinition
+from hpo.definition import DataSection, StudyDefinition
 from hpo.errors import DefinitionError
+from hpo.estimators.classification import CLASSIFICATION
 from hpo.estimators.cross_validation import (
-    check_metrics,
-    make_splits,
+    CrossValidation,
+    Fold,
     prepare_folds,
     resolve_metrics,
-    score_fold,
     score_model,
 )
-from hpo.estimators.estimator import TrainingShape, build_pipeline, derive_params
-from hpo.estimators.space import suggest
+from hpo.estimators.final_model import build_pipeline
+from hpo.estimators.logistic_regression import LOGISTIC_REGRESSION
+from hpo.estimators.objective import StepResult
+from hpo.estimators.recipe import TrainingShape
+from hpo.estimators.space import SearchedSpace
+from hpo.search_space import SearchSpace
 from hpo.study_file import load_definition
 from tests.unit.driving import define
 
@@ -34,24 +41,35 @@ STUDY_FILES = sorted(Path(__file__).parents[2].glob("studies/*.toml"))
 N_PARAMS = 10
 
 
-def complete(params: dict, dataset: Dataset, seed: int = 0) -> dict:
+def shape_of(dataset: Dataset) -> TrainingShape:
     n_samples, n_features = dataset.X_train.shape
-    shape = TrainingShape(
-        n_samples, n_features, len(dataset.classes), n_samples * n_features, is_sparse=False
-    )
-    return derive_params(params, shape, seed=seed)
+    n_classes = CLASSIFICATION.count_classes(dataset.y_train)
+    return TrainingShape(n_samples, n_features, n_classes, n_samples * n_features, is_sparse=False)
+
+
+def complete(params: dict, dataset: Dataset, seed: int = 0) -> dict:
+    shape = shape_of(dataset)
+    return LOGISTIC_REGRESSION.derive(params, shape, seed)
 
 
 def draw_params(space: SearchSpace, dataset: Dataset, n: int) -> list[dict]:
     study = create_study(sampler=RandomSampler(seed=1))
-    return [complete(suggest(space, study.ask()), dataset) for _ in range(n)]
+    searched = SearchedSpace(LOGISTIC_REGRESSION, space, shape_of(dataset), seed=0)
+    return [searched.complete(searched.suggest(study.ask())) for _ in range(n)]
+
+
+def evaluate(params: dict, folds: Sequence[Fold], metrics: tuple[str, ...]) -> list[StepResult]:
+    objective = CrossValidation(LOGISTIC_REGRESSION, folds, metrics)
+    return [objective.evaluate(params, step) for step in range(objective.n_steps)]
 
 
 def scores_of_cross_validate(
     params: dict, dataset: Dataset, definition: StudyDefinition, metrics: tuple[str, ...]
 ) -> dict[str, list[float]]:
-    pipeline = build_pipeline(dataset.columns, definition.preprocessing, params)
-    splits = make_splits(dataset, definition.cv, definition.study.seed)
+    pipeline = build_pipeline(
+        LOGISTIC_REGRESSION, dataset.columns, definition.preprocessing, params
+    )
+    splits = CLASSIFICATION.split(dataset, definition.cv, definition.study.seed)
     with warnings.catch_warnings():
         warnings.simplefilter(
             "ignore", ConvergenceWarning
@@ -68,7 +86,7 @@ def scores_of_cross_validate(
 
 
 def load(source: str) -> Dataset:
-    return load_dataset(DataSection(source=source), seed=0, n_splits=5)
+    return load_dataset(DataSection(source=source), CLASSIFICATION, seed=0, n_splits=5)
 
 
 @pytest.fixture(scope="module")
@@ -78,12 +96,12 @@ def iris() -> Dataset:
 
 @pytest.fixture(scope="module")
 def iris_folds(iris):
-    return prepare_folds(iris, define())
+    return prepare_folds(iris, define(), CLASSIFICATION)
 
 
 @pytest.fixture(scope="module")
 def binary_folds():
-    return prepare_folds(load("breast_cancer"), define())
+    return prepare_folds(load("breast_cancer"), define(), CLASSIFICATION)
 
 
 def test_there_are_study_files():
@@ -94,12 +112,16 @@ def test_there_are_study_files():
 def test_scores_equal_cross_validate_exactly(path):
     definition = load_definition(path)
     seed = definition.study.seed
-    dataset = load_dataset(definition.data, seed=seed, n_splits=definition.cv.n_splits)
-    ranking = "roc_auc" if len(dataset.classes) == 2 else "roc_auc_ovr"
-    metrics = resolve_metrics(definition.study.metric, ("balanced_accuracy", "f1_macro", ranking))
-    folds = prepare_folds(dataset, definition)
+    dataset = load_dataset(
+        definition.data, CLASSIFICATION, seed=seed, n_splits=definition.cv.n_splits
+    )
+    ranking = "roc_auc" if CLASSIFICATION.count_classes(dataset.y_train) == 2 else "roc_auc_ovr"
+    metrics = resolve_metrics(
+        definition.study.metric, ("balanced_accuracy", "f1_macro", ranking), CLASSIFICATION
+    )
+    folds = prepare_folds(dataset, definition, CLASSIFICATION)
     for params in draw_params(definition.search_space, dataset, N_PARAMS):
-        results = [score_fold(params, fold, metrics) for fold in folds]
+        results = evaluate(params, folds, metrics)
         ours = {metric: [result.scores[metric] for result in results] for metric in metrics}
         assert ours == scores_of_cross_validate(params, dataset, definition, metrics), params
 
@@ -110,8 +132,8 @@ def test_scores_equal_cross_validate_with_repeats(iris):
         ("accuracy", "neg_log_loss"),
     )
     params = complete({"penalty": "l1", "C": 0.5, "class_weight": "balanced"}, iris)
-    folds = prepare_folds(iris, definition)
-    ours = [score_fold(params, fold, metrics).scores for fold in folds]
+    folds = prepare_folds(iris, definition, CLASSIFICATION)
+    ours = [result.scores for result in evaluate(params, folds, metrics)]
     theirs = scores_of_cross_validate(params, iris, definition, metrics)
     assert len(folds) == 6
     assert {metric: [scores[metric] for scores in ours] for metric in metrics} == theirs
@@ -131,15 +153,17 @@ def test_preprocessing_is_fitted_on_training_rows_only(iris_folds):
 
 
 def test_other_seed_other_folds(iris, iris_folds):
-    assert np.array_equal(prepare_folds(iris, define())[0].X_test, iris_folds[0].X_test)
+    assert np.array_equal(
+        prepare_folds(iris, define(), CLASSIFICATION)[0].X_test, iris_folds[0].X_test
+    )
     assert not np.array_equal(
-        prepare_folds(iris, define(study__seed=1))[0].X_test, iris_folds[0].X_test
+        prepare_folds(iris, define(study__seed=1), CLASSIFICATION)[0].X_test, iris_folds[0].X_test
     )
 
 
 def test_scores_come_in_the_order_of_the_metrics(iris, iris_folds):
     params = complete({"penalty": "l2", "C": 1.0, "class_weight": "none"}, iris)
-    result = score_fold(params, iris_folds[0], ("f1_macro", "accuracy"))
+    result = evaluate(params, [iris_folds[0]], ("f1_macro", "accuracy"))[0]
     assert list(result.scores) == ["f1_macro", "accuracy"]
     assert (result.converged, result.failure, result.traceback) == (True, None, None)
     assert all(type(score) is float for score in result.scores.values())
@@ -156,14 +180,14 @@ def test_fit_that_stops_early_is_marked(iris, iris_folds):
         },
         iris,
     )
-    result = score_fold(params, iris_folds[0], ("accuracy",))
+    result = evaluate(params, [iris_folds[0]], ("accuracy",))[0]
     assert result.failure is None
     assert not result.converged
 
 
 def test_fit_that_raises_is_a_failure_with_reason_and_traceback(iris, iris_folds):
     params = complete({"penalty": "l1", "C": 1.0, "class_weight": "none", "solver": "lbfgs"}, iris)
-    result = score_fold(params, iris_folds[0], ("accuracy",))
+    result = evaluate(params, [iris_folds[0]], ("accuracy",))[0]
     assert result.scores == {}
     assert result.failure.startswith("ValueError: ")
     assert "\n" not in result.failure
@@ -177,18 +201,15 @@ def test_score_that_is_not_finite_is_a_failure(binary_folds):
         fold, X_test=fold.X_test[fold.y_test == 1], y_test=fold.y_test[fold.y_test == 1]
     )
     params = complete({"penalty": "l2", "C": 1.0, "class_weight": "none"}, load("breast_cancer"))
-    result = score_fold(params, one_class, ("accuracy", "roc_auc"))
+    result = evaluate(params, [one_class], ("accuracy", "roc_auc"))[0]
     assert (result.scores, result.failure) == ({}, "the score roc_auc is nan")
     with pytest.raises(DefinitionError, match="metric 'roc_auc' cannot judge these classes: "):
-        check_metrics(("accuracy", "roc_auc"), one_class.y_test)
+        CLASSIFICATION.check_metrics(("accuracy", "roc_auc"), one_class.y_test)
 
 
 def test_warnings_of_a_fit_stay_inside(iris, iris_folds, recwarn):
-    score_fold(
-        complete({"penalty": "l2", "C": 1.0, "class_weight": "none", "max_iter": 1}, iris),
-        iris_folds[0],
-        ("accuracy",),
-    )
+    params = complete({"penalty": "l2", "C": 1.0, "class_weight": "none", "max_iter": 1}, iris)
+    evaluate(params, iris_folds[:1], ("accuracy",))
     assert list(recwarn) == []
 
 
@@ -201,7 +222,7 @@ def test_warnings_of_a_fit_stay_inside(iris, iris_folds, recwarn):
     ],
 )
 def test_judged_metric_comes_first_and_none_twice(metric, extra, names):
-    assert resolve_metrics(metric, extra) == names
+    assert resolve_metrics(metric, extra, CLASSIFICATION) == names
 
 
 @pytest.mark.parametrize(("metric", "extra"), [("acuracy", ()), ("accuracy", ("acuracy",))])
@@ -209,13 +230,13 @@ def test_unknown_metric_is_refused_with_the_nearest(metric, extra):
     with pytest.raises(
         DefinitionError, match="should be the name of a scikit-learn scorer, but got 'acuracy'"
     ) as caught:
-        resolve_metrics(metric, extra)
+        resolve_metrics(metric, extra, CLASSIFICATION)
     assert "'accuracy'" in caught.value.hint
 
 
 def test_metric_like_no_other_is_refused_with_the_way_to_the_list():
     with pytest.raises(DefinitionError, match="but got 'zzz'") as caught:
-        resolve_metrics("zzz", ())
+        resolve_metrics("zzz", (), CLASSIFICATION)
     assert "get_scorer_names" in caught.value.hint
 
 
@@ -226,9 +247,9 @@ def test_binary_metric_is_refused_for_three_classes_only(metric, iris):
     with pytest.raises(
         DefinitionError, match=f"metric '{metric}' cannot judge these classes: "
     ) as caught:
-        check_metrics([metric], iris.y_train)
+        CLASSIFICATION.check_metrics([metric], iris.y_train)
     assert "f1_macro" in caught.value.hint
-    check_metrics([metric], iris.y_train[iris.y_train > 0])
+    CLASSIFICATION.check_metrics([metric], iris.y_train[iris.y_train > 0])
 
 
 @pytest.mark.parametrize(
@@ -243,7 +264,7 @@ def test_binary_metric_is_refused_for_three_classes_only(metric, iris):
 )
 def test_regression_metric_is_refused(metric, iris):
     with pytest.raises(DefinitionError, match=f"metric '{metric}' judges numbers, not classes"):
-        check_metrics([metric], iris.y_train)
+        CLASSIFICATION.check_metrics([metric], iris.y_train)
 
 
 @pytest.mark.parametrize(
@@ -262,19 +283,22 @@ def test_regression_metric_is_refused(metric, iris):
     ],
 )
 def test_metric_of_classes_is_accepted_and_equals_scikit_learns(metric, iris, iris_folds):
-    check_metrics([metric], iris.y_train)
+    CLASSIFICATION.check_metrics([metric], iris.y_train)
     params = complete({"penalty": "l2", "C": 1.0, "class_weight": "none"}, iris)
     theirs = scores_of_cross_validate(params, iris, define(), (metric,))[metric]
-    assert [score_fold(params, fold, (metric,)).scores[metric] for fold in iris_folds] == theirs
+    results = evaluate(params, iris_folds, (metric,))
+    assert [result.scores[metric] for result in results] == theirs
 
 
 def test_log_loss_of_a_certain_and_wrong_model_is_finite_and_scikit_learns(iris):
     params = complete({"penalty": "none", "class_weight": "none", "tol": 1e-10}, iris)
     two = iris.y_train < 2  # separable: probabilities reach 0 and 1
-    pipeline = build_pipeline(iris.columns, define().preprocessing, params).fit(
-        iris.X_train[two], iris.y_train[two]
-    )
+    pipeline = build_pipeline(
+        LOGISTIC_REGRESSION, iris.columns, define().preprocessing, params
+    ).fit(iris.X_train[two], iris.y_train[two])
     swapped = 1 - iris.y_train[two]
-    ours = score_model(pipeline, iris.X_train[two], swapped, ("neg_log_loss",))["neg_log_loss"]
+    ours = score_model(CLASSIFICATION, pipeline, iris.X_train[two], swapped, ("neg_log_loss",))[
+        "neg_log_loss"
+    ]
     assert ours == -log_loss(swapped, pipeline.predict_proba(iris.X_train[two]))
     assert -40 < ours < -1

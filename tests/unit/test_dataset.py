@@ -12,12 +12,15 @@ from sklearn.datasets import load_iris
 from hpo.data.dataset import Dataset, load_dataset
 from hpo.definition import CvSection, DataSection
 from hpo.errors import DataError
-from hpo.estimators.cross_validation import make_splits
+from hpo.estimators.classification import CLASSIFICATION
 
 
 def load(source: str = "iris", *, seed: int = 0, n_splits: int = 5, **keys: object) -> Dataset:
     return load_dataset(
-        DataSection.model_validate({"source": source, **keys}), seed=seed, n_splits=n_splits
+        DataSection.model_validate({"source": source, **keys}),
+        CLASSIFICATION,
+        seed=seed,
+        n_splits=n_splits,
     )
 
 
@@ -35,7 +38,7 @@ def test_bundled_tables(source, n_rows, n_features, n_classes):
     assert len(dataset.X_train) + len(dataset.X_test) == n_rows
     assert dataset.X_train.shape[1] == dataset.X_test.shape[1]
     assert dataset.X_train.shape[1] + sum("dropped" in note for note in dataset.notes) == n_features
-    assert len(dataset.classes) == n_classes
+    assert len(np.unique(dataset.y_train)) == n_classes
     assert dataset.target == "target"
 
 
@@ -157,7 +160,11 @@ def test_hold_out_without_a_class_is_refused(has_groups):
     )
     with pytest.raises(DataError, match="do not both hold every class") as caught:
         load_dataset(
-            section, seed=0, n_splits=5, frame=frame if has_groups else frame.drop(columns="house")
+            section,
+            CLASSIFICATION,
+            seed=0,
+            n_splits=5,
+            frame=frame if has_groups else frame.drop(columns="house"),
         )
     assert caught.value.hint == "change data.test_size, or drop the rarest class"
 
@@ -195,7 +202,7 @@ def test_file_is_loaded_with_its_kinds(tmp_path):
     dataset = load_table(tmp_path)
     assert (dataset.name, dataset.target) == ("t.parquet", "y")
     assert dataset.columns.kinds() == {"numeric": ["size"], "categorical": ["colour", "house"]}
-    assert dataset.classes.tolist() == ["no", "yes"]
+    assert np.unique(dataset.y_train).tolist() == ["no", "yes"]
     assert dataset.groups is None
 
 
@@ -243,7 +250,7 @@ def test_group_is_split_neither_by_the_hold_out_nor_by_a_fold(tmp_path, seed, te
     assert set(houses[dataset.X_train.index]).isdisjoint(houses[dataset.X_test.index])
     assert dataset.groups.tolist() == houses[dataset.X_train.index].tolist()
     assert "house" not in dataset.X_train.columns
-    splits = make_splits(dataset, CvSection(n_splits=n_splits, n_repeats=2), seed)
+    splits = CLASSIFICATION.split(dataset, CvSection(n_splits=n_splits, n_repeats=2), seed)
     assert len(splits) == 2 * n_splits
     for train, test in splits:
         assert set(dataset.groups[train]).isdisjoint(dataset.groups[test])
@@ -291,13 +298,13 @@ def test_target_that_is_all_missing_is_refused(tmp_path):
 )
 def test_labels_are_integers_or_text(tmp_path, values, labels):
     dataset = load_table(tmp_path, TABLE.assign(y=values * (N // 2)))
-    assert dataset.classes.tolist() == labels
+    assert np.unique(dataset.y_train).tolist() == labels
     assert dataset.y_train.dtype != object
 
 
 def test_labels_that_are_integers_but_for_a_gap_stay_integers(tmp_path):
     dataset = load_table(tmp_path, TABLE.assign(y=[None, *[0, 1] * ((N - 2) // 2), 1]))
-    assert dataset.classes.tolist() == [0, 1]
+    assert np.unique(dataset.y_train).tolist() == [0, 1]
     assert dataset.y_train.dtype == np.int64
 
 

@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from hpo.definition import Range, SearchSpace, StudyDefinition, choices_of, digest_of
+from hpo.definition import StudyDefinition, digest_of
 from hpo.errors import DefinitionError
+from hpo.estimators.logistic_regression import LogisticRegressionSpace
+from hpo.search_space import Range, choices_of
 from hpo.study_file import load_definition
 
 
@@ -249,7 +251,7 @@ def test_solver_is_accepted_where_scikit_learn_can_fit_it(penalty, solver):
         "elasticnet": solver == "saga",
     }[penalty]
     try:
-        SearchSpace(penalty=penalty, solver=solver)
+        LogisticRegressionSpace(penalty=penalty, solver=solver)
     except ValidationError:
         assert not able
     else:

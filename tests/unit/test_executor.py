@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,11 @@ import loky
 import pytest
 
 from hpo.errors import HpoError
-from hpo.estimators.cross_validation import FoldResult
-from hpo.search.executor import MAX_BROKEN_POOLS, FoldExecutor, LocalExecutor, PoolExecutor, Scoring
-from hpo.search.loop import LARGE_CELLS, make_executor
-from hpo.search.plan import Problem, prepare_problem
+from hpo.estimators.objective import StepResult
+from hpo.search.driver import LARGE_CELLS, make_executor
+from hpo.search.executor import Executor, LocalExecutor, Scoring
+from hpo.search.plan import Plan, make_plan
+from hpo.search.pool_executor import MAX_BROKEN_POOLS, PoolExecutor
 from tests.unit.driving import define, holding
 from tests.unit.lethal import Lethal
 
@@ -33,18 +35,18 @@ DEADLINE_SECONDS = 300.0
 
 
 @pytest.fixture(scope="module")
-def problem() -> Problem:
-    return prepare_problem(define(cv__n_splits=3))
+def plan() -> Plan:
+    return make_plan(define(cv__n_splits=3))
 
 
 @pytest.fixture
-def pool(problem) -> Iterator[PoolExecutor]:
-    executor = holding(PoolExecutor(2), problem.folds, METRICS)
+def pool(plan) -> Iterator[PoolExecutor]:
+    executor = holding(PoolExecutor(2), plan.objective)
     yield executor
     executor.close()
 
 
-def wait_for(scoring: Scoring, index: int) -> FoldResult:
+def wait_for(scoring: Scoring, index: int) -> StepResult:
     """A fold's result, however long it takes within reason."""
     deadline = time.monotonic() + DEADLINE_SECONDS
     while time.monotonic() < deadline:
@@ -54,7 +56,7 @@ def wait_for(scoring: Scoring, index: int) -> FoldResult:
     raise TimeoutError(f"fold {index} has no result after {DEADLINE_SECONDS:g} s")
 
 
-def facts(result: FoldResult) -> tuple[Any, ...]:
+def facts(result: StepResult) -> tuple[Any, ...]:
     """What is to be the same, scores to the last bit; a traceback names lines, not the process."""
     return (
         {name: score.hex() for name, score in result.scores.items()},
@@ -64,13 +66,13 @@ def facts(result: FoldResult) -> tuple[Any, ...]:
     )
 
 
-def score_all(executor: FoldExecutor, problem: Problem) -> list[tuple[Any, ...]]:
+def score_all(executor: Executor, plan: Plan) -> list[tuple[Any, ...]]:
     """Every fold of all params, all handed out before the first is asked for."""
-    scorings = [executor.start(problem.derive(params)) for params in PARAMS]
+    scorings = [executor.start(plan.space.complete(params)) for params in PARAMS]
     return [
         facts(wait_for(scoring, index))
         for scoring in scorings
-        for index in range(len(problem.folds))
+        for index in range(len(plan.objective.folds))
     ]
 
 
@@ -96,25 +98,26 @@ def test_executor_has_as_many_workers_as_it_is_asked_for(workers, n_cells, n_wor
     assert isinstance(executor, LocalExecutor) == (n_workers == 1)
 
 
-def test_pool_is_busy_with_one_trial_more_than_its_workers_can_score(problem, pool):
+def test_pool_is_busy_with_one_trial_more_than_its_workers_can_score(plan, pool):
     n_useful = [
-        holding(pool, problem.folds[:n_folds], METRICS).n_useful_trials for n_folds in (1, 2, 3)
+        holding(pool, replace(plan.objective, folds=plan.objective.folds[:n_folds])).n_useful_trials
+        for n_folds in (1, 2, 3)
     ]
     assert n_useful == [3, 2, 2]
-    assert holding(LocalExecutor(), problem.folds, METRICS).n_useful_trials == 1
+    assert holding(LocalExecutor(), plan.objective).n_useful_trials == 1
 
 
-def test_pool_gives_the_same_results_as_this_process(problem, pool):
-    local = score_all(holding(LocalExecutor(), problem.folds, METRICS), problem)
-    assert score_all(pool, problem) == local
+def test_pool_gives_the_same_results_as_this_process(plan, pool):
+    local = score_all(holding(LocalExecutor(), plan.objective), plan)
+    assert score_all(pool, plan) == local
     assert [failure is not None for _, _, failure, _ in local] == [False] * 9 + [True] * 3
     assert os.getpid() not in worker_pids(pool)
     assert len(worker_pids(pool)) == 2
 
 
-def test_worker_that_is_killed_is_replaced_and_nothing_changes(problem, pool):
-    local = score_all(holding(LocalExecutor(), problem.folds, METRICS), problem)
-    wait_for(pool.start(problem.derive(PARAMS[0])), 0)
+def test_worker_that_is_killed_is_replaced_and_nothing_changes(plan, pool):
+    local = score_all(holding(LocalExecutor(), plan.objective), plan)
+    wait_for(pool.start(plan.space.complete(PARAMS[0])), 0)
     before = worker_pids(pool)
     os.kill(before[0], signal.SIGKILL)
     deadline = time.monotonic() + DEADLINE_SECONDS
@@ -123,14 +126,14 @@ def test_worker_that_is_killed_is_replaced_and_nothing_changes(problem, pool):
     ):  # the other one may have done everything before the death is noticed
         assert time.monotonic() < deadline
         time.sleep(0.01)
-    assert score_all(pool, problem) == local
+    assert score_all(pool, plan) == local
     assert set(worker_pids(pool)).isdisjoint(before)
 
 
 def test_worker_that_is_killed_while_it_scores_loses_no_fold():
     # Digits by elastic net takes a second a fold: the kill comes in the middle.
-    slow = prepare_problem(define(data__source="digits", cv__n_splits=2))
-    params = slow.derive(
+    slow = make_plan(define(data__source="digits", cv__n_splits=2))
+    params = slow.space.complete(
         {
             "penalty": "elasticnet",
             "C": 1.0,
@@ -139,10 +142,10 @@ def test_worker_that_is_killed_while_it_scores_loses_no_fold():
             "max_iter": 300,
         }
     )
-    local = holding(LocalExecutor(), slow.folds, METRICS).start(params)
-    executor = holding(PoolExecutor(2), slow.folds, METRICS)
+    local = holding(LocalExecutor(), slow.objective).start(params)
+    executor = holding(PoolExecutor(2), slow.objective)
     try:
-        fast = executor.start(slow.derive(PARAMS[0]))
+        fast = executor.start(slow.space.complete(PARAMS[0]))
         assert [wait_for(fast, index).failure for index in range(2)] == [None, None]
         scoring = executor.start(params)
         assert scoring.result(0, 0.1) is None
@@ -161,20 +164,20 @@ def is_ignored(number: signal.Signals, pid: int) -> bool:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_worker_leaves_signals_to_the_driver(problem, pool, number):
-    wait_for(pool.start(problem.derive(PARAMS[0])), 0)
+def test_worker_leaves_signals_to_the_driver(plan, pool, number):
+    wait_for(pool.start(plan.space.complete(PARAMS[0])), 0)
     before = worker_pids(pool)
     deadline = time.monotonic() + DEADLINE_SECONDS
     while not all(is_ignored(number, pid) for pid in before) and time.monotonic() < deadline:
         time.sleep(0.05)  # one of them may still be starting
     for pid in before:
         os.kill(pid, number)
-    assert wait_for(pool.start(problem.derive(PARAMS[1])), 2).failure is None
+    assert wait_for(pool.start(plan.space.complete(PARAMS[1])), 2).failure is None
     assert worker_pids(pool) == before
 
 
 def test_workers_that_keep_dying_end_the_run_in_one_line():
-    executor = holding(PoolExecutor(1), [Lethal(os.getpid())], METRICS)
+    executor = holding(PoolExecutor(1), Lethal(os.getpid()))
     line = rf"^worker processes ended {MAX_BROKEN_POOLS + 1} times in a row without a result$"
     try:
         with pytest.raises(HpoError, match=line) as caught:
@@ -184,9 +187,9 @@ def test_workers_that_keep_dying_end_the_run_in_one_line():
     assert "--workers" in caught.value.hint
 
 
-def test_close_ends_the_workers_and_removes_the_folds(problem):
-    executor = holding(PoolExecutor(2), problem.folds, METRICS)
-    wait_for(executor.start(problem.derive(PARAMS[0])), 0)
+def test_close_ends_the_workers_and_removes_the_folds(plan):
+    executor = holding(PoolExecutor(2), plan.objective)
+    wait_for(executor.start(plan.space.complete(PARAMS[0])), 0)
     pids, directory = worker_pids(executor), Path(executor._directory.name)
     assert [path.suffix for path in directory.iterdir()] == [".joblib"]
     executor.close()
@@ -203,10 +206,11 @@ def is_running(pid: int) -> bool:
 
 def test_workers_end_with_a_driver_that_is_killed():
     script = (
-        "import tests.conftest, time; from hpo.search.plan import prepare_problem; from hpo.search.executor import PoolExecutor;"
-        "from tests.unit.driving import define; problem = prepare_problem(define());"
-        "pool = PoolExecutor(2); pool.hold(problem.folds, problem.metrics);"
-        "scoring = pool.start(problem.derive({'penalty': 'l2', 'C': 1.0,"
+        "import tests.conftest, time; from hpo.search.plan import make_plan; "
+        "from hpo.search.pool_executor import PoolExecutor;"
+        "from tests.unit.driving import define; plan = make_plan(define());"
+        "pool = PoolExecutor(2); pool.hold(plan.objective);"
+        "scoring = pool.start(plan.space.complete({'penalty': 'l2', 'C': 1.0,"
         "'class_weight': 'none'}))\nwhile scoring.result(0, 1) is None: pass\n"
         "print(*pool._pool._processes, pool._directory.name, flush=True); time.sleep(600)"
     )

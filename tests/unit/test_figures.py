@@ -1,4 +1,6 @@
-"""Figures and tables of a model: they open, they are not blank, and the numbers are the model's own."""
+"""Figures and tables of a model: they open, they are not blank, and the numbers are the model's
+own.
+"""
 
 from __future__ import annotations
 
@@ -13,8 +15,10 @@ from sklearn.metrics import accuracy_score
 
 from hpo.data.columns import Columns
 from hpo.definition import PreprocessingSection
-from hpo.estimators.estimator import build_pipeline
-from hpo.results.figures import MAX_LABELS, draw_model, list_coefficients, permute_columns
+from hpo.estimators.final_model import build_pipeline
+from hpo.estimators.logistic_regression import LOGISTIC_REGRESSION, list_coefficients
+from hpo.results.drawing import MAX_LABELS
+from hpo.results.figures import draw_model, permute_columns
 
 # Said by fits that end early, on purpose short here.
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -54,7 +58,9 @@ def make_rows(n: int, n_classes: int) -> tuple[pd.DataFrame, np.ndarray]:
 
 
 def fit(X, y):
-    return build_pipeline(COLUMNS, PreprocessingSection(min_frequency=1), PARAMS).fit(X, y)
+    return build_pipeline(
+        LOGISTIC_REGRESSION, COLUMNS, PreprocessingSection(min_frequency=1), PARAMS
+    ).fit(X, y)
 
 
 def check_picture(content: bytes) -> None:
@@ -67,7 +73,9 @@ def check_picture(content: bytes) -> None:
 @pytest.mark.parametrize("n_classes", [2, 3, 40])
 def test_every_figure_opens_and_every_table_is_read(n_classes):
     X, y = make_rows(800, n_classes)
-    files, importances = draw_model(fit(X, y), fit(X, y), X, y, metric="accuracy", seed=0)
+    files, importances = draw_model(
+        LOGISTIC_REGRESSION, fit(X, y), fit(X, y), X, y, metric="accuracy", seed=0
+    )
     assert {name for name in files if name.endswith(".png")} == {
         f"figures/{name}.png" for name in FIGURES
     }
@@ -83,7 +91,9 @@ def test_every_figure_opens_and_every_table_is_read(n_classes):
 def test_confusion_table_is_that_of_the_judged_model():
     X, y = make_rows(300, 3)
     judged = fit(X, y)
-    files, _ = draw_model(judged, fit(X, y[::-1]), X, y, metric="accuracy", seed=0)
+    files, _ = draw_model(
+        LOGISTIC_REGRESSION, judged, fit(X, y[::-1]), X, y, metric="accuracy", seed=0
+    )
     table = pd.read_csv(io.BytesIO(files["tables/confusion_matrix.csv"]), index_col=0)
     assert np.trace(table) / table.to_numpy().sum() == pytest.approx(
         accuracy_score(y, judged.predict(X))
@@ -119,8 +129,12 @@ def test_wide_table_is_not_permuted():
     rng = np.random.default_rng(0)
     names = tuple(f"x{number}" for number in range(120))
     X, y = pd.DataFrame(rng.normal(size=(200, 120)), columns=names), rng.integers(2, size=200)
-    pipeline = build_pipeline(Columns(numeric=names), PreprocessingSection(), PARAMS).fit(X, y)
-    files, importances = draw_model(pipeline, pipeline, X, y, metric="accuracy", seed=0)
+    pipeline = build_pipeline(
+        LOGISTIC_REGRESSION, Columns(numeric=names), PreprocessingSection(), PARAMS
+    ).fit(X, y)
+    files, importances = draw_model(
+        LOGISTIC_REGRESSION, pipeline, pipeline, X, y, metric="accuracy", seed=0
+    )
     assert importances == {}
     assert "figures/permutation_importance.png" not in files
     assert len(pd.read_csv(io.BytesIO(files["tables/coefficients.csv"]))) == 120 > MAX_LABELS
@@ -129,5 +143,7 @@ def test_wide_table_is_not_permuted():
 def test_class_without_held_out_rows_is_no_obstacle():
     X, y = make_rows(400, 4)
     pipeline, rows = fit(X, y), y != y[0]
-    files, _ = draw_model(pipeline, pipeline, X[rows], y[rows], metric="accuracy", seed=0)
+    files, _ = draw_model(
+        LOGISTIC_REGRESSION, pipeline, pipeline, X[rows], y[rows], metric="accuracy", seed=0
+    )
     assert len([name for name in files if name.endswith(".png")]) == len(FIGURES)

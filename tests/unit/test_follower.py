@@ -1,6 +1,8 @@
-"""The tracking side of a run on a real MLflow store in SQLite: what fails is tried again, what is there twice is put right.
+"""The tracking side of a run on a real MLflow store in SQLite: what fails is tried again, what is
+there twice is put right.
 
-Doubles stand for the writer and for the client below it, as in ``test_retries``: one verb fails a few times, before its work or
+Doubles stand for the writer and for the client below it, as in ``test_retries``: one verb fails a
+few times, before its work or
 after it, and then succeeds, or never does.
 """
 
@@ -9,12 +11,13 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import mlflow
 import optuna
 import pandas as pd
 import pytest
@@ -25,8 +28,10 @@ from sklearn.linear_model import LogisticRegression
 
 import hpo.tracking.follower
 from hpo.errors import LedgerError, TrackingError
+from hpo.results.links import view_id
+from hpo.results.tracking_state import TrackingState
 from hpo.tracking.follower import Follower
-from hpo.tracking.run_records import DatasetRecord, ModelRecord, StudyRecord, TrackingState
+from hpo.tracking.run_records import DatasetRecord, FinalRecord, ModelRecord, StudyRecord
 from hpo.tracking.writer import MlflowWriter
 from tests.support.checker import (
     check_nothing_runs,
@@ -51,7 +56,8 @@ N_TRIALS = 8
 DEFINITION = define(study__name="iris", pruner__kind="median", pruner__n_startup_trials=1)
 N_DONE = {"COMPLETE": 5, "PRUNED": 2, "FAIL": 1}
 
-# A verb of the writer, or of the client below it after it went well so many times; and how many trials are behind where it never
+# A verb of the writer, or of the client below it after it went well so many times; and how many
+# trials are behind where it never
 # succeeds.
 WRITER_VERBS = {
     "check_reachable": 8,
@@ -125,10 +131,10 @@ class Study:
             dataset=DatasetRecord("iris", "0123", "iris", {"x": "double"}, 120),
         )
 
-    def model(self, number: int) -> ModelRecord:
+    def model(self, number: int) -> FinalRecord:
         X = pd.DataFrame({"x": [0.0, 1.0, 2.0, 3.0]})
         model = LogisticRegression().fit(X, [0, 0, 1, 1])
-        return ModelRecord(
+        record = ModelRecord(
             key=f"{self.uid}/{number}",
             trial_number=number,
             model=model,
@@ -139,8 +145,8 @@ class Study:
             time_ms=1,
             requirements=("scikit-learn",),
             input_types={"x": "double"},
-            n_finished=N_TRIALS,
         )
+        return FinalRecord(record, n_finished=N_TRIALS)
 
 
 @pytest.fixture(scope="module")
@@ -194,7 +200,7 @@ class Tracking:
         writer: Any = None,
         open_ledger: Callable[[], optuna.Study] | None = None,
     ) -> None:
-        self.notes: list[str] = []
+        self.messages: list[str] = []
         self.counts: list[int] = []
         self.follower = Follower(
             open_ledger or (lambda: study.optuna), uri, study.record, self._hear
@@ -203,13 +209,13 @@ class Tracking:
             self.follower._writer = self.follower._projection._writer = writer
 
     def _hear(self, message: str | int) -> None:
-        (self.counts if isinstance(message, int) else self.notes).append(message)
+        (self.counts if isinstance(message, int) else self.messages).append(message)
 
-    def finish(self, model: ModelRecord | None = None, wait_seconds: float = 20.0) -> TrackingState:
+    def finish(self, model: FinalRecord | None = None, wait_seconds: float = 20.0) -> TrackingState:
         return self.follower.finish(model, "FINISHED", wait_seconds)
 
-    def check_notes(self, *, n_trials: int = N_TRIALS) -> None:
-        warning, recovery = self.notes
+    def check_messages(self, *, n_trials: int = N_TRIALS) -> None:
+        warning, recovery = self.messages
         assert warning == (
             "MLflow does not take what is written (MLflow is gone for a moment); the search goes on, nothing is lost"
         )
@@ -228,7 +234,9 @@ def failing(study: Study, uri: str, verb: str, n_failures: int, *, after: bool =
 
 
 def check_whole(study: Study, uri: str) -> None:
-    """One parent and one child a trial with all that the ledger says, and no other run, deleted or not."""
+    """One parent and one child a trial with all that the ledger says, and no other run, deleted or
+    not.
+    """
     client = MlflowClient(uri)
     picture = read_projection(study.trials, uri, "iris")
     check_nothing_runs(picture.trials, uri)
@@ -287,9 +295,9 @@ def test_tracking_that_fails_three_times_catches_up(study, uri, verb, after):
     )
     check_whole(study, uri)
     if after and verb in EACH_TIME_ONE_MORE:
-        assert tracking.notes == []
+        assert tracking.messages == []
     else:
-        tracking.check_notes()
+        tracking.check_messages()
 
 
 @pytest.mark.parametrize("verb", ["write_trial", "log_batch of trial 2"])
@@ -298,7 +306,7 @@ def test_tracking_that_fails_once_and_gets_on_says_nothing_where_something_got_t
 ):
     tracking = failing(study, uri, verb, 1)
     assert tracking.finish().tracking_problem is None
-    assert len(tracking.notes) == (2 if verb == "write_trial" else 0)
+    assert len(tracking.messages) == (2 if verb == "write_trial" else 0)
     check_whole(study, uri)
 
 
@@ -309,7 +317,7 @@ def test_look_up_of_a_run_in_doubt_that_fails_too(study, uri, after):
     tracking = Tracking(study, uri, writer)
     assert tracking.finish().tracking_problem is None
     assert writer.n_calls == 4
-    tracking.check_notes()
+    tracking.check_messages()
     check_whole(study, uri)
 
 
@@ -323,7 +331,7 @@ def test_tracking_that_never_succeeds_ends_in_time_and_the_next_run_catches_up(s
     assert state.tracking_problem == "MLflow is gone for a moment"
     assert state.n_behind == N_BEHIND[verb]
     assert len(state.run_ids) == N_TRIALS - state.n_behind
-    assert len(tracking.notes) == 1
+    assert len(tracking.messages) == 1
     assert Tracking(study, uri).finish().tracking_problem is None
     check_whole(study, uri)
 
@@ -334,7 +342,7 @@ def test_answers_lost_at_random_make_nothing_twice(study, uri, seed):
     tracking = Tracking(study, uri, WriterOn(uri, study.record, lossy))
     assert tracking.finish().tracking_problem is None
     assert lossy.n_failures > 4
-    assert len(tracking.notes) in {0, 2}
+    assert len(tracking.messages) in {0, 2}
     check_whole(study, uri)
 
 
@@ -374,10 +382,11 @@ def test_follower_writes_what_is_there_and_later_what_is_new(study, uri):
         tracking.follower.follow()
         n_there.append(len(all_runs(uri)) - 1)
     assert n_there == list(range(1, N_TRIALS + 1))
-    # What is there is said first; a run is counted as it gets through, and known to be there when the next one does.
+    # What is there is said first; a run is counted as it gets through, and known to be there when
+    # the next one does.
     assert tracking.counts[: N_TRIALS + 1] == [0, *range(N_TRIALS)]
     assert tracking.finish().tracking_problem is None
-    assert tracking.notes == []
+    assert tracking.messages == []
     check_whole(study, uri)
 
 
@@ -400,7 +409,7 @@ def test_warning_and_recovery_are_said_once_however_often_it_fails(study, uri):
             flaky.n_left = 2
     assert flaky.n_calls == N_TRIALS + 4
     assert tracking.finish().tracking_problem is None
-    tracking.check_notes(n_trials=1)
+    tracking.check_messages(n_trials=1)
     check_whole(study, uri)
 
 
@@ -449,7 +458,7 @@ def test_ledger_that_is_never_there_leaves_it_unknown_what_is_behind(study, uri)
     tracking = Tracking(study, uri, open_ledger=away(study, ALWAYS))
     state = tracking.finish(wait_seconds=0.2)
     assert (state.tracking_problem, state.n_behind) == ("the storage is gone for a moment", None)
-    assert len(tracking.notes) == 1
+    assert len(tracking.messages) == 1
 
 
 def test_no_wait_is_one_attempt(study, uri):
@@ -477,6 +486,28 @@ def test_wait_counts_from_when_something_last_got_through(study, uri):
     tracking = Tracking(study, uri, WriterOn(uri, study.record, slow))
     assert tracking.finish(wait_seconds=0.2).tracking_problem is None
     check_whole(study, uri)
+
+
+@pytest.mark.parametrize(
+    ("version", "is_saved"), [("3.17.0", True), ("3.17", True), ("3.18.0", False), ("3.170", False)]
+)
+def test_view_is_saved_only_where_the_page_reads_it_and_else_the_link_is_plain(
+    study, uri, monkeypatch, version, is_saved
+):
+    monkeypatch.setattr(mlflow, "__version__", version)
+    record = replace(study.record, view="{}", description="what is searched")
+    writer = MlflowWriter(uri, record)
+    state = Tracking(study, uri, writer).finish()
+    client = MlflowClient(uri)
+    experiment = client.get_experiment_by_name("iris")
+    views = [name for name in experiment.tags if name.startswith("mlflow.sharedViewState.")]
+    assert views == ([f"mlflow.sharedViewState.{view_id(study.uid)}"] if is_saved else [])
+    plain = f"#/experiments/{experiment.experiment_id}/runs?workflowType=machine_learning"
+    compared = f"{plain}&compareRunsMode=CHART&viewStateShareKey={view_id(study.uid)}"
+    expected = compared if is_saved else plain
+    assert (state.tracking_problem, state.comparison) == (None, expected)
+    description = client.get_run(state.parent_run_id).data.tags["mlflow.note.content"]
+    assert f"[All trials compared]({expected})" in description
 
 
 # Put right.

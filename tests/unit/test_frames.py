@@ -13,6 +13,7 @@ import pytest
 from hpo.data.dataset import Dataset, load_dataset
 from hpo.definition import DataSection
 from hpo.errors import DataError, DefinitionError
+from hpo.estimators.classification import CLASSIFICATION
 from hpo.study_file import load_definition
 
 N_ROWS = 60
@@ -30,7 +31,7 @@ def table(**columns: Any) -> pd.DataFrame:
 
 def load(frame: Any, **keys: Any) -> Dataset:
     section = DataSection.model_validate({"source": "DataFrame", "target": "species", **keys})
-    return load_dataset(section, seed=0, n_splits=5, frame=frame)
+    return load_dataset(section, CLASSIFICATION, seed=0, n_splits=5, frame=frame)
 
 
 def test_frame_and_file_are_the_same_data(tmp_path: Path) -> None:
@@ -39,7 +40,7 @@ def test_frame_and_file_are_the_same_data(tmp_path: Path) -> None:
     )
     frame.to_parquet(tmp_path / "t.parquet")
     section = DataSection(source=str(tmp_path / "t.parquet"), target="species")
-    from_file, from_frame = load_dataset(section, seed=0, n_splits=5), load(frame)
+    from_file, from_frame = load_dataset(section, CLASSIFICATION, seed=0, n_splits=5), load(frame)
     assert from_frame.digest == from_file.digest
     assert from_frame.columns == from_file.columns
     pd.testing.assert_frame_equal(from_frame.X_train, from_file.X_train)

@@ -10,8 +10,9 @@ import pytest
 from sklearn.metrics import get_scorer
 
 from hpo.data.dataset import Dataset, load_dataset
-from hpo.estimators.cross_validation import Predicted
-from hpo.estimators.estimator import build_classifier, build_pipeline
+from hpo.estimators.classification import CLASSIFICATION
+from hpo.estimators.final_model import build_pipeline
+from hpo.estimators.logistic_regression import LOGISTIC_REGRESSION
 from hpo.results.holdout import judge_holdout
 from hpo.results.intervals import estimate_paired_proportions, estimate_proportion
 from tests.unit.driving import define
@@ -26,14 +27,17 @@ DEFINITION = define()
 @pytest.fixture(scope="module")
 def dataset() -> Dataset:
     return load_dataset(
-        DEFINITION.data.model_copy(update={"source": "breast_cancer"}), seed=0, n_splits=5
+        DEFINITION.data.model_copy(update={"source": "breast_cancer"}),
+        CLASSIFICATION,
+        seed=0,
+        n_splits=5,
     )
 
 
 @pytest.fixture(scope="module")
 def pipelines(dataset):
     made = [
-        build_pipeline(dataset.columns, DEFINITION.preprocessing, params)
+        build_pipeline(LOGISTIC_REGRESSION, dataset.columns, DEFINITION.preprocessing, params)
         for params in (CHOSEN, DEFAULTS)
     ]
     return [pipeline.fit(dataset.X_train, dataset.y_train) for pipeline in made]
@@ -41,7 +45,9 @@ def pipelines(dataset):
 
 def test_accuracy_is_that_of_the_rows(dataset, pipelines):
     ours, theirs = (pipeline.predict(dataset.X_test) == dataset.y_test for pipeline in pipelines)
-    score, gain = judge_holdout(pipelines[0], DEFAULTS, dataset, "accuracy", seed=0)
+    score, gain = judge_holdout(
+        LOGISTIC_REGRESSION, pipelines[0], DEFAULTS, dataset, "accuracy", seed=0
+    )
     assert (ours != theirs).any()
     assert score == estimate_proportion(int(ours.sum()), len(ours))
     assert gain == estimate_paired_proportions(
@@ -54,25 +60,34 @@ def test_other_metrics_are_resampled(dataset, pipelines, metric):
     scores = [
         get_scorer(metric)(pipeline, dataset.X_test, dataset.y_test) for pipeline in pipelines
     ]
-    score, gain = judge_holdout(pipelines[0], DEFAULTS, dataset, metric, seed=0)
+    score, gain = judge_holdout(
+        LOGISTIC_REGRESSION, pipelines[0], DEFAULTS, dataset, metric, seed=0
+    )
     assert score.value == pytest.approx(scores[0])
     assert gain.value == pytest.approx(scores[0] - scores[1])
     for estimate in (score, gain):
         assert estimate.low < estimate.value < estimate.high
-    assert (score, gain) == judge_holdout(pipelines[0], DEFAULTS, dataset, metric, seed=0)
+    assert (score, gain) == judge_holdout(
+        LOGISTIC_REGRESSION, pipelines[0], DEFAULTS, dataset, metric, seed=0
+    )
 
 
 def test_pairing_makes_the_gain_surer_than_the_score(dataset):
-    near = build_pipeline(dataset.columns, DEFINITION.preprocessing, {**DEFAULTS, "C": 0.9}).fit(
-        dataset.X_train, dataset.y_train
+    near = build_pipeline(
+        LOGISTIC_REGRESSION, dataset.columns, DEFINITION.preprocessing, {**DEFAULTS, "C": 0.9}
+    ).fit(dataset.X_train, dataset.y_train)
+    score, gain = judge_holdout(
+        LOGISTIC_REGRESSION, near, DEFAULTS, dataset, "neg_log_loss", seed=0
     )
-    score, gain = judge_holdout(near, DEFAULTS, dataset, "neg_log_loss", seed=0)
     assert gain.high - gain.low < (score.high - score.low) / 5
 
 
 def test_nothing_to_compare_with(dataset, pipelines):
     for metric in ("accuracy", "neg_log_loss"):
-        assert judge_holdout(pipelines[0], None, dataset, metric, seed=0)[1] is None
+        assert (
+            judge_holdout(LOGISTIC_REGRESSION, pipelines[0], None, dataset, metric, seed=0)[1]
+            is None
+        )
 
 
 def test_rows_of_one_group_are_drawn_together(dataset, pipelines):
@@ -87,7 +102,7 @@ def test_rows_of_one_group_are_drawn_together(dataset, pipelines):
     widths = {}
     for metric in ("accuracy", "neg_log_loss"):
         single, grouped, naive = (
-            judge_holdout(pipelines[1], None, data, metric, seed=0)[0]
+            judge_holdout(LOGISTIC_REGRESSION, pipelines[1], None, data, metric, seed=0)[0]
             for data in (dataset, tenfold, replace(tenfold, groups_test=None))
         )
         widths[metric] = [estimate.high - estimate.low for estimate in (single, grouped, naive)]
@@ -99,7 +114,9 @@ def test_rows_of_one_group_are_drawn_together(dataset, pipelines):
 
 def test_groups_that_leave_a_class_out_are_passed_over(dataset, pipelines):
     of_class = replace(dataset, groups_test=dataset.y_test.astype("str"))
-    score, _ = judge_holdout(pipelines[0], DEFAULTS, of_class, "roc_auc", seed=0)
+    score, _ = judge_holdout(
+        LOGISTIC_REGRESSION, pipelines[0], DEFAULTS, of_class, "roc_auc", seed=0
+    )
     assert score.low < score.value
 
 
@@ -111,10 +128,10 @@ def test_perfect_ranking_is_not_certainty(dataset):
         **{dataset.columns.numeric[0]: np.where(dataset.y_test == 1, 9.0, -9.0) * 100}
     )
     easy = replace(dataset, X_train=half, X_test=test)
-    pipeline = build_pipeline(easy.columns, DEFINITION.preprocessing, DEFAULTS).fit(
-        easy.X_train, easy.y_train
-    )
-    score = judge_holdout(pipeline, None, easy, "roc_auc", seed=0)[0]
+    pipeline = build_pipeline(
+        LOGISTIC_REGRESSION, easy.columns, DEFINITION.preprocessing, DEFAULTS
+    ).fit(easy.X_train, easy.y_train)
+    score = judge_holdout(LOGISTIC_REGRESSION, pipeline, None, easy, "roc_auc", seed=0)[0]
     assert (score.value, score.high) == (1.0, 1.0)
     assert 0.9 < score.low < 1
 
@@ -122,7 +139,7 @@ def test_perfect_ranking_is_not_certainty(dataset):
 def test_predicted_rows_are_those_of_the_whole():
     rng = np.random.default_rng(0)
     X, y = pd.DataFrame(rng.normal(size=(60, 3))), rng.integers(3, size=60)
-    whole = Predicted(build_classifier(DEFAULTS).fit(X, y), X)
+    whole = CLASSIFICATION.predictions(LOGISTIC_REGRESSION.build(DEFAULTS).fit(X, y), X)
     rows = rng.integers(60, size=40)
     for method in ("predict", "predict_proba", "decision_function"):
         np.testing.assert_array_equal(

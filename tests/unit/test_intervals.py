@@ -21,11 +21,20 @@ def ends(estimate: Estimate) -> tuple[float, float]:
 
 
 def test_wilson_as_in_newcombe_1998():
-    # Newcombe 1998, Statistics in Medicine 17, 857-872, table I: 81 of 263, 15 of 148, 0 of 20, 1 of 29.
+    # Newcombe 1998, Statistics in Medicine 17, 857-872, table I: 81 of 263, 15 of 148, 0 of 20, 1
+    # of 29.
     assert ends(estimate_proportion(81, 263)) == pytest.approx((0.2553, 0.3662), abs=5e-5)
     assert ends(estimate_proportion(15, 148)) == pytest.approx((0.0624, 0.1605), abs=5e-5)
     assert ends(estimate_proportion(0, 20)) == pytest.approx((0, 0.1611), abs=5e-5)
     assert ends(estimate_proportion(1, 29)) == pytest.approx((0.0061, 0.1718), abs=5e-5)
+
+
+@pytest.mark.parametrize("n", [1, 2, 30, 1000])
+def test_wilson_as_scipy_has_it(n):
+    for n_right in range(n + 1):
+        expected = stats.binomtest(n_right, n).proportion_ci(0.95, method="wilson")
+        found = ends(estimate_proportion(n_right, n))
+        assert found == pytest.approx((expected.low, expected.high), abs=1e-12)
 
 
 def test_paired_proportions_is_wald_with_half_a_row_a_cell():

@@ -13,6 +13,7 @@ import pytest
 from optuna.distributions import FloatDistribution
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
+import hpo.ledger.failures
 import hpo.ledger.storage
 from hpo.errors import (
     IdentityError,
@@ -22,10 +23,9 @@ from hpo.errors import (
     StudyLockedError,
     TooManyFailuresError,
 )
-from hpo.estimators.cross_validation import FoldResult
-from hpo.ledger.ledger import open_ledger
+from hpo.estimators.objective import StepResult
 from hpo.ledger.storage import open_storage
-from hpo.results.selection import CONVERGED, DERIVED, FAILURE, SCORES, TRACEBACK
+from hpo.ledger.trials import CONVERGED, DERIVED, FAILURE, SCORES, TRACEBACK
 from hpo.settings import sqlite_path
 from tests.unit.driving import (
     DATA_DIGEST,
@@ -186,7 +186,7 @@ def test_lock_file_that_cannot_be_made_is_one_line(tmp_path):
 
 
 def notes_of(storage_url: str, versions: dict[str, str]) -> tuple[str, ...]:
-    with open_ledger(storage_url, define(), DATA_DIGEST, versions, derive) as ledger:
+    with open_study(storage_url, versions=versions) as ledger:
         return ledger.notes
 
 
@@ -209,7 +209,7 @@ def test_signal_ends_the_wait_for_a_storage_that_is_locked_from_the_start(
     storage_url, monkeypatch, mode
 ):
     monkeypatch.setattr(hpo.ledger.storage, "BUSY_SECONDS", 0.05)
-    monkeypatch.setattr(hpo.ledger.storage, "RETRY_SECONDS", 3.0)
+    monkeypatch.setattr(hpo.ledger.failures, "RETRY_SECONDS", 3.0)
     with closing(sqlite3.connect(sqlite_path(storage_url), isolation_level=None)) as connection:
         connection.execute(f"PRAGMA journal_mode = {mode}")
         connection.execute("BEGIN EXCLUSIVE")
@@ -217,9 +217,7 @@ def test_signal_ends_the_wait_for_a_storage_that_is_locked_from_the_start(
             InterruptedBySignal,
             match=r"^stopped while the storage sqlite:///\S+ failed: database is locked$",
         ):
-            open_ledger(
-                storage_url, define(), DATA_DIGEST, {}, derive, stop_signal=lambda: signal.SIGINT
-            ).__enter__()
+            open_study(storage_url, stop_signal=lambda: signal.SIGINT).__enter__()
 
 
 def test_optuna_is_as_loud_afterwards_as_before(storage_url):
@@ -466,7 +464,7 @@ def test_queued_trial_that_is_not_in_the_space_fails_with_its_reason(storage_url
     read_study(storage_url).enqueue_trial(params)
     with open_study(storage_url) as ledger:
         slot = ledger.next_slot(3)
-        ledger.tell(slot, [FoldResult(failure=slot.failure)])
+        ledger.tell(slot, [StepResult(failure=slot.failure)])
         assert ledger.next_slot(3).number == 1
     queued = read_trials(storage_url)[0]
     assert queued.state.name == "FAIL"
@@ -487,7 +485,7 @@ def test_trial_that_another_client_ended_is_no_obstacle_to_the_pruner(storage_ur
     with open_study(storage_url, definition) as ledger:
         slot = ledger.next_slot(9)
         if is_queued:
-            ledger.tell(slot, [FoldResult(failure=slot.failure)])
+            ledger.tell(slot, [StepResult(failure=slot.failure)])
     if not is_queued:
         storage = open_storage(storage_url)
         storage.set_trial_intermediate_value(slot.trial_id, 0, 0.9)
@@ -583,7 +581,7 @@ def test_pruner_judges_by_the_judged_metric(storage_url):
     definition = define(
         pruner__kind="median", pruner__n_startup_trials=1, study__metric="neg_log_loss"
     )
-    good = [FoldResult({"accuracy": 0.0, "neg_log_loss": 1.0})] * 2
+    good = [StepResult({"accuracy": 0.0, "neg_log_loss": 1.0})] * 2
     with open_study(storage_url, definition) as ledger:
         ledger.tell(ledger.next_slot(5), results_of(0.5, 0.5))
         slot = ledger.next_slot(5)

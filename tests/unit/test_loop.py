@@ -19,14 +19,15 @@ from hpo.data.dataset import Dataset
 from hpo.definition import StudyDefinition
 from hpo.errors import InterruptedBySignal
 from hpo.estimators.final_model import fit_final_model
-from hpo.estimators.space import replay
+from hpo.estimators.logistic_regression import LOGISTIC_REGRESSION
 from hpo.ledger.ledger import open_ledger
 from hpo.progress import Progress
 from hpo.results.holdout import judge_holdout
 from hpo.results.selection import select_best
-from hpo.search.executor import PoolExecutor
-from hpo.search.loop import Driver, Search, baseline_value, default_params, make_executor
-from hpo.search.plan import Problem, load_data, prepare_problem
+from hpo.search.driver import Driver, make_executor
+from hpo.search.loop import Search
+from hpo.search.plan import Plan, load_data, make_plan
+from hpo.search.pool_executor import PoolExecutor
 from hpo.settings import ServiceSettings
 from tests.unit.driving import define, facts
 
@@ -59,8 +60,8 @@ def narrow(**overrides: Any) -> StudyDefinition:
 
 
 @pytest.fixture(scope="module")
-def problem() -> Problem:
-    return prepare_problem(narrow())
+def plan() -> Plan:
+    return make_plan(narrow())
 
 
 def run(
@@ -73,13 +74,13 @@ def run(
     dataset: Dataset | None = None,
     on_best: Any = lambda *_: None,
 ) -> None:
-    problem = prepare_problem(definition, dataset)
-    with open_ledger(storage_url, definition, problem.dataset.digest, {}, problem.derive) as ledger:
+    plan = make_plan(definition, dataset)
+    with open_ledger(storage_url, plan.identity({})) as ledger:
         progress = progress or Progress()
         with closing(make_executor(workers, n_cells=0)) as executor:
             settings = ServiceSettings(storage_url, workers=workers)
             driver = Driver(settings, {}, executor, progress, stop_signal)
-            search = Search(driver, problem, ledger, on_best)
+            search = Search(driver, plan, ledger, on_best)
             if isinstance(progress, Killing):
                 progress.search = search
             search.run()
@@ -231,7 +232,9 @@ def test_workers_and_their_death_change_no_trial(storage_url, tmp_path, concurre
 
 
 class Looking(Progress):
-    """Keeps, at the first fold of each trial, the states of all trials; stops after a fold of its choice."""
+    """Keeps, at the first fold of each trial, the states of all trials; stops after a fold of its
+    choice.
+    """
 
     def __init__(self, storage_url: str, stop_at: int = -1) -> None:
         self.seen: list[list[str]] = []
@@ -301,22 +304,22 @@ def test_slots_looked_ahead_to_when_the_signal_comes_are_adopted(storage_url, tm
     assert facts(read_trials(storage_url)) == facts(read_trials(whole_url))
 
 
-def test_baseline_is_trial_0_where_the_space_holds_it(storage_url, problem):
+def test_baseline_is_trial_0_where_the_space_holds_it(storage_url, plan):
     run(storage_url, narrow(study__n_trials=1))
     trials = read_trials(storage_url)
-    assert baseline_value(problem, trials) == trials[0].value
+    assert plan.baseline_value(trials) == trials[0].value
 
 
 def test_baseline_outside_the_space_is_scored_beside_the_study(storage_url):
     run(storage_url, narrow(study__n_trials=1))
-    outside = prepare_problem(narrow(search_space__C=[10.0, 20.0]))
-    assert baseline_value(outside, []) == read_trials(storage_url)[0].value
+    outside = make_plan(narrow(search_space__C=[10.0, 20.0]))
+    assert outside.baseline_value([]) == read_trials(storage_url)[0].value
 
 
 def test_baseline_that_fails_is_not_known():
-    failing = prepare_problem(narrow(search_space__C=[10.0, 20.0], study__metrics=["f1_macro"]))
-    broken = type(failing)(**{**vars(failing), "metrics": ("roc_auc",)})
-    assert baseline_value(broken, []) is None
+    failing = make_plan(narrow(search_space__C=[10.0, 20.0], study__metrics=["f1_macro"]))
+    broken = replace(failing, objective=replace(failing.objective, metrics=("roc_auc",)))
+    assert broken.baseline_value([]) is None
 
 
 def test_shuffling_the_holdouts_labels_changes_no_chosen_parameter(tmp_path):
@@ -327,21 +330,31 @@ def test_shuffling_the_holdouts_labels_changes_no_chosen_parameter(tmp_path):
     for name, data in (("true", dataset), ("shuffled", shuffled)):
         url = f"sqlite:///{tmp_path}/{name}.db"
         run(url, definition, dataset=data)
-        problem = prepare_problem(definition, data)
+        plan = make_plan(definition, data)
         trials.append(read_trials(url))
         params = [
-            problem.derive(
-                replay(
-                    definition.search_space, select_best(trials[-1], rule, n_splits=N_FOLDS).params
-                )
+            plan.space.replay(
+                select_best(trials[-1], rule, recipe=LOGISTIC_REGRESSION, n_splits=N_FOLDS).params
             )
             for rule in ("best", "one_standard_error")
         ]
         models.append(
-            [fit_final_model(chosen, data, definition, problem.metrics) for chosen in params]
+            [
+                fit_final_model(
+                    LOGISTIC_REGRESSION, chosen, data, definition, plan.objective.metrics
+                )
+                for chosen in params
+            ]
         )
         judged.append(
-            judge_holdout(models[-1][0].pipeline, default_params(problem), data, "accuracy", seed=0)
+            judge_holdout(
+                LOGISTIC_REGRESSION,
+                models[-1][0].pipeline,
+                plan.space.default_params(),
+                data,
+                "accuracy",
+                seed=0,
+            )
         )
     assert facts(trials[0]) == facts(trials[1])
     for one, other in zip(*models, strict=True):
@@ -358,5 +371,5 @@ def test_shuffling_the_holdouts_labels_changes_no_chosen_parameter(tmp_path):
     ],
 )
 def test_default_params_are_those_of_trial_0_where_the_space_holds_them(overrides, solver):
-    params = default_params(prepare_problem(narrow(search_space__penalty=["l2"], **overrides)))
+    params = make_plan(narrow(search_space__penalty=["l2"], **overrides)).space.default_params()
     assert (params["C"], params["penalty"], params["solver"]) == (1.0, "l2", solver)

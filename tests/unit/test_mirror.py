@@ -9,13 +9,12 @@ import optuna
 import pytest
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from hpo.definition import PrunerSection, SamplerSection, SearchSpace
-from hpo.estimators.space import suggest
+from hpo.definition import PrunerSection, SamplerSection
 from hpo.ledger.mirror import Mirror
-from tests.unit.driving import score
+from tests.unit.driving import define, score, space_of
 
 N_SLOTS = 16
-SPACE = SearchSpace()
+SPACE = space_of(define())
 SECTION = SamplerSection(n_startup_trials=4)
 
 
@@ -54,7 +53,7 @@ def run(
             mirror.tell(result(n_told, asked[n_told]))
             n_told += 1
         trial = mirror.ask(number)
-        asked.append(suggest(SPACE, trial))
+        asked.append(SPACE.suggest(trial))
         chosen.append(trial.params)
         distributions.append(trial.distributions)
     return chosen, distributions
@@ -93,7 +92,7 @@ def test_result_that_comes_early_changes_nothing(concurrency):
     again: list[dict] = []
     for number in range(N_SLOTS):
         trial = eager.ask(number)
-        suggest(SPACE, trial)
+        SPACE.suggest(trial)
         again.append(trial.params)
         eager.tell(result(number, trial.params))
     assert again == chosen
@@ -118,7 +117,7 @@ def test_slots_differ_from_each_other():
 def test_fixed_params_are_taken_whatever_the_sampler_says():
     fixed = {"C": 1.0, "penalty": "l2", "class_weight": "none"}
     trial = Mirror(SECTION, PrunerSection(), seed=3, concurrency=1).ask(0, fixed)
-    assert suggest(SPACE, trial) == fixed
+    assert SPACE.suggest(trial) == fixed
 
 
 @pytest.mark.parametrize("concurrency", [1, 4])
@@ -161,7 +160,9 @@ SCORES = np.random.default_rng(5).normal(size=(40, N_STEPS)).round(2)
 
 
 class Run:
-    """Slots whose scores are a table: asks, judges each fold in order, tells in order, as the search does."""
+    """Slots whose scores are a table: asks, judges each fold in order, tells in order, as the
+    search does.
+    """
 
     def __init__(self, concurrency: int, pruner: PrunerSection = MEDIAN) -> None:
         self.concurrency = concurrency
@@ -176,7 +177,7 @@ class Run:
     def ask_up_to(self, number: int) -> None:
         while len(self.asked) <= number:
             trial = self.mirror.ask(len(self.asked))
-            suggest(SPACE, trial)
+            SPACE.suggest(trial)
             self.asked.append(trial)
 
     def finish_next(self) -> None:
@@ -196,7 +197,9 @@ class Run:
         self.results.append(result)
 
     def restart(self) -> None:
-        """A new driver reads the ledger: finished trials are added and told, those left open are added when taken up."""
+        """A new driver reads the ledger: finished trials are added and told, those left open are
+        added when taken up.
+        """
         self.mirror = self._make()
         for trial in self.asked[: len(self.results)]:
             self.mirror.add(trial.params, trial.distributions)
@@ -217,7 +220,9 @@ class Run:
 def expected_end(
     number: int, results: list[FrozenTrial], concurrency: int, pruner: PrunerSection = MEDIAN
 ) -> int:
-    """After how many folds the median of the view stops a slot: the rule of Optuna's documentation, in numpy."""
+    """After how many folds the median of the view stops a slot: the rule of Optuna's documentation,
+    in numpy.
+    """
     view = [
         r for r in results[: max(0, number - concurrency + 1)] if r.state == TrialState.COMPLETE
     ]

@@ -12,22 +12,27 @@ import pytest
 from hpo.data.columns import Columns
 from hpo.data.dataset import load_dataset
 from hpo.errors import DataError, DefinitionError
-from hpo.search.plan import check_size, prepare_problem
+from hpo.estimators.classification import CLASSIFICATION
+from hpo.search.plan import check_size, make_plan
 from tests.unit.driving import define
 
 
 def test_problem_is_complete():
-    problem = prepare_problem(define(study__metric="f1_macro"))
-    assert problem.metrics == ("f1_macro", "accuracy", "neg_log_loss")
-    assert len(problem.folds) == 5
-    assert (problem.shape.n_samples, problem.shape.n_features, problem.shape.n_classes) == (
+    plan = make_plan(define(study__metric="f1_macro"))
+    assert plan.objective.metrics == ("f1_macro", "accuracy", "neg_log_loss")
+    assert len(plan.objective.folds) == 5
+    assert (
+        plan.space.shape.n_samples,
+        plan.space.shape.n_features,
+        plan.space.shape.n_classes,
+    ) == (
         96,
         4,
         3,
     )
-    assert problem.definition == define(study__metric="f1_macro")
-    assert problem.notes == ()
-    assert problem.derive({"penalty": "l2"})["solver"] == "newton-cholesky"
+    assert plan.definition == define(study__metric="f1_macro")
+    assert plan.notes == ()
+    assert plan.space.complete({"penalty": "l2"})["solver"] == "newton-cholesky"
 
 
 def test_slow_penalties_are_left_out_of_the_definition_and_said(tmp_path):
@@ -37,11 +42,11 @@ def test_slow_penalties_are_left_out_of_the_definition_and_said(tmp_path):
     ).assign(y=rng.integers(0, 2, 14_000))
     table.to_parquet(tmp_path / "t.parquet")
     source = {"data__source": str(tmp_path / "t.parquet"), "data__target": "y"}
-    problem = prepare_problem(define(**source))
-    assert problem.definition.search_space.penalty == ("l2", "l1")
-    assert problem.notes[0].startswith("penalty elasticnet left out: ")
-    named = prepare_problem(define(**source, search_space__penalty=["l2", "elasticnet"]))
-    assert (named.definition.search_space.penalty, named.notes) == (("l2", "elasticnet"), ())
+    plan = make_plan(define(**source))
+    assert plan.space.entries.penalty == ("l2", "l1")
+    assert plan.notes[0].startswith("penalty elasticnet left out: ")
+    named = make_plan(define(**source, search_space__penalty=["l2", "elasticnet"]))
+    assert (named.space.entries.penalty, named.notes) == (("l2", "elasticnet"), ())
 
 
 @pytest.mark.parametrize(
@@ -67,7 +72,7 @@ def test_slow_penalties_are_left_out_of_the_definition_and_said(tmp_path):
 )
 def test_what_cannot_be_searched_is_refused(overrides, kind, line):
     with pytest.raises(kind, match=line):
-        prepare_problem(define(**overrides))
+        make_plan(define(**overrides))
 
 
 def test_categories_that_become_too_many_columns_are_refused(tmp_path):
@@ -81,9 +86,9 @@ def test_categories_that_become_too_many_columns_are_refused(tmp_path):
     with pytest.raises(
         DataError, match="the table has 50 columns after preprocessing, more than max_features = 49"
     ):
-        prepare_problem(define(**overrides, preprocessing__max_features=49))
+        make_plan(define(**overrides, preprocessing__max_features=49))
     assert (
-        prepare_problem(define(**overrides, preprocessing__max_features=50)).shape.n_features == 50
+        make_plan(define(**overrides, preprocessing__max_features=50)).space.shape.n_features == 50
     )
 
 
@@ -91,7 +96,7 @@ def test_categories_that_become_too_many_columns_are_refused(tmp_path):
     "columns", [{"numeric": 100}, {"categorical": 100}, {"boolean": 50, "datetime": 50}], ids=str
 )
 def test_table_that_does_not_fit_in_memory_is_refused(columns):
-    iris = load_dataset(define().data, seed=0, n_splits=5)
+    iris = load_dataset(define().data, CLASSIFICATION, seed=0, n_splits=5)
     wide = Columns(
         **{kind: tuple(f"{kind}{n}" for n in range(count)) for kind, count in columns.items()}
     )
@@ -109,7 +114,7 @@ def test_table_that_does_not_fit_in_memory_is_refused(columns):
 
 
 def test_more_folds_need_more_memory():
-    iris = load_dataset(define().data, seed=0, n_splits=5)
+    iris = load_dataset(define().data, CLASSIFICATION, seed=0, n_splits=5)
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     large = replace(iris, X_train=pd.DataFrame(index=pd.RangeIndex(memory // (8 * 4 * 10))))
     check_size(large, define())
@@ -118,7 +123,7 @@ def test_more_folds_need_more_memory():
 
 
 def test_table_with_more_features_than_allowed_is_refused_before_it_is_prepared():
-    iris = load_dataset(define().data, seed=0, n_splits=5)
+    iris = load_dataset(define().data, CLASSIFICATION, seed=0, n_splits=5)
     with pytest.raises(
         DataError, match="the table has 4 columns after preprocessing, more than max_features = 3"
     ):

@@ -10,7 +10,7 @@ import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import FrozenTrial, TrialState
 
-from hpo.results import selection
+from hpo.ledger import trials
 from hpo.tracking.projection import STATUS_OF, make_record
 from hpo.tracking.run_records import StudyRecord
 
@@ -78,9 +78,7 @@ def test_every_end_has_its_status(state, status):
 
 def test_trial_of_ours():
     derived = {"solver": "saga", "random_state": 0}
-    record = make_record(
-        trial(user_attrs={selection.SCORES: SCORES, selection.DERIVED: derived}), STUDY
-    )
+    record = make_record(trial(user_attrs={trials.SCORES: SCORES, trials.DERIVED: derived}), STUDY)
     assert (record.key, record.number) == (f"{UID}/12", 12)
     assert record.params == {
         "C": "0.5",
@@ -109,17 +107,15 @@ def test_trial_of_ours():
 
 
 def test_trial_that_did_not_converge_says_so():
-    record = make_record(
-        trial(user_attrs={selection.SCORES: SCORES, selection.CONVERGED: False}), STUDY
-    )
+    record = make_record(trial(user_attrs={trials.SCORES: SCORES, trials.CONVERGED: False}), STUDY)
     assert record.tags["hpo.converged"] == "false"
 
 
 def test_failed_trial_has_its_reason_and_traceback_and_no_score():
     attrs = {
-        selection.FAILURE: "ValueError: too wide",
-        selection.TRACEBACK: "Traceback\nline 2",
-        selection.DERIVED: {"solver": "saga"},
+        trials.FAILURE: "ValueError: too wide",
+        trials.TRACEBACK: "Traceback\nline 2",
+        trials.DERIVED: {"solver": "saga"},
     }
     record = make_record(trial(TrialState.FAIL, user_attrs=attrs), STUDY)
     assert record.tags == {

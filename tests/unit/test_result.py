@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from typing import Any
 from xml.etree import ElementTree as ET
 
 import optuna
@@ -11,9 +12,13 @@ import plotly.graph_objects
 import pytest
 
 from hpo.errors import DataError, InterruptedBySignal
+from hpo.estimators.final_model import FinalModel
+from hpo.results.estimates import BestTrial, Estimates, NestedScore
 from hpo.results.intervals import Estimate, greatest_score
+from hpo.results.links import mlflow_page, ui_command
 from hpo.results.plots import PLOTS
-from hpo.results.result import NestedScore, StudyResult, mlflow_page, split_report, ui_command
+from hpo.results.result import StudyResult, split_report
+from hpo.results.tracking_state import RegistryState, TrackingState
 
 
 def make_study() -> optuna.Study:
@@ -30,27 +35,31 @@ RESULT = StudyResult(
     metric="accuracy",
     storage="sqlite:///optuna.db",
     tracking_uri="sqlite:///mlflow.db",
-    experiment_id="1",
-    parent_run_id="p" * 32,
-    comparison="#/experiments/1/runs?workflowType=machine_learning",
     n_trials={"complete": 48, "pruned": 0, "failed": 2},
     n_new_trials=50,
-    n_ties=3,
-    baseline_value=0.95,
-    rule="best",
-    best_number=17,
-    best_value=0.975,
-    best_std=0.0125,
-    best_params={"penalty": "l2", "C": 0.123456789, "max_iter": 1000},
-    run_ids={17: "r" * 32},
-    holdout={"accuracy": 1.0, "neg_log_loss": -0.0625},
-    n_holdout_rows=30,
-    holdout_score=Estimate(1.0, 0.875, 1.0),
-    gain=Estimate(0.0625, 0.03125, 0.125),
-    model_uri="models:/m-1",
-    registry=None,
-    n_behind=0,
-    tracking_problem=None,
+    best=BestTrial(
+        number=17,
+        value=0.975,
+        std=0.0125,
+        params={"penalty": "l2", "C": 0.123456789, "max_iter": 1000},
+        rule="best",
+    ),
+    estimates=Estimates(
+        n_ties=3,
+        baseline_value=0.95,
+        n_holdout_rows=30,
+        holdout_score=Estimate(1.0, 0.875, 1.0),
+        gain=Estimate(0.0625, 0.03125, 0.125),
+    ),
+    judged=FinalModel(object(), {"accuracy": 1.0, "neg_log_loss": -0.0625}),
+    tracking=TrackingState(
+        experiment_id="1",
+        parent_run_id="p" * 32,
+        comparison="#/experiments/1/runs?workflowType=machine_learning",
+        run_ids={17: "r" * 32},
+        n_behind=0,
+        model_uri="models:/m-1",
+    ),
     search_seconds=1.23456,
     total_seconds=9.87654,
     columns={"numeric": ["a", "b"], "datetime": ["day"]},
@@ -59,7 +68,19 @@ RESULT = StudyResult(
     open_study=make_study,
 )
 PAGE = "/#/experiments/1/runs?workflowType=machine_learning"
-BEHIND = replace(RESULT, model_uri=None, run_ids={}, n_behind=5, tracking_problem="MLflow: away")
+
+
+def replace_estimates(result: StudyResult, **changes: Any) -> StudyResult:
+    return replace(result, estimates=replace(result.estimates, **changes))
+
+
+def replace_tracking(result: StudyResult, **changes: Any) -> StudyResult:
+    return replace(result, tracking=replace(result.tracking, **changes))
+
+
+BEHIND = replace_tracking(
+    RESULT, model_uri=None, run_ids={}, n_behind=5, tracking_problem="MLflow: away"
+)
 
 
 def rows(result: StudyResult) -> dict[str, str]:
@@ -98,14 +119,16 @@ def test_what_comes_next_is_catching_up_where_tracking_is_behind():
 
 
 def test_next_prediction_is_with_the_registered_version():
-    registry = {
+    registry = RegistryState("flowers", 2, "champion", "x", 2)
+    registered = replace_tracking(RESULT, registry=registry)
+    assert "hpo.predict models:/flowers/2 ROWS.csv" in registered.to_text()
+    assert registered.to_json()["registry"] == {
         "name": "flowers",
         "version": 2,
         "decision": "champion",
         "champion": 2,
         "comparison": "x",
     }
-    assert "hpo.predict models:/flowers/2 ROWS.csv" in replace(RESULT, registry=registry).to_text()
 
 
 @pytest.mark.parametrize(
@@ -141,7 +164,7 @@ def test_html_has_the_facts_and_runs_nothing():
 
 
 def test_single_best_is_not_called_a_tie():
-    assert rows(replace(RESULT, n_ties=1))["cv"].endswith(
+    assert rows(replace_estimates(RESULT, n_ties=1))["cv"].endswith(
         "; no other of 48 trials ties within noise"
     )
 
@@ -169,11 +192,11 @@ def test_single_best_is_not_called_a_tie():
     ],
 )
 def test_no_gain_is_said(gain, text):
-    assert rows(replace(RESULT, gain=gain))["gain"].startswith(text)
+    assert rows(replace_estimates(RESULT, gain=gain))["gain"].startswith(text)
 
 
 def test_defaults_that_failed_are_left_out():
-    assert rows(replace(RESULT, baseline_value=None))["cv"].startswith(
+    assert rows(replace_estimates(RESULT, baseline_value=None))["cv"].startswith(
         "accuracy 0.9750 ± 0.0125; 3 of"
     )
 
@@ -192,11 +215,11 @@ def test_defaults_that_failed_are_left_out():
     ],
 )
 def test_optimism_is_said(holdout, text):
-    assert rows(replace(RESULT, holdout_score=holdout))["optimism"] == text
+    assert rows(replace_estimates(RESULT, holdout_score=holdout))["optimism"] == text
 
 
 def test_other_rule_is_said():
-    said = rows(replace(RESULT, rule="one_standard_error"))["best"]
+    said = rows(replace(RESULT, best=replace(RESULT.best, rule="one_standard_error")))["best"]
     assert said.startswith(
         "trial 17 (the simplest within one standard error of the highest): penalty"
     )
@@ -241,9 +264,8 @@ def test_json_has_the_values():
 
 
 def test_json_of_unknown_values_has_nulls():
-    content = replace(
-        BEHIND, experiment_id=None, parent_run_id=None, baseline_value=None, gain=None
-    ).to_json()
+    unknown_to_mlflow = replace_tracking(BEHIND, experiment_id=None, parent_run_id=None)
+    content = replace_estimates(unknown_to_mlflow, baseline_value=None, gain=None).to_json()
     unknown = ("experiment_id", "parent_run_id", "model_uri")
     assert [content[key] for key in unknown] == [None] * 3
     assert (content["best"]["run_id"], content["baseline"]["value"], content["gain"]) == (
@@ -268,6 +290,7 @@ def test_plots_are_optunas_figures_of_the_study(kind):
 
 def test_model_is_not_a_part_of_the_values():
     assert replace(RESULT, model=None) == RESULT
+    assert replace(RESULT, judged=replace(RESULT.judged, pipeline=None)) == RESULT
     assert "object" not in repr(RESULT)
 
 

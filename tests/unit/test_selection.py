@@ -9,17 +9,9 @@ import pytest
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from hpo.errors import NoCompletedTrialError
-from hpo.results.selection import (
-    FAILURE,
-    SCORES,
-    count_states,
-    count_ties,
-    fold_scores,
-    mean_and_std,
-    mean_score,
-    milliseconds,
-    select_best,
-)
+from hpo.estimators.logistic_regression import LOGISTIC_REGRESSION
+from hpo.ledger.trials import FAILURE, SCORES, fold_scores, mean_and_std, mean_score, milliseconds
+from hpo.results.selection import count_states, count_ties, select_best
 
 END = datetime(2026, 1, 2, 3, 4, 5, 678000, tzinfo=UTC)
 
@@ -40,7 +32,7 @@ def trial(
 
 
 def best_number(*trials: FrozenTrial) -> int:
-    return select_best(trials).number
+    return select_best(trials, recipe=LOGISTIC_REGRESSION).number
 
 
 def test_greatest_value_wins():
@@ -93,13 +85,13 @@ def test_only_completed_trials_are_chosen_from(state):
     value = 0.99 if state == TrialState.PRUNED else None
     assert best_number(trial(0, value, state=state), trial(1, 0.5)) == 1
     with pytest.raises(NoCompletedTrialError, match=r"^none of 1 trials completed$"):
-        select_best([trial(0, value, state=state)])
+        select_best([trial(0, value, state=state)], recipe=LOGISTIC_REGRESSION)
 
 
 @pytest.mark.parametrize("rule", ["best", "one_standard_error"])
 def test_nothing_to_choose_from(rule):
     with pytest.raises(NoCompletedTrialError, match=r"^none of 0 trials completed$") as caught:
-        select_best([], rule)
+        select_best([], rule, recipe=LOGISTIC_REGRESSION)
     assert caught.value.exit_code == 5
 
 
@@ -111,7 +103,7 @@ def test_nothing_to_choose_from_says_the_last_reason():
     with pytest.raises(
         NoCompletedTrialError, match=r"^none of 2 trials completed; the last reason: ValueError: b$"
     ):
-        select_best(trials)
+        select_best(trials, recipe=LOGISTIC_REGRESSION)
 
 
 def test_value_counts_before_log_loss_before_age():
@@ -163,7 +155,9 @@ def scored(number: int, *scores: float, **params) -> FrozenTrial:
 
 
 def simplest_number(*trials: FrozenTrial, n_splits: int = 4) -> int:
-    return select_best(trials, "one_standard_error", n_splits=n_splits).number
+    return select_best(
+        trials, "one_standard_error", recipe=LOGISTIC_REGRESSION, n_splits=n_splits
+    ).number
 
 
 def test_one_standard_error_takes_the_simplest_within_it():
@@ -202,13 +196,20 @@ def test_ties_are_what_paired_folds_cannot_tell_apart():
     noisy = scored(2, 0.90, 0.80, 0.95, 0.90, 0.85)
     same = scored(3, 0.80, 0.90, 0.95, 1.00, 0.85)
     pruned = trial(4, 0.9, state=TrialState.PRUNED)
-    assert count_ties([top, shifted, noisy, same, pruned], n_splits=5) == 3
-    assert count_ties([shifted, top], n_splits=5) == 1
+    assert (
+        count_ties([top, shifted, noisy, same, pruned], recipe=LOGISTIC_REGRESSION, n_splits=5) == 3
+    )
+    assert count_ties([shifted, top], recipe=LOGISTIC_REGRESSION, n_splits=5) == 1
 
 
 def test_ties_do_not_depend_on_the_order_of_a_sum():
     top = scored(0, 0.1, 0.2, 0.3)
-    assert count_ties([top, scored(1, 0.1 + 1e-16, 0.2, 0.3 - 1e-16)], n_splits=3) == 2
+    assert (
+        count_ties(
+            [top, scored(1, 0.1 + 1e-16, 0.2, 0.3 - 1e-16)], recipe=LOGISTIC_REGRESSION, n_splits=3
+        )
+        == 2
+    )
 
 
 def test_count_states():

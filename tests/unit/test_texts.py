@@ -1,4 +1,6 @@
-"""The model card: that it says what the report says, and that nothing in a table's names becomes markup."""
+"""The model card: that it says what the report says, and that nothing in a table's names becomes
+markup.
+"""
 
 from __future__ import annotations
 
@@ -9,19 +11,21 @@ import pytest
 from markdown_it import MarkdownIt
 
 from hpo.data.dataset import Dataset, load_dataset
+from hpo.estimators.classification import CLASSIFICATION
+from hpo.estimators.logistic_regression import LOGISTIC_REGRESSION
+from hpo.results.estimates import NestedScore
 from hpo.results.intervals import Estimate
-from hpo.results.result import NestedScore
-from hpo.results.texts import MAX_ROWS, make_card
+from hpo.results.model_card import MAX_ROWS, make_card
 
 from .driving import define
-from .test_result import RESULT
+from .test_result import RESULT, replace_estimates
 
 DEFINITION = define()
 
 
 @pytest.fixture(scope="module")
 def dataset() -> Dataset:
-    return load_dataset(DEFINITION.data, seed=0, n_splits=5)
+    return load_dataset(DEFINITION.data, CLASSIFICATION, seed=0, n_splits=5)
 
 
 def render(card: str) -> str:
@@ -29,7 +33,7 @@ def render(card: str) -> str:
 
 
 def test_it_says_what_the_report_says(dataset):
-    card = make_card(RESULT, DEFINITION, dataset)
+    card = make_card(RESULT, DEFINITION, dataset, LOGISTIC_REGRESSION)
     text = RESULT.to_text()
     for fact in (
         "0.8750 to 1.0000",
@@ -47,19 +51,25 @@ def test_it_says_what_the_report_says(dataset):
 
 
 def test_its_tables_are_tables(dataset):
-    html = render(make_card(RESULT, DEFINITION, dataset))
+    html = render(make_card(RESULT, DEFINITION, dataset, LOGISTIC_REGRESSION))
     assert html.count("<table>") == 4
     assert html.count("<h2>") == 5
 
 
 def test_nested_score_and_the_fit_on_all_rows_are_said(dataset):
     card = make_card(
-        replace(RESULT, nested=NestedScore((0.9, 0.95, 1.0), 3), refit="all"), DEFINITION, dataset
+        replace_estimates(replace(RESULT, refit="all"), nested=NestedScore((0.9, 0.95, 1.0), 3)),
+        DEFINITION,
+        dataset,
+        LOGISTIC_REGRESSION,
     )
     assert "| accuracy | search and refit | 0.9500 |" in card
     assert "it was fitted on all 150 rows" in card
     unfinished = make_card(
-        replace(RESULT, nested=NestedScore((0.9,), 3), gain=None), DEFINITION, dataset
+        replace_estimates(RESULT, nested=NestedScore((0.9,), 3), gain=None),
+        DEFINITION,
+        dataset,
+        LOGISTIC_REGRESSION,
     )
     assert "search and refit" not in unfinished
     assert "defaults failed" in unfinished
@@ -76,7 +86,11 @@ def test_names_of_a_table_are_no_markup(dataset):
     ]
     labels = np.array(["<b>", "|"])[np.arange(150) % 2]
     strange = replace(dataset, target="<img src=x>", y_train=labels[:120], y_test=labels[120:])
-    html = render(make_card(replace(RESULT, columns={"numeric": names}), DEFINITION, strange))
+    html = render(
+        make_card(
+            replace(RESULT, columns={"numeric": names}), DEFINITION, strange, LOGISTIC_REGRESSION
+        )
+    )
     assert html.count("<table>") == 4
     assert html.count("<h1>") == 1
     assert not any(mark in html for mark in ("<script>", "<img", "<b>"))
@@ -84,5 +98,10 @@ def test_names_of_a_table_are_no_markup(dataset):
 
 
 def test_interval_is_that_of_the_judged_metric(dataset):
-    card = make_card(replace(RESULT, holdout_score=Estimate(0.5, 0.25, 0.75)), DEFINITION, dataset)
+    card = make_card(
+        replace_estimates(RESULT, holdout_score=Estimate(0.5, 0.25, 0.75)),
+        DEFINITION,
+        dataset,
+        LOGISTIC_REGRESSION,
+    )
     assert "its accuracy may well be anything from 0.2500 to 0.7500" in card

@@ -2,9 +2,10 @@
 
 import json
 
-from hpo.results.texts import make_view
+from hpo.results.links import comparison_path, view_id
 from hpo.study_file import load_definition
-from hpo.tracking.keys import comparison_path, view_id
+from hpo.tracking.comparison import make_view
+from tests.unit.driving import space_of
 
 UID = "0123456789abcdef" * 2
 
@@ -13,7 +14,7 @@ def state_of(**overrides: object) -> dict:
     definition = load_definition(
         overrides={key.replace("__", "."): value for key, value in overrides.items()}
     )
-    return json.loads(make_view(definition, UID))
+    return json.loads(make_view(definition, space_of(definition), UID))
 
 
 def test_the_link_names_the_view():
@@ -24,12 +25,10 @@ def test_the_link_names_the_view():
 
 
 def test_it_fits_into_a_tag_of_an_experiment():
-    view = make_view(
-        load_definition(
-            overrides={"study.name": "n" * 128, "study.metric": "neg_negative_likelihood_ratio"}
-        ),
-        UID,
+    definition = load_definition(
+        overrides={"study.name": "n" * 128, "study.metric": "neg_negative_likelihood_ratio"}
     )
+    view = make_view(definition, space_of(definition), UID)
     assert (
         len(
             json.dumps({"name": "n" * 140, "createdAt": 10**13, "updatedAt": 10**13, "state": view})

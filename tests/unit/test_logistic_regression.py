@@ -1,4 +1,4 @@
-"""The one recipe: params to scikit-learn's estimator."""
+"""The recipe of logistic regression: params to scikit-learn's estimator."""
 
 from __future__ import annotations
 
@@ -7,24 +7,21 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
-from scipy.sparse import csr_matrix
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
 from hpo.data.columns import Columns
-from hpo.definition import PreprocessingSection, SearchSpace
+from hpo.definition import PreprocessingSection
 from hpo.errors import DefinitionError
-from hpo.estimators.estimator import (
+from hpo.estimators.final_model import build_pipeline
+from hpo.estimators.logistic_regression import (
+    LOGISTIC_REGRESSION,
     MAX_LIBLINEAR_CELLS,
     MAX_SAGA_CELLS,
-    TrainingShape,
-    build_classifier,
-    build_pipeline,
-    build_preprocessing,
-    check_solvers,
-    derive_params,
-    resolve_space,
+    LogisticRegressionSpace,
 )
+from hpo.estimators.recipe import TrainingShape
+from hpo.estimators.space import leave_out_costly
 
 
 def dense(n_samples: int = 120, n_features: int = 4, n_classes: int = 3) -> TrainingShape:
@@ -43,7 +40,7 @@ def derive(
     **params: object,
 ) -> dict:
     params = {"penalty": penalty, "C": 1.0, "class_weight": "none", **params}
-    return derive_params(params, dense(n_samples, n_features, n_classes), seed=seed)
+    return LOGISTIC_REGRESSION.derive(params, dense(n_samples, n_features, n_classes), seed)
 
 
 @pytest.mark.parametrize(
@@ -85,7 +82,7 @@ def test_what_is_given_stays(given):
 
 def test_params_are_complete_and_the_given_ones_unchanged():
     given = {"penalty": "l2", "C": 2.0, "class_weight": "balanced"}
-    complete = derive_params(given, dense(10, 2, 2), seed=5)
+    complete = LOGISTIC_REGRESSION.derive(given, dense(10, 2, 2), 5)
     derived = {"solver": "newton-cholesky", "max_iter": 1000, "tol": 1e-4, "random_state": 5}
     assert complete == {"penalty": "l2", "C": 2.0, "class_weight": "balanced", **derived}
     assert set(given) == {"penalty", "C", "class_weight"}
@@ -101,12 +98,12 @@ def test_params_are_complete_and_the_given_ones_unchanged():
     ],
 )
 def test_penalty_in_the_words_of_scikit_learn(params, C, l1_ratio):
-    classifier = build_classifier(derive_params(params, dense(), seed=0))
+    classifier = LOGISTIC_REGRESSION.build(LOGISTIC_REGRESSION.derive(params, dense(), 0))
     assert (classifier.C, classifier.l1_ratio, classifier.class_weight) == (C, l1_ratio, None)
 
 
 def test_every_other_param_reaches_the_classifier():
-    classifier = build_classifier(
+    classifier = LOGISTIC_REGRESSION.build(
         derive("l2", class_weight="balanced", solver="sag", max_iter=7, tol=0.5, seed=9)
     )
     expected = {
@@ -122,30 +119,32 @@ def test_every_other_param_reaches_the_classifier():
 def test_defaults_are_those_of_scikit_learn_to_the_solvers_tolerance():
     rng = np.random.default_rng(0)
     X, y = rng.normal(size=(60, 3)), np.repeat([0, 1, 2], 20)
-    ours = build_classifier(derive("l2", tol=1e-10)).fit(X, y)
+    ours = LOGISTIC_REGRESSION.build(derive("l2", tol=1e-10)).fit(X, y)
     theirs = LogisticRegression(tol=1e-10, max_iter=1000).fit(X, y)
     np.testing.assert_allclose(ours.coef_, theirs.coef_, atol=1e-5)
 
 
 def test_pipeline_scales_then_classifies():
     columns, section = Columns(numeric=("a", "b")), PreprocessingSection()
-    preprocessing, classifier = build_pipeline(columns, section, derive("l1")).named_steps.values()
+    preprocessing, classifier = build_pipeline(
+        LOGISTIC_REGRESSION, columns, section, derive("l1")
+    ).named_steps.values()
     table = pd.DataFrame({"a": [1.0, 2.0, 4.0], "b": [5.0, 5.0, 9.0]})
     np.testing.assert_array_equal(
         preprocessing.fit_transform(table), StandardScaler().fit_transform(table)
     )
-    assert classifier.get_params() == build_classifier(derive("l1")).get_params()
+    assert classifier.get_params() == LOGISTIC_REGRESSION.build(derive("l1")).get_params()
 
 
 def test_liblinear_is_refused_with_three_classes_before_any_fit():
-    space = SearchSpace(penalty=("l1", "l2"), solver=("liblinear", "saga"))
+    space = LogisticRegressionSpace(penalty=("l1", "l2"), solver=("liblinear", "saga"))
     with pytest.raises(
         DefinitionError,
         match=r"search_space\.solver: liblinear should be used with 2 classes, but got 3",
     ):
-        check_solvers(space, n_classes=3)
-    check_solvers(space, n_classes=2)
-    check_solvers(SearchSpace(), n_classes=3)
+        LOGISTIC_REGRESSION.check(space, 3)
+    LOGISTIC_REGRESSION.check(space, 2)
+    LOGISTIC_REGRESSION.check(LogisticRegressionSpace(), 3)
 
 
 # Shapes.
@@ -169,7 +168,7 @@ def test_cells_are_stored_values_times_outputs():
 )
 def test_sparse_rows_never_take_the_dense_newton_step(penalty, solver):
     params = {"penalty": penalty, "C": 1.0, "class_weight": "none"}
-    assert derive_params(params, sparse(100), seed=0)["solver"] == solver
+    assert LOGISTIC_REGRESSION.derive(params, sparse(100), 0)["solver"] == solver
 
 
 @pytest.mark.parametrize(
@@ -187,10 +186,12 @@ def test_sparse_rows_never_take_the_dense_newton_step(penalty, solver):
 def test_default_space_leaves_slow_penalties_out_by_shape_and_says_so(
     n_values, n_classes, kept, is_sparse
 ):
-    space, notes = resolve_space(
-        SearchSpace(C=2.0), TrainingShape(n_values // 10, 10, n_classes, n_values, is_sparse)
+    space, notes = leave_out_costly(
+        LOGISTIC_REGRESSION,
+        LogisticRegressionSpace(C=2.0),
+        TrainingShape(n_values // 10, 10, n_classes, n_values, is_sparse),
     )
-    assert space == SearchSpace(C=2.0, penalty=kept)
+    assert space == LogisticRegressionSpace(C=2.0, penalty=kept)
     left_out = [penalty for penalty in ("l2", "l1", "elasticnet") if penalty not in kept]
     start = f"penalty {' and '.join(left_out)} left out: "
     assert [note[: len(start)] for note in notes] == ([start] if left_out else [])
@@ -200,123 +201,5 @@ def test_default_space_leaves_slow_penalties_out_by_shape_and_says_so(
     "penalty", ["elasticnet", ("l2", "l1", "elasticnet"), ("elasticnet", "l1")]
 )
 def test_named_penalty_is_never_left_out(penalty):
-    space = SearchSpace(penalty=penalty)
-    assert resolve_space(space, sparse(10**12, n_classes=10)) == (space, [])
-
-
-# Preprocessing.
-
-TABLE = pd.DataFrame(
-    {
-        "size": [1.0, 3.0, np.nan, 5.0] * 10,
-        "flag": [1.0, np.nan, 1.0, 0.0] * 10,
-        "colour": np.array(["red", "green", np.nan, "red"] * 10, dtype=object),
-        "day": pd.to_datetime(["2024-01-01", "2024-03-05", None, "2023-07-09"] * 10),
-    }
-)
-COLUMNS = Columns(numeric=("size",), boolean=("flag",), categorical=("colour",), datetime=("day",))
-
-
-def fit(columns: Columns = COLUMNS, table: pd.DataFrame = TABLE, **section: int):
-    return build_preprocessing(columns, PreprocessingSection(**section)).fit(table)
-
-
-def only(column: str, value: object) -> pd.DataFrame:
-    return pd.DataFrame({column: np.array([value], dtype=object)})
-
-
-def test_every_kind_becomes_numbers_without_a_gap():
-    fitted = fit()
-    rows = fitted.transform(TABLE)
-    names = fitted.get_feature_names_out().tolist()
-    assert rows.shape == (40, len(names))
-    assert np.isfinite(np.asarray(rows)).all()
-    assert [name for name in names if name.startswith(("size", "missingindicator_size"))] == [
-        "size",
-        "missingindicator_size",
-    ]
-    assert [name for name in names if name.startswith("colour")] == [
-        "colour_(missing)",
-        "colour_green",
-        "colour_red",
-    ]
-    assert "day_month" in names
-
-
-def test_missing_number_is_the_median_with_an_indicator():
-    columns = Columns(numeric=("size",))
-    rows = fit(columns).transform(pd.DataFrame({"size": [np.nan, 3.0]}))
-    assert rows[0, 0] == rows[1, 0]
-    assert rows[0, 1] > 0 > rows[1, 1]
-
-
-def test_missing_value_that_training_never_had_is_served():
-    columns = Columns(numeric=("size",), categorical=("colour",))
-    whole = TABLE.dropna()
-    model = build_pipeline(
-        columns, PreprocessingSection(min_frequency=1), derive("l2", n_classes=2)
-    )
-    model.fit(whole, np.arange(len(whole)) % 2)
-    served = pd.DataFrame({"size": [np.nan], "colour": np.array([None], dtype=object)})
-    assert np.isfinite(model.predict_proba(served)).all()
-
-
-@pytest.mark.parametrize("fitted_with", [np.nan, None])
-def test_nan_and_none_are_one_category(fitted_with):
-    column = TABLE["colour"].where(TABLE["colour"].notna(), fitted_with).astype(object)
-    encoder = fit(
-        Columns(categorical=("colour",)), pd.DataFrame({"colour": column}), min_frequency=1
-    )
-    ours = [encoder.transform(only("colour", missing)) for missing in (np.nan, None)]
-    assert encoder.get_feature_names_out()[np.argmax(ours[0])] == "colour_(missing)"
-    np.testing.assert_array_equal(ours[0], ours[1])
-
-
-def test_nan_and_none_in_one_column_are_counted_together():
-    values = np.array(["red"] * 10 + [np.nan] * 5 + [None] * 5, dtype=object)
-    encoder = fit(
-        Columns(categorical=("colour",)), pd.DataFrame({"colour": values}), min_frequency=10
-    )
-    assert encoder.get_feature_names_out().tolist() == ["colour_(missing)", "colour_red"]
-
-
-def test_rare_categories_are_pooled_and_an_unseen_one_is_of_the_pool():
-    values = np.array(["a"] * 10 + ["b"] * 10 + ["c", "d"], dtype=object)
-    encoder = fit(
-        Columns(categorical=("colour",)), pd.DataFrame({"colour": values}), min_frequency=10
-    )
-    assert encoder.get_feature_names_out().tolist() == [
-        "colour_a",
-        "colour_b",
-        "colour_infrequent_sklearn",
-    ]
-    np.testing.assert_array_equal(
-        encoder.transform(only("colour", "never seen")), encoder.transform(only("colour", "c"))
-    )
-
-
-def test_unseen_category_without_a_pool_is_none_of_the_columns():
-    encoder = fit(Columns(categorical=("colour",)), min_frequency=1)
-    np.testing.assert_array_equal(
-        encoder.transform(only("colour", "never seen")), [[0.0, 0.0, 0.0]]
-    )
-
-
-def test_most_categories_are_kept_up_to_the_limit():
-    values = np.array([f"c{number % 8}" for number in range(80)], dtype=object)
-    encoder = fit(
-        Columns(categorical=("colour",)),
-        pd.DataFrame({"colour": values}),
-        min_frequency=1,
-        max_categories=5,
-    )
-    assert len(encoder.get_feature_names_out()) == 5
-
-
-@pytest.mark.parametrize(("n_categories", "is_sparse"), [(2, False), (20, True)])
-def test_output_is_sparse_where_it_pays(n_categories, is_sparse):
-    values = np.array([f"c{number % n_categories}" for number in range(400)], dtype=object)
-    rows = fit(Columns(categorical=("colour",)), pd.DataFrame({"colour": values})).transform(
-        pd.DataFrame({"colour": values})
-    )
-    assert isinstance(rows, csr_matrix) == is_sparse
+    space = LogisticRegressionSpace(penalty=penalty)
+    assert leave_out_costly(LOGISTIC_REGRESSION, space, sparse(10**12, n_classes=10)) == (space, [])

@@ -1,0 +1,53 @@
+"""The process that a command runs in: its signals, its threads, and MLflow's variables."""
+
+import logging
+import os
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+
+from hpo.commands.output import say
+
+
+def use_one_thread() -> None:
+    """Ask BLAS for one thread; comes before numpy is loaded.
+
+    Threads that spin beside another busy process make small fits twice as slow, and one thread
+    everywhere makes scores equal to the last bit.
+    """
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+def use_mlflow_here() -> None:
+    """Prepare for MLflow in this process; comes before it is imported.
+
+    No telemetry, no retries for minutes, no log on standard error.
+    """
+    from hpo.tracking.process import ENVIRONMENT
+
+    for name, value in ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    logging.disable(logging.WARNING)
+
+
+@contextmanager
+def catching_signals(answer: str) -> Iterator[Callable[[], int | None]]:
+    """Catch SIGINT and SIGTERM, answering with a line; a second Ctrl-C ends the process at once.
+
+    Yields:
+        A function that gives the number of the last signal that came, or None.
+    """
+    received: list[int] = []
+
+    def receive(number: int, _: object) -> None:
+        if received and number == signal.SIGINT:
+            os._exit(128 + number)
+        received.append(number)
+        say(answer)
+
+    with ExitStack() as stack:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            # Installed explicitly: a shell starts background processes with SIGINT ignored.
+            stack.callback(signal.signal, number, signal.signal(number, receive))
+        yield lambda: received[-1] if received else None

@@ -1,0 +1,54 @@
+"""Prints: results on standard output, everything else on standard error."""
+
+import json
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from hpo.errors import HpoError
+
+
+def say(line: str) -> None:
+    """Print a line for a person on standard error."""
+    print(f"hpo: {line}", file=sys.stderr)
+
+
+def print_error(error: HpoError, *, as_json: bool = False) -> int:
+    """Print an error and its hint.
+
+    Returns:
+        The error's exit code.
+    """
+    if as_json:
+        print(json.dumps(error.to_json()))
+    say(str(error) + (f" ({error.hint})" if error.hint else ""))
+    return error.exit_code
+
+
+def print_text(text: str) -> None:
+    """Print a text on standard output."""
+    with until_reader_leaves():
+        print(text)
+
+
+def print_result(content: object, text: str, *, as_json: bool) -> None:
+    """Print a result: one JSON object, a table on a terminal, the same facts as lines elsewhere."""
+    if sys.stdout.isatty() and not as_json:
+        from hpo.commands.terminal import print_table
+        from hpo.results.result import split_report
+
+        print_table(split_report(text))
+    else:
+        print_text(json.dumps(content) if as_json else text)
+
+
+@contextmanager
+def until_reader_leaves() -> Iterator[None]:
+    """Write to standard output for as long as its reader (``head``) wants more."""
+    try:
+        yield
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # What the interpreter flushes at its end goes nowhere.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

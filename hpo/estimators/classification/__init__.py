@@ -1,0 +1,103 @@
+"""Classification: all that the project knows about classes, as one task value."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn.pipeline import Pipeline
+
+from hpo.data.dataset import Dataset
+from hpo.definition import CvSection, DataSection
+from hpo.estimators.classification import target
+from hpo.estimators.classification.scores import Predicted, check_metrics
+from hpo.estimators.task import Split
+
+
+class Classification:
+    """The task of :class:`hpo.estimators.task.Task` for a target of labels."""
+
+    step_name = "classifier"
+    always_scored: tuple[str, ...] = ("accuracy", "neg_log_loss")
+    tie_metric = "neg_log_loss"
+
+    def read(self, column: pd.Series, notes: list[str]) -> np.ndarray:
+        """Read labels: integers stay numbers, everything else is text."""
+        return target.read_labels(column, notes)
+
+    def hold_out(
+        self, y: np.ndarray, groups: np.ndarray | None, section: DataSection, seed: int
+    ) -> Split:
+        """Hold rows out by class."""
+        return target.hold_out(y, groups, section, seed)
+
+    def check(self, y_train: np.ndarray, n_splits: int) -> None:
+        """Refuse a class with fewer training rows than folds."""
+        target.check_classes(y_train, n_splits)
+
+    def count_classes(self, y: np.ndarray) -> int:
+        """Count the distinct labels."""
+        return len(np.unique(y))
+
+    def encode(self, y: np.ndarray) -> np.ndarray:
+        """Turn labels into their positions in sorted order."""
+        return np.asarray(np.unique(y, return_inverse=True)[1])
+
+    def split(self, dataset: Dataset, section: CvSection, seed: int) -> list[Split]:
+        """Split by class."""
+        return target.make_splits(dataset, section, seed)
+
+    def check_outer_folds(
+        self, dataset: Dataset, n_folds: int, section: CvSection, seed: int
+    ) -> None:
+        """Refuse outer folds that lack a class, or whose own folds would."""
+        target.check_outer_folds(dataset, n_folds, section, seed)
+
+    def check_metrics(self, metrics: Sequence[str], y: np.ndarray) -> None:
+        """Refuse a scorer that cannot judge these classes."""
+        check_metrics(metrics, y)
+
+    def holdout_metrics(self, y: np.ndarray) -> tuple[str, ...]:
+        """Scorers that say more about unequal classes."""
+        ranking = "roc_auc" if self.count_classes(y) == 2 else "roc_auc_ovr"
+        return ("balanced_accuracy", "f1_macro", ranking)
+
+    def predictions(self, model: Any, X: Any) -> Predicted:
+        """Ask a fitted classifier about rows."""
+        return Predicted(model, X)
+
+    def make_draw(
+        self, y: np.ndarray, groups: np.ndarray | None, rng: np.random.Generator
+    ) -> tuple[Callable[[], np.ndarray], int]:
+        """Draw as the hold-out was made: rows within each class, or whole groups.
+
+        Davison and Hinkley 1997, *Bootstrap Methods and their Application*, sections 3.2 and 3.8.
+        """
+        if groups is None:
+            of_class = [np.flatnonzero(y == label) for label in np.unique(y)]
+            return lambda: np.concatenate([rng.choice(rows, len(rows)) for rows in of_class]), len(
+                y
+            )
+        members = [np.flatnonzero(groups == name) for name in np.unique(groups)]
+        return lambda: np.concatenate(
+            [members[i] for i in rng.integers(len(members), size=len(members))]
+        ), len(members)
+
+    def is_scorable(self, y: np.ndarray, rows: np.ndarray) -> bool:
+        """Whether every class is there."""
+        return self.count_classes(y[rows]) == self.count_classes(y)
+
+    def predict_columns(self, model: Pipeline, X: pd.DataFrame) -> pd.DataFrame:
+        """``prediction``, and ``probability_<class>`` for every class."""
+        names = [f"probability_{label}" for label in model.classes_]
+        table = pd.DataFrame(model.predict_proba(X), columns=names)
+        table.insert(0, "prediction", model.predict(X))
+        return table
+
+    def difference(self, model: Any, other: Any) -> str:
+        """Say which classes only one of two classifiers knows."""
+        unknown = set(model.classes_.tolist()) ^ set(other.classes_.tolist())
+        return f"not both know the classes {sorted(unknown, key=str)[:5]}" if unknown else ""
+
+
+CLASSIFICATION = Classification()

@@ -1,0 +1,101 @@
+"""Scores of a fitted classifier, each kind of prediction made once."""
+
+import re
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.dummy import DummyClassifier
+from sklearn.metrics import get_scorer
+
+from hpo.errors import DefinitionError, first_line
+
+
+class Predicted(ClassifierMixin, BaseEstimator):
+    """A fitted classifier and its rows: each kind of prediction is made once."""
+
+    def __init__(self, model: ClassifierMixin, X: Any, rows: Any = slice(None)) -> None:
+        self.model = model
+        self.X = X
+        self.rows = rows
+        self.classes_ = model.classes_
+        self._responses: dict[str, np.ndarray] = {}
+
+    def score(self, metric: str, y: np.ndarray) -> float:
+        """One score, given the rows' labels."""
+        own = _OWN_SCORERS.get(metric)
+        return float(get_scorer(metric)(self, self.X, y) if own is None else own(self, y))
+
+    def take(self, rows: np.ndarray) -> "Predicted":
+        """The same of some of the rows, by position."""
+        return Predicted(self, None, rows)
+
+    def _response(self, method: str) -> np.ndarray:
+        if method not in self._responses:
+            self._responses[method] = getattr(self.model, method)(self.X)[self.rows]
+        return self._responses[method]
+
+    def predict(self, X: Any = None) -> np.ndarray:  # noqa: ARG002
+        """Labels, array of shape (n_samples,)."""
+        return self._response("predict")
+
+    def predict_proba(self, X: Any = None) -> np.ndarray:  # noqa: ARG002
+        """Array of shape (n_samples, n_classes)."""
+        return self._response("predict_proba")
+
+    def decision_function(self, X: Any = None) -> np.ndarray:  # noqa: ARG002
+        """Array of shape (n_samples,), or with a column a class where there are more than two."""
+        return self._response("decision_function")
+
+
+def _accuracy(predicted: Predicted, y: np.ndarray) -> float:
+    return float(np.mean(predicted.predict() == y))
+
+
+def _neg_log_loss(predicted: Predicted, y: np.ndarray) -> float:
+    """Compute ``sklearn.metrics.log_loss``: clipped by the dtype's epsilon, then averaged."""
+    probabilities = predicted.predict_proba()
+    epsilon = np.finfo(probabilities.dtype).eps
+    of_label = probabilities[np.arange(len(y)), np.searchsorted(predicted.classes_, y)]
+    return float(np.mean(np.log(np.clip(of_label, epsilon, 1 - epsilon))))
+
+
+_OWN_SCORERS = {"accuracy": _accuracy, "neg_log_loss": _neg_log_loss}
+"""Computed here as scikit-learn computes them: its own scorers spend about 2 ms on validating what
+is known to be valid, as much as a fit on a small table takes."""
+
+
+def check_metrics(metrics: Sequence[str], y: np.ndarray) -> None:
+    """Score a constant model, so that a metric that does not fit ends the run before trial 0.
+
+    Raises:
+        DefinitionError: A scorer cannot judge these classes (a binary scorer on three classes, a
+            regression scorer).
+    """
+    y = np.concatenate([np.unique(y), y[:100]])
+    X = np.zeros((len(y), 1))
+    model = DummyClassifier(strategy="prior").fit(X, y)
+    for name in metrics:
+        if _JUDGES_NUMBERS.search(name):
+            raise DefinitionError(
+                f"study.metric: metric '{name}' judges numbers, not classes",
+                hint="for example accuracy, f1_macro or neg_log_loss",
+            )
+        try:
+            with warnings.catch_warnings(action="ignore"):
+                score = get_scorer(name)(model, X, y)
+            if not np.isfinite(score):
+                # Worded below, with all else that a scorer may raise.
+                raise ValueError(f"it gives {score}")  # noqa: TRY301
+        except (ValueError, TypeError, AttributeError) as error:
+            raise DefinitionError(
+                f"study.metric: metric '{name}' cannot judge these classes: {first_line(error)}",
+                hint="for more than two classes take an averaged one,"
+                " for example f1_macro, roc_auc_ovr or balanced_accuracy",
+            ) from error
+
+
+_JUDGES_NUMBERS = re.compile(r"^r2$|error|deviance|^explained_variance$")
+"""Scorers for regression: they take integer labels for numbers and do not complain."""

@@ -1,0 +1,227 @@
+"""The recipe of ``LogisticRegression``.
+
+Params are in hpo's words (``penalty``, ``l1_ratio``, ...). scikit-learn 1.9 deprecates its own
+``penalty``: there, ``l1_ratio`` 0 is L2, 1 is L1, and an infinite ``C`` is no penalty at all;
+:func:`_build` translates. The loss is convex: solver, iterations and tolerance change how long a
+fit takes, not where it ends, so they are derived rather than searched.
+"""
+
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, get_args
+
+from pydantic import AfterValidator, model_validator
+
+from hpo.errors import DefinitionError
+from hpo.estimators.entries import between, named, whole
+from hpo.estimators.recipe import BarChart, Params, Recipe, TrainingShape
+from hpo.search_space import Entry, Range, SearchSpace, choices_of
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import Pipeline
+
+Solver = Literal["lbfgs", "liblinear", "newton-cg", "newton-cholesky", "sag", "saga"]
+
+SOLVERS_FOR: Mapping[str, frozenset[str]] = {
+    "none": frozenset(get_args(Solver)) - {"liblinear"},
+    "l2": frozenset(get_args(Solver)),
+    "l1": frozenset({"liblinear", "saga"}),
+    "elasticnet": frozenset({"saga"}),
+}
+"""The solvers that can fit each penalty (scikit-learn 1.9, ``LogisticRegression``)."""
+
+MAX_VALUE = 2**31
+"""Of C, max_iter and tol: scikit-learn counts iterations in 32 bits."""
+
+MAX_NEWTON_COEFFICIENTS = 150
+"""Up to so many coefficients, on dense rows, a Newton step costs less than L-BFGS at every C."""
+
+SAGA_CELL_PASSES = 2e8
+"""saga gets about so many passes over single values: the cap that keeps digits below a second."""
+
+MAX_SAGA_CELLS = 5e5
+"""Above so many values (times classes) saga takes some fifty times as long as L-BFGS."""
+
+MAX_LIBLINEAR_CELLS = 5e6
+"""The same for liblinear with L1, some ten times as long."""
+
+_Positive = AfterValidator(between(0, MAX_VALUE))
+
+
+class LogisticRegressionSpace(SearchSpace):
+    """``[search_space]``: one entry a param.
+
+    ``solver``, ``max_iter`` and ``tol`` are derived from the other params and the data unless they
+    are named.
+    """
+
+    C: Annotated[Entry[float], _Positive] = Range(low=1e-4, high=1e4, log=True)
+    penalty: Annotated[Entry[Literal["none", "l2", "l1", "elasticnet"]], AfterValidator(named)] = (
+        "l2",
+        "l1",
+        "elasticnet",
+    )
+    # A ratio of 0 or 1 is a penalty of its own.
+    l1_ratio: Annotated[Entry[float], AfterValidator(between(0, 1))] = Range(low=0.05, high=0.95)
+    class_weight: Annotated[Entry[Literal["none", "balanced"]], AfterValidator(named)] = (
+        "none",
+        "balanced",
+    )
+    solver: Annotated[Entry[Solver], AfterValidator(named)] | None = None
+    max_iter: Annotated[Entry[int], _Positive, AfterValidator(whole)] | None = None
+    tol: Annotated[Entry[float], _Positive] | None = None
+
+    @model_validator(mode="after")
+    def _check_solvers(self) -> Self:
+        for solver in choices_of(self.solver):
+            for penalty in choices_of(self.penalty):
+                if solver not in SOLVERS_FOR[penalty]:
+                    able = ", ".join(sorted(SOLVERS_FOR[penalty]))
+                    raise ValueError(
+                        f"solver should fit every penalty ('{penalty}' takes {able}),"
+                        f" but got '{solver}'"
+                    )
+        return self
+
+
+def _applies(name: str, params: Params) -> bool:
+    if name == "l1_ratio":
+        return bool(params["penalty"] == "elasticnet")
+    return name != "C" or params["penalty"] != "none"
+
+
+def _derive(params: Params, shape: TrainingShape, seed: int) -> dict[str, Any]:
+    """Complete params by the rule; what is given stays.
+
+    ``random_state`` is the seed, since saga and liblinear shuffle.
+    """
+    solver = params.get("solver") or _solver(params["penalty"], shape)
+    derived: dict[str, Any] = {
+        "solver": solver,
+        "max_iter": 1000,
+        "tol": 1e-4,
+        "random_state": seed,
+    }
+    if solver in ("saga", "sag"):
+        derived["max_iter"] = int(min(1000, max(100, SAGA_CELL_PASSES // shape.n_cells)))
+        derived["tol"] = 1e-3
+    return {**params, **{name: value for name, value in derived.items() if name not in params}}
+
+
+def _solver(penalty: str, shape: TrainingShape) -> str:
+    if penalty == "elasticnet" or (penalty == "l1" and shape.n_classes > 2):
+        return "saga"
+    if penalty == "l1":
+        return "liblinear"
+    is_small = shape.n_features * shape.n_outputs <= MAX_NEWTON_COEFFICIENTS
+    return "newton-cholesky" if is_small and not shape.is_sparse else "lbfgs"
+
+
+def _is_affordable(name: str, value: Any, shape: TrainingShape) -> bool:
+    """Whether a penalty's fits cost about as much as those of the others."""
+    if name != "penalty":
+        return True
+    limits = {"saga": MAX_SAGA_CELLS, "liblinear": MAX_LIBLINEAR_CELLS}
+    return shape.n_cells <= limits.get(_solver(value, shape), math.inf)
+
+
+def _check(space: SearchSpace, n_classes: int) -> None:
+    """Refuse liblinear for three classes or more."""
+    assert isinstance(space, LogisticRegressionSpace)
+    if n_classes > 2 and "liblinear" in choices_of(space.solver):
+        raise DefinitionError(
+            f"search_space.solver: liblinear should be used with 2 classes, but got {n_classes}",
+            hint="leave solver out: it is derived from the penalty and the data",
+        )
+
+
+def _build(params: Params) -> "LogisticRegression":
+    from sklearn.linear_model import LogisticRegression  # noqa: PLC0415 - see recipe.py
+
+    penalty, class_weight = params["penalty"], params["class_weight"]
+    ratios = {"none": 0.0, "l2": 0.0, "l1": 1.0}
+    return LogisticRegression(
+        C=math.inf if penalty == "none" else params["C"],
+        l1_ratio=ratios.get(penalty, params.get("l1_ratio")),
+        class_weight=None if class_weight == "none" else class_weight,
+        **{name: params[name] for name in ("solver", "max_iter", "tol", "random_state")},
+    )
+
+
+def _simplicity(params: Params) -> tuple[float, float, bool]:
+    """Compare by, in this order: regularisation, share of L1, class weights.
+
+    Simpler is a smaller ``C`` (no penalty is an infinite one), then a larger share of L1, which
+    leaves fewer coefficients that are not zero, then no class weights.
+    """
+    penalty = params.get("penalty", "l2")
+    l1_share = {"l1": 1.0, "elasticnet": params.get("l1_ratio", 0.0)}.get(penalty, 0.0)
+    C = math.inf if penalty == "none" else params.get("C", 1.0)
+    return -C, l1_share, params.get("class_weight") != "balanced"
+
+
+def list_coefficients(pipeline: "Pipeline") -> "pd.DataFrame":
+    """The coefficients by feature and class, the largest first.
+
+    Numbers are scaled, so a coefficient is for one standard deviation; its exponential is the
+    factor on the odds: with two classes those of the second, with more those of the class against
+    the geometric mean of all.
+    """
+    import numpy as np  # noqa: PLC0415 - see recipe.py
+    import pandas as pd  # noqa: PLC0415 - see recipe.py
+
+    preprocessing, classifier = pipeline[0], pipeline[-1]
+    # Not the transformer's own list, which refuses a name that two columns give.
+    steps = preprocessing.transformers_
+    features = np.concatenate([step.get_feature_names_out(names) for _, step, names in steps])
+    classes = classifier.classes_[-len(classifier.coef_) :]
+    table = pd.DataFrame(classifier.coef_, index=classes, columns=features).rename_axis("class")
+    table = table.reset_index().melt("class", var_name="feature", value_name="coefficient")
+    table = table[["feature", "class", "coefficient"]]
+    with np.errstate(over="ignore"):
+        table["odds_ratio"] = np.exp(table["coefficient"])
+    return table.sort_values(
+        "coefficient", key=abs, ascending=False, kind="stable", ignore_index=True
+    )
+
+
+_LIMIT = (
+    "Coefficients say what goes with the target in these rows, not what causes it;"
+    " interactions of columns are not seen."
+)
+
+LOGISTIC_REGRESSION = Recipe(
+    name="LogisticRegression",
+    title="logistic regression",
+    task="classification",
+    space=LogisticRegressionSpace,
+    asking_order=("penalty", "C", "l1_ratio", "class_weight", "solver", "max_iter", "tol"),
+    defaults={
+        "C": 1.0,
+        "penalty": "l2",
+        "class_weight": "none",
+        "solver": "lbfgs",
+        "max_iter": 100,
+        "tol": 1e-4,
+    },
+    applies=_applies,
+    derive=_derive,
+    is_affordable=_is_affordable,
+    check=_check,
+    build=_build,
+    simplicity=_simplicity,
+    charts=(
+        BarChart(
+            name="coefficients",
+            title="Coefficients",
+            tabulate=list_coefficients,
+            labels=("feature", "class"),
+            value="coefficient",
+            xlabel="log odds of the class; of a number, by standard deviation",
+        ),
+    ),
+    limits=(_LIMIT,),
+    noted_params=("solver",),
+)

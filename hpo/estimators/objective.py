@@ -1,0 +1,42 @@
+"""The interface of what a search drives: an objective in steps. The folds of a recipe are one."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+
+@dataclass(frozen=True)
+class StepResult:
+    """The outcome of one step: of one fit, where the steps are folds.
+
+    Attributes:
+        scores: Scorer name to score; greater is better. Empty where the fit failed.
+        converged: Whether the solver reached its tolerance.
+        failure: One line, or None where all went well.
+        traceback: The whole traceback of a failure.
+    """
+
+    scores: dict[str, float] = field(default_factory=dict)
+    converged: bool = True
+    failure: str | None = None
+    traceback: str | None = None
+
+
+class Objective(Protocol):
+    """Scores params step by step; what is known after each step may stop the rest.
+
+    It travels to workers, so it can be pickled, and gives the same result wherever it is.
+    """
+
+    @property
+    def n_steps(self) -> int:
+        """Steps of a trial."""
+        ...
+
+    def evaluate(self, params: Mapping[str, Any], step: int) -> StepResult:
+        """Score complete params on one step; whatever a fit raises is the result's failure."""
+        ...
+
+    def part(self, step: int) -> "Objective":
+        """The objective of one step alone, as it travels to another machine."""
+        ...

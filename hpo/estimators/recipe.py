@@ -1,0 +1,115 @@
+"""The interface of an estimator: a recipe is all that the project knows about one.
+
+A recipe is one value in the module of its family; ``estimators/recipes.py`` lists them by name.
+Everything else asks the recipe: nothing outside it knows the estimator's arguments. A recipe loads
+no library before its estimator is built, so that a study file is checked at no cost.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from hpo.search_space import SearchSpace
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from sklearn.base import BaseEstimator
+    from sklearn.pipeline import Pipeline
+
+Params = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class TrainingShape:
+    """The size of the first fold's training rows: what the cost of a fit depends on.
+
+    Attributes:
+        n_samples: Rows.
+        n_features: Columns after preprocessing.
+        n_classes: Classes.
+        n_values: Stored values: all of a dense table, those that are not zero of a sparse one.
+        is_sparse: Whether the rows are sparse.
+    """
+
+    n_samples: int
+    n_features: int
+    n_classes: int
+    n_values: int
+    is_sparse: bool
+
+    @property
+    def n_outputs(self) -> int:
+        """Rows of the coefficient matrix that a multinomial fit works on."""
+        return self.n_classes if self.n_classes > 2 else 1
+
+    @property
+    def n_cells(self) -> int:
+        """Values that one pass over the rows touches."""
+        return self.n_values * self.n_outputs
+
+
+@dataclass(frozen=True)
+class BarChart:
+    """A table that only this estimator has, with the chart that is drawn of it.
+
+    Attributes:
+        name: Of both files.
+        title: Of the chart.
+        tabulate: The table from the fitted pipeline, the largest value first.
+        labels: Columns that name a bar, joined by a colon.
+        value: The column that is its length.
+        xlabel: What the length means.
+    """
+
+    name: str
+    title: str
+    tabulate: Callable[["Pipeline"], "pd.DataFrame"]
+    labels: tuple[str, ...]
+    value: str
+    xlabel: str
+
+
+@dataclass(frozen=True, eq=False)
+class Recipe:
+    """One estimator.
+
+    Attributes:
+        name: scikit-learn's name of the class.
+        title: What a sentence calls it.
+        task: What it predicts, by the name of the task.
+        space: The class of its ``[search_space]``: a field a param, the default space as defaults;
+            a param whose default is None is derived unless the study file names it.
+        asking_order: The params in the order in which a trial is asked for them.
+        defaults: The baseline: scikit-learn's defaults, in the words of the space. A param that
+            applies to none of them is absent; one whose default is an ``int`` is whole.
+        applies: Whether a param means anything beside those that were chosen before it.
+        derive: Params completed by a fixed rule on the training rows' shape and the seed.
+        is_affordable: Whether a fit with one choice costs so little on rows of a shape that it
+            stays in the *default* space; a choice that a study file names always stays.
+        check: Refuses, with a ``DefinitionError``, a space that cannot fit so many classes.
+        build: The unfitted estimator from complete params.
+        simplicity: Sorts models by their complete params; greater is simpler.
+        preprocessing: Which kind of preprocessing it wants.
+        charts: What only this estimator shows of a fitted model.
+        limits: What the model card says of its limits, one sentence an entry.
+        noted_params: Derived params that a trial's dashboard note names.
+        trusted_types: What a saved model may hold beside what skops trusts itself.
+    """
+
+    name: str
+    title: str
+    task: Literal["classification"]
+    space: type[SearchSpace]
+    asking_order: tuple[str, ...]
+    defaults: Params
+    applies: Callable[[str, Params], bool]
+    derive: Callable[[Params, TrainingShape, int], dict[str, Any]]
+    is_affordable: Callable[[str, Any, TrainingShape], bool]
+    check: Callable[[SearchSpace, int], None]
+    build: Callable[[Params], "BaseEstimator"]
+    simplicity: Callable[[Params], tuple[float, ...]]
+    preprocessing: Literal["linear"] = "linear"
+    charts: tuple[BarChart, ...] = ()
+    limits: tuple[str, ...] = ()
+    noted_params: tuple[str, ...] = ()
+    trusted_types: tuple[str, ...] = ()

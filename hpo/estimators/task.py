@@ -1,0 +1,108 @@
+"""The interface of a task: what a study predicts. Classification is one.
+
+A task is all that the project knows about the target: nothing outside it knows of classes. How its
+target is read and held out is :class:`hpo.data.dataset.Target`, which the data room asks for.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+import pandas as pd
+from sklearn.pipeline import Pipeline
+
+from hpo.data.dataset import Dataset, Target
+from hpo.definition import CvSection
+
+Split = tuple[np.ndarray, np.ndarray]
+"""Positions of the rows to fit on and of those to score."""
+
+
+class Predictions(Protocol):
+    """A fitted model on given rows, which predicts each kind of response once."""
+
+    def predict(self) -> np.ndarray:
+        """The predicted target, array of shape (n_samples,)."""
+        ...
+
+    def score(self, metric: str, y: np.ndarray) -> float:
+        """One scorer's score, given the rows' target."""
+        ...
+
+    def take(self, rows: np.ndarray) -> "Predictions":
+        """The same model on some of the rows, by position."""
+        ...
+
+
+class Task(Target, Protocol):
+    """A kind of target, with everything that depends on it.
+
+    Attributes:
+        step_name: The estimator's step in a pipeline.
+        always_scored: Scorer names of every trial, beside the judged one.
+        tie_metric: The scorer that decides between trials of one value.
+    """
+
+    step_name: str
+    always_scored: tuple[str, ...]
+    tie_metric: str
+
+    def count_classes(self, y: np.ndarray) -> int:
+        """Count the classes of a target."""
+        ...
+
+    def encode(self, y: np.ndarray) -> np.ndarray:
+        """Turn a target into what folds are fitted on."""
+        ...
+
+    def split(self, dataset: Dataset, section: CvSection, seed: int) -> list[Split]:
+        """Split the training rows into ``n_splits * n_repeats`` folds; no group is split.
+
+        Raises:
+            DataError: A fold would be fitted on too little of the target.
+        """
+        ...
+
+    def check_outer_folds(
+        self, dataset: Dataset, n_folds: int, section: CvSection, seed: int
+    ) -> None:
+        """Make sure that the training rows of every outer fold can be searched.
+
+        Raises:
+            DataError: They cannot.
+        """
+        ...
+
+    def check_metrics(self, metrics: Sequence[str], y: np.ndarray) -> None:
+        """Score a constant model, so that a metric that does not fit ends the run before trial 0.
+
+        Raises:
+            DefinitionError: A scorer cannot judge this target.
+        """
+        ...
+
+    def holdout_metrics(self, y: np.ndarray) -> tuple[str, ...]:
+        """Name the scorers of the hold-out, beside those of the trials."""
+        ...
+
+    def predictions(self, model: Any, X: Any) -> Predictions:
+        """Ask a fitted model about rows."""
+        ...
+
+    def make_draw(
+        self, y: np.ndarray, groups: np.ndarray | None, rng: np.random.Generator
+    ) -> tuple[Callable[[], np.ndarray], int]:
+        """Make what draws the rows of a resample, and count the units that it draws."""
+        ...
+
+    def is_scorable(self, y: np.ndarray, rows: np.ndarray) -> bool:
+        """Whether scores are defined on a resample."""
+        ...
+
+    def predict_columns(self, model: Pipeline, X: pd.DataFrame) -> pd.DataFrame:
+        """The columns that a batch prediction gives for every row."""
+        ...
+
+    def difference(self, model: Any, other: Any) -> str:
+        """Say why two fitted models do not predict the same target, or nothing."""
+        ...

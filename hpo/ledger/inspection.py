@@ -1,0 +1,104 @@
+"""Reads databases without making or changing anything: whose tables they hold, a study's trials.
+
+The libraries' own clients make tables where they are missing, so this looks first.
+"""
+
+import json
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import sqlalchemy
+from sqlalchemy import Connection, NullPool, create_engine, text
+
+from hpo.errors import LedgerError, SettingsError, TrackingError, first_line
+from hpo.settings import hide_password, needing_driver, sqlite_path
+from hpo.sqlite import url_unchanged
+
+CONNECT_SECONDS = 5
+
+
+OPTUNA = "optuna"
+MLFLOW = "mlflow"
+TABLES = {OPTUNA: frozenset({"studies", "trials"}), MLFLOW: frozenset({"experiments", "runs"})}
+"""Two tables by which a package's database is known."""
+
+
+@dataclass(frozen=True)
+class Trials:
+    """A study in the ledger.
+
+    Attributes:
+        uid: The study's, or None where there is no study or ``hpo`` did not make it.
+        states: Trial number to the name of its state.
+        study_id: The storage's own number of the study, or None where there is none.
+    """
+
+    uid: str | None = None
+    states: dict[int, str] = field(default_factory=dict)
+    study_id: int | None = None
+
+
+@contextmanager
+def read_database(url: str, package: str) -> Iterator[Connection | None]:
+    """Connect for reading; gives None where the library's tables are not there yet.
+
+    Raises:
+        SettingsError: The other library's tables are there, or the driver is not installed.
+        HpoError: The library's own: the database does not answer.
+    """
+    path = sqlite_path(url)
+    if path is not None and not os.path.exists(path):
+        yield None
+        return
+    patience: dict[str, Any] = {"connect_timeout": CONNECT_SECONDS} if path is None else {}
+    try:
+        with needing_driver(url):
+            engine = create_engine(
+                url if path is None else url_unchanged(path),
+                connect_args=patience,
+                poolclass=NullPool,
+            )
+        with engine.connect() as connection:
+            connection.execution_options(postgresql_readonly=True)
+            tables = set(sqlalchemy.inspect(connection).get_table_names())
+            other = MLFLOW if package == OPTUNA else OPTUNA
+            if TABLES[other] <= tables:
+                raise SettingsError(
+                    f"{hide_password(url)} holds the tables of {other},"
+                    f" beside which {package} cannot make its own",
+                    hint="give the two two databases, with --storage and --tracking-uri",
+                )
+            # Without the last one, which names the schema, making them was cut short: the next run
+            # makes the rest.
+            yield connection if TABLES[package] | {"alembic_version"} <= tables else None
+    except (sqlalchemy.exc.SQLAlchemyError, sqlite3.Error, OSError) as error:
+        raise (LedgerError if package == OPTUNA else TrackingError)(
+            f"{hide_password(url)} cannot be read: {first_line(error.__cause__ or error)}",
+            hint="check that it is the right one, that it is running and that you may read it",
+        ) from error
+
+
+def read_trials(connection: Connection | None, study: str) -> Trials:
+    """Read a study's trials; none where there is no such study, or no database."""
+    if connection is None:
+        return Trials()
+    study_id = connection.scalar(
+        text("SELECT study_id FROM studies WHERE study_name = :study"), {"study": study}
+    )
+    of_study = {"study_id": study_id}
+    identity = connection.scalar(
+        text(
+            "SELECT value_json FROM study_user_attributes"
+            " WHERE study_id = :study_id AND key = 'hpo.identity'"
+        ),
+        of_study,
+    )
+    trials = connection.execute(
+        text("SELECT number, state FROM trials WHERE study_id = :study_id"), of_study
+    )
+    uid = None if identity is None else json.loads(identity)["uid"]
+    return Trials(uid, {trial.number: trial.state for trial in trials}, study_id)

@@ -1,0 +1,84 @@
+"""How good a study's choice is and how sure that is: the numbers of a result, one value each.
+
+Measured elsewhere (``holdout``, ``selection``, the nested search); here they are held together.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from hpo.results.intervals import Estimate, half_width_over_folds
+
+
+@dataclass(frozen=True)
+class BestTrial:
+    """The chosen trial.
+
+    Attributes:
+        number: Its number.
+        value: Its mean CV score by the judged metric.
+        std: The standard deviation of that score over the folds.
+        params: Its complete params, derived ones included.
+        rule: How it was chosen: ``best`` or ``one_standard_error``.
+    """
+
+    number: int
+    value: float
+    std: float
+    params: dict[str, Any]
+    rule: str
+
+
+@dataclass(frozen=True)
+class NestedScore:
+    """The judged metric on the test rows of outer folds, each after its own search and refit.
+
+    Attributes:
+        scores: One score for each outer fold that is done.
+        n_folds: The number of outer folds.
+        greatest: The upper bound of the metric.
+    """
+
+    scores: tuple[float, ...]
+    n_folds: int
+    greatest: float = 1.0
+
+    @property
+    def estimate(self) -> Estimate | None:
+        """Their mean with its 95 % interval; None until all are done."""
+        if len(self.scores) < self.n_folds:
+            return None
+        mean = float(np.mean(self.scores))
+        half = float(half_width_over_folds(np.array(self.scores), self.n_folds))
+        return Estimate(mean, mean - half, min(mean + half, self.greatest))
+
+    def to_json(self) -> dict[str, Any]:
+        """The scores, and the estimate once there is one."""
+        estimate = self.estimate
+        return {
+            "n_folds": self.n_folds,
+            "scores": list(self.scores),
+            **({} if estimate is None else estimate.to_json()),
+        }
+
+
+@dataclass(frozen=True)
+class Estimates:
+    """How far the best trial can be trusted.
+
+    Attributes:
+        n_ties: Completed trials that the folds cannot tell from the highest, that one included.
+        baseline_value: Mean CV score of scikit-learn's defaults, or None where they failed.
+        n_holdout_rows: The size of the hold-out.
+        holdout_score: The final model's score on the hold-out by the judged metric.
+        gain: That score minus the defaults' on the same rows; None where the defaults failed.
+        nested: The score of "search and refit", or None where it was not asked for.
+    """
+
+    n_ties: int
+    baseline_value: float | None
+    n_holdout_rows: int
+    holdout_score: Estimate
+    gain: Estimate | None
+    nested: NestedScore | None = None

@@ -1,0 +1,83 @@
+"""A driver: what all searches of one run share, and where their folds are scored."""
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+
+import loky
+
+from hpo.errors import InterruptedBySignal, StudyLockedError
+from hpo.ledger.failures import never
+from hpo.ledger.ledger import Ledger, open_ledger
+from hpo.progress import Progress
+from hpo.search.dask_executor import DaskExecutor
+from hpo.search.executor import Executor, LocalExecutor
+from hpo.search.plan import Plan
+from hpo.search.pool_executor import PoolExecutor
+from hpo.settings import ServiceSettings
+
+LARGE_CELLS = 1_000_000
+"""Above so many values in the training rows workers are worth starting before the first fit."""
+
+
+def make_executor(workers: int | str, n_cells: int) -> Executor:
+    """Make the executor that a run starts with.
+
+    Args:
+        workers: Processes, 1 for this one, "auto" for one a core where the table is large, or a
+            Dask scheduler's address.
+        n_cells: Values in the training rows.
+
+    Raises:
+        SettingsError: The Dask cluster cannot be used.
+    """
+    if isinstance(workers, str) and workers != "auto":
+        return DaskExecutor(workers)
+    if isinstance(workers, str):
+        workers = loky.cpu_count() if n_cells > LARGE_CELLS else 1
+    return PoolExecutor(workers) if workers > 1 else LocalExecutor()
+
+
+@dataclass(frozen=True)
+class Driver:
+    """Drives one study, or with ``nested`` several, each a study of its own.
+
+    Attributes:
+        settings: Where the ledger is, whether to wait while another driver has a study, and whether
+            workers may be started.
+        versions: Package name to version, kept with each study.
+        executor: Where folds are scored; closed by the caller.
+        progress: Is told of folds and trials.
+        stop_signal: Gives the number of a signal that asked to stop, or None; asked between fits.
+    """
+
+    settings: ServiceSettings
+    versions: Mapping[str, str]
+    executor: Executor
+    progress: Progress = field(default_factory=Progress)
+    stop_signal: Callable[[], int | None] = never
+
+    def open(self, plan: Plan) -> AbstractContextManager[Ledger]:
+        """Open the plan's study, made or resumed, locked for the length of the ``with`` block.
+
+        Raises:
+            StudyLockedError: Another driver has it.
+            IdentityError: It was begun with another definition or other data.
+            LedgerError: The storage cannot be opened.
+        """
+        said: set[str] = set()
+
+        def wait(error: StudyLockedError) -> bool:
+            if self.settings.wait and str(error) not in said:
+                said.add(str(error))
+                self.progress.note(f"waiting: {error}")
+            if (number := self.stop_signal()) is not None:
+                raise InterruptedBySignal(number, "stopped before the search began")
+            return self.settings.wait
+
+        return open_ledger(
+            self.settings.storage,
+            plan.identity(self.versions),
+            stop_signal=self.stop_signal,
+            wait=wait,
+        )

@@ -1,0 +1,108 @@
+"""The outcome of a search: the chosen trial refitted, judged on the hold-out, made a result."""
+
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+from sklearn.pipeline import Pipeline
+
+from hpo.estimators.final_model import fit_final_model, refit_on_all
+from hpo.estimators.recipe import Params
+from hpo.ledger.storage import open_for_reading
+from hpo.ledger.trials import fold_scores, mean_and_std, mean_score
+from hpo.results.estimates import BestTrial, Estimates, NestedScore
+from hpo.results.holdout import judge_holdout
+from hpo.results.intervals import Estimate
+from hpo.results.result import StudyResult
+from hpo.results.selection import count_states, count_ties
+from hpo.search.plan import Plan
+from hpo.settings import ServiceSettings, hide_password
+
+if TYPE_CHECKING:
+    from optuna.trial import FrozenTrial
+
+
+@dataclass(frozen=True)
+class Searched:
+    """The outcome of a search.
+
+    Attributes:
+        trials: All, by number.
+        best: The one that was chosen.
+        nested: The score of search and refit on outer folds, or None.
+        n_new_trials: How many were added, those of outer folds too.
+        seconds: The time of the search alone.
+    """
+
+    trials: list["FrozenTrial"]
+    best: "FrozenTrial"
+    nested: NestedScore | None = None
+    n_new_trials: int = 0
+    seconds: float = 0.0
+
+
+def judge_study(
+    plan: Plan, searched: Searched, settings: ServiceSettings, notes: tuple[str, ...] = ()
+) -> StudyResult:
+    """Refit the best trial, and say how good it is and how sure that is.
+
+    Args:
+        plan: What was searched.
+        searched: What the search gave.
+        settings: Where ledger and tracking are.
+        notes: What a person should know of the ledger, one line each.
+    """
+    definition = plan.definition
+    dataset = plan.dataset
+    metric = definition.study.metric
+    best = searched.best
+    params = plan.space.replay(best.params)
+    judged = fit_final_model(plan.recipe, params, dataset, definition, plan.objective.metrics)
+    refit = definition.selection.refit
+    return StudyResult(
+        study=definition.name,
+        metric=metric,
+        storage=hide_password(settings.storage),
+        tracking_uri=hide_password(settings.tracking_uri),
+        n_trials=count_states(searched.trials),
+        n_new_trials=searched.n_new_trials,
+        best=BestTrial(
+            number=best.number,
+            value=mean_score(best, metric),
+            std=mean_and_std(fold_scores(best)[metric])[1],
+            params=params,
+            rule=definition.selection.rule,
+        ),
+        estimates=_estimate(plan, searched, judged.pipeline, params),
+        judged=judged,
+        refit=refit,
+        model=refit_on_all(judged.pipeline, dataset) if refit == "all" else judged.pipeline,
+        columns=dataset.columns.kinds(),
+        notes=(*plan.notes, *notes),
+        search_seconds=searched.seconds,
+        open_study=partial(open_for_reading, settings.storage, definition.name),
+    )
+
+
+def _estimate(plan: Plan, searched: Searched, pipeline: Pipeline, params: Params) -> Estimates:
+    """Estimate how good the fitted model is, and what it gains over the defaults."""
+    study = plan.definition.study
+    baseline = plan.baseline_value(searched.trials)
+    defaults = plan.space.default_params()
+    score, gain = judge_holdout(
+        plan.recipe,
+        pipeline,
+        None if baseline is None else defaults,
+        plan.dataset,
+        study.metric,
+        seed=study.seed,
+    )
+    n_splits = plan.definition.cv.n_splits
+    return Estimates(
+        n_ties=count_ties(searched.trials, recipe=plan.recipe, n_splits=n_splits),
+        baseline_value=baseline,
+        n_holdout_rows=len(plan.dataset.y_test),
+        holdout_score=score,
+        gain=Estimate(0.0, 0.0, 0.0) if params == defaults else gain,
+        nested=searched.nested,
+    )

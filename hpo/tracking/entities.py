@@ -1,0 +1,44 @@
+"""Records as MLflow's entities, cut to the lengths that it takes."""
+
+import json
+from collections.abc import Mapping
+
+from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
+
+from hpo.tracking import keys
+from hpo.tracking.run_records import DatasetRecord
+
+PARAM_LENGTH = 6000
+TAG_LENGTH = 8000
+
+
+def make_metrics(metrics: Mapping[str, float], time_ms: int, step: int = 0) -> list[Metric]:
+    """One point of each metric, at one time and step."""
+    return [Metric(name, value, time_ms, step) for name, value in metrics.items()]
+
+
+def make_params(params: Mapping[str, str]) -> list[Param]:
+    """Params, each no longer than MLflow takes."""
+    return [Param(name, value[:PARAM_LENGTH]) for name, value in params.items()]
+
+
+def make_tags(tags: Mapping[str, str]) -> list[RunTag]:
+    """Tags, each no longer than MLflow takes."""
+    return [RunTag(name, value[:TAG_LENGTH]) for name, value in tags.items()]
+
+
+def make_dataset_input(record: DatasetRecord) -> DatasetInput:
+    """The table that a run was trained on."""
+    columns = [
+        {"type": kind, "name": name, "required": True} for name, kind in record.columns.items()
+    ]
+    profile = {"num_rows": record.n_rows, "num_elements": record.n_rows * len(columns)}
+    dataset = Dataset(
+        name=record.name,
+        digest=record.digest,
+        source_type="local",
+        source=json.dumps({"uri": record.source}),
+        schema=json.dumps({"mlflow_colspec": columns}),
+        profile=json.dumps(profile),
+    )
+    return DatasetInput(dataset, tags=[InputTag(keys.DATASET_CONTEXT, "training")])

@@ -1,0 +1,50 @@
+"""``Tracking``: what a run needs of whatever writes its study to MLflow."""
+
+from contextlib import AbstractContextManager
+from typing import Protocol
+
+from hpo.results.tracking_state import TrackingState
+from hpo.tracking.run_records import FinalRecord, Notify, RunStatus, StudyRecord
+
+
+def ignore(_: str | int) -> None:
+    """Take a message that nobody wants."""
+
+
+class Tracking(AbstractContextManager["Tracking"], Protocol):
+    """Writes one study to MLflow; used in a ``with`` block, whose end ends it."""
+
+    def open(
+        self,
+        storage_url: str,
+        tracking_uri: str,
+        study: StudyRecord,
+        notify: Notify = ignore,
+    ) -> None:
+        """Begin to follow a study; returns at once.
+
+        Args:
+            storage_url: The ledger's.
+            tracking_uri: MLflow's.
+            study: What the parent run says.
+            notify: Takes each message, perhaps in another thread, until :meth:`finish` returns.
+        """
+
+    def finish(
+        self,
+        final: FinalRecord | None,
+        status: RunStatus,
+        wait_seconds: float,
+        *,
+        is_hurried: bool = False,
+    ) -> TrackingState:
+        """Wait until everything is written, or nothing got through for so many seconds.
+
+        Args:
+            final: What the end of the search brought, or None where the run has failed: its error
+                is then what a person should see, and no message is delivered any more.
+            status: How the parent run ends.
+            wait_seconds: How long to go on while nothing gets through.
+            is_hurried: Whether to stop after ``wait_seconds`` even while writes get through; the
+                next run does the rest.
+        """

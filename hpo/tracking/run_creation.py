@@ -1,0 +1,52 @@
+"""Creates runs under their idempotency key, and leaves one of those that were created twice.
+
+An attempt whose answer was lost may have created a run, so a key may have several.
+"""
+
+from collections.abc import Mapping
+
+from mlflow import MlflowClient
+from mlflow.entities import Run
+
+from hpo.tracking import keys, reader
+from hpo.tracking.entities import make_tags
+
+
+def create_run(
+    client: MlflowClient,
+    experiment_id: str,
+    key: str,
+    name: str,
+    start_time_ms: int,
+    tags: Mapping[str, str],
+) -> Run:
+    """Create a run.
+
+    Args:
+        client: Of the store.
+        experiment_id: The experiment that gets it.
+        key: The idempotency key.
+        name: The name that MLflow shows.
+        start_time_ms: Milliseconds since 1970, UTC.
+        tags: Name to text, beside those that every run of ours has.
+    """
+    every = {**tags, keys.KEY: key, keys.SOURCE_NAME: "hpo"}
+    cut = {tag.key: tag.value for tag in make_tags(every)}
+    return client.create_run(experiment_id, start_time=start_time_ms, run_name=name, tags=cut)
+
+
+def keep_one(client: MlflowClient, runs: list[Run]) -> Run | None:
+    """Keep one of the runs with one key: a finished one, then the earliest, then the smallest id.
+
+    Returns:
+        The one that stays. Where none is active, a finished one that a person deleted, or None.
+    """
+    active = [run for run in runs if not reader.is_deleted(run)]
+    active.sort(key=lambda run: (not reader.is_finished(run), run.info.start_time, run.info.run_id))
+    for duplicate in active[1:]:
+        # The tag tells it from a run that a person deletes.
+        client.set_tag(duplicate.info.run_id, keys.DUPLICATE_OF, active[0].info.run_id)
+        client.delete_run(duplicate.info.run_id)
+    if active:
+        return active[0]
+    return next(filter(reader.was_deleted_by_hand, runs), None)
