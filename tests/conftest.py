@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 # As the command does: one BLAS thread, before numpy is loaded, here and in every process that a
 # test starts.
@@ -20,3 +21,39 @@ pytest_plugins = ["tests.support.fixtures"]
 settings.register_profile("repeatable", deadline=None, derandomize=True)
 settings.register_profile("explore", deadline=None, max_examples=2000)
 settings.load_profile("repeatable")
+
+TESTS = Path(__file__).parent
+FAST = (
+    "unit",
+    "property",
+    "faults/test_projection.py",
+    "integration/test_bad_input.py",
+    "integration/test_dry_run.py",
+    "integration/test_failures.py",
+    "integration/test_registry.py",
+    "project/test_imports.py",
+    "project/test_rooms.py",
+    "tables/test_bad_input.py",
+    "tables/test_no_leak.py",
+    "tables/test_registry.py",
+)
+"""Folders and files whose tests run in this process, but those that are marked slow."""
+
+SLOW_FIXTURES = {"cluster", "finished", "server", "served"}
+"""A real run or a server."""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if hasattr(config.option, "loadscopereorder"):
+        # The folders of long tests come first by their names; xdist would begin with the files of
+        # many short ones, and wait at the end for one of few long ones.
+        config.option.loadscopereorder = False
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        path = item.path.relative_to(TESTS)
+        is_fast = path.parts[0] in FAST or path.as_posix() in FAST
+        fixtures = set(getattr(item, "fixturenames", ()))
+        if is_fast and not item.get_closest_marker("slow") and not fixtures & SLOW_FIXTURES:
+            item.add_marker("fast")

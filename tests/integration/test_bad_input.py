@@ -190,6 +190,7 @@ def test_bad_input_is_one_json_object_too(ended: dict[str, Ended], name: str) ->
     assert CASES[name].expected in content["error"]["message"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["unknown target", "unknown key, as JSON"])
 def test_command_says_the_same_and_leaves_nothing(
     ended: dict[str, Ended], tmp_path: Path, name: str

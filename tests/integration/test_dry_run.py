@@ -30,6 +30,7 @@ C = 2.0
 """
 
 
+@pytest.mark.slow
 def test_text_says_what_would_be_searched_and_nothing_is_written(tmp_path: Path) -> None:
     process = run_hpo(tmp_path, "--dry-run", "--trials", "20")
     assert (process.returncode, process.stderr) == (0, "")

@@ -237,6 +237,7 @@ def register_all(tracking_uri: str, shifts: list[float]) -> list[RegistryState]:
     return [register(tracking_uri, make_record(shift)) for shift in shifts]
 
 
+@pytest.mark.slow
 def test_two_at_once_lose_no_champion(
     empty_databases: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -281,6 +281,7 @@ def test_bad_table_is_refused_in_one_line_and_nothing_is_written(name: str, tmp_
     check_is_refused(REFUSED[name], tmp_path, run_here)
 
 
+@pytest.mark.slow
 def test_bad_table_is_refused_by_the_command_too(tmp_path: Path) -> None:
     check_is_refused(REFUSED["row too long"], tmp_path, run_hpo)
 

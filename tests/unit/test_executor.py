@@ -24,6 +24,8 @@ from hpo.search.pool_executor import MAX_BROKEN_POOLS, PoolExecutor
 from tests.unit.driving import define, holding
 from tests.unit.lethal import Lethal
 
+pytestmark = pytest.mark.slow  # each test makes a pool of processes
+
 METRICS = ("accuracy", "neg_log_loss")
 PARAMS: list[dict[str, Any]] = [
     {"penalty": "l2", "C": 1.0, "class_weight": "none"},

@@ -141,6 +141,7 @@ class Made(PoolExecutor):
         type(self).n_made += 1
 
 
+@pytest.mark.slow
 def test_workers_that_take_over_where_the_rest_would_take_long_change_no_trial(
     storage_url, tmp_path, monkeypatch
 ):
@@ -215,6 +216,7 @@ class Killing(Watching):
         os.kill(self.killed[0], signal.SIGKILL)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("concurrency", [1, 4])
 def test_workers_and_their_death_change_no_trial(storage_url, tmp_path, concurrency):
     definition = narrow(
@@ -256,6 +258,7 @@ def run_looking(
     return progress.seen
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("overrides", "n_running"),
     [
@@ -280,6 +283,7 @@ def test_workers_are_fed_ahead_and_the_trials_are_the_same(
     assert facts(read_trials(storage_url)) == facts(read_trials(alone_url))
 
 
+@pytest.mark.slow
 def test_workers_are_not_fed_ahead_while_trials_are_queued(storage_url):
     run(storage_url, narrow(study__n_trials=1))
     for C in (2.0, 3.0):
@@ -292,6 +296,7 @@ def test_workers_are_not_fed_ahead_while_trials_are_queued(storage_url):
     ]
 
 
+@pytest.mark.slow
 def test_slots_looked_ahead_to_when_the_signal_comes_are_adopted(storage_url, tmp_path):
     definition = narrow(study__n_trials=11)
     for stop_at in (1, 6):
