@@ -1,4 +1,4 @@
-"""``run``: the whole job, or with ``--dry-run`` what it would do."""
+"""``run``: does the whole job, or with ``--dry-run`` says what it would do."""
 
 import argparse
 import atexit
@@ -26,7 +26,7 @@ def run(options: argparse.Namespace) -> int:
     if options.dry_run:
         return _dry_run(definition, settings, as_json=options.json)
     _check_metrics(definition)
-    # Started before the imports below, so that its own overlap with them.
+    # Tracking starts before the imports below, so that its own imports overlap with them.
     from hpo.tracking.process import TrackingProcess
 
     make_tracking = options.make_tracking or TrackingProcess
@@ -34,8 +34,8 @@ def run(options: argparse.Namespace) -> int:
         catching_signals("ending after the fit in hand; Ctrl-C again ends at once") as stop_signal,
         make_tracking() as tracking,
     ):
-        # Imports leave nothing to collect: looking for it takes a tenth of their time, and half a
-        # second at the end.
+        # Imports leave nothing to collect, but looking costs a tenth of their time, and half a
+        # second when the process ends.
         gc.disable()
         atexit.register(gc.freeze)
         from hpo.study_run import run_study
@@ -60,9 +60,9 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _check_metrics(definition: StudyDefinition) -> None:
-    """End a run with an unknown metric before tracking is started.
+    """Refuse an unknown metric before tracking is started.
 
-    scikit-learn, which takes a second to load, is asked only about a metric that few use.
+    Only a metric outside the usual ones is worth the second that scikit-learn takes to load.
     """
     study = definition.study
     if not {study.metric, *study.metrics} <= USUAL_METRICS:
@@ -81,7 +81,7 @@ def _dry_run(definition: StudyDefinition, settings: ServiceSettings, *, as_json:
 
 
 def _showing(metric: str, *, is_quiet: bool) -> AbstractContextManager[Progress]:
-    """Show progress on standard error: a live view on a terminal, elsewhere a line now and then."""
+    """Show progress on standard error: live on a terminal, elsewhere a line a minute."""
     if is_quiet:
         return nullcontext(Progress())
     if not sys.stderr.isatty() or os.environ.get("TERM", "dumb") == "dumb":

@@ -1,4 +1,4 @@
-"""Scorers that need no look-up: known by name without loading scikit-learn."""
+"""Scorer names that can be accepted without loading scikit-learn."""
 
 USUAL_METRICS = frozenset(
     {
@@ -17,4 +17,4 @@ USUAL_METRICS = frozenset(
         "roc_auc_ovr",
     }
 )
-"""All are names of ``sklearn.metrics.get_scorer_names()``; others are looked up there."""
+"""A part of ``sklearn.metrics.get_scorer_names()``; other names are looked up there."""
