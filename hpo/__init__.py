@@ -1,4 +1,4 @@
-"""Hyperparameter optimisation of scikit-learn models: an Optuna study is the ledger, MLflow its projection.
+"""Hyperparameter optimisation of scikit-learn models: an Optuna study, projected to MLflow.
 
 The public names are loaded when first used, so that ``import hpo`` costs nothing.
 """

@@ -1,4 +1,8 @@
-"""Dates as numbers that a linear model can use; imports scikit-learn and pandas only, since models ship with it."""
+"""Dates as numbers for a linear model.
+
+Models ship with this module and name its class by this path, so it imports scikit-learn and pandas
+alone, and it does not move.
+"""
 
 from typing import Any, Self
 

@@ -1,4 +1,4 @@
-"""What is searched and judged: ``StudyDefinition``, with a field for every key of a study file.
+"""The definition of a study: a field for every key of a study file.
 
 Every key has a default and a rule for what is allowed; the defaults are the Iris study. Two things
 are not known here: scikit-learn, so metric names are checked where they are used, and estimators,
@@ -16,19 +16,17 @@ import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, TypeVar
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
-    Discriminator,
     Field,
     SerializeAsAny,
-    Tag,
     model_validator,
 )
 
 from hpo.errors import DefinitionError
+from hpo.search_space import SearchSpace, Section
 
 STUDY_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")
 STUDY_NAME_RULE = "1 to 128 letters, digits, '.', '_' or '-', the first a letter or digit"
@@ -49,63 +47,6 @@ NOT_IDENTITY = STOP_RULES | {
 }
 
 
-class Section(BaseModel, extra="forbid", frozen=True, strict=True):
-    """Refuses a key that is not its own, a change, and a value of another type."""
-
-
-class Range(Section):
-    """A numeric range, both ends included; sampled on a logarithmic scale where ``log``."""
-
-    low: float
-    high: float
-    log: bool = False
-
-    @model_validator(mode="after")
-    def _check_order(self) -> Self:
-        if not self.low < self.high:
-            raise ValueError(
-                f"low should be below high, but got low = {self.low:g}, high = {self.high:g}"
-            )
-        return self
-
-
-def _entry_kind(value: object) -> str:
-    if isinstance(value, dict | Range):
-        return "range"
-    return "choices" if isinstance(value, list | tuple) else "fixed"
-
-
-def choices_of(entry: Any) -> tuple[Any, ...]:
-    """The single values an entry names: its choices, its fixed value, a range's two ends; () where it is absent."""
-    if entry is None:
-        return ()
-    if isinstance(entry, Range):
-        return (entry.low, entry.high)
-    return entry if isinstance(entry, tuple) else (entry,)
-
-
-def check_distinct(entry: Any) -> Any:
-    """Refuse a choice that is listed twice."""
-    if isinstance(entry, tuple) and len(set(entry)) != len(entry):
-        raise ValueError(f"choices should be distinct, but got {list(entry)}")
-    return entry
-
-
-_T = TypeVar("_T")
-Entry = Annotated[
-    Annotated[Range, Tag("range")]
-    | Annotated[tuple[_T, ...], Field(min_length=1, strict=False), Tag("choices")]
-    | Annotated[_T, Tag("fixed")],
-    Discriminator(_entry_kind),
-    AfterValidator(check_distinct),
-]
-"""What a study file may say of one param: a range, a list of choices, or one fixed value."""
-
-
-class SearchSpace(Section):
-    """``[search_space]``: one entry a param; an estimator's recipe subclasses it with its params."""
-
-
 Names = Annotated[tuple[str, ...], Field(strict=False)]
 """A list of names; a list is no tuple to a strict model."""
 
@@ -119,7 +60,8 @@ def _check_study_name(name: str) -> str:
 class StudySection(Section):
     """``[study]``: the study's name, what is judged, and when to stop.
 
-    ``nested`` repeats the search on so many outer folds, in studies of their own: it changes no trial of this one.
+    ``nested`` is a number of outer folds: the search is repeated on each, in a study of its own,
+    and changes no trial of this one.
     """
 
     name: Annotated[str, AfterValidator(_check_study_name)] | None = None
@@ -135,9 +77,10 @@ class StudySection(Section):
 
 
 class DataSection(Section):
-    """``[data]``: which table, which column is the target, how much is held out, what the columns are.
+    """``[data]``: the table, its target, how much is held out, the kinds of its columns.
 
-    ``source`` is a bundled table's name or a file, relative to the study file. The rows of one ``group`` are never split.
+    ``source`` is a bundled table's name or a file, relative to the study file. The rows of one
+    ``group`` are never split.
     """
 
     source: str = Field("iris", min_length=1)
@@ -152,8 +95,9 @@ class DataSection(Section):
 class PreprocessingSection(Section):
     """``[preprocessing]``: how categories become columns.
 
-    Categories with fewer than ``min_frequency`` training rows are pooled, and so are the rarest ones above ``max_categories``;
-    a table that still becomes wider than ``max_features`` is refused.
+    Categories with fewer than ``min_frequency`` training rows are pooled, and so are the rarest
+    ones above ``max_categories``; a table that still becomes wider than ``max_features`` is
+    refused.
     """
 
     min_frequency: int = Field(10, ge=1)
@@ -177,7 +121,7 @@ class SamplerSection(Section):
 
 
 class PrunerSection(Section):
-    """``[pruner]``: whether a trial that falls behind is stopped after a fold (Optuna's ``MedianPruner``)."""
+    """``[pruner]``: whether a trial that falls behind is stopped (Optuna's ``MedianPruner``)."""
 
     kind: Literal["none", "median"] = "none"
     n_startup_trials: int = Field(5, ge=0)
@@ -185,10 +129,11 @@ class PrunerSection(Section):
 
 
 class SelectionSection(Section):
-    """``[selection]``: the highest trial, or the simplest one within one standard error of it (``hpo.selection``).
+    """``[selection]``: the highest trial, or the simplest within one standard error of it.
 
-    ``refit`` is on which rows the model that ships is fitted: the training rows, or ``all``, after the hold-out was scored without
-    it. No part of the identity: the trials are the same, so a study may be resumed with another rule, and then has another model.
+    ``refit`` names the rows that the shipped model is fitted on: the training rows, or ``all``,
+    after the hold-out was scored without it. Both may change between runs of a study: the trials
+    are the same, and another model ships.
     """
 
     rule: Rule = "best"
@@ -198,14 +143,15 @@ class SelectionSection(Section):
 class RegistrySection(Section):
     """``[registry]``: when a version becomes the champion of the registered model.
 
-    ``not_worse`` than the champion on the same held-out rows, ``better``, or ``never``, where a person decides.
+    ``not_worse`` than the champion on the same held-out rows, ``better``, or ``never``, where a
+    person decides.
     """
 
     rule: Literal["not_worse", "better", "never"] = "not_worse"
 
 
 class StudyDefinition(Section):
-    """What is searched and judged; frozen, complete and validated.
+    """The whole of a study file; frozen, complete and validated.
 
     Two definitions that share :meth:`identity` search the same way.
     """
@@ -225,7 +171,8 @@ class StudyDefinition(Section):
         # A directory has no name to speak of; that it is one is said where the data is loaded.
         if not STUDY_NAME.fullmatch(self.name) and not os.path.isdir(self.data.source):
             raise ValueError(
-                f"a study name should be {STUDY_NAME_RULE}, but the data give '{self.name}': set study.name or --name"
+                f"a study name should be {STUDY_NAME_RULE}, but the data give '{self.name}':"
+                " set study.name or --name"
             )
         return self
 
@@ -248,7 +195,7 @@ class StudyDefinition(Section):
         )
 
     def identity(self) -> dict[str, Any]:
-        """What may not change while a study goes on.
+        """Flatten everything that may not change while a study goes on.
 
         Returns:
             Dotted key to plain value, for example ``{"search_space.C.low": 1e-4}``.

@@ -1,4 +1,4 @@
-"""Markdown that hpo writes where people write too: text of the data's as code, and notes with a line below which theirs stands."""
+"""Markdown: text from data as code, and notes that people may add to."""
 
 
 def code(value: object) -> str:
@@ -11,7 +11,7 @@ _LINE = "\n\n---\n_Written by hpo. What you write below this line stays._\n"
 
 
 def merge_note(text: str, present: str = "") -> str:
-    """A note as it is to stand: the text, then what a person wrote below the line of the present note.
+    """Merge a note with what a person wrote below the line of the present one.
 
     A present note without the line is a person's own and stays as it is.
     """

@@ -1,4 +1,4 @@
-"""SQLite files that one process writes while others read: WAL mode, and whole again when the writer is done."""
+"""SQLite files that one process writes while others read: WAL mode, and one whole file after."""
 
 import sqlite3
 from contextlib import closing
@@ -8,22 +8,22 @@ BUSY_SECONDS = 60.0
 
 
 def use_wal(path: Path, busy_seconds: float = BUSY_SECONDS) -> None:
-    """Put a file, which may be new, in WAL mode: readers and the writer do not wait for each other."""
+    """Put a file, which may be new, in WAL mode: readers and the writer do not wait."""
     with closing(sqlite3.connect(path, timeout=busy_seconds)) as connection:
         connection.execute("PRAGMA journal_mode = WAL")
 
 
 def checkpoint(path: Path, busy_seconds: float = BUSY_SECONDS) -> None:
-    """Move what the WAL file holds into the file itself, so that a copy of the one file is the whole database."""
+    """Move the WAL file's content into the file itself: a copy of it is then the whole database."""
     with closing(sqlite3.connect(path, timeout=busy_seconds)) as connection:
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
 def url_unchanged(path: Path) -> str:
-    """The URL by which SQLAlchemy opens a file to read it: neither it nor a file beside it is made or changed.
+    """Make the URL by which SQLAlchemy reads a file without making or changing any.
 
-    A reader makes the files of the WAL where they are missing. Where they are, nobody has the file open, and it is read as one
-    that does not change.
+    A reader makes the WAL's files where they are missing. Where they are, nobody has the file open,
+    so it is read as one that does not change.
     """
     with path.open("rb") as file:
         is_wal = file.read(20)[18:19] == b"\x02"

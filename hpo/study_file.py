@@ -1,6 +1,7 @@
-"""Study files: a TOML file (``studies/*.toml``) with flags on top becomes a :class:`StudyDefinition`.
+"""Study files: a TOML file with flags on top becomes a definition.
 
-It takes text and gives frozen values, or one line that names the file, the key, what is allowed and what was given.
+Takes text and gives frozen values, or one line that names the file, the key, what is allowed and
+what was given.
 """
 
 import json
@@ -13,11 +14,11 @@ from typing import Any
 
 from pydantic import ValidationError, create_model
 
-from hpo.definition import Range
 from hpo.definition import StudyDefinition as AnyDefinition
 from hpo.errors import DefinitionError, did_you_mean
 from hpo.estimators.recipe import Recipe
 from hpo.estimators.recipes import DEFAULT_RECIPE
+from hpo.search_space import Range
 
 FLAGS = {
     "study.name": "--name",
@@ -40,7 +41,7 @@ def load_definition(
 
     Args:
         path: A TOML file, or None for the built-in definition (Iris).
-        overrides: Dotted key (``"study.n_trials"``) to value; they come from flags and are named as such in errors.
+        overrides: Dotted key (``"study.n_trials"``) to value; errors name the flag of each.
 
     Raises:
         DefinitionError: The file cannot be read, or a key or value is not allowed.
@@ -75,7 +76,7 @@ StudyDefinition = definition_class(DEFAULT_RECIPE)
 
 
 def _read_toml(path: Path) -> dict[str, Any]:
-    """A study file's content, with a data file that is named relative to the study file found from here."""
+    """Read a study file; a data file that it names is found relative to it."""
     hint = "give a study file with --study FILE, or leave it out for the built-in Iris study"
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8-sig"))
@@ -102,7 +103,7 @@ def _read_toml(path: Path) -> dict[str, Any]:
 def _explain(
     error: ValidationError, path: Path | str | None, overrides: Mapping[str, Any]
 ) -> DefinitionError:
-    """Turn the first of Pydantic's findings into one line: place, key, what is allowed, what was given."""
+    """Turn the first of Pydantic's findings into one line: place, key, rule, given value."""
     first = min(
         error.errors(include_url=False), key=lambda found: found["type"] != "extra_forbidden"
     )
@@ -137,18 +138,21 @@ _OUR_WORDS = {
     "tuple_type": "should be a list",
     "too_short": "should have at least one entry",
 }
-"""What a study file calls it, where Pydantic says how it calls it itself."""
+"""Pydantic's error types, in our words."""
 
 
 def _keys_at(location: list[str]) -> list[str]:
-    """The keys of the whole, of a section, or of a range, which is the only table that a section holds."""
+    """List the keys of the whole, of a section, or of a range, the only table within a section."""
     built_in = StudyDefinition()
     place = getattr(built_in, location[0]) if location else built_in
     return list(Range.model_fields if location[1:] else type(place).model_fields)
 
 
 def make_schema() -> dict[str, Any]:
-    """The JSON schema of study files, for editors; what a schema cannot say, :func:`load_definition` does."""
+    """Make the JSON schema of study files, for editors.
+
+    What a schema cannot say, :func:`load_definition` does.
+    """
     schema = {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         **StudyDefinition.model_json_schema(),

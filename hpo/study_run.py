@@ -19,8 +19,8 @@ from threadpoolctl import threadpool_limits
 from hpo.definition import StudyDefinition
 from hpo.errors import HpoError, InterruptedBySignal, LedgerError
 from hpo.estimators.recipe import Recipe
+from hpo.ledger.failures import never
 from hpo.ledger.ledger import Ledger
-from hpo.ledger.storage import never
 from hpo.ledger.trials import milliseconds
 from hpo.progress import Progress
 from hpo.results.result import StudyResult

@@ -1,4 +1,4 @@
-"""The versions that the promise of equal trials holds for: packages, the interpreter, the BLAS kernel."""
+"""Versions that equal trials depend on: packages, the interpreter, the BLAS kernel."""
 
 import platform
 from collections.abc import Mapping
@@ -24,7 +24,7 @@ def recorded_versions() -> dict[str, str]:
 
 
 def describe_changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
-    """What differs, one text a name."""
+    """List the differences, one text a name."""
     changed = [name for name in sorted({*old, *new}) if old.get(name, ...) != new.get(name, ...)]
     return [f"{name} {_shown(old, name)} -> {_shown(new, name)}" for name in changed]
 

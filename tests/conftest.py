@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 
-# As the command does: one BLAS thread, before numpy is loaded, here and in every process that a test starts.
+# As the command does: one BLAS thread, before numpy is loaded, here and in every process that a
+# test starts.
 os.environ["OPENBLAS_NUM_THREADS"] = "1"
 os.environ["OMP_NUM_THREADS"] = "1"
 

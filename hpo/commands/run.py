@@ -13,7 +13,7 @@ from hpo.commands.flags import definition_of, settings_of
 from hpo.commands.output import print_error, print_result, say
 from hpo.definition import StudyDefinition
 from hpo.errors import TrackingError
-from hpo.estimators.usual_metrics import USUAL_METRICS
+from hpo.estimators.metrics import check_metric_names
 from hpo.progress import PlainProgress, Progress
 from hpo.settings import ServiceSettings
 
@@ -25,7 +25,8 @@ def run(options: argparse.Namespace) -> int:
     definition = definition_of(options)
     if options.dry_run:
         return _dry_run(definition, settings, as_json=options.json)
-    _check_metrics(definition)
+    # Comes before tracking starts, so that a wrong name costs no more than looking it up.
+    check_metric_names((definition.study.metric, *definition.study.metrics))
     # Tracking starts before the imports below, so that its own imports overlap with them.
     from hpo.tracking.process import TrackingProcess
 
@@ -57,18 +58,6 @@ def run(options: argparse.Namespace) -> int:
     if result.model_uri is not None and result.n_behind == 0:
         behind = f"the final model is logged, but not all that follows is done: {problem}"
     return print_error(TrackingError(behind, hint="the same command catches up"))
-
-
-def _check_metrics(definition: StudyDefinition) -> None:
-    """Refuse an unknown metric before tracking is started.
-
-    Only a metric outside the usual ones is worth the second that scikit-learn takes to load.
-    """
-    study = definition.study
-    if not {study.metric, *study.metrics} <= USUAL_METRICS:
-        from hpo.search.plan import check_metric_names
-
-        check_metric_names(definition)
 
 
 def _dry_run(definition: StudyDefinition, settings: ServiceSettings, *, as_json: bool) -> int:

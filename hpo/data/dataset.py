@@ -1,7 +1,7 @@
-"""Dataset: a table, checked and split into training rows and a hold-out that is seen once, at the end.
+"""Dataset: a table, checked, split into training rows and a hold-out that is seen once.
 
-Takes the ``[data]`` section of a definition; gives frames whose columns have the kinds that the training rows decided, and a
-digest that stands for the data in the study's identity.
+Takes the ``[data]`` section of a definition; gives frames whose columns have the kinds that the
+training rows decided, and a digest that stands for the data in the study's identity.
 """
 
 import hashlib
@@ -16,13 +16,14 @@ import numpy as np
 import pandas as pd
 from sklearn import datasets
 
-from hpo.data.columns import Columns, decide_columns
+from hpo.data.columns import Columns
+from hpo.data.kinds import decide_columns
 from hpo.data.tables import read_table, take_frame
 from hpo.definition import DataSection
 from hpo.errors import DataError, did_you_mean
 
 BUNDLED = ("iris", "wine", "breast_cancer", "digits")
-"""What follows ``load_`` in the names of ``sklearn.datasets``."""
+"""Tables of ``sklearn.datasets``, by the part of its names after ``load_``."""
 
 
 @dataclass(frozen=True)
@@ -101,7 +102,8 @@ def load_dataset(
         target: How the target is read and held out.
         seed: Seed of the hold-out split.
         n_splits: Number of folds that the training rows must serve.
-        frame: The table, of shape (n_samples, n_columns), in the place of ``source``; it is not changed.
+        frame: A table of shape (n_samples, n_columns) to use instead of ``source``; it is not
+            changed.
 
     Raises:
         DataError: The table, its target or a column cannot be used, with what to do about it.
@@ -145,7 +147,7 @@ def naming(source: str) -> Iterator[None]:
 
 
 def _groups(column: pd.Series, section: DataSection, n_splits: int) -> np.ndarray:
-    """The name of each row's group; a fold, and the hold-out, takes one group or more for itself."""
+    """Name each row's group; a fold, and the hold-out, takes one group or more for itself."""
     n_missing = int(column.isna().sum())
     if n_missing:
         raise DataError(
@@ -156,7 +158,8 @@ def _groups(column: pd.Series, section: DataSection, n_splits: int) -> np.ndarra
     needed, n_groups = max(n_splits + 1, round(1 / section.test_size)), len(np.unique(groups))
     if n_groups < needed:
         raise DataError(
-            f"data.group: the hold-out and {n_splits} folds need {needed} groups, but '{column.name}' has {n_groups}",
+            f"data.group: the hold-out and {n_splits} folds need {needed} groups,"
+            f" but '{column.name}' has {n_groups}",
             hint="lower cv.n_splits, or raise data.test_size",
         )
     return groups
@@ -165,7 +168,7 @@ def _groups(column: pd.Series, section: DataSection, n_splits: int) -> np.ndarra
 def _load_table(
     section: DataSection, frame: pd.DataFrame | None
 ) -> tuple[pd.DataFrame, str, list[str]]:
-    """The raw table, the target's name and what was done; every column that the definition names is there."""
+    """Load the raw table, the target's name and notes; check the columns that are named."""
     path, target, notes = Path(section.source), section.target, list[str]()
     if frame is not None:
         if target is None:
@@ -186,7 +189,8 @@ def _load_table(
         table, notes = read_table(path, target)
     else:
         raise DataError(
-            f"data: this should be a file or one of {', '.join(BUNDLED)}, but got '{section.source}'",
+            f"data: this should be a file or one of {', '.join(BUNDLED)},"
+            f" but got '{section.source}'",
             hint=did_you_mean(section.source, BUNDLED, "give a file with --data FILE"),
         )
     table.columns = table.columns.map(str)

@@ -1,7 +1,7 @@
-"""Reads a table from a file: CSV (also compressed), Parquet or Feather; or refuses it in one line. Writes predictions likewise.
+"""Reads a table from a file, CSV (also compressed), Parquet or Feather; writes predictions.
 
-pandas reads; here stands what it does silently and a person should be told: a column name twice, another separator, another
-encoding, rows of another length, labels such as "NA" that would become missing.
+pandas reads. Here is what it does silently and a person should know: a column name twice, another
+separator or encoding, rows of another length, labels such as "NA" that would become missing.
 """
 
 import codecs
@@ -47,7 +47,7 @@ MISSING = (
     "-nan",
     "-NaN",
 )
-"""What stands for a missing value in a feature; in a target only the empty text does, since "NA" may be a label."""
+"""Texts that are a missing value in a feature; in a target only the empty text is one."""
 
 
 def read_table(
@@ -119,8 +119,8 @@ def check_output(path: Path) -> None:
 def write_table(frame: pd.DataFrame, to: Path | IO[str]) -> None:
     """Write a table as its file's ending says, whole or not at all, or as CSV to an open file.
 
-    In CSV, text that a spreadsheet would run is preceded by an apostrophe; the binary formats are read by programs, which get
-    the text as it is.
+    In CSV, text that a spreadsheet would run is preceded by an apostrophe; programs read the binary
+    formats, so those get the text as it is.
     """
     if not isinstance(to, Path):
         _write_csv(frame, to, ",")
@@ -144,14 +144,15 @@ def write_table(frame: pd.DataFrame, to: Path | IO[str]) -> None:
 
 def _write_csv(frame: pd.DataFrame, to: Path | IO[str], separator: str) -> None:
     harmless = frame.map(make_harmless).rename(columns=make_harmless)
-    # All text in quotes: else a lone carriage return would end the line, and what follows it be a cell of its own.
+    # All text in quotes: else a lone carriage return would end the line, and a cell follow it.
     harmless.to_csv(to, sep=separator, index=False, quoting=csv.QUOTE_NONNUMERIC)
 
 
 def make_harmless(cell: Any) -> Any:
-    """A cell of a table that a spreadsheet shows and does not run; what is no text is left as it is.
+    """Make a cell that a spreadsheet shows and does not run; other values stay as they are.
 
-    The marks, full-width ones too, are those of https://owasp.org/www-community/attacks/CSV_Injection.
+    The marks, full-width ones too, are those of
+    https://owasp.org/www-community/attacks/CSV_Injection.
     """
     return (
         f"'{cell}" if isinstance(cell, str) and cell.lstrip(" ").startswith(FORMULA_MARKS) else cell
@@ -235,6 +236,7 @@ def _check_rows(path: Path, separator: str, header: list[str]) -> None:
         for row in reader:
             if row and len(row) != len(header):
                 raise DataError(
-                    f"data: {path} line {reader.line_num}: {len(header)} values are expected, but got {len(row)}",
+                    f"data: {path} line {reader.line_num}: {len(header)} values are expected,"
+                    f" but got {len(row)}",
                     hint="mend the line; a value that holds the separator needs quotes",
                 )

@@ -14,11 +14,11 @@ import numpy as np
 import sklearn
 from scipy.sparse import csr_matrix, issparse
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.metrics import get_scorer_names
 
 from hpo.data.dataset import Dataset
 from hpo.definition import StudyDefinition
-from hpo.errors import DataError, DefinitionError, did_you_mean, first_line
+from hpo.errors import DataError, first_line
+from hpo.estimators.metrics import check_metric_names
 from hpo.estimators.objective import StepResult
 from hpo.estimators.preprocessing import build_preprocessing, encode_categories
 from hpo.estimators.recipe import Recipe, TrainingShape
@@ -31,7 +31,7 @@ Rows: TypeAlias = np.ndarray | csr_matrix
 
 @dataclass(frozen=True)
 class Fold:
-    """One split, preprocessed; labels are the positions of the table's labels in their sorted order.
+    """One split, preprocessed; a class is its position among the table's labels in sorted order.
 
     Attributes:
         X_train: Rows of shape (n_train, n_features_out).
@@ -99,7 +99,8 @@ def prepare_folds(dataset: Dataset, definition: StudyDefinition, task: Task) -> 
     """Split the training rows and preprocess each fold, fitted on its own training rows only.
 
     Raises:
-        DataError: The preprocessed table is wider than ``preprocessing.max_features``, or a class is in too few groups.
+        DataError: The preprocessed table is wider than ``preprocessing.max_features``, or a class
+            is in too few groups.
     """
     folds = []
     X = encode_categories(dataset.X_train, dataset.columns)
@@ -122,13 +123,15 @@ def check_width(n_features: int, max_features: int) -> None:
     """
     if n_features > max_features:
         raise DataError(
-            f"data: the table has {n_features} columns after preprocessing, more than max_features = {max_features}",
-            hint="drop columns, pool more categories with preprocessing.min_frequency, or raise preprocessing.max_features",
+            f"data: the table has {n_features} columns after preprocessing,"
+            f" more than max_features = {max_features}",
+            hint="drop columns, pool more categories with preprocessing.min_frequency,"
+            " or raise preprocessing.max_features",
         )
 
 
 def training_shape(fold: Fold, n_classes: int) -> TrainingShape:
-    """What a fit's cost depends on, of a fold's training rows."""
+    """Measure a fold's training rows."""
     n_samples, n_features = fold.X_train.shape
     # The size of a sparse matrix is the number of its stored values.
     return TrainingShape(
@@ -137,21 +140,13 @@ def training_shape(fold: Fold, n_classes: int) -> TrainingShape:
 
 
 def resolve_metrics(metric: str, extra: Iterable[str], task: Task) -> tuple[str, ...]:
-    """The scorers of every trial: the judged one first, then the task's own, then the requested ones.
+    """List the scorers of every trial: the judged one, the task's own, the requested ones.
 
     Raises:
         DefinitionError: A name is none of scikit-learn's scorers.
     """
     names = tuple(dict.fromkeys((metric, *task.always_scored, *extra)))
-    known = get_scorer_names()
-    for name in names:
-        if name not in known:
-            raise DefinitionError(
-                f"study.metric: a metric should be the name of a scikit-learn scorer, but got '{name}'",
-                hint=did_you_mean(
-                    name, known, "sklearn.metrics.get_scorer_names() lists them", n=3
-                ),
-            )
+    check_metric_names(names)
     return names
 
 

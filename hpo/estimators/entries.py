@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from hpo.definition import Range, choices_of
+from hpo.search_space import Range, choices_of
 
 
 def between(low: float, high: float) -> Callable[[Any], Any]:
@@ -29,5 +29,7 @@ def whole(entry: Any) -> Any:
 def named(entry: Any) -> Any:
     """Refuse a range where names are meant."""
     if isinstance(entry, Range):
-        raise ValueError("a name or a list of names is allowed here, but got a range")  # noqa: TRY004 - Pydantic's way
+        # Pydantic takes a ValueError for its own.
+        message = "a name or a list of names is allowed here, but got a range"
+        raise ValueError(message)  # noqa: TRY004
     return entry

@@ -51,7 +51,7 @@ def build_pipeline(
 
 
 def trusted_types(recipe: Recipe) -> tuple[str, ...]:
-    """What a saved model of a recipe may hold beside what skops trusts itself.
+    """List the types that a saved model may hold beside those that skops trusts.
 
     A constant of ours, since a model's own file could name anything.
     """

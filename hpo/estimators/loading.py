@@ -1,8 +1,9 @@
-"""A shipped model as another process meets it: files that somebody else may have written, so nothing in them is trusted.
+"""The safe loader: a model's files may be somebody else's, so nothing in them is trusted.
 
-Two files are read. ``model.skops`` may hold what skops knows and the types that the caller names, nothing else: MLflow's own
-loader would take that list from the model's ``MLmodel`` file, where a crafted model can trust itself. ``hpo_columns.json`` is
-how raw rows are converted. A pickle, or code that lies beside them, is never touched.
+Two files are read. ``model.skops`` may hold what skops knows and a constant list of types, nothing
+else: MLflow's own loader would take that list from the model's ``MLmodel`` file, where a crafted
+model can trust itself. ``hpo_columns.json`` says how raw rows are converted. A pickle, or code that
+lies beside them, is never touched.
 """
 
 import warnings
@@ -31,12 +32,22 @@ _TRUSTED_TYPES = [
     *TRUSTED_TYPES,
     *(name for recipe in RECIPES.values() for name in recipe.trusted_types),
 ]
-"""What a model may hold beside what skops trusts itself; a constant, since a file could name anything."""
+"""Types that a model may hold beside those that skops trusts; no file can add to them."""
 
 _FROM_ODD_FILES = (
-    ArithmeticError, AssertionError, AttributeError, EOFError, ImportError, LookupError, MemoryError, OSError, RuntimeError,
-    TypeError, ValueError, zipfile.BadZipFile,
-)  # fmt: skip
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    EOFError,
+    ImportError,
+    LookupError,
+    MemoryError,
+    OSError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+    zipfile.BadZipFile,
+)
 
 
 @dataclass(frozen=True)
@@ -61,7 +72,8 @@ def load_model(directory: Path) -> ShippedModel:
         directory: Where they are.
 
     Raises:
-        ModelError: It is no model of ours, or holds a type that is not trusted; nothing of it was run.
+        ModelError: It is no model of ours, or holds a type that is not trusted; nothing of it was
+            run.
     """
     found = {path.name for path in directory.iterdir()}
     if MODEL_FILE not in found:
@@ -112,7 +124,7 @@ def _check_parts(pipeline: object) -> None:
 
 @contextmanager
 def refusing(what: str) -> Iterator[None]:
-    """What reading or using files of any content raises, as one line."""
+    """Turn whatever reading or using odd files raises into one line."""
     try:
         yield
     except UntrustedTypesFoundException as error:

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, get_args
 
 from pydantic import AfterValidator, model_validator
 
-from hpo.definition import Entry, Range, SearchSpace, choices_of
 from hpo.errors import DefinitionError
 from hpo.estimators.entries import between, named, whole
 from hpo.estimators.recipe import BarChart, Params, Recipe, TrainingShape
+from hpo.search_space import Entry, Range, SearchSpace, choices_of
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -16,13 +16,14 @@ from hpo.definition import PreprocessingSection
 MISSING_CATEGORY = "(missing)"
 
 TRUSTED_TYPES = ("hpo.calendar.CalendarParts", "numpy.dtype")
-"""What preprocessing may hold beside what skops trusts itself."""
+"""Types of preprocessing beside those that skops trusts."""
 
 
 def encode_categories(X: pd.DataFrame, columns: Columns) -> pd.DataFrame:
-    """The rows with each category as its position in the sorted order of the column's texts, missing being a text.
+    """Replace each category by its position among the column's sorted texts, missing being a text.
 
-    The encoder sorts what it finds, so it makes the same of positions as of texts, several times as fast.
+    The encoder sorts what it finds, so positions and texts give the same output, positions several
+    times as fast.
     """
     encoded = X.copy(deep=False)
     for name in columns.categorical:
@@ -40,7 +41,8 @@ def build_preprocessing(
     Args:
         columns: The features by kind.
         section: How categories are pooled.
-        are_encoded: Whether the rows went through :func:`encode_categories`; the output is the same.
+        are_encoded: Whether the rows went through :func:`encode_categories`; the output is the
+            same.
     """
     steps = (
         ("numeric", _filled_and_scaled("median"), columns.numeric),

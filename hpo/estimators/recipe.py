@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from hpo.definition import SearchSpace
+from hpo.search_space import SearchSpace
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -1,4 +1,4 @@
-"""What a trial chooses: a recipe's space as a study searches it, asked in one fixed order.
+"""The choices of a trial: a recipe's space as a study searches it, asked in one fixed order.
 
 A param that applies only beside some others is asked only then: Optuna samples such a param alone,
 beside the joint model of the others.
@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from optuna.trial import BaseTrial, FixedTrial
 
-from hpo.definition import Range, SearchSpace, choices_of
 from hpo.estimators.recipe import Params, Recipe, TrainingShape
+from hpo.search_space import Range, SearchSpace, choices_of
 
 if TYPE_CHECKING:
     from sklearn.base import BaseEstimator

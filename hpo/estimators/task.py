@@ -35,7 +35,7 @@ class Predictions(Protocol):
 
 
 class Task(Target, Protocol):
-    """What a study predicts.
+    """A kind of target, with everything that depends on it.
 
     Attributes:
         step_name: The estimator's step in a pipeline.

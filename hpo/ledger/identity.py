@@ -18,7 +18,7 @@ IDENTITY = "hpo.identity"
 
 @dataclass(frozen=True)
 class StudyIdentity:
-    """What makes a study this one.
+    """Everything that makes a study this one.
 
     Attributes:
         name: Its name in the storage.

@@ -1,4 +1,4 @@
-"""The ledger: a study that is open and locked, to which trials are added and whose trials are ended.
+"""The ledger: a study that is open and locked; trials are added and ended here.
 
 Sole owner of the study in the storage. A trial enters it whole, RUNNING with its params, in one
 transaction, and is ended with all its results in another. A trial that a dead driver left RUNNING
@@ -13,8 +13,9 @@ from optuna.distributions import BaseDistribution
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from hpo.errors import IdentityError, LedgerError, StudyLockedError
+from hpo.ledger.failures import never, repeat
 from hpo.ledger.identity import StudyIdentity, open_study
-from hpo.ledger.storage import never, open_driven, quiet_optuna, repeat
+from hpo.ledger.storage import open_driven, quiet_optuna
 from hpo.ledger.transactions import LedgerStorage
 from hpo.ledger.trials import DERIVED, FAILURE
 

@@ -1,6 +1,7 @@
-"""One driver a study: a lock on a file beside the SQLite file, or PostgreSQL's own, which ends with its holder.
+"""One driver a study, by a lock that ends with its holder: a file's, or PostgreSQL's own.
 
-Here the file is held; where PostgreSQL keeps the ledger, the connection that writes holds the lock, in ``hpo.ledger.storage``.
+The file lies beside the SQLite file and is held here; on PostgreSQL the connection that writes
+holds the lock, in ``ledger.storage``.
 """
 
 import fcntl
@@ -18,9 +19,9 @@ from hpo.errors import LedgerError, StudyLockedError
 
 @contextmanager
 def hold_lock(path: Path, *, wait: bool = False, subject: str = "this file") -> Iterator[None]:
-    """Hold an exclusive lock on a file for the length of a ``with`` block; the file says who holds it.
+    """Hold an exclusive lock on a file for a ``with`` block; the file names the holder.
 
-    Its descriptor is not inherited by children, as Python opens files, so none of them can keep the lock.
+    Children do not inherit its descriptor, as Python opens files, so none can keep the lock.
 
     Raises:
         StudyLockedError: Another process holds it and ``wait`` is false.
@@ -73,7 +74,8 @@ def find_session(cursor: Any, key: int) -> str | None:
     """
     cursor.execute(
         "SELECT application_name, backend_start FROM pg_locks JOIN pg_stat_activity USING (pid)"
-        " WHERE locktype = 'advisory' AND granted AND classid::bigint = %s AND objid::bigint = %s AND objsubid = 1"
+        " WHERE locktype = 'advisory' AND granted AND objsubid = 1"
+        " AND classid::bigint = %s AND objid::bigint = %s"
         " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())",
         (key >> 32 & 0xFFFFFFFF, key & 0xFFFFFFFF),
     )

@@ -1,8 +1,9 @@
-"""A slot's own view of the study, for sampler, pruner and stop rules: same seed, same trials, whatever happened in between.
+"""The mirror: a slot's own view of the study, for sampler, pruner and stop rules.
 
-Slot k is asked on an in-memory copy of the study, by a sampler seeded from (seed, k), that sees exactly this: slots up to k - B
-with their results, later ones as running (B is the concurrency). So neither timing, nor a kill, nor a resume or a top-up can
-change what is suggested: it is a function of the definition, the data and k.
+Slot k is asked on an in-memory copy of the study, by a sampler seeded from (seed, k), that sees
+exactly this: slots up to k - B with their results, later ones as running (B is the concurrency). So
+neither timing, nor a kill, nor a resume or a top-up can change what is suggested: it is a function
+of the definition, the data and k.
 """
 
 from collections.abc import Mapping, Sequence
@@ -32,7 +33,8 @@ class Mirror:
         concurrency: B: how many trials are open at once.
 
     Attributes:
-        results: The trials that are told, in order: state, value, intermediate values and the reason of a failure are what is read.
+        results: The trials that are told, in order: state, value, intermediate values and the
+            reason of a failure.
         n_asked: How many slots were asked or added.
         best: Number and value of the highest one that is told, or None.
     """
@@ -59,7 +61,7 @@ class Mirror:
         )
 
     def draws_at_random(self, number: int) -> bool:
-        """Whether a slot is asked the same whatever came of those before it: it is drawn, not modelled."""
+        """Whether a slot is drawn, not modelled: it is the same whatever came of those before."""
         return self._section.kind == "random" or number < self._section.n_startup_trials
 
     def ask(self, number: int, fixed: Mapping[str, Any] | None = None) -> optuna.Trial:
@@ -87,13 +89,13 @@ class Mirror:
         )
 
     def tell(self, result: FrozenTrial) -> None:
-        """The result of the next slot in order; it is shown to sampler and pruner when its turn comes."""
+        """Take the next slot's result; sampler and pruner see it when its turn comes."""
         if result.value is not None and (self.best is None or result.value > self.best[1]):
             self.best = (len(self.results), result.value)
         self.results.append(result)
 
     def patience_is_over(self, patience: int) -> bool:
-        """Whether the last ``patience`` trials that the next slot sees brought no better value than those before."""
+        """Whether the last ``patience`` trials that the next slot sees brought nothing better."""
         seen = self.results[: max(0, self.n_asked - self._concurrency + 1)]
         values = [
             rounded(result.value) if result.value is not None else float("-inf") for result in seen
@@ -115,15 +117,17 @@ class Mirror:
             return
         commonest = max(set(reasons), key=reasons.count)
         raise TooManyFailuresError(
-            f"{len(reasons)} of {n_told} trials failed, more than max_failed = {max_failed:g} allows;"
+            f"{len(reasons)} of {n_told} trials failed,"
+            f" more than max_failed = {max_failed:g} allows;"
             f" the commonest reason: {commonest}",
             hint="mend what makes the fits fail and start again under another --name",
         )
 
     def should_prune(self, number: int, scores: Sequence[float]) -> bool:
-        """Whether a slot with these scores of its first folds is stopped; it is judged by the results it was asked with.
+        """Whether a slot with these scores of its first folds is stopped.
 
-        The study that the pruner sees is not the sampler's: that one has moved on where other slots were asked since.
+        It is judged by the results it was asked with, so the pruner sees a study of its own: the
+        sampler's has moved on where other slots were asked since.
         """
         if self._pruner is None:
             return False

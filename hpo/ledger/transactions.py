@@ -1,7 +1,8 @@
-"""Optuna's storage with what it lacks: verbs that write in one transaction what its own take one a value for.
+"""Optuna's storage, with verbs that write a trial, or all notes, in one transaction.
 
-A trial's results are there whole or not at all, and in a fifth of the time. The tables are those of the schema that Optuna checks
-when it opens a database.
+A trial's results are there whole or not at all, and in a fifth of the time that Optuna's own verbs
+take, one transaction a value. The tables are those of the schema that Optuna checks when it opens a
+database.
 """
 
 import json
@@ -36,7 +37,7 @@ _ATTRIBUTES = table("trial_user_attributes", *map(column, ("trial_id", "key", "v
 
 
 NOTE_LENGTH = 2045
-"""Characters of a note that one attribute holds; the page puts the parts together again (``optuna_dashboard/_note.py``)."""
+"""Characters of a note in one attribute; the page joins them (``optuna_dashboard/_note.py``)."""
 
 
 class LedgerStorage(RDBStorage):

@@ -1,4 +1,4 @@
-"""Trials as the ledger keeps them: the names of their attributes, and what is read back from them."""
+"""Trials as the ledger keeps them: their attributes' names, and what is read back from them."""
 
 from collections.abc import Sequence
 from datetime import datetime

@@ -1,4 +1,4 @@
-"""What came of a search: the chosen trial, its hold-out scores with intervals, texts and figures.
+"""The outcome in values, words and pictures: the choice, hold-out scores, intervals, figures.
 
 Takes trials and a fitted model; gives values, templates filled in, and pictures.
 """

@@ -80,7 +80,10 @@ def _draw_chart(chart: BarChart, table: pd.DataFrame) -> Figure:
 def permute_columns(
     pipeline: Pipeline, X: pd.DataFrame, y: np.ndarray, *, metric: str, seed: int
 ) -> pd.DataFrame:
-    """What the score loses when a column's values are shuffled (Breiman 2001, Machine Learning 45, 5-32); empty for wide tables."""
+    """Measure what the score loses when a column's values are shuffled; empty for wide tables.
+
+    Breiman 2001, Machine Learning 45, 5-32.
+    """
     if X.shape[1] > MAX_PERMUTED:
         return pd.DataFrame({"column": [], "mean": [], "std": []})
     n_rows = min(len(X), PERMUTED_ROWS)

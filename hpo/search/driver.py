@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 import loky
 
 from hpo.errors import InterruptedBySignal, StudyLockedError
+from hpo.ledger.failures import never
 from hpo.ledger.ledger import Ledger, open_ledger
-from hpo.ledger.storage import never
 from hpo.progress import Progress
 from hpo.search.dask_executor import DaskExecutor
 from hpo.search.executor import Executor, LocalExecutor

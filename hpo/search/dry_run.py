@@ -1,4 +1,4 @@
-"""What a run would do, without doing it: data, columns, space, splits, and an estimate of the time.
+"""A dry run: data, columns, space, splits and an estimate of the time, with nothing run.
 
 Everything that a run checks before its first trial is checked here too. The estimate rests on trial
 0, whose folds are fitted and timed in this process. Nothing is written.

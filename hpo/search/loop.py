@@ -22,7 +22,7 @@ POLL_SECONDS = 0.2
 """How long a signal waits while folds are scored on other processes."""
 
 WORTH_SECONDS = 10.0
-"""What the rest of a search must take in this process before "auto" starts workers."""
+"""Seconds that the rest of a search must take before "auto" starts workers."""
 
 CHEAP_SECONDS = 0.25
 """A trial that takes less gains nothing from workers: handing it over costs as much."""

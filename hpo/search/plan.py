@@ -50,7 +50,7 @@ class Plan:
 
     @property
     def task(self) -> Task:
-        """What is predicted."""
+        """The task of the recipe."""
         return task_of(self.recipe)
 
     @property
@@ -59,7 +59,7 @@ class Plan:
         return self.definition.model_copy(update={"search_space": self.space.entries})
 
     def identity(self, versions: Mapping[str, str]) -> StudyIdentity:
-        """What makes a study of this plan the same one."""
+        """The identity of a study of this plan."""
         return StudyIdentity(
             name=self.definition.name,
             metric=self.definition.study.metric,
@@ -82,15 +82,6 @@ class Plan:
             return None
         metric = self.definition.study.metric
         return mean_and_std([result.scores[metric] for result in results])[0]
-
-
-def check_metric_names(definition: StudyDefinition) -> None:
-    """Refuse a metric that scikit-learn does not know.
-
-    Raises:
-        DefinitionError: There is one.
-    """
-    resolve_metrics(definition.study.metric, definition.study.metrics, task_of(DEFAULT_RECIPE))
 
 
 def load_data(definition: StudyDefinition, frame: pd.DataFrame | None = None) -> Dataset:

@@ -16,7 +16,7 @@ import optuna
 from optuna.trial import FrozenTrial
 
 from hpo.errors import LedgerError
-from hpo.ledger.storage import repeat, translated
+from hpo.ledger.failures import repeat, translated
 from hpo.results.tracking_state import TrackingState
 from hpo.settings import read_settings
 from hpo.tracking import keys

@@ -19,7 +19,8 @@ from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial
 
 from hpo.errors import HpoError, LedgerError, first_line
-from hpo.ledger.storage import export_journal, translated
+from hpo.ledger.failures import translated
+from hpo.ledger.journal import export_journal
 from hpo.results.tracking_state import RegistryState, TrackingState
 from hpo.tracking import keys
 from hpo.tracking.interface import ignore

@@ -1,12 +1,18 @@
 """Time ``hpo`` against the usual script: ``python -m tests.benchmarks --rounds 5``.
 
-Both do the whole job as a person starts it, from the shell to exit, in a fresh directory: imports, both schemas, the search,
-every trial in MLflow, refit, logged model. They take turns, and who begins alternates, so that a busy machine or a warming disk
-hits both. One unmeasured round comes first: both then find compiled bytecode and a warm page cache, as on a user's second day.
+Both do the whole job as a person starts it, from the shell to exit, in a fresh directory: imports,
+both schemas, the search,
+every trial in MLflow, refit, logged model. They take turns, and who begins alternates, so that a
+busy machine or a warming disk
+hits both. One unmeasured round comes first: both then find compiled bytecode and a warm page cache,
+as on a user's second day.
 
-Two numbers come out of two lengths, 50 and 250 trials: the whole process at 50, which is what a person waits for, and the cost of
-one more trial, (T250 - T50) / 200, in which start-up and the final model cancel. A run that ends well but did not do the work
-(so many trials COMPLETE, so many runs FINISHED, one model READY) counts as failed: what is fast by leaving out work shows nothing.
+Two numbers come out of two lengths, 50 and 250 trials: the whole process at 50, which is what a
+person waits for, and the cost of
+one more trial, (T250 - T50) / 200, in which start-up and the final model cancel. A run that ends
+well but did not do the work
+(so many trials COMPLETE, so many runs FINISHED, one model READY) counts as failed: what is fast by
+leaving out work shows nothing.
 """
 
 from __future__ import annotations
@@ -141,7 +147,8 @@ def run_once(side: str, n_trials: int) -> float:
 
 
 def make_environment(ours: Mapping[str, str]) -> dict[str, str]:
-    """The environment of both sides: this one, less what would change where or how one of them works.
+    """The environment of both sides: this one, less what would change where or how one of them
+    works.
 
     Telemetry is off for both: it would make the usual script's time depend on the network.
     """

@@ -1,14 +1,20 @@
 """Whether the report can be believed: ``python -m tests.benchmarks.honesty --studies 200``.
 
-Data are drawn from logistic models that are known, so the true score of any fitted model is known too: the mean, over many fresh
-rows, of what the truth gives its predictions. Each study is small (150 training rows, 600 held out, best of 30 trials) and goes
-through the real search, ledger, refit and judgement; only MLflow is left out. Of each case this prints:
+Data are drawn from logistic models that are known, so the true score of any fitted model is known
+too: the mean, over many fresh
+rows, of what the truth gives its predictions. Each study is small (150 training rows, 600 held out,
+best of 30 trials) and goes
+through the real search, ledger, refit and judgement; only MLflow is left out. Of each case this
+prints:
 
-- how often the 95 % intervals of the hold-out score and of the gain hold the truth, and how wide they are, since a wide one proves
+- how often the 95 % intervals of the hold-out score and of the gain hold the truth, and how wide
+they are, since a wide one proves
   nothing;
-- the mean error of both, with its standard error, and beside it that of the best trial's cross-validation score, which is what
+- the mean error of both, with its standard error, and beside it that of the best trial's cross-
+validation score, which is what
   people report: the bias of best-of-N;
-- with nested searches, the mean error of their score. They fit on fewer rows than the final model (4 of 5), so a little below is
+- with nested searches, the mean error of their score. They fit on fewer rows than the final model
+(4 of 5), so a little below is
   right.
 
 A study whose best trial is the defaults has no gain, and says so: it is counted apart.

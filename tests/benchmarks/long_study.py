@@ -1,8 +1,11 @@
 """What a trial costs in a long study, outside its fits: ``python -m tests.benchmarks.long_study``.
 
-The sampler's work grows with the history. At 100, 500 and 1,000 trials the median cost of one more is measured, without fits:
-``hpo``'s ledger (ask a slot, tell it with its five fold scores) and bare Optuna (ask with the same three suggestions, tell a value;
-the same sampler, the same kind of SQLite file in WAL mode, no fold scores). ``--whole`` also runs the usual script and ``hpo`` for
+The sampler's work grows with the history. At 100, 500 and 1,000 trials the median cost of one more
+is measured, without fits:
+``hpo``'s ledger (ask a slot, tell it with its five fold scores) and bare Optuna (ask with the same
+three suggestions, tell a value;
+the same sampler, the same kind of SQLite file in WAL mode, no fold scores). ``--whole`` also runs
+the usual script and ``hpo`` for
 1,000 trials on Iris, which takes some minutes, and prints the ratio of their times.
 """
 

@@ -1,8 +1,12 @@
-"""Time ``hpo`` against what else searches with MLflow: ``python -m tests.benchmarks.peers --rounds 1``.
+"""Time ``hpo`` against what else searches with MLflow: ``python -m tests.benchmarks.peers --rounds
+1``.
 
-``autolog`` is scikit-learn's own ``RandomizedSearchCV`` under ``mlflow.sklearn.autolog``, with a child run for each candidate;
-``mlflow-storage`` is Optuna on MLflow's own storage (``mlflow.optuna``), which needs no callback. Both have the space, the folds
-and the hold-out of the usual script, 50 trials, and log the best model. Whole processes in turn, each in a fresh directory.
+``autolog`` is scikit-learn's own ``RandomizedSearchCV`` under ``mlflow.sklearn.autolog``, with a
+child run for each candidate;
+``mlflow-storage`` is Optuna on MLflow's own storage (``mlflow.optuna``), which needs no callback.
+Both have the space, the folds
+and the hold-out of the usual script, 50 trials, and log the best model. Whole processes in turn,
+each in a fresh directory.
 """
 
 from __future__ import annotations

@@ -1,7 +1,9 @@
 """Where one driver stops scaling: ``python -m tests.benchmarks.scaling``.
 
-A real ledger and a real Dask cluster whose fits only sleep: for fits of 0, 0.1 and 1 s on 1 to 64 threads, the trials a second of a
-whole search, beside what the threads could do at best. Trials have five folds, and so many are open at once as feed the threads.
+A real ledger and a real Dask cluster whose fits only sleep: for fits of 0, 0.1 and 1 s on 1 to 64
+threads, the trials a second of a
+whole search, beside what the threads could do at best. Trials have five folds, and so many are open
+at once as feed the threads.
 """
 
 from __future__ import annotations

@@ -1,6 +1,8 @@
-"""Time ``hpo`` against the usual script on shared servers: ``python -m tests.benchmarks.servers --rounds 3``.
+"""Time ``hpo`` against the usual script on shared servers: ``python -m tests.benchmarks.servers
+--rounds 3``.
 
-A private PostgreSQL and an ``mlflow server`` on it, both on this machine; whole processes in turn on Iris, each with a study,
+A private PostgreSQL and an ``mlflow server`` on it, both on this machine; whole processes in turn
+on Iris, each with a study,
 an experiment and a database of its own. The usual script has ``n_jobs=2`` for its folds.
 """
 

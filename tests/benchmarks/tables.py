@@ -1,8 +1,12 @@
-"""Time ``hpo`` against the usual script on tables with gaps and categories: ``python -m tests.benchmarks.tables --rounds 3``.
+"""Time ``hpo`` against the usual script on tables with gaps and categories: ``python -m
+tests.benchmarks.tables --rounds 3``.
 
-Whole processes in turn, as in ``python -m tests.benchmarks``, with L2 only on both sides, 20 trials each: 300,000 rows of 3 numbers
-and 4 categories, and 2,000 rows of 24 numbers and 6 categories. Two more numbers: by how much the scores of the default params
-differ between the two sides (trial 0 of both), and how much of ``hpo``'s time is the bare cost of its fits: the processor time of
+Whole processes in turn, as in ``python -m tests.benchmarks``, with L2 only on both sides, 20 trials
+each: 300,000 rows of 3 numbers
+and 4 categories, and 2,000 rows of 24 numbers and 6 categories. Two more numbers: by how much the
+scores of the default params
+differ between the two sides (trial 0 of both), and how much of ``hpo``'s time is the bare cost of
+its fits: the processor time of
 fitting and scoring all its trials on prepared folds, over the processors used.
 """
 
@@ -87,7 +91,9 @@ def run_once(side: str, directory: Path, table: Path) -> tuple[float, float]:
 
 
 def bare_seconds(directory: Path) -> float:
-    """Processor time of fitting and scoring every trial of ``hpo``'s study on prepared folds, over the processors."""
+    """Processor time of fitting and scoring every trial of ``hpo``'s study on prepared folds, over
+    the processors.
+    """
     os.environ["OPENBLAS_NUM_THREADS"] = "1"
     from optuna import load_study
 

@@ -1,13 +1,21 @@
-"""The usual script: what a competent user of Optuna, MLflow and scikit-learn writes for the job that ``hpo`` does.
+"""The usual script: what a competent user of Optuna, MLflow and scikit-learn writes for the job
+that ``hpo`` does.
 
-It is one side of the benchmark, so it is meant to be good: nested runs in one parent, a sampler with a seed, preprocessing inside
-cross-validation, a hold-out that the search does not see, a signature and an input example. Space, folds, hold-out and number of
-trials are those of ``hpo``'s default study, and so are 1000 iterations at the most. The seeds of single trials are not: the sampler
-here has one seed for all. Nor are solver and tolerance: scikit-learn's default solver where it can fit the penalty, its default
-tolerance, and no ``pip_requirements``, so that MLflow finds them out. Those are choices of the user, which ``hpo`` makes otherwise.
-It does less than ``hpo``: one score a fold, no fold scores in MLflow, no model loaded back, no second run that goes on.
+It is one side of the benchmark, so it is meant to be good: nested runs in one parent, a sampler
+with a seed, preprocessing inside
+cross-validation, a hold-out that the search does not see, a signature and an input example. Space,
+folds, hold-out and number of
+trials are those of ``hpo``'s default study, and so are 1000 iterations at the most. The seeds of
+single trials are not: the sampler
+here has one seed for all. Nor are solver and tolerance: scikit-learn's default solver where it can
+fit the penalty, its default
+tolerance, and no ``pip_requirements``, so that MLflow finds them out. Those are choices of the
+user, which ``hpo`` makes otherwise.
+It does less than ``hpo``: one score a fold, no fold scores in MLflow, no model loaded back, no
+second run that goes on.
 
-The penalty is mapped to ``l1_ratio`` because scikit-learn 1.9 deprecates ``penalty``. By default both databases lie in the
+The penalty is mapped to ``l1_ratio`` because scikit-learn 1.9 deprecates ``penalty``. By default
+both databases lie in the
 working directory.
 """
 

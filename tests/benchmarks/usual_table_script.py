@@ -1,8 +1,12 @@
-"""The usual script for a real table: ``ColumnTransformer``, ``cross_val_score(n_jobs=2)``, Optuna and its ``MLflowCallback``.
+"""The usual script for a real table: ``ColumnTransformer``, ``cross_val_score(n_jobs=2)``, Optuna
+and its ``MLflowCallback``.
 
-The other side of ``python -m tests.benchmarks.tables``. Space (L2 only), folds, hold-out, metric and trials are those that
-``hpo`` is given; preprocessing is the same, written as a competent user writes it, and is fitted inside every fold of every trial.
-The final model is saved with the types that skops does not trust named by hand: without them this script dies at its last step.
+The other side of ``python -m tests.benchmarks.tables``. Space (L2 only), folds, hold-out, metric
+and trials are those that
+``hpo`` is given; preprocessing is the same, written as a competent user writes it, and is fitted
+inside every fold of every trial.
+The final model is saved with the types that skops does not trust named by hand: without them this
+script dies at its last step.
 """
 
 from __future__ import annotations

@@ -1,1 +1,3 @@
-"""What a person reads on ``mlflow ui`` and ``optuna-dashboard`` of a real run, in Debian's Chromium."""
+"""What a person reads on ``mlflow ui`` and ``optuna-dashboard`` of a real run, in Debian's
+Chromium.
+"""

@@ -17,7 +17,9 @@ expect.set_options(timeout=WAIT_MS)
 
 @contextmanager
 def running_browser() -> Iterator[Browser]:
-    """Chromium for the length of a ``with`` block; a machine without it skips the test, or fails it in CI."""
+    """Chromium for the length of a ``with`` block; a machine without it skips the test, or fails it
+    in CI.
+    """
     chromium = shutil.which("chromium")
     if chromium is None:
         (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(

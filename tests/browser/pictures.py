@@ -1,6 +1,8 @@
-"""Makes the README's pictures from a real run: ``python -m tests.browser.pictures``, from a checkout.
+"""Makes the README's pictures from a real run: ``python -m tests.browser.pictures``, from a
+checkout.
 
-Both pages in Debian's Chromium, and what the command prints, drawn by rich. Each is a PNG below 150 kB.
+Both pages in Debian's Chromium, and what the command prints, drawn by rich. Each is a PNG below 150
+kB.
 """
 
 from __future__ import annotations

@@ -1,6 +1,8 @@
-"""The soak: ``python -m tests.faults --kills 100 [--server]`` and ``python -m tests.faults --races 20``.
+"""The soak: ``python -m tests.faults --kills 100 [--server]`` and ``python -m tests.faults --races
+20``.
 
-Runs are killed with SIGKILL at random times, half of them the driver alone and half its whole process group, and each study is
+Runs are killed with SIGKILL at random times, half of them the driver alone and half its whole
+process group, and each study is
 resumed until it is done. Everything that is counted must be 0 then: the exit code says so.
 """
 

@@ -1,6 +1,8 @@
-"""How long a search takes whose MLflow is away from start to end: ``python -m tests.faults.away``; bar: 1.1 times as with it.
+"""How long a search takes whose MLflow is away from start to end: ``python -m tests.faults.away``;
+bar: 1.1 times as with it.
 
-The two take turns, and who begins alternates; compared are the medians of the search's own seconds, as ``--json`` gives them.
+The two take turns, and who begins alternates; compared are the medians of the search's own seconds,
+as ``--json`` gives them.
 """
 
 import argparse

@@ -1,4 +1,6 @@
-"""One undisturbed run of each command a session, one MLflow server, and a proxy in front of it for each test."""
+"""One undisturbed run of each command a session, one MLflow server, and a proxy in front of it for
+each test.
+"""
 
 import os
 import shutil

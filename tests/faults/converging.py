@@ -1,6 +1,8 @@
-"""The invariant: the same command, run again after a fault, leaves what a run that nobody disturbed leaves.
+"""The invariant: the same command, run again after a fault, leaves what a run that nobody disturbed
+leaves.
 
-What was there before the last run is read from the files themselves, so that looking heals nothing; what is there after it is read
+What was there before the last run is read from the files themselves, so that looking heals nothing;
+what is there after it is read
 through Optuna's and MLflow's own clients.
 """
 
@@ -20,7 +22,7 @@ from sklearn.datasets import load_iris
 
 from hpo.estimators.final_model import TRUSTED_TYPES
 from tests.support.checker import Picture, check_stores, read_trials, trial_table
-from tests.support.commands import COMMAND_SECONDS, run_hpo
+from tests.support.here import run_here
 from tests.support.stores import ask
 
 # Models are downloaded here.
@@ -76,7 +78,9 @@ class Reference:
 
 @dataclass(frozen=True)
 class Kept:
-    """What is finished, as the files have it: trials with their times, keys of child runs with their ids."""
+    """What is finished, as the files have it: trials with their times, keys of child runs with
+    their ids.
+    """
 
     trials: set[tuple] = field(default_factory=set)
     runs: dict[str, str] = field(default_factory=dict)
@@ -184,9 +188,10 @@ def assert_converged(
     study: str = "iris",
     kept: Kept | None = None,
     exit_code: int = 0,
+    plots: bool = False,
     **stores: object,
 ) -> Picture:
-    """Run the undisturbed command after a fault, and assert the whole invariant; gives what both stores then hold.
+    """Run the undisturbed command after a fault, in this process, and assert the whole invariant.
 
     Args:
         place: Where the disturbed run was.
@@ -194,12 +199,16 @@ def assert_converged(
         study: The study's name.
         kept: What was finished before the last disturbed run, where there were several.
         exit_code: Of the command; the same as undisturbed.
+        plots: Whether figures are drawn.
         stores: What else ``check_stores`` is to know.
+
+    Returns:
+        What both stores then hold.
     """
     kept = (kept or Kept()) | read_kept(place, study)
     # A name that is not the reference's is given as a flag: it is no part of a study's identity.
     flags = reference.flags if study == "iris" else (*reference.flags, "--name", study)
-    process = run_hpo(place.directory, *flags, **place.variables)
+    process = run_here(place.directory, *flags, plots=plots, **place.variables)
     assert process.returncode == exit_code, process.stderr
     assert process.stderr == "" or exit_code, process.stderr
     return assert_is_undisturbed(place, reference, study=study, kept=kept, **stores)
@@ -226,7 +235,7 @@ def make_reference(
     directory: Path, flags: tuple[str, ...], study: str = "iris", exit_code: int = 0
 ) -> Reference:
     """Run a command where nobody disturbs it."""
-    process = run_hpo(directory, *flags, timeout=COMMAND_SECONDS)
+    process = run_here(directory, *flags)
     assert process.returncode == exit_code, process.stderr
     place, client = place_in(directory), MlflowClient(f"sqlite:///{directory}/mlflow.db")
     models = list(client.search_logged_models([client.get_experiment_by_name(study).experiment_id]))

@@ -1,4 +1,6 @@
-"""Runs of the command that something happens to: faults at named points, files that another process has locked."""
+"""Runs of the command that something happens to: faults at named points, files that another process
+has locked.
+"""
 
 import os
 import subprocess
@@ -11,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.support.commands import COMMAND_SECONDS, kill_group, running, start_hpo, wait_until
+
+from .points import TELL
 
 INJECTED = {
     "PYTHONPATH": os.pathsep.join(
@@ -68,11 +72,13 @@ def end(process: subprocess.Popen[str], started: float, timeout: float = COMMAND
     return Ended(process.pid, process.returncode, stdout, stderr, time.monotonic() - started)
 
 
-def run_disturbed(directory: Path, point: str, *flags: str, **variables: str) -> Ended:
+def run_disturbed(
+    directory: Path, point: str, *flags: str, plots: bool = False, **variables: str
+) -> Ended:
     """A run that is struck at a point, which it must have reached."""
     fault = Fault(point, directory / "struck")
     started = time.monotonic()
-    ended = end(start_hpo(directory, *flags, **variables, **fault.variables), started)
+    ended = end(start_hpo(directory, *flags, plots=plots, **variables, **fault.variables), started)
     assert fault.has_struck, f"{point} was not reached: {ended}"
     fault.mark.unlink()
     return ended
@@ -82,10 +88,10 @@ def run_disturbed(directory: Path, point: str, *flags: str, **variables: str) ->
 def halted(
     directory: Path, n_told: int, *flags: str, **variables: str
 ) -> Iterator[subprocess.Popen[str]]:
-    """The command, whose driver stopped itself when so many trials were told, on however busy a machine; SIGCONT lets it go on."""
-    fault = Fault(
-        f"hpo.ledger.ledger:Ledger.tell:return:{n_told}:SIGSTOP:self", directory / "struck"
-    )
+    """The command, whose driver stopped itself when so many trials were told, on however busy a
+    machine; SIGCONT lets it go on.
+    """
+    fault = Fault(f"{TELL}:return:{n_told}:SIGSTOP:self", directory / "struck")
     with running(directory, *flags, **variables, **fault.variables) as process:
         stat = Path(f"/proc/{process.pid}/stat")
         wait_until(
@@ -117,5 +123,7 @@ def holding(database: Path) -> Iterator[None]:
 
 
 def file_bytes(directory: Path) -> dict[str, bytes]:
-    """The SQLite files of a directory, each whole; locks and what lies beside them while they are open hold no study."""
+    """The SQLite files of a directory, each whole; locks and what lies beside them while they are
+    open hold no study.
+    """
     return {path.name: path.read_bytes() for path in sorted(directory.glob("[!.]*.db"))}

@@ -14,14 +14,17 @@ from typing import Literal, Self
 from tests.support.servers import free_port
 
 Mode = Literal["pass", "refuse", "hang", "slow", "500", "503", "cut", "cut first", "drop"]
-"""``cut`` loses every answer after the server did the work, ``cut first`` the first one of each endpoint, ``drop`` some."""
+"""``cut`` loses every answer after the server did the work, ``cut first`` the first one of each
+endpoint, ``drop`` some.
+"""
 
 _HOP = {"connection", "transfer-encoding", "content-length", "host", "keep-alive"}
 _IDS = re.compile(r"[0-9a-f]{32}|m-[0-9a-f]{32}|\d+")
 
 
 class Proxy:
-    """Forwards to a port of this machine; ``n_disturbed`` is how many requests met something else than ``pass``.
+    """Forwards to a port of this machine; ``n_disturbed`` is how many requests met something else
+    than ``pass``.
 
     Args:
         target: The server's port.
@@ -72,9 +75,11 @@ class Proxy:
             threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
 
     def plan(self, path: str, nth: int, mode: Mode, seconds: float | None = None) -> None:
-        """Set a mode when the n-th request comes whose path holds this text, for so many seconds or for good.
+        """Set a mode when the n-th request comes whose path holds this text, for so many seconds or
+        for good.
 
-        That request is the first to meet it. Of several plans, one begins to count when the one before has begun.
+        That request is the first to meet it. Of several plans, one begins to count when the one
+        before has begun.
         """
         self._plan.append((path, nth, mode, seconds))
 

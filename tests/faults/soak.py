@@ -61,7 +61,9 @@ class Report:
 
 @contextmanager
 def places(*, server: bool, seed: int) -> Iterator[MakePlace]:
-    """Makes a place for each study: SQLite files, or a server behind a proxy that loses a tenth of its answers."""
+    """Makes a place for each study: SQLite files, or a server behind a proxy that loses a tenth of
+    its answers.
+    """
     with tempfile.TemporaryDirectory(prefix="hpo-soak-") as directory, ExitStack() as stack:
         root = Path(directory)
         if server:

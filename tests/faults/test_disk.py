@@ -1,4 +1,6 @@
-"""No room left: on a small tmpfs for all, for the ledger alone, for MLflow alone; then there is room again."""
+"""No room left: on a small tmpfs for all, for the ledger alone, for MLflow alone; then there is
+room again.
+"""
 
 import resource
 import signal
@@ -52,7 +54,9 @@ def run_until_full(place: Place, make_full: Callable[[int], None], reference: Re
 
 
 def limit_files_to(database: Path, pid: int) -> None:
-    """No file of a process may become longer than the write-ahead log of a database is now, or without one the database."""
+    """No file of a process may become longer than the write-ahead log of a database is now, or
+    without one the database.
+    """
     log = database.with_name(f"{database.name}-wal")
     size = (log if log.exists() else database).stat().st_size
     resource.prlimit(pid, resource.RLIMIT_FSIZE, (size, size))

@@ -1,4 +1,6 @@
-"""The storage locked by another process, two drivers at once, what changed before a resume, the machine's clock."""
+"""The storage locked by another process, two drivers at once, what changed before a resume, the
+machine's clock.
+"""
 
 import json
 import os
@@ -13,11 +15,13 @@ import pytest
 from sklearn.datasets import load_iris
 
 from tests.support.checker import read_trials
-from tests.support.commands import COMMAND_SECONDS, run_hpo, running, start_hpo, wait_until
+from tests.support.commands import COMMAND_SECONDS, running, start_hpo, wait_until
+from tests.support.here import run_here
 from tests.support.stores import copy_directory, count_finished_runs, count_told
 
 from .converging import Place, Reference, assert_converged, assert_is_undisturbed, place_in
 from .disturbing import Ended, end, file_bytes, halted, holding, run_disturbed
+from .points import SCORE_FOLD
 from .racing import race
 from .test_servers import assert_behind, said_once
 
@@ -28,7 +32,9 @@ N_TOLD = 3
 
 
 def run_while_locked(place: Place, database: str, seconds: float, *flags: str) -> Ended:
-    """A run in the middle of which another process locks a database, until the run ends at the latest; timed from then on."""
+    """A run in the middle of which another process locks a database, until the run ends at the
+    latest; timed from then on.
+    """
     with halted(place.directory, N_TOLD, *flags) as process:
         wait_until(lambda: count_finished_runs(place.database) >= 1, process)
         with holding(place.directory / database):
@@ -44,7 +50,9 @@ def run_while_locked(place: Place, database: str, seconds: float, *flags: str) -
 def patient(
     make_directory: Callable[[str], Path], long_reference: Reference
 ) -> Iterator[dict[str, tuple[Place, Future[Ended]]]]:
-    """Runs that do little but wait for a lock, begun with the module's first test and looked at in its last ones."""
+    """Runs that do little but wait for a lock, begun with the module's first test and looked at in
+    its last ones.
+    """
     flags = {
         "mlflow": ("mlflow.db", 60.0, "--tracking-wait", "120"),
         "mlflow for good": ("mlflow.db", FOR_GOOD, "--tracking-wait", "1"),
@@ -85,12 +93,13 @@ def test_ledger_locked_at_the_start_is_waited_for(place: Place, reference: Refer
     assert_converged(place, reference)
 
 
-@pytest.mark.parametrize("files", ["new", "existing"])
 def test_one_of_two_drivers_wins_and_the_other_is_told(
-    reference: Reference, make_directory: Callable[[str], Path], tmp_path: Path, files: str
+    reference: Reference, tmp_path: Path
 ) -> None:
-    """The soak does it twenty times."""
-    place = place_in(make_directory("race") if files == "existing" else tmp_path)
+    """On new files, which both want to make; the soak does it twenty times, half of them on old
+    ones.
+    """
+    place = place_in(tmp_path)
     assert race(place, reference.flags) == ""
     assert_is_undisturbed(place, reference)
 
@@ -110,7 +119,7 @@ def test_waiting_driver_can_be_interrupted_and_takes_over_from_a_killed_one(
     with halted(
         place.directory, N_TOLD, "--trials", "400"
     ) as first:  # it stays where it is, with the lock
-        for number in (signal.SIGINT, signal.SIGTERM, None):
+        for number in (signal.SIGTERM, None):
             with running(place.directory, *reference.flags, "--wait") as second:
                 waiting = second.stderr.readline()
                 assert waiting.startswith(
@@ -136,7 +145,7 @@ def own_table(make_directory: Callable[[str], Path]) -> Path:
     (directory / "study.toml").write_text(
         '[study]\nname = "iris"\n[data]\nsource = "iris.csv"\ntarget = "target"\n'
     )
-    assert run_hpo(directory, "--study", "study.toml", "--trials", "3").returncode == 0
+    assert run_here(directory, "--study", "study.toml", "--trials", "3").returncode == 0
     return directory
 
 
@@ -170,7 +179,7 @@ def test_changed_study_is_refused_and_nothing_is_written(
         with (directory / "study.toml").open("a") as file:
             file.write(text)
     before = file_bytes(directory)
-    process = run_hpo(directory, "--study", "study.toml", "--trials", "4", *flags)
+    process = run_here(directory, "--study", "study.toml", "--trials", "4", *flags)
     assert (process.returncode, process.stdout) == (2, "")
     assert process.stderr.startswith("hpo: study 'iris' was begun with something else: ")
     assert process.stderr.endswith(" (undo the change, or start another study with --name)\n")
@@ -186,7 +195,7 @@ def test_clock_goes_back_an_hour_in_the_middle_of_a_trial(
     """No crash, and nothing ends before it began, in the report neither."""
     ended = run_disturbed(
         place.directory,
-        "hpo.estimators.cross_validation:score_fold:call:28:CLOCK:self",
+        f"{SCORE_FOLD}:call:28:CLOCK:self",
         *reference.flags,
         "--json",
     )
@@ -195,7 +204,8 @@ def test_clock_goes_back_an_hour_in_the_middle_of_a_trial(
     assert 0 < content["seconds"]["search"] < content["seconds"]["total"] < COMMAND_SECONDS
     starts = [trial.datetime_start for trial in read_trials(place.storage)]
     assert starts != sorted(starts)  # the clock did go back
-    # The ledger's moments are Optuna's own; the runs are where a person reads how long a trial took.
+    # The ledger's moments are Optuna's own; the runs are where a person reads how long a trial
+    # took.
     picture = assert_converged(place, reference)
     assert all(
         run.info.end_time >= run.info.start_time

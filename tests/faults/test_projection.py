@@ -1,4 +1,6 @@
-"""What a person or a lost answer did to the runs in MLflow, and the copy of the study that a finished run carries."""
+"""What a person or a lost answer did to the runs in MLflow, and the copy of the study that a
+finished run carries.
+"""
 
 from pathlib import Path
 
@@ -11,7 +13,7 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial
 
 from tests.support.checker import read_projection, read_stores, read_trials
-from tests.support.commands import run_hpo, run_hpo_well
+from tests.support.here import run_here, run_here_well
 from tests.support.stores import copy_directory
 
 from .converging import Place, Reference, assert_converged, place_in
@@ -20,7 +22,7 @@ from .converging import Place, Reference, assert_converged, place_in
 @pytest.fixture(scope="module")
 def _finished(make_directory, reference: Reference) -> Path:
     directory = make_directory("finished")
-    run_hpo_well(directory, *reference.flags)
+    run_here_well(directory, *reference.flags)
     return directory
 
 
@@ -35,8 +37,8 @@ def test_deleted_run_stays_deleted(finished: Place, reference: Reference) -> Non
     client = MlflowClient(finished.tracking_uri)
     deleted = before.children[4].info.run_id
     client.delete_run(deleted)
-    run_hpo_well(finished.directory, *reference.flags)
-    run_hpo_well(finished.directory, "--trials", "14")
+    run_here_well(finished.directory, *reference.flags)
+    run_here_well(finished.directory, "--trials", "14")
     after = read_stores(finished.storage, finished.tracking_uri)
     assert sorted(after.children) == [number for number in range(14) if number != 4]
     assert all(
@@ -51,7 +53,7 @@ def test_deleted_parent_run_is_one_clear_line(finished: Place, reference: Refere
     client = MlflowClient(finished.tracking_uri)
     parent = read_stores(finished.storage, finished.tracking_uri).parent.info.run_id
     client.delete_run(parent)
-    process = run_hpo(finished.directory, *reference.flags, "--tracking-wait", "1")
+    process = run_here(finished.directory, *reference.flags, "--tracking-wait", "1")
     assert process.returncode == 3
     line = process.stderr.splitlines()[-1]
     assert "parent run" in line
@@ -96,7 +98,7 @@ def test_runs_of_others_are_left_alone(finished: Place) -> None:
         for tags in ({}, {"hpo.key": "f" * 32}, {"mlflow.note.content": "mine"})
     ]
     before = [client.get_run(run.info.run_id).to_dictionary() for run in made]
-    run_hpo_well(finished.directory, "--trials", "14")
+    run_here_well(finished.directory, "--trials", "14")
     assert [client.get_run(run.info.run_id).to_dictionary() for run in made] == before
     assert RunStatus.to_string(RunStatus.RUNNING) == before[0]["info"]["status"]
     for run in made:
@@ -138,6 +140,6 @@ def read_journal(place: Place, directory: Path) -> list[FrozenTrial]:
 
 def test_journal_in_the_parent_run_is_the_study(finished: Place, tmp_path: Path) -> None:
     assert facts(read_journal(finished, tmp_path)) == facts(read_trials(finished.storage))
-    run_hpo_well(finished.directory, "--trials", "14")
+    run_here_well(finished.directory, "--trials", "14")
     assert len(read_trials(finished.storage)) == 14
     assert facts(read_journal(finished, tmp_path)) == facts(read_trials(finished.storage))

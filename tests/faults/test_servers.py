@@ -1,4 +1,6 @@
-"""A real ``mlflow server`` that is away, stopped, frozen, slow, wrong, or whose answers are lost; then the same command again."""
+"""A real ``mlflow server`` that is away, stopped, frozen, slow, wrong, or whose answers are lost;
+then the same command again.
+"""
 
 import json
 import os
@@ -9,7 +11,8 @@ import time
 import pytest
 
 from tests.support.checker import check_projection, read_projection, read_trials
-from tests.support.commands import run_hpo, run_python, running, wait_until
+from tests.support.commands import run_python, running, wait_until
+from tests.support.here import call_main, run_here
 from tests.support.stores import count_finished_runs, count_told, n_running
 from tests.support.studies import running_long_fits
 
@@ -33,13 +36,19 @@ def said_once(ended: Ended) -> bool:
 
 
 def run(place: Place, *flags: str) -> Ended:
+    """The command in this process: what is written to the server is written when the search is
+    over.
+    """
     started = time.monotonic()
-    with running(place.directory, *flags, **place.variables) as process:
-        return end(process, started)
+    process = run_here(place.directory, *flags, **place.variables)
+    seconds = time.monotonic() - started
+    return Ended(os.getpid(), process.returncode, process.stdout, process.stderr, seconds)
 
 
 def assert_behind(ended: Ended, n_behind: int | None = None) -> None:
-    """The search is done, MLflow is behind by so many trials (if it is known), and one line says so."""
+    """The search is done, MLflow is behind by so many trials (if it is known), and one line says
+    so.
+    """
     amount = r"( by \d+ trials)?" if n_behind is None else f" by {n_behind} trials"
     line = rf"hpo: MLflow is behind{amount} and the final model may be missing: .+ \(the same command catches up\)"
     assert ended.returncode == 3, ended.stderr
@@ -74,7 +83,9 @@ def test_server_never_there(
 def test_server_away_in_the_middle(
     server: Server, served: Place, study: str, long_reference: Reference, *, is_frozen: bool
 ) -> None:
-    """The search does not wait for it. What it was asked before it froze it does when it thaws, whoever still waits."""
+    """The search does not wait for it. What it was asked before it froze it does when it thaws,
+    whoever still waits.
+    """
     away, back = (server.freeze, server.thaw) if is_frozen else (server.stop, server.start)
     n_before, started = count_finished_runs(served.database), time.monotonic()
     with running(
@@ -100,7 +111,9 @@ def test_server_away_in_the_middle(
 
 
 def test_never_back(proxied: Place, proxy: Proxy, study: str, reference: Reference) -> None:
-    """From the first write, in the middle of the runs, and while the model is logged: one study, and each time it gets further."""
+    """From the first write, in the middle of the runs, and while the model is logged: one study,
+    and each time it gets further.
+    """
     kept = Kept()
     for mode, path, nth in (
         ("500", "experiments/create", 1),
@@ -124,7 +137,9 @@ def test_never_back(proxied: Place, proxy: Proxy, study: str, reference: Referen
 def test_wrong_for_some_seconds_in_all_ways(
     proxied: Place, proxy: Proxy, study: str, long_reference: Reference
 ) -> None:
-    """It is over before the run gives up: the run itself writes everything, and says each of two things once."""
+    """It is over before the run gives up: the run itself writes everything, and says each of two
+    things once.
+    """
     for mode in ("refuse", "hang", "500", "503", "cut"):
         proxy.plan(RUNS_CREATE, 5, mode, 2.0)
     ended = run(proxied, *long_reference.flags, "--name", study)
@@ -137,7 +152,10 @@ def test_slow_server_takes_longer_and_nothing_else(
     proxied: Place, proxy: Proxy, study: str, reference: Reference
 ) -> None:
     proxy.set_mode("slow")
-    ended = run(proxied, *reference.flags, "--name", study, "--json")
+    started = time.monotonic()
+    flags = (*reference.flags, "--name", study, "--json")
+    with running(proxied.directory, *flags, **proxied.variables) as process:
+        ended = end(process, started)
     assert proxy.n_disturbed > 12
     assert (ended.returncode, ended.stderr) == (0, "")
     assert json.loads(ended.stdout)["seconds"]["search"] < 0.1 * proxy.n_disturbed
@@ -149,7 +167,9 @@ def test_slow_server_takes_longer_and_nothing_else(
 def test_lost_answers_leave_nothing_twice(
     proxied: Place, proxy: Proxy, study: str, long_reference: Reference, mode: Mode
 ) -> None:
-    """The first answer of every endpoint, then a tenth of all: the server did the work, and the run finds that out."""
+    """The first answer of every endpoint, then a tenth of all: the server did the work, and the run
+    finds that out.
+    """
     proxy.set_mode(mode)
     ended = run(proxied, *long_reference.flags, "--name", study)
     assert ended.returncode == 0, ended.stderr
@@ -173,16 +193,15 @@ def test_password_is_in_no_line_where_requests_fail(
         "0",
         "--debug",
     )
-    process = run_hpo(proxied.directory, *flags)
+    process = run_here(proxied.directory, *flags)
     assert process.returncode == 3
     assert "s3cr3t" not in process.stdout + process.stderr
     assert "me:***@127.0.0.1" in process.stderr
     proxy.set_mode("pass")
     proxy.plan("model-versions", 1, "cut")
-    predicted = run_python(
+    predicted = call_main(
         proxied.directory,
-        "-m",
-        "hpo.predict",
+        "predict",
         "models:/nobody/1",
         "rows.csv",
         "--tracking-uri",
@@ -227,21 +246,20 @@ def test_killed_while_answers_are_lost(
     assert_converged(proxied, reference, study=study)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_signal_while_fits_run_in_workers_and_the_server_is_frozen(
-    server: Server, served: Place, study: str, number: signal.Signals
+    server: Server, served: Place, study: str
 ) -> None:
     with running_long_fits(served.directory, "--name", study, **served.variables) as process:
         server.freeze()
         started = time.monotonic()
-        (os.killpg if number == signal.SIGINT else os.kill)(process.pid, number)
+        process.send_signal(signal.SIGTERM)
         ended = end(process, started)
     assert ended.seconds < 5.0
-    assert ended.returncode == 128 + number
-    assert (
-        ended.last_line
-        == f"hpo: stopped by {number.name} with 0 of 50 trials done (run the same command again to go on)"
+    assert ended.returncode == 128 + signal.SIGTERM
+    stopped = (
+        "hpo: stopped by SIGTERM with 0 of 50 trials done (run the same command again to go on)"
     )
+    assert ended.last_line == stopped
     assert n_running(served.directory) >= 1
 
 

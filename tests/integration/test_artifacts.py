@@ -1,4 +1,6 @@
-"""What a run leaves to look at: figures, tables, the page and the card; each is opened, and what cannot be drawn loses nothing."""
+"""What a run leaves to look at: figures, tables, the page and the card; each is opened, and what
+cannot be drawn loses nothing.
+"""
 
 import io
 from pathlib import Path
@@ -99,7 +101,8 @@ def test_card_and_metrics_say_what_the_runs_say(finished: FinishedRun) -> None:
 
 
 def test_what_cannot_be_drawn_loses_nothing_and_is_drawn_by_the_next_run(directory: Path) -> None:
-    # A script of the user's with the name of the library, in the directory that Python looks in first.
+    # A script of the user's with the name of the library, in the directory that Python looks in
+    # first.
     broken = directory / "matplotlib.py"
     broken.write_text("raise ImportError('a script of mine')\n", encoding="utf-8")
     process = run_hpo(directory, "--trials", "3", plots=True)

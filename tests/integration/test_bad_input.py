@@ -1,4 +1,6 @@
-"""What cannot work ends before anything is written: exit code 2, one line that says what to do, and an empty directory."""
+"""What cannot work ends before anything is written: exit code 2, one line that says what to do, and
+an empty directory.
+"""
 
 import json
 import subprocess

@@ -1,4 +1,6 @@
-"""``hpo check`` on real stores and servers in every state that it names; each time, that it changed nothing."""
+"""``hpo check`` on real stores and servers in every state that it names; each time, that it changed
+nothing.
+"""
 
 import hashlib
 import json
@@ -55,7 +57,9 @@ def picture(directory: Path) -> dict[str, str]:
 
 @pytest.fixture
 def check(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Check:
-    """Runs the command in a directory; gives its exit code and its findings, and sees to it that nothing was written."""
+    """Runs the command in a directory; gives its exit code and its findings, and sees to it that
+    nothing was written.
+    """
 
     def run(directory: Path, *flags: str) -> tuple[int, list[dict[str, Any]]]:
         monkeypatch.chdir(directory)
@@ -407,7 +411,8 @@ def test_postgresql_new_half_made_done_driven_and_away(
         sqlalchemy.inspect(ledger).get_table_names(),
         sqlalchemy.inspect(runs).get_table_names(),
     ) == ([], [])
-    # What a first run leaves that is killed while MLflow makes its tables: all the rest is one transaction.
+    # What a first run leaves that is killed while MLflow makes its tables: all the rest is one
+    # transaction.
     InitialBase.metadata.create_all(runs)
     code, findings = check(here, *flags)
     assert (code, "is made by the first run" in findings[1]["message"]) == (0, True)

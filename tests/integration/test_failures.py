@@ -1,6 +1,8 @@
-"""Fits that fail, without a double: scikit-learn's sag cannot divide by a step size of zero, which a tiny C gives it.
+"""Fits that fail, without a double: scikit-learn's sag cannot divide by a step size of zero, which
+a tiny C gives it.
 
-A denormal C makes newton-cg's probabilities NaN instead. Both are what a person's study file can ask for.
+A denormal C makes newton-cg's probabilities NaN instead. Both are what a person's study file can
+ask for.
 """
 
 from collections.abc import Callable

@@ -169,7 +169,9 @@ NAMED = ("--name", "elsewhere", "--register", "flowers")
 
 @pytest.fixture(scope="module")
 def one_trial(make_directory: Callable[[str], Path]) -> FinishedRun:
-    """A run of one trial under another name, its model registered, its report as JSON; for tests that only read."""
+    """A run of one trial under another name, its model registered, its report as JSON; for tests
+    that only read.
+    """
     directory = make_directory("one-trial")
     return FinishedRun.of(directory, run_here(directory, "--trials", "1", "--json", *NAMED))
 
@@ -267,7 +269,9 @@ def check_end_is_undisturbed(finished: FinishedRun, directory: Path) -> None:
 def interrupt(
     directory: Path, number: signal.Signals, send: Callable[[int, int], None], *, n_told: int
 ) -> tuple[int, str]:
-    """Start the command, send it a signal once so many trials are finished; gives exit code and standard error."""
+    """Start the command, send it a signal once so many trials are finished; gives exit code and
+    standard error.
+    """
     process = start_hpo(directory, "--trials", "50")
     wait_until(lambda: count_told(directory) >= n_told, process)
     send(process.pid, number)

@@ -112,7 +112,9 @@ def test_process_that_dies_or_hangs_blocks_nothing(
 def test_both_sides_have_more_to_say_than_a_pipe_holds(
     directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As after a search with MLflow away: hundreds of runs to write, and a model with many held-out rows."""
+    """As after a search with MLflow away: hundreds of runs to write, and a model with many held-out
+    rows.
+    """
     monkeypatch.chdir(directory)
     stores, X = stores_of(directory), pd.DataFrame({"x": [0.0, 1.0, 2.0, 3.0]})
     make_study(stores["storage"], N_TRIALS)

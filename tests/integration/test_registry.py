@@ -1,4 +1,6 @@
-"""Versions and aliases in a real registry: the champion moves when it should, stays when it should not, and is never lost."""
+"""Versions and aliases in a real registry: the champion moves when it should, stays when it should
+not, and is never lost.
+"""
 
 from __future__ import annotations
 
@@ -241,7 +243,8 @@ def test_two_at_once_lose_no_champion(
     shutil.copy(empty_databases / "mlflow.db", tmp_path / "server.db")
     # As the tracking process has it: MLflow's own retries of a server that is away take minutes.
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    # Each is worse than the one before by 20 rows of 400; the best of all is registered early by one of the two.
+    # Each is worse than the one before by 20 rows of 400; the best of all is registered early by
+    # one of the two.
     shifts = [[0.4, 0.0, 0.5, 0.2, 0.6], [0.5, 0.3, 0.1, 0.6, 0.4]]
     with (
         serving_tracking(tmp_path, free_port()) as address,

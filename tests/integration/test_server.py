@@ -32,7 +32,9 @@ class AwayRun:
 
 @pytest.fixture(scope="module", autouse=True)
 def away(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AwayRun]:
-    """A run whose server is not there: it waits 30 s for it at its end, meanwhile other tests go on."""
+    """A run whose server is not there: it waits 30 s for it at its end, meanwhile other tests go
+    on.
+    """
     directory, port = tmp_path_factory.mktemp("away"), free_port()
     with start_hpo(
         directory, "--trials", "50", MLFLOW_TRACKING_URI=f"http://127.0.0.1:{port}"

@@ -1,4 +1,6 @@
-"""What a person sees on a terminal: the search while it goes on, the report as a table, and nothing where that was asked for."""
+"""What a person sees on a terminal: the search while it goes on, the report as a table, and nothing
+where that was asked for.
+"""
 
 import re
 from pathlib import Path

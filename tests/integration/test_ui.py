@@ -1,4 +1,6 @@
-"""``python -m hpo.ui``: both pages answer, end with the command however it ends, and show no password."""
+"""``python -m hpo.ui``: both pages answer, end with the command however it ends, and show no
+password.
+"""
 
 import os
 import re

@@ -10,7 +10,7 @@ import pytest
 from sklearn.metrics import get_scorer_names
 
 import hpo
-from hpo.estimators.usual_metrics import USUAL_METRICS
+from hpo.estimators.metrics import USUAL_METRICS
 from hpo.study_file import load_definition
 
 ROOT = Path(__file__).parents[2]

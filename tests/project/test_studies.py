@@ -1,4 +1,6 @@
-"""The study files: what people copy, what editors know of it, and the notebook that walks through it."""
+"""The study files: what people copy, what editors know of it, and the notebook that walks through
+it.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,7 @@ from typing import Any
 import jsonschema
 import pytest
 
-from hpo.definition import Range
+from hpo.search_space import Range
 from hpo.study_file import StudyDefinition, load_definition, make_schema
 from tests.support.commands import environment, run_python
 

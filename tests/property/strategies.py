@@ -144,7 +144,8 @@ def search_spaces(draw: st.DrawFn) -> dict[str, Any]:
     return {**space, "penalty": penalty}
 
 
-# A file that is named relative to the study file is found from there: those are tested in tests/unit/test_definition.py.
+# A file that is named relative to the study file is found from there: those are tested in
+# tests/unit/test_definition.py.
 sources = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9_-]{0,20}", fullmatch=True).flatmap(
     lambda name: st.sampled_from([name, f"/{name}.csv"])
 )

@@ -1,4 +1,6 @@
-"""Any study file either loads or is refused in one line; every valid one can be written and read again."""
+"""Any study file either loads or is refused in one line; every valid one can be written and read
+again.
+"""
 
 from __future__ import annotations
 
@@ -43,7 +45,9 @@ def refusal(
 
 
 def is_fine(line: str | None, path: Path) -> bool:
-    """Whether a refusal is one line that begins with its place and has nothing of Pydantic's or Python's own."""
+    """Whether a refusal is one line that begins with its place and has nothing of Pydantic's or
+    Python's own.
+    """
     if line is None:
         return True
     return (

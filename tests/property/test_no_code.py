@@ -1,6 +1,8 @@
-"""A study definition is data: whatever a file or a flag says, no name in it is imported and nothing of it is run.
+"""A study definition is data: whatever a file or a flag says, no name in it is imported and nothing
+of it is run.
 
-A module and a pickle lie where they would be found; each says so when it is run. What the interpreter itself reports (PEP 578) is
+A module and a pickle lie where they would be found; each says so when it is run. What the
+interpreter itself reports (PEP 578) is
 watched besides: a process that is started, a pickle that looks a name up.
 """
 
@@ -128,7 +130,8 @@ contents = st.dictionaries(
     st.sampled_from(sorted(StudyDefinition.model_fields)),
     st.dictionaries(known_keys, values, max_size=3),
 )
-# Every place that takes text, so that nothing else refuses the file before the payload is looked at.
+# Every place that takes text, so that nothing else refuses the file before the payload is looked
+# at.
 text_places = st.fixed_dictionaries(
     {},
     optional={

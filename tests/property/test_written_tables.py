@@ -1,4 +1,6 @@
-"""Whatever a table holds, the CSV that is written of it holds nothing that a spreadsheet runs, and loses nothing."""
+"""Whatever a table holds, the CSV that is written of it holds nothing that a spreadsheet runs, and
+loses nothing.
+"""
 
 from __future__ import annotations
 

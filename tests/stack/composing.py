@@ -1,7 +1,10 @@
-"""Runs the services of ``docker-compose.yml`` without an engine: their own commands, environment, order and health checks.
+"""Runs the services of ``docker-compose.yml`` without an engine: their own commands, environment,
+order and health checks.
 
-Host names become loopback, ports free ones and volumes directories; PostgreSQL is a private cluster. Nothing else is translated:
-what the image sets is read from the Dockerfile, and every service starts in one empty directory, as the image's is for all of them.
+Host names become loopback, ports free ones and volumes directories; PostgreSQL is a private
+cluster. Nothing else is translated:
+what the image sets is read from the Dockerfile, and every service starts in one empty directory, as
+the image's is for all of them.
 """
 
 import os
@@ -34,7 +37,9 @@ HEALTH_SECONDS = 3 * START_SECONDS
 
 
 def read_compose(variables: dict[str, str], *files: str) -> dict[str, Any]:
-    """Files, the later over the earlier, with their variables put in: ``:-`` is a default, ``:?`` an error."""
+    """Files, the later over the earlier, with their variables put in: ``:-`` is a default, ``:?``
+    an error.
+    """
     merged: dict[str, Any] = {}
     for file in files or (BASE,):
         merged = merge(merged, read_file(file, variables))
@@ -42,7 +47,9 @@ def read_compose(variables: dict[str, str], *files: str) -> dict[str, Any]:
 
 
 def merge(below: Any, above: Any) -> Any:
-    """As the specification says for the keys that are used here: mappings are united, all else is replaced."""
+    """As the specification says for the keys that are used here: mappings are united, all else is
+    replaced.
+    """
     if not (isinstance(below, dict) and isinstance(above, dict)):
         return above
     return {
@@ -144,7 +151,9 @@ class Stack:
         return [program or words[0], *(self.translate(word) for word in words[1:])]
 
     def up(self, service: str, *arguments: str, scale: int = 1) -> subprocess.Popen[str]:
-        """Start a service after those that it depends on, in the state that it waits for; arguments replace its command."""
+        """Start a service after those that it depends on, in the state that it waits for; arguments
+        replace its command.
+        """
         content = self.compose["services"][service]
         for dependency, needs in content.get("depends_on", {}).items():
             if dependency not in self.processes:

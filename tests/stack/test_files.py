@@ -1,4 +1,6 @@
-"""The compose files and the Dockerfile as they are written: valid, hardened, pinned, without a secret."""
+"""The compose files and the Dockerfile as they are written: valid, hardened, pinned, without a
+secret.
+"""
 
 import os
 import re

@@ -1,6 +1,8 @@
-"""What must hold of a ledger and its projection, read through their own clients and not through hpo.
+"""What must hold of a ledger and its projection, read through their own clients and not through
+hpo.
 
-``check_stores`` asserts the invariant of a finished study; ``trial_table`` is for comparing two studies to the last bit. The
+``check_stores`` asserts the invariant of a finished study; ``trial_table`` is for comparing two
+studies to the last bit. The
 names below are written out, not imported from hpo: they are what people query by.
 """
 
@@ -101,7 +103,9 @@ def read_runs(client: MlflowClient, experiment_id: str) -> list[Run]:
 
 
 def read_stores(storage: str, tracking_uri: str, study: str = "iris") -> Picture:
-    """A study through Optuna and MLflow; asserts only that there is one parent and no trial has two runs."""
+    """A study through Optuna and MLflow; asserts only that there is one parent and no trial has two
+    runs.
+    """
     return read_projection(read_trials(storage, study), tracking_uri, study)
 
 
@@ -156,7 +160,9 @@ def check_nothing_runs(trials: Sequence[FrozenTrial], tracking_uri: str) -> None
 
 
 def check_projection(picture: Picture, *, parent_status: str = "FINISHED") -> None:
-    """One child a finished trial, with its parent tag, status, times and chosen params; of any study, hpo's or not."""
+    """One child a finished trial, with its parent tag, status, times and chosen params; of any
+    study, hpo's or not.
+    """
     assert [trial.number for trial in picture.trials] == list(range(len(picture.trials)))
     assert sorted(picture.children) == list(range(len(picture.trials)))
     assert picture.parent.info.status == parent_status
@@ -187,7 +193,9 @@ def check_params(trial: FrozenTrial, run: Run) -> None:
 def check_scores(
     client: MlflowClient, trial: FrozenTrial, run: Run, *, metric: str, n_folds: int
 ) -> None:
-    """Fold scores as steps, their mean and deviation; a pruned trial has no mean and fewer folds, a failed one nothing."""
+    """Fold scores as steps, their mean and deviation; a pruned trial has no mean and fewer folds, a
+    failed one nothing.
+    """
     scores = trial.user_attrs.get("hpo.scores", {})
     is_complete = trial.state == TrialState.COMPLETE
     assert bool(scores) == (trial.state != TrialState.FAIL)
@@ -212,7 +220,9 @@ def check_scores(
 
 
 def best_number(trials: Sequence[FrozenTrial]) -> int:
-    """The best trial by the rule "best", worked out anew: value, then log loss, then the simpler model, then the earlier one."""
+    """The best trial by the rule "best", worked out anew: value, then log loss, then the simpler
+    model, then the earlier one.
+    """
     complete = [trial for trial in trials if trial.state == TrialState.COMPLETE]
     losses = {
         trial.number: math.fsum(trial.user_attrs["hpo.scores"]["neg_log_loss"])
@@ -239,7 +249,9 @@ def best_number(trials: Sequence[FrozenTrial]) -> int:
 
 
 def check_model(picture: Picture, metric: str) -> None:
-    """One current model, that of the best trial, and the earlier ones point at it; all of them are whole."""
+    """One current model, that of the best trial, and the earlier ones point at it; all of them are
+    whole.
+    """
     assert {model.status for model in picture.models} == {LoggedModelStatus.READY}
     assert len(picture.current_models) == 1, picture.models
     assert len(picture.model_by_trial) == len(picture.models), "two models of one trial"

@@ -15,7 +15,8 @@ from .stores import count_told
 COMMAND_SECONDS = 600
 START_SECONDS = 300
 
-# MLflow behaves otherwise below pytest; the rest would point the command elsewhere than its defaults.
+# MLflow behaves otherwise below pytest; the rest would point the command elsewhere than its
+# defaults.
 _NOT_PASSED_ON = ("PYTEST_CURRENT_TEST", "PYTEST_VERSION", "HPO_STORAGE", "MLFLOW_TRACKING_URI")
 
 
@@ -43,7 +44,9 @@ NO_PLOTS = "--no-plots"
 """Of the many runs of the tests only those that are about figures draw them."""
 
 WITHOUT_WORKERS = {"HPO_WORKERS": "1"}
-"""By default a trial that a busy machine holds up for a third of a second starts workers; tests of workers ask for them."""
+"""By default a trial that a busy machine holds up for a third of a second starts workers; tests of
+workers ask for them.
+"""
 
 
 def run_hpo(
@@ -66,9 +69,12 @@ def run_hpo_well(directory: Path, *flags: str, plots: bool = False, **variables:
     return process.stdout
 
 
-def start_hpo(directory: Path, *flags: str, **variables: str) -> subprocess.Popen[str]:
+def start_hpo(
+    directory: Path, *flags: str, plots: bool = False, **variables: str
+) -> subprocess.Popen[str]:
     """The command in a process group of its own, as a shell would start it."""
-    return start_python(directory, "-m", "hpo.run", *flags, NO_PLOTS, **WITHOUT_WORKERS | variables)
+    more = () if plots else (NO_PLOTS,)
+    return start_python(directory, "-m", "hpo.run", *flags, *more, **WITHOUT_WORKERS | variables)
 
 
 def start_python(directory: Path, *arguments: str, **variables: str) -> subprocess.Popen[str]:
@@ -88,7 +94,9 @@ def start_python(directory: Path, *arguments: str, **variables: str) -> subproce
 def wait_until(
     condition: Callable[[], bool], process: subprocess.Popen[str], *, poll_seconds: float = 0.02
 ) -> None:
-    """Wait for a condition; an early end of the process or the deadline fails the test with what it printed."""
+    """Wait for a condition; an early end of the process or the deadline fails the test with what it
+    printed.
+    """
     deadline = time.monotonic() + START_SECONDS
     while not condition():
         assert process.poll() is None, (

@@ -1,4 +1,5 @@
-"""Runs the command in this process: the same code, files and MLflow, without the imports of a new one.
+"""Runs the command in this process: the same code, files and MLflow, without the imports of a new
+one.
 
 A run of eight trials takes a second here and eight of processor time as a process, nearly all of
 them imports. What is about the process itself (signals, pipes, terminals, start-up, several at
@@ -66,6 +67,10 @@ def call_main(directory: Path, *arguments: str, **variables: str) -> Ended:
             code = int(end.code or 0)
         finally:
             close_stores()
+            if any("postgresql" in text for text in (*arguments, *variables.values())):
+                # A process ends with its connections; here they would be warned of in another test.
+                gc.unfreeze()
+                gc.collect()
     return Ended(arguments, code, stdout.getvalue(), stderr.getvalue())
 
 

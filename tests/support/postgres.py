@@ -1,6 +1,8 @@
-"""A private PostgreSQL cluster: made in a directory, on a free loopback port, with a password, ended by its own command.
+"""A private PostgreSQL cluster: made in a directory, on a free loopback port, with a password,
+ended by its own command.
 
-PostgreSQL refuses to run as root; there, its cluster belongs to the user that Debian's package makes.
+PostgreSQL refuses to run as root; there, its cluster belongs to the user that Debian's package
+makes.
 """
 
 import os
@@ -41,7 +43,9 @@ class Cluster:
         return self.url(name).replace("+psycopg", "")
 
     def stop(self) -> None:
-        """As an administrator would in a hurry: connections are cut, nothing that was committed is lost."""
+        """As an administrator would in a hurry: connections are cut, nothing that was committed is
+        lost.
+        """
         _run("pg_ctl", "-D", str(self.directory / "data"), "-m", "fast", "-w", "stop")
 
     def start(self) -> None:
@@ -61,7 +65,9 @@ class Cluster:
 
 @contextmanager
 def running_cluster() -> Iterator[Cluster]:
-    """A cluster for the length of a ``with`` block; a machine without PostgreSQL skips the test, or fails it in CI."""
+    """A cluster for the length of a ``with`` block; a machine without PostgreSQL skips the test, or
+    fails it in CI.
+    """
     if _find("initdb") is None:
         (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(
             "PostgreSQL's initdb is not on this machine"

@@ -17,7 +17,9 @@ COLUMNS, LINES = 110, 50
 
 
 def run_on_screen(directory: Path, *arguments: str, **variables: str) -> tuple[int, list[str]]:
-    """The exit code of a Python command whose output and errors are a terminal, and each screen that it showed."""
+    """The exit code of a Python command whose output and errors are a terminal, and each screen
+    that it showed.
+    """
     ours, theirs = pty.openpty()
     process = subprocess.Popen(
         [sys.executable, *arguments],

@@ -98,7 +98,9 @@ def showing_pages(
     ports: Sequence[str] = ("--dashboard-port", "--mlflow-port"),
     **variables: str,
 ) -> Iterator[tuple[subprocess.Popen[str], list[str]]]:
-    """``python -m hpo.ui`` from the moment that it printed its two links; gives those. By default on ports that nobody asks for."""
+    """``python -m hpo.ui`` from the moment that it printed its two links; gives those. By default
+    on ports that nobody asks for.
+    """
     chosen = [part for flag in ports for part in (flag, str(free_port()))]
     process = start_python(directory, "-m", "hpo.ui", *flags, *chosen, **variables)
     assert process.stdout is not None
@@ -115,6 +117,8 @@ def showing_pages(
 
 @contextmanager
 def serving_pages(directory: Path) -> Iterator[tuple[str, str]]:
-    """Both pages of a directory's study, as ``python -m hpo.ui`` serves them: the addresses of MLflow and of optuna-dashboard."""
+    """Both pages of a directory's study, as ``python -m hpo.ui`` serves them: the addresses of
+    MLflow and of optuna-dashboard.
+    """
     with showing_pages(directory) as (_, (dashboard, mlflow)):
         yield mlflow.partition("/#")[0].rstrip("/"), dashboard.partition("/dashboard")[0]

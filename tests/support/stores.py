@@ -55,7 +55,9 @@ def count_finished_runs(database: Path) -> int:
 
 
 def copy_directory(source: Path, target: Path) -> Path:
-    """A finished run's directory, elsewhere: MLflow keeps absolute artifact paths, which are moved along."""
+    """A finished run's directory, elsewhere: MLflow keeps absolute artifact paths, which are moved
+    along.
+    """
     shutil.copytree(source, target)
     with closing(sqlite3.connect(target / "mlflow.db")) as connection, connection:
         for table, column in (

@@ -1,4 +1,6 @@
-"""Any table at all either gives folds that can be scored or is refused in one line: never another exception, never a warning."""
+"""Any table at all either gives folds that can be scored or is refused in one line: never another
+exception, never a warning.
+"""
 
 from __future__ import annotations
 

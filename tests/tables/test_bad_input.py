@@ -1,4 +1,6 @@
-"""Every bad table ends before trial 0: exit code 2, one line, nothing written; or it is cured and said."""
+"""Every bad table ends before trial 0: exit code 2, one line, nothing written; or it is cured and
+said.
+"""
 
 from __future__ import annotations
 
@@ -299,7 +301,9 @@ def test_target_in_another_case_is_suggested(tmp_path: Path) -> None:
 
 @dataclass(frozen=True)
 class Cured:
-    """A table of which one run cures all, what its report says, and how many columns are left of which kind."""
+    """A table of which one run cures all, what its report says, and how many columns are left of
+    which kind.
+    """
 
     content: str
     said: tuple[str, ...]

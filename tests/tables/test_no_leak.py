@@ -1,4 +1,6 @@
-"""Nothing of a test row reaches a fit: fold scores are scikit-learn's on the whole unfitted pipeline, and groups stay whole."""
+"""Nothing of a test row reaches a fit: fold scores are scikit-learn's on the whole unfitted
+pipeline, and groups stay whole.
+"""
 
 from __future__ import annotations
 

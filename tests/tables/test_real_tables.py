@@ -1,6 +1,8 @@
-"""Real tables with gaps, categories and several classes: each runs to a model that answers for rows as they come.
+"""Real tables with gaps, categories and several classes: each runs to a model that answers for rows
+as they come.
 
-They lie in the packages palmerpenguins and vega_datasets, and are read as files: nothing of the packages is imported.
+They lie in the packages palmerpenguins and vega_datasets, and are read as files: nothing of the
+packages is imported.
 """
 
 from __future__ import annotations
@@ -132,7 +134,9 @@ def stores(directory: Path, name: str) -> dict[str, str]:
 
 
 def raw_rows(name: str) -> pd.DataFrame:
-    """Whole raw rows as people have them, without the target: a gap, a new category, both, everything missing, and one as it is."""
+    """Whole raw rows as people have them, without the target: a gap, a new category, both,
+    everything missing, and one as it is.
+    """
     real = REAL[name]
     table = real.read().drop(columns=real.target).dropna(subset=[real.number])
     rows = pd.concat([table.head(1)] * 5, ignore_index=True)

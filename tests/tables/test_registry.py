@@ -1,4 +1,6 @@
-"""``--register`` on a real table: what the command says, and what is served and predicted by the champion."""
+"""``--register`` on a real table: what the command says, and what is served and predicted by the
+champion.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""A small driver for tests of the ledger: real slots, and scores that are a plain function of the params."""
+"""A small driver for tests of the ledger: real slots, and scores that are a plain function of the
+params.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Rows of a file through a shipped model: the same numbers as its pipeline gives, or one line that says why not."""
+"""Rows of a file through a shipped model: the same numbers as its pipeline gives, or one line that
+says why not.
+"""
 
 from __future__ import annotations
 

@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from hpo.data.columns import Columns, decide_columns
+from hpo.data.columns import Columns
+from hpo.data.kinds import decide_columns
 from hpo.errors import DataError
 
 N = 40

@@ -1,4 +1,6 @@
-"""Fold scores are those of scikit-learn's ``cross_validate`` on the whole pipeline, to the last bit."""
+"""Fold scores are those of scikit-learn's ``cross_validate`` on the whole pipeline, to the last
+bit.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,7 @@ from sklearn.metrics import get_scorer_names, log_loss
 from sklearn.model_selection import cross_validate
 
 from hpo.data.dataset import Dataset, load_dataset
-from hpo.definition import DataSection, SearchSpace, StudyDefinition
+from hpo.definition import DataSection, StudyDefinition
 from hpo.errors import DefinitionError
 from hpo.estimators.classification import CLASSIFICATION
 from hpo.estimators.cross_validation import (
@@ -31,6 +33,7 @@ from hpo.estimators.logistic_regression import LOGISTIC_REGRESSION
 from hpo.estimators.objective import StepResult
 from hpo.estimators.recipe import TrainingShape
 from hpo.estimators.space import SearchedSpace
+from hpo.search_space import SearchSpace
 from hpo.study_file import load_definition
 from tests.unit.driving import define
 

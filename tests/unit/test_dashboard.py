@@ -9,7 +9,7 @@ import pytest
 import sqlalchemy
 from optuna_dashboard._note import get_note_from_system_attrs, save_note_with_version
 
-from hpo.ledger.storage import export_journal
+from hpo.ledger.journal import export_journal
 from hpo.ledger.transactions import NOTE_LENGTH, LedgerStorage
 from hpo.markdown import merge_note
 

@@ -1,4 +1,6 @@
-"""Figures and tables of a model: they open, they are not blank, and the numbers are the model's own."""
+"""Figures and tables of a model: they open, they are not blank, and the numbers are the model's
+own.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,8 @@
-"""The tracking side of a run on a real MLflow store in SQLite: what fails is tried again, what is there twice is put right.
+"""The tracking side of a run on a real MLflow store in SQLite: what fails is tried again, what is
+there twice is put right.
 
-Doubles stand for the writer and for the client below it, as in ``test_retries``: one verb fails a few times, before its work or
+Doubles stand for the writer and for the client below it, as in ``test_retries``: one verb fails a
+few times, before its work or
 after it, and then succeeds, or never does.
 """
 
@@ -54,7 +56,8 @@ N_TRIALS = 8
 DEFINITION = define(study__name="iris", pruner__kind="median", pruner__n_startup_trials=1)
 N_DONE = {"COMPLETE": 5, "PRUNED": 2, "FAIL": 1}
 
-# A verb of the writer, or of the client below it after it went well so many times; and how many trials are behind where it never
+# A verb of the writer, or of the client below it after it went well so many times; and how many
+# trials are behind where it never
 # succeeds.
 WRITER_VERBS = {
     "check_reachable": 8,
@@ -231,7 +234,9 @@ def failing(study: Study, uri: str, verb: str, n_failures: int, *, after: bool =
 
 
 def check_whole(study: Study, uri: str) -> None:
-    """One parent and one child a trial with all that the ledger says, and no other run, deleted or not."""
+    """One parent and one child a trial with all that the ledger says, and no other run, deleted or
+    not.
+    """
     client = MlflowClient(uri)
     picture = read_projection(study.trials, uri, "iris")
     check_nothing_runs(picture.trials, uri)
@@ -377,7 +382,8 @@ def test_follower_writes_what_is_there_and_later_what_is_new(study, uri):
         tracking.follower.follow()
         n_there.append(len(all_runs(uri)) - 1)
     assert n_there == list(range(1, N_TRIALS + 1))
-    # What is there is said first; a run is counted as it gets through, and known to be there when the next one does.
+    # What is there is said first; a run is counted as it gets through, and known to be there when
+    # the next one does.
     assert tracking.counts[: N_TRIALS + 1] == [0, *range(N_TRIALS)]
     assert tracking.finish().tracking_problem is None
     assert tracking.messages == []

@@ -21,7 +21,8 @@ def ends(estimate: Estimate) -> tuple[float, float]:
 
 
 def test_wilson_as_in_newcombe_1998():
-    # Newcombe 1998, Statistics in Medicine 17, 857-872, table I: 81 of 263, 15 of 148, 0 of 20, 1 of 29.
+    # Newcombe 1998, Statistics in Medicine 17, 857-872, table I: 81 of 263, 15 of 148, 0 of 20, 1
+    # of 29.
     assert ends(estimate_proportion(81, 263)) == pytest.approx((0.2553, 0.3662), abs=5e-5)
     assert ends(estimate_proportion(15, 148)) == pytest.approx((0.0624, 0.1605), abs=5e-5)
     assert ends(estimate_proportion(0, 20)) == pytest.approx((0, 0.1611), abs=5e-5)

@@ -13,6 +13,7 @@ import pytest
 from optuna.distributions import FloatDistribution
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
+import hpo.ledger.failures
 import hpo.ledger.storage
 from hpo.errors import (
     IdentityError,
@@ -208,7 +209,7 @@ def test_signal_ends_the_wait_for_a_storage_that_is_locked_from_the_start(
     storage_url, monkeypatch, mode
 ):
     monkeypatch.setattr(hpo.ledger.storage, "BUSY_SECONDS", 0.05)
-    monkeypatch.setattr(hpo.ledger.storage, "RETRY_SECONDS", 3.0)
+    monkeypatch.setattr(hpo.ledger.failures, "RETRY_SECONDS", 3.0)
     with closing(sqlite3.connect(sqlite_path(storage_url), isolation_level=None)) as connection:
         connection.execute(f"PRAGMA journal_mode = {mode}")
         connection.execute("BEGIN EXCLUSIVE")

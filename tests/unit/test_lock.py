@@ -37,7 +37,9 @@ with hold_lock(Path(sys.argv[1]), wait=True):
 
 @contextmanager
 def second_process(path: Path) -> Iterator[tuple[subprocess.Popen[str], int]]:
-    """A process that holds the lock until its standard input is closed, and the id of a child that it started."""
+    """A process that holds the lock until its standard input is closed, and the id of a child that
+    it started.
+    """
     command = [sys.executable, "-c", HOLDER, str(path)]
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True

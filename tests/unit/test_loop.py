@@ -232,7 +232,9 @@ def test_workers_and_their_death_change_no_trial(storage_url, tmp_path, concurre
 
 
 class Looking(Progress):
-    """Keeps, at the first fold of each trial, the states of all trials; stops after a fold of its choice."""
+    """Keeps, at the first fold of each trial, the states of all trials; stops after a fold of its
+    choice.
+    """
 
     def __init__(self, storage_url: str, stop_at: int = -1) -> None:
         self.seen: list[list[str]] = []

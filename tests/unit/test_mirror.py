@@ -160,7 +160,9 @@ SCORES = np.random.default_rng(5).normal(size=(40, N_STEPS)).round(2)
 
 
 class Run:
-    """Slots whose scores are a table: asks, judges each fold in order, tells in order, as the search does."""
+    """Slots whose scores are a table: asks, judges each fold in order, tells in order, as the
+    search does.
+    """
 
     def __init__(self, concurrency: int, pruner: PrunerSection = MEDIAN) -> None:
         self.concurrency = concurrency
@@ -195,7 +197,9 @@ class Run:
         self.results.append(result)
 
     def restart(self) -> None:
-        """A new driver reads the ledger: finished trials are added and told, those left open are added when taken up."""
+        """A new driver reads the ledger: finished trials are added and told, those left open are
+        added when taken up.
+        """
         self.mirror = self._make()
         for trial in self.asked[: len(self.results)]:
             self.mirror.add(trial.params, trial.distributions)
@@ -216,7 +220,9 @@ class Run:
 def expected_end(
     number: int, results: list[FrozenTrial], concurrency: int, pruner: PrunerSection = MEDIAN
 ) -> int:
-    """After how many folds the median of the view stops a slot: the rule of Optuna's documentation, in numpy."""
+    """After how many folds the median of the view stops a slot: the rule of Optuna's documentation,
+    in numpy.
+    """
     view = [
         r for r in results[: max(0, number - concurrency + 1)] if r.state == TrialState.COMPLETE
     ]

@@ -1,4 +1,6 @@
-"""Nested searches: what they hold out, that they go on where they were cut, and that no choice looks at the hold-out."""
+"""Nested searches: what they hold out, that they go on where they were cut, and that no choice
+looks at the hold-out.
+"""
 
 from __future__ import annotations
 

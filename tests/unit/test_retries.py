@@ -1,6 +1,8 @@
-"""Each verb of the ledger's storage, by a double that fails a few times and then succeeds, and by one that never does.
+"""Each verb of the ledger's storage, by a double that fails a few times and then succeeds, and by
+one that never does.
 
-A double fails before its work or after it: then the work is done and only the answer is lost. Those of tracking are in
+A double fails before its work or after it: then the work is done and only the answer is lost. Those
+of tracking are in
 ``test_follower``.
 """
 
@@ -19,11 +21,13 @@ import optuna
 import pytest
 from optuna.trial import TrialState, create_trial
 
+import hpo.ledger.failures
 import hpo.ledger.storage
 from hpo.errors import InterruptedBySignal, LedgerError
+from hpo.ledger.failures import never
 from hpo.ledger.identity import IDENTITY
 from hpo.ledger.ledger import Ledger
-from hpo.ledger.storage import never, open_driven, quiet_optuna
+from hpo.ledger.storage import open_driven, quiet_optuna
 from tests.unit.driving import OpenStudy, define, drive, facts, open_study
 
 N_TRIALS = 8
@@ -47,7 +51,9 @@ REFUSED_OR_LOST = pytest.mark.parametrize("after", [False, True], ids=["refused"
 
 
 class Flaky:
-    """Another object, one verb of which fails so many times, before its work or after it, once it went well so many times."""
+    """Another object, one verb of which fails so many times, before its work or after it, once it
+    went well so many times.
+    """
 
     def __init__(
         self,
@@ -80,7 +86,9 @@ class Flaky:
 
 
 class Lossy:
-    """Another object, a share of whose calls fails at random: half of them before their work, half after it."""
+    """Another object, a share of whose calls fails at random: half of them before their work, half
+    after it.
+    """
 
     def __init__(self, inner: Any, share: float, seed: int, error: Exception) -> None:
         self._inner, self._share, self._random, self._error = (
@@ -113,16 +121,18 @@ def gone(*, may_pass: bool = True) -> LedgerError:
 
 @pytest.fixture(autouse=True)
 def _be_quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hpo.ledger.storage, "FIRST_PAUSE_SECONDS", 0.001)
+    monkeypatch.setattr(hpo.ledger.failures, "FIRST_PAUSE_SECONDS", 0.001)
 
 
 @pytest.fixture
 def _gives_up_soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hpo.ledger.storage, "RETRY_SECONDS", 0.3)
+    monkeypatch.setattr(hpo.ledger.failures, "RETRY_SECONDS", 0.3)
 
 
 def begin(url: str) -> None:
-    """A study with three finished trials, one that a killed driver left and one that a person queued."""
+    """A study with three finished trials, one that a killed driver left and one that a person
+    queued.
+    """
     with open_study(url) as ledger:
         drive(ledger, 3)
         ledger.next_slot(N_TRIALS)
@@ -266,7 +276,7 @@ def test_answers_that_never_come_lose_nothing(url, undisturbed, verb):
 
 @pytest.mark.parametrize("seed", range(4))
 def test_storage_that_fails_at_random_changes_nothing(url, undisturbed, seed, monkeypatch):
-    monkeypatch.setattr(hpo.ledger.storage, "LONGEST_PAUSE_SECONDS", 0.002)
+    monkeypatch.setattr(hpo.ledger.failures, "LONGEST_PAUSE_SECONDS", 0.002)
     with driven_by(url, lambda storage: Lossy(storage, 0.4, seed, gone())) as lossy:
         pass
     assert lossy.n_failures > 4

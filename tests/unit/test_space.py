@@ -7,10 +7,10 @@ from optuna import create_study
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import FixedTrial
 
-from hpo.definition import Range
 from hpo.estimators.logistic_regression import LOGISTIC_REGRESSION, LogisticRegressionSpace
 from hpo.estimators.recipe import TrainingShape
 from hpo.estimators.space import SearchedSpace
+from hpo.search_space import Range
 
 
 def searched(space: LogisticRegressionSpace) -> SearchedSpace:

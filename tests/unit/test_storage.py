@@ -1,4 +1,6 @@
-"""The storage on real SQLite files: locked, full, read-only, driven by two; its export read by Optuna."""
+"""The storage on real SQLite files: locked, full, read-only, driven by two; its export read by
+Optuna.
+"""
 
 from __future__ import annotations
 
@@ -21,16 +23,12 @@ from optuna.exceptions import StorageInternalError
 from optuna.storages import JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend
 
+import hpo.ledger.failures
 import hpo.ledger.storage
 from hpo.errors import InterruptedBySignal, LedgerError, StudyLockedError
-from hpo.ledger.storage import (
-    export_journal,
-    open_driven,
-    open_for_reading,
-    open_storage,
-    repeat,
-    translated,
-)
+from hpo.ledger.failures import repeat, translated
+from hpo.ledger.journal import export_journal
+from hpo.ledger.storage import open_driven, open_for_reading, open_storage
 from hpo.settings import sqlite_path
 from tests.unit.driving import define, drive, facts, failure, open_study
 
@@ -71,7 +69,7 @@ def test_pauses_double_up_to_the_longest(monkeypatch):
 
 
 def test_patience_ends(monkeypatch):
-    monkeypatch.setattr(hpo.ledger.storage, "RETRY_SECONDS", 0.3)
+    monkeypatch.setattr(hpo.ledger.failures, "RETRY_SECONDS", 0.3)
     action = Action(10**9)
     started = time.monotonic()
     with pytest.raises(LedgerError, match=r"^the storage is gone$"):
@@ -218,7 +216,7 @@ def test_server_that_is_not_there_is_one_line_without_the_password():
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hpo.ledger.storage, "BUSY_SECONDS", 0.05)
-    monkeypatch.setattr(hpo.ledger.storage, "RETRY_SECONDS", 0.3)
+    monkeypatch.setattr(hpo.ledger.failures, "RETRY_SECONDS", 0.3)
 
 
 def whole(url: str, n_trials: int) -> list[tuple[Any, ...]]:
@@ -281,7 +279,7 @@ def test_second_driver_asks_whether_to_wait(storage_url):
 
 
 def test_second_driver_that_waits_gets_the_study_when_the_first_ends(storage_url, monkeypatch):
-    monkeypatch.setattr(hpo.ledger.storage, "LONGEST_PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr(hpo.ledger.failures, "LONGEST_PAUSE_SECONDS", 0.01)
     first, asked = ExitStack(), []
     first.enter_context(open_driven(storage_url, "iris", wait=lambda _: False))
 
@@ -324,7 +322,8 @@ def test_file_that_is_left_is_whole_and_free(storage_url, tmp_path, broken):
                 raise RuntimeError("broken off")
 
     with ExitStack() as stack:
-        # A dashboard that has the file open: SQLite itself would move the WAL into the file only when the last one closes it.
+        # A dashboard that has the file open: SQLite itself would move the WAL into the file only
+        # when the last one closes it.
         reader = stack.enter_context(closing(sqlite3.connect(sqlite_path(storage_url))))
         reader.execute("SELECT count(*) FROM trials").fetchone()
         with pytest.raises(RuntimeError, match="broken off") if broken else nullcontext():

@@ -1,4 +1,6 @@
-"""The model card: that it says what the report says, and that nothing in a table's names becomes markup."""
+"""The model card: that it says what the report says, and that nothing in a table's names becomes
+markup.
+"""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from hpo.errors import DefinitionError, first_line
 
 
 class Predicted(ClassifierMixin, BaseEstimator):
-    """A fitted classifier and the rows it is asked about: each kind of prediction is made once, whoever asks."""
+    """A fitted classifier and its rows: each kind of prediction is made once."""
 
     def __init__(self, model: ClassifierMixin, X: Any, rows: Any = slice(None)) -> None:
         self.model = model
@@ -55,7 +55,7 @@ def _accuracy(predicted: Predicted, y: np.ndarray) -> float:
 
 
 def _neg_log_loss(predicted: Predicted, y: np.ndarray) -> float:
-    """``sklearn.metrics.log_loss`` for labels that the model knows: clipped by the dtype's epsilon, then averaged."""
+    """Compute ``sklearn.metrics.log_loss``: clipped by the dtype's epsilon, then averaged."""
     probabilities = predicted.predict_proba()
     epsilon = np.finfo(probabilities.dtype).eps
     of_label = probabilities[np.arange(len(y)), np.searchsorted(predicted.classes_, y)]
@@ -68,10 +68,11 @@ is known to be valid, as much as a fit on a small table takes."""
 
 
 def check_metrics(metrics: Sequence[str], y: np.ndarray) -> None:
-    """Score a constant model on the labels, so that a metric that does not fit the data ends the run before trial 0.
+    """Score a constant model, so that a metric that does not fit ends the run before trial 0.
 
     Raises:
-        DefinitionError: A scorer cannot judge these classes (a binary scorer on three classes, a regression scorer).
+        DefinitionError: A scorer cannot judge these classes (a binary scorer on three classes, a
+            regression scorer).
     """
     y = np.concatenate([np.unique(y), y[:100]])
     X = np.zeros((len(y), 1))
@@ -86,13 +87,15 @@ def check_metrics(metrics: Sequence[str], y: np.ndarray) -> None:
             with warnings.catch_warnings(action="ignore"):
                 score = get_scorer(name)(model, X, y)
             if not np.isfinite(score):
-                raise ValueError(f"it gives {score}")  # noqa: TRY301 - one line says all that can be wrong with it
+                # Worded below, with all else that a scorer may raise.
+                raise ValueError(f"it gives {score}")  # noqa: TRY301
         except (ValueError, TypeError, AttributeError) as error:
             raise DefinitionError(
                 f"study.metric: metric '{name}' cannot judge these classes: {first_line(error)}",
-                hint="for more than two classes take an averaged one, for example f1_macro, roc_auc_ovr or balanced_accuracy",
+                hint="for more than two classes take an averaged one,"
+                " for example f1_macro, roc_auc_ovr or balanced_accuracy",
             ) from error
 
 
 _JUDGES_NUMBERS = re.compile(r"^r2$|error|deviance|^explained_variance$")
-"""scikit-learn's names of scorers for regression: they take integer labels for numbers and do not complain."""
+"""Scorers for regression: they take integer labels for numbers and do not complain."""

@@ -1,4 +1,4 @@
-"""The target of a classification: labels read, held out by class, and refused where they are too few."""
+"""The target of a classification: labels read, held out by class, refused where too few."""
 
 import warnings
 from dataclasses import replace
@@ -19,7 +19,7 @@ MAX_CLASSES = 100
 
 
 def read_labels(column: pd.Series, notes: list[str]) -> np.ndarray:
-    """The target's labels, without the rows where it is missing: integers stay numbers, everything else is text."""
+    """Read the labels that are there: integers stay numbers, everything else is text."""
     present = column.dropna()
     n_missing = len(column) - len(present)
     if n_missing:
@@ -40,8 +40,10 @@ def read_labels(column: pd.Series, notes: list[str]) -> np.ndarray:
         )
     if labels.dtype.kind == "f" or n_classes > MAX_CLASSES:
         raise DataError(
-            f"{subject} should be a class label, but got {n_classes} distinct values in {len(labels)} rows",
-            hint="numbers to be predicted are a regression, which this project does not search; or name another with --target",
+            f"{subject} should be a class label,"
+            f" but got {n_classes} distinct values in {len(labels)} rows",
+            hint="numbers to be predicted are a regression, which this project does not search;"
+            " or name another with --target",
         )
     return labels
 
@@ -49,7 +51,7 @@ def read_labels(column: pd.Series, notes: list[str]) -> np.ndarray:
 def hold_out(
     labels: np.ndarray, groups: np.ndarray | None, section: DataSection, seed: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Positions of the training and of the held-out rows; stratified, and a group is never split."""
+    """Hold rows out by class; no group is split."""
     if groups is None:
         splitter = StratifiedShuffleSplit(1, test_size=section.test_size, random_state=seed)
     else:
@@ -67,7 +69,8 @@ def hold_out(
     except ValueError as error:
         cause = error
     raise DataError(
-        f"data: training rows and a hold-out of test_size = {section.test_size:g} do not both hold every class"
+        f"data: training rows and a hold-out of test_size = {section.test_size:g}"
+        " do not both hold every class"
         f" ({cause or 'one has no row in one of the two'})",
         hint="change data.test_size, or drop the rarest class",
     ) from cause
@@ -83,7 +86,8 @@ def check_classes(labels: np.ndarray, n_splits: int) -> None:
     label, rows = classes[counts.argmin()], int(counts.min())
     if rows < n_splits:
         raise DataError(
-            f"data: every class needs n_splits = {n_splits} training rows, but class '{label}' has {rows}",
+            f"data: every class needs n_splits = {n_splits} training rows,"
+            f" but class '{label}' has {rows}",
             hint=f"set cv.n_splits to {rows}, or drop the class" if rows >= 2 else "drop the class",
         )
 
@@ -91,10 +95,11 @@ def check_classes(labels: np.ndarray, n_splits: int) -> None:
 def make_splits(
     dataset: Dataset, section: CvSection, seed: int
 ) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Training and test positions of ``n_splits * n_repeats`` stratified folds; a group is never split.
+    """Split into ``n_splits * n_repeats`` folds by class; no group is split.
 
     Raises:
-        DataError: All groups with a class would be in one fold: what is fitted on the others would not know it.
+        DataError: All groups with a class would be in one fold: the fit on the others would not
+            know it.
     """
     n_splits, n_repeats = section.n_splits, section.n_repeats
     if dataset.groups is None:
@@ -114,7 +119,8 @@ def make_splits(
     for train, _ in splits if dataset.groups is not None else ():
         if (lacking := np.setdiff1d(dataset.y_train, dataset.y_train[train])).size:
             raise DataError(
-                f"data: class '{lacking[0]}' is in so few groups that a fold would be fitted without it",
+                f"data: class '{lacking[0]}' is in so few groups"
+                " that a fold would be fitted without it",
                 hint="drop the class, or group the rows by something finer",
             )
     return splits

@@ -1,10 +1,15 @@
 # ruff: noqa: INP001 - a directory for PYTHONPATH, of the command under test only
-"""Strikes at a named point of the command, or of a process that it starts; nothing in ``hpo`` knows of it.
+"""Strikes at a named point of the command, or of a process that it starts; nothing in ``hpo`` knows
+of it.
 
-``HPO_FAULT`` is ``module:function:call|return:n:ACTION:who``: before the n-th call of the function (or after its return) ``who``
-(``self``, ``parent``, or ``group``) gets the signal ``ACTION``. The action ``CLOCK`` sets the clocks of all these processes back by
-an hour instead, from then on. ``HPO_FAULT_MARK`` is a file that is made at that moment: no other process strikes again.
-``HPO_CLOSING_SECONDS`` is how long a run that is stopped waits for tracking, on a machine that may be busy.
+``HPO_FAULT`` is ``module:function:call|return:n:ACTION:who``: before the n-th call of the function
+(or after its return) ``who``
+(``self``, ``parent``, or ``group``) gets the signal ``ACTION``. The action ``CLOCK`` sets the
+clocks of all these processes back by
+an hour instead, from then on. ``HPO_FAULT_MARK`` is a file that is made at that moment: no other
+process strikes again.
+``HPO_CLOSING_SECONDS`` is how long a run that is stopped waits for tracking, on a machine that may
+be busy.
 """
 
 import functools
@@ -103,7 +108,8 @@ def follow_clock(mark: str) -> None:
 
     time.time = lambda: plain_time() - shift()
     time.time_ns = lambda: plain_time_ns() - shift() * 10**9
-    # The type itself must stay: compiled packages check it. Only its method is exchanged, where Python keeps it.
+    # The type itself must stay: compiled packages check it. Only its method is exchanged, where
+    # Python keeps it.
     (methods,) = gc.get_referents(dt.datetime.__dict__)
     methods["now"] = classmethod(lambda _, tz=None: now(tz) - dt.timedelta(seconds=shift()))
     ctypes.pythonapi.PyType_Modified(ctypes.py_object(dt.datetime))

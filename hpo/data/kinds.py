@@ -1,0 +1,139 @@
+"""Decides the kind of each column of a table from its training rows."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from pandas.api import types
+
+from hpo.data.columns import BOOLEANS, DECIMAL_COMMA, THOUSANDS, Columns, to_dates, to_text
+from hpo.errors import DataError
+
+TEXT_LENGTH = 40
+"""Mean length from which distinct values are a text, not a category."""
+
+_ISO_DATE = r"\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}(\.\d+)?)?)?(Z|[+-]\d{2}:?\d{2})?"
+
+
+def decide_columns(
+    train: pd.DataFrame, *, numeric: Sequence[str] = (), categorical: Sequence[str] = ()
+) -> Columns:
+    """Decide the kind of each column.
+
+    Args:
+        train: The training rows, raw, without target, group and dropped columns.
+        numeric: Columns that are numbers whatever they look like.
+        categorical: Columns that are categories whatever they look like.
+
+    Raises:
+        DataError: A column is a text, or no column is left.
+    """
+    listed = defaultdict[str, list[str]](list)
+    for name in map(str, train.columns):
+        if name in numeric:
+            decision = _read_as_numbers(train[name]) or _Decision("numeric")
+        elif name in categorical:
+            decision = _as_categories(train[name])
+        else:
+            decision = _decide(train[name])
+        listed[decision.kind].append(name)
+        listed[decision.reading].append(name)
+        if decision.note:
+            listed["notes"].append(f"'{name}' {decision.note}")
+    columns = Columns.model_validate(listed)
+    if not columns.features:
+        why = "; ".join(columns.notes) or "all are dropped, the target or the group"
+        raise DataError(
+            f"data: no feature is left: {why}",
+            hint="shorten data.drop, or give a table with features",
+        )
+    return columns
+
+
+class _Decision(NamedTuple):
+    """A decision: the column's kind, how its text is read, what a person should know.
+
+    The kind is empty where the column is dropped.
+
+    Kind and reading are names of attributes of :class:`Columns`, which leaves alone what has none.
+    """
+
+    kind: str = ""
+    reading: str = ""
+    note: str = ""
+
+
+def _decide(column: pd.Series) -> _Decision:
+    name, present = column.name, column.dropna()
+    if len(present) and isinstance(present.iloc[0], list | dict | bytes | np.ndarray):
+        raise DataError(
+            f"data: column '{name}' holds lists, records or bytes, not values",
+            hint="name it in data.drop",
+        )
+    if present.dtype.kind not in "biufM":
+        present = to_text(present).dropna()
+    if present.empty:
+        return _Decision(note="dropped: it is empty")
+    if len(present) == len(column) and (present == present.iloc[0]).all():
+        return _Decision(note=f"dropped: it is '{present.iloc[0]}' in every row")
+    if types.is_bool_dtype(present):
+        return _Decision("boolean")
+    if types.is_datetime64_any_dtype(present):
+        return _Decision("datetime")
+    if types.is_integer_dtype(present) and _is_row_number(present, len(column)):
+        return _Decision(note="dropped: it numbers the rows")
+    return (
+        _Decision("numeric") if types.is_numeric_dtype(present) else _decide_text(column, present)
+    )
+
+
+def _is_row_number(present: pd.Series, n_rows: int) -> bool:
+    return (
+        n_rows > 20
+        and present.nunique() == n_rows
+        and int(present.max()) - int(present.min()) < 2 * n_rows
+    )
+
+
+def _decide_text(column: pd.Series, present: pd.Series) -> _Decision:
+    distinct = pd.Series(present.unique())
+    if distinct.str.lower().isin(BOOLEANS).all():
+        return _Decision("boolean")
+    if distinct.str.fullmatch(_ISO_DATE).all() and to_dates(distinct).notna().all():
+        return _Decision("datetime")
+    if numbers := _read_as_numbers(distinct):
+        return numbers
+    if len(distinct) > max(20, len(present) // 2) and distinct.str.len().mean() > TEXT_LENGTH:
+        raise DataError(
+            f"data: column '{column.name}' is text ({len(distinct)} distinct values"
+            f" of {distinct.str.len().mean():.0f} characters)",
+            hint="name it in data.drop, or in data.categorical to use it as it is",
+        )
+    if len(distinct) == len(column) and len(column) > 20:
+        return _Decision(note="dropped: it has another value in every row")
+    words = distinct[pd.to_numeric(distinct, errors="coerce").isna()]
+    is_mostly_numbers = len(words) < len(distinct) / 2
+    return _as_categories(
+        column, f"taken as categories: '{min(words)}' is no number" if is_mostly_numbers else ""
+    )
+
+
+def _as_categories(column: pd.Series, note: str = "") -> _Decision:
+    is_text = not (types.is_numeric_dtype(column) or types.is_datetime64_any_dtype(column))
+    return _Decision("categorical", "text" if is_text else "", note)
+
+
+def _read_as_numbers(column: pd.Series) -> _Decision | None:
+    """Decide how a text column of numbers is read; None where its values are no numbers."""
+    if types.is_numeric_dtype(column):
+        return None
+    distinct = pd.Series(to_text(column.dropna()).dropna().unique())
+    if pd.to_numeric(distinct, errors="coerce").notna().all():
+        return _Decision("numeric")
+    if distinct.str.fullmatch(THOUSANDS).all():
+        return _Decision("numeric", "thousands", "read with a comma between thousands")
+    if distinct.str.fullmatch(DECIMAL_COMMA).all():
+        return _Decision("numeric", "decimal_comma", "read with a decimal comma")
+    return None
