@@ -41,7 +41,14 @@ PARAMS = {
 }
 COLUMNS = Columns(numeric=("x",))
 X = pd.DataFrame({"x": np.linspace(-1, 1, 400)})
-HELD_OUT = HeldOut(None, "accuracy", X, np.where(X["x"] > 0, "yes", "no"), digest="the same rows")
+HELD_OUT = HeldOut(
+    LOGISTIC_REGRESSION,
+    None,
+    "accuracy",
+    X,
+    np.where(X["x"] > 0, "yes", "no"),
+    digest="the same rows",
+)
 
 
 def make_record(
