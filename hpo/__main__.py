@@ -1,4 +1,4 @@
-"""``python -m hpo``: every command, as the installed ``hpo`` has them."""
+"""``python -m hpo``: all commands, as in the installed ``hpo``."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""``python -m hpo.check``: the preflight."""
+"""``python -m hpo.check``: says what a run would meet."""
 
 import sys
 

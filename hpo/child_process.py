@@ -1,7 +1,7 @@
-"""A process that a driver starts: it leaves signals to the driver, and ends with it.
+"""Makes a child process leave signals to its driver, and end when the driver does.
 
-As a program (``python -m hpo.child_process PID NAME ARGUMENT ...``) this module runs another
-package's command as such a process.
+As a program (``python -m hpo.child_process PID NAME ARGUMENT ...``) it runs another package's
+command, which then ends with the driver too.
 """
 
 import os
@@ -18,8 +18,8 @@ POLL_SECONDS = 0.5
 def serve_driver(driver_pid: int) -> None:
     """Make this process a child that never outlives its driver.
 
-    A Ctrl-C reaches the whole process group, and a SIGTERM may: the driver decides when to end, so
-    that what was finished is kept.
+    Ctrl-C reaches the whole process group, and SIGTERM may. The driver decides when to end, after
+    keeping what is finished.
 
     Args:
         driver_pid: The process that started this one.
@@ -39,20 +39,22 @@ def _end_with(driver_pid: int, end: Callable[[], object]) -> None:
 
 
 def run_command(driver_pid: int, name: str, arguments: Sequence[str]) -> object:
-    """Run an installed package's command in a process group that ends with the driver.
+    """Run an installed package's command in this process, which leads a process group.
+
+    The whole group is killed when the driver ends.
 
     Args:
         driver_pid: The process that started this one.
-        name: The command's.
-        arguments: Its own; ``$NAME`` stands for a variable of the environment, so that ``ps``
-            shows no password.
+        name: The command's name.
+        arguments: The command's arguments; ``$NAME`` stands for a variable of the environment, so
+            that ``ps`` shows no password.
     """
     _end_with(driver_pid, lambda: os.killpg(0, signal.SIGKILL))
     sys.argv = [name, *map(os.path.expandvars, arguments)]
-    # More than one package may give the same: mlflow and mlflow-skinny do.
+    # Several packages may install one command, as mlflow and mlflow-skinny do.
     return next(iter(entry_points(group="console_scripts", name=name))).load()()
 
 
 if __name__ == "__main__":
-    # As console scripts do: whatever the command returns is the exit code.
-    sys.exit(run_command(int(sys.argv[1]), sys.argv[2], sys.argv[3:]))  # type: ignore[arg-type]
+    result = run_command(int(sys.argv[1]), sys.argv[2], sys.argv[3:])
+    sys.exit(result)  # type: ignore[arg-type] # as console scripts do

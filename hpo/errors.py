@@ -1,23 +1,23 @@
-"""The errors of hpo, as one small tree; each class has the exit code of the command.
+"""One small tree of errors; each class has the exit code of the command.
 
 ::
 
-    HpoError                       1  what no subclass says: the workers, or a bug of ours
-    ├── InputError                 2  what the user gave cannot work; nothing was written
+    HpoError                       1  no subclass fits: the workers, or a bug of ours
+    ├── InputError                 2  the user's input cannot work; nothing was written
     │   ├── DefinitionError           the study file or one of its flags
     │   ├── SettingsError             where ledger and tracking are
     │   ├── DataError                 the table
-    │   ├── ModelError                the logged model that is to be used
-    │   └── IdentityError             the study exists and is another one
-    ├── TrackingError              3  MLflow did not take what it was given
+    │   ├── ModelError                the logged model to use
+    │   └── IdentityError             the study exists with another definition or other data
+    ├── TrackingError              3  MLflow does not have everything
     ├── LedgerError                4  the Optuna storage failed
-    ├── NoCompletedTrialError      5  there is no trial to choose from
+    ├── NoCompletedTrialError      5  no trial to choose from
     ├── TooManyFailuresError       6  most trials fail: stopped early
     ├── StudyLockedError           7  another driver has the study
     └── InterruptedBySignal  128 + n  SIGINT or SIGTERM; the next run goes on
 
-Every error carries a message of one line (subject, constraint, "but got" value) and a hint: the
-flag or command to use next.
+Every error has a message of one line (subject, constraint, "but got" value) and a hint: the flag or
+command to use next.
 """
 
 from collections.abc import Iterable
@@ -26,18 +26,17 @@ from typing import Any
 
 
 def _on_one_line(text: str) -> str:
-    """Put a text on one line, with control characters escaped."""
-    return "".join(
-        mark if mark.isprintable() else ascii(mark)[1:-1] for mark in " ".join(text.split())
-    )
+    """Escape control characters: a message quotes input, which may hold any."""
+    line = " ".join(text.split())
+    return "".join(mark if mark.isprintable() else ascii(mark)[1:-1] for mark in line)
 
 
 class HpoError(Exception):
-    """Base of everything that ``hpo`` raises on purpose.
+    """Base of all errors that ``hpo`` raises on purpose.
 
     Args:
         message: One line: what is wrong and where.
-        hint: What to do next, or None where the message says it already.
+        hint: What to do next, or None if the message already says it.
     """
 
     exit_code = 1
@@ -47,7 +46,7 @@ class HpoError(Exception):
         self.hint = None if hint is None else _on_one_line(hint)
 
     def to_json(self) -> dict[str, Any]:
-        """The object that ``--json`` prints when a run ends in this error."""
+        """Give the object that ``--json`` prints when a run ends in this error."""
         return {
             "error": {"kind": type(self).__name__, "message": str(self), "hint": self.hint},
             "exit_code": self.exit_code,
@@ -55,13 +54,13 @@ class HpoError(Exception):
 
 
 class InputError(HpoError):
-    """An input that cannot work; raised before anything is written."""
+    """The user's input cannot work; raised before anything is written."""
 
     exit_code = 2
 
 
 class DefinitionError(InputError):
-    """A study file, or a flag that overrides one of its keys, is wrong."""
+    """A study file is wrong, or a flag that overrides one of its keys."""
 
 
 class SettingsError(InputError):
@@ -69,19 +68,19 @@ class SettingsError(InputError):
 
 
 class DataError(InputError):
-    """The table cannot be searched on."""
+    """The table cannot be used."""
 
 
 class ModelError(InputError):
-    """A logged model is not there, or is none that is safe to load."""
+    """A logged model does not exist, or is not safe to load."""
 
 
 class IdentityError(InputError):
-    """The study in the ledger is not the one that is asked for."""
+    """The study in the ledger has another definition or other data."""
 
 
 class TrackingError(HpoError):
-    """MLflow did not take what it was given; the ledger has it all."""
+    """MLflow does not have everything; the ledger does."""
 
     exit_code = 3
 
@@ -92,7 +91,7 @@ class LedgerError(HpoError):
     Args:
         message: One line.
         hint: What to do next.
-        may_pass: Whether it may be there again in a moment: locked, restarting, cut off.
+        may_pass: Whether it may soon pass: the database is locked, restarting or cut off.
     """
 
     exit_code = 4
@@ -103,7 +102,7 @@ class LedgerError(HpoError):
 
 
 class NoCompletedTrialError(HpoError):
-    """The study has no completed trial: there is no best one."""
+    """The study has no completed trial, and so no best one."""
 
     exit_code = 5
 
@@ -121,7 +120,7 @@ class StudyLockedError(HpoError):
 
 
 class InterruptedBySignal(HpoError):  # noqa: N818 - it is an end, not an error
-    """The process was asked to end; the ledger is consistent and the next run goes on.
+    """The process was told to stop; the ledger is consistent and the next run goes on.
 
     Args:
         signal_number: SIGINT or SIGTERM.
@@ -137,13 +136,13 @@ class InterruptedBySignal(HpoError):  # noqa: N818 - it is an end, not an error
 
 
 def first_line(error: BaseException) -> str:
-    """The first line of what somebody else's error says; its type where it says nothing."""
+    """Give the first line of another library's error, or its type if it has no text."""
     lines = str(error).strip().splitlines()
     return lines[0] if lines else type(error).__name__
 
 
 def nearest(name: str, known: Iterable[str], *, n: int = 1) -> list[str]:
-    """The known names that come near one, whatever their case; the nearest first."""
+    """Give the known names most like this one, in any case; the nearest first."""
     lower = {other.lower(): other for other in known}
     return [lower[match] for match in get_close_matches(name.lower(), lower, n=n, cutoff=0.5)]
 
@@ -151,6 +150,6 @@ def nearest(name: str, known: Iterable[str], *, n: int = 1) -> list[str]:
 def did_you_mean(
     name: str, known: Iterable[str], otherwise: str | None = None, *, n: int = 1
 ) -> str | None:
-    """Guess which of the known names was meant; another hint where none is near."""
+    """Give a hint that guesses the name meant, or another hint where no known name is near."""
     near = nearest(name, known, n=n)
     return f"did you mean {' or '.join(map(repr, near))}?" if near else otherwise

@@ -1,4 +1,4 @@
-"""``python -m hpo.predict``: a table through a logged model."""
+"""``python -m hpo.predict``: scores a table with a logged model."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""``python -m hpo.run``: the main job."""
+"""``python -m hpo.run``: runs a study, the main job."""
 
 import sys
 

@@ -1,8 +1,8 @@
-"""Settings: *where* ledger and tracking store are; flag, then environment, then default.
+"""ServiceSettings: *where* ledger and tracking are, from flags, environment or defaults.
 
-The defaults lie in the working directory and are the ones that a bare ``mlflow ui`` opens. Nothing
-is opened here: a URL is only checked for what can be known without a connection, and printed
-without its password.
+The defaults are files in the working directory, which a bare ``mlflow ui`` opens too. Nothing is
+opened here: a URL is checked only as far as that needs no connection, and printed without its
+password.
 """
 
 import math
@@ -35,15 +35,15 @@ _DATABASES = ("sqlite", "postgresql")
 
 @dataclass(frozen=True)
 class ServiceSettings:
-    """Where things are.
+    """Where ledger, tracking and workers are, and what is done beside the search.
 
     Attributes:
         storage: SQLAlchemy URL of Optuna's storage: ``sqlite:///PATH`` or ``postgresql://...``.
         tracking_uri: MLflow's store: the same kinds of URL, or a server's ``http(s)://`` address.
-        register: Name of the registered model that gets the final model as a new version, or None.
-        workers: Processes that score folds: 1 is this process, "auto" one a core where that saves
-            time; or the address of a Dask cluster.
-        tracking_wait_seconds: How long the end of a run waits for a tracking store that is behind.
+        register: Name of the registered model that the final model becomes a version of, or None.
+        workers: Number of processes that score folds, 1 meaning this process; "auto" for one a
+            core where that saves time; or the address of a Dask cluster.
+        tracking_wait_seconds: How long a finished run waits for a tracking store that is behind.
         wait: Whether to wait while another driver has the study.
         plots: Whether figures of study and model are drawn.
     """
@@ -58,7 +58,7 @@ class ServiceSettings:
 
     def __post_init__(self) -> None:
         for name in ("storage", "tracking_uri"):
-            # The driver that is used where a URL names none.
+            # SQLAlchemy's default driver for PostgreSQL is one that is not installed here.
             url = re.sub(r"^postgres(ql)?://", "postgresql+psycopg://", getattr(self, name))
             object.__setattr__(self, name, url)
         object.__setattr__(self, "workers", _read_workers(str(self.workers)))
@@ -77,8 +77,8 @@ class ServiceSettings:
             raise SettingsError(
                 "storage and tracking URI should be two databases,"
                 f" but got {hide_password(self.storage)} for both",
-                hint="Optuna and MLflow each own a table of one name; give two files,"
-                " or createdb a second database",
+                hint="Optuna and MLflow each own a table of one name;"
+                " give two files, or createdb a second database",
             )
         if self.register is not None and re.search(r"""^\s*$|\.\.|[/:'"`]""", self.register):
             raise SettingsError(
@@ -88,15 +88,14 @@ class ServiceSettings:
 
 
 def read_settings(*, environment: Mapping[str, str] = os.environ, **flags: Any) -> ServiceSettings:
-    """Settings from flags, the environment and the defaults, in this order.
+    """Make settings from flags, else the environment, else the defaults.
 
     Args:
-        environment: An empty variable counts as none.
-        flags: By the names of the settings' attributes, None where one is not given; ``workers``
-            as text.
+        environment: The variables; an empty one counts as absent.
+        flags: The settings' attributes, None where a flag is not given; ``workers`` as text.
 
     Raises:
-        SettingsError: A URL is of a kind that is not supported, or lies in no directory.
+        SettingsError: A URL is of an unsupported kind, or its directory does not exist.
     """
     given: dict[str, Any] = {
         name: environment[variable]
@@ -113,21 +112,21 @@ def _read_workers(text: str) -> int | str:
     if text.isdecimal() and 1 <= int(text) <= MAX_WORKERS:
         return int(text)
     raise SettingsError(
-        f"--workers: this should be 'auto', a number from 1 to {MAX_WORKERS}"
-        f" or a tcp://host:port, but got '{text}'",
+        f"--workers: this should be 'auto', a number from 1 to {MAX_WORKERS} or a tcp://host:port,"
+        f" but got '{text}'",
         hint="tcp://host:port is the address of a Dask scheduler",
     )
 
 
 def sqlite_path(url: str) -> Path | None:
-    """The absolute path of the file behind an SQLite URL, or None for any other URL."""
+    """Give the absolute path of an SQLite URL's file, or None for any other URL."""
     prefix = "sqlite:///"
     return Path(url.removeprefix(prefix)).resolve() if url.startswith(prefix) else None
 
 
 @contextmanager
 def needing_driver(url: str) -> Iterator[None]:
-    """Say which database's driver cannot be imported, and how it is had."""
+    """Say which database's driver cannot be imported, and how to install it."""
     try:
         yield
     except ImportError as error:
@@ -138,16 +137,16 @@ def needing_driver(url: str) -> Iterator[None]:
 
 
 def hide_password(url: str) -> str:
-    """The URL as it may be printed: its password replaced by ``***``.
+    """Give the URL with its password replaced by ``***``, for printing.
 
-    Works on text that is no valid URL too, since it is what error lines print.
+    Works on any text, since error lines print URLs that are not valid.
     """
     scheme, separator, rest = url.partition("://")
-    # A password may itself hold "/" or "@": what stands before the last "@" is the credentials.
+    # A password may itself hold "/" or "@": the credentials end at the last "@".
     credentials, at, place = rest.rpartition("@")
     user, colon, _ = credentials.partition(":")
     if _PASSWORD_KEYS.search(credentials):
-        place = "***"  # that "@" may be one of a password in the query
+        place = "***"  # the last "@" may belong to a password in the query
     return _PASSWORD_KEYS.sub(
         r"\1***", f"{scheme}{separator}{user}{':***' if colon else ''}{at}{place}"
     )
@@ -157,7 +156,8 @@ _PASSWORD_KEYS = re.compile(r"([?&][^=&]*(?:password|passwd|pwd)=)[^&]*", re.IGN
 
 
 def _check_url(subject: str, url: str, kinds: tuple[str, ...], example: str) -> None:
-    scheme, path = url.partition("://")[0], sqlite_path(url)
+    scheme = url.partition("://")[0]
+    path = sqlite_path(url)
     is_file = scheme.startswith("sqlite")
     hint = f"for example {example}"
     if example == DEFAULT_TRACKING_URI and ("://" not in url or scheme == "file"):
@@ -198,10 +198,8 @@ def _has_host(url: str) -> bool:
 
 
 def _place(url: str) -> tuple[object, ...]:
-    """Reduce a URL to what two names of one database have in common."""
+    """Give the same value for any two URLs of one database."""
+    if url.startswith("sqlite"):
+        return (sqlite_path(url),)
     parts = urlsplit(url)
-    return (
-        (sqlite_path(url),)
-        if url.startswith("sqlite")
-        else (parts.hostname, parts.port or 5432, parts.path)
-    )
+    return (parts.hostname, parts.port or 5432, parts.path)

@@ -1,4 +1,4 @@
-"""``python -m hpo.ui``: both web pages."""
+"""``python -m hpo.ui``: opens both web pages of a study."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""``check``: what a run would meet, before it."""
+"""``check``: says what a run would meet, and runs nothing."""
 
 import argparse
 import json

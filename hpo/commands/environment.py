@@ -1,4 +1,4 @@
-"""The process that a command runs in: its signals, its threads, and MLflow's variables."""
+"""Prepares the process that a command runs in: signals, threads, MLflow's variables."""
 
 import logging
 import os
@@ -10,7 +10,7 @@ from hpo.commands.output import say
 
 
 def use_one_thread() -> None:
-    """Ask BLAS for one thread; comes before numpy is loaded.
+    """Limit BLAS to one thread; call it before numpy is loaded.
 
     Threads that spin beside another busy process make small fits twice as slow, and one thread
     everywhere makes scores equal to the last bit.
@@ -20,9 +20,9 @@ def use_one_thread() -> None:
 
 
 def use_mlflow_here() -> None:
-    """Prepare for MLflow in this process; comes before it is imported.
+    """Prepare this process for MLflow; call it before MLflow is imported.
 
-    No telemetry, no retries for minutes, no log on standard error.
+    MLflow then sends no telemetry, does not retry for minutes, and logs nothing to standard error.
     """
     from hpo.tracking.process import ENVIRONMENT
 
@@ -36,7 +36,7 @@ def catching_signals(answer: str) -> Iterator[Callable[[], int | None]]:
     """Catch SIGINT and SIGTERM, answering with a line; a second Ctrl-C ends the process at once.
 
     Yields:
-        A function that gives the number of the last signal that came, or None.
+        A function that returns the number of the last signal received, or None.
     """
     received: list[int] = []
 
@@ -48,6 +48,6 @@ def catching_signals(answer: str) -> Iterator[Callable[[], int | None]]:
 
     with ExitStack() as stack:
         for number in (signal.SIGINT, signal.SIGTERM):
-            # Installed explicitly: a shell starts background processes with SIGINT ignored.
+            # Explicit, since a shell starts background processes with SIGINT ignored.
             stack.callback(signal.signal, number, signal.signal(number, receive))
         yield lambda: received[-1] if received else None

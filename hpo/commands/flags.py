@@ -1,4 +1,4 @@
-"""The command line's flags, by command; they become a definition and settings.
+"""The flags of each command, and the definition and settings that they make.
 
 Loads nothing heavy, so that ``--help`` and a wrong flag cost nothing.
 """
@@ -28,9 +28,9 @@ class UsageError(Exception):
 
 
 class _Parser(argparse.ArgumentParser):
-    """Takes flags in full only, since ``--json`` and ``--debug`` are looked for before parsing.
+    """Accepts no abbreviated flags, and raises errors where argparse would print them.
 
-    An error is raised, not printed.
+    ``main`` looks for ``--json`` and ``--debug`` itself, since it needs them when parsing fails.
     """
 
     def __init__(self, **kwargs: Any) -> None:
@@ -52,11 +52,11 @@ COMMANDS: Mapping[str, str] = {
     " each class.",
     "schema": "Print the JSON schema of study files, for editors.",
 }
-"""Command to what ``--help`` says of it; the function of its name is in its module here."""
+"""Each command's ``--help`` text; the command is the function of that name in ``hpo.commands``."""
 
 
 def make_parser() -> argparse.ArgumentParser:
-    """Make the parser of all commands; it sets ``command`` to the name of the one asked for."""
+    """Make the parser of all commands; it sets ``command`` to the name of the one given."""
     parser = _Parser(prog="hpo", description=hpo.__doc__.splitlines()[0] if hpo.__doc__ else None)
     parser.add_argument("--version", action="version", version=f"hpo {hpo.__version__}")
     group = parser.add_subparsers(
@@ -80,7 +80,7 @@ def _add_output(flags: argparse.ArgumentParser, command: str) -> None:
     if command in ("run", "check"):
         dry = "data, space, splits and an estimated time; nothing runs or is written"
         for flag, text in (("--dry-run", dry), ("--quiet", "no progress")):
-            # A check takes the flags of the run that it is for.
+            # A check takes the flags of its run, so that the same line serves for both.
             shown = text if command == "run" else argparse.SUPPRESS
             output.add_argument(flag, action="store_true", help=shown)
         output.add_argument("--json", action="store_true", help="the result as one JSON object")
@@ -118,7 +118,16 @@ def _add_study(flags: argparse.ArgumentParser, title: str) -> argparse._Argument
 
 
 def _add_run_flags(run: argparse.ArgumentParser) -> None:
-    what = _add_study(run, "what is searched")
+    _add_search(_add_study(run, "what is searched"))
+    workers = (
+        "processes, auto, or a Dask cluster's tcp://HOST:PORT"
+        f" (default: ${WORKERS_VARIABLE} or auto)"
+    )
+    run.add_argument_group("how fast").add_argument("--workers", metavar="N", help=workers)
+    _add_keeping(_add_where(run, "where it is kept"))
+
+
+def _add_search(what: argparse._ArgumentGroup) -> None:
     what.add_argument("--target", metavar="COLUMN", help="the column to predict")
     what.add_argument(
         "--trials", metavar="N", type=int, help="trials of the study in all, not more (default: 50)"
@@ -145,21 +154,19 @@ def _add_run_flags(run: argparse.ArgumentParser) -> None:
         type=int,
         help="repeat the search on K outer folds: the score of search and refit",
     )
-    default = f"${WORKERS_VARIABLE} or auto"
-    workers = f"processes, auto, or a Dask cluster's tcp://HOST:PORT (default: {default})"
-    run.add_argument_group("how fast").add_argument("--workers", metavar="N", help=workers)
-    where = _add_where(run, "where it is kept")
+
+
+def _add_keeping(where: argparse._ArgumentGroup) -> None:
     where.add_argument(
         "--register", metavar="NAME", help="make the final model a version of this registered model"
     )
-    seconds = f"{ServiceSettings.tracking_wait_seconds:g}"
-    patience = f"wait at the end for an MLflow that is away (default: {seconds})"
+    default = f"{ServiceSettings.tracking_wait_seconds:g}"
     where.add_argument(
         "--tracking-wait",
         metavar="SECONDS",
         type=float,
         dest="tracking_wait_seconds",
-        help=patience,
+        help=f"wait at the end for an MLflow that is away (default: {default})",
     )
     where.add_argument(
         "--no-plots", action="store_false", dest="plots", help="draw no figures of study and model"
@@ -213,23 +220,23 @@ _OTHER_FLAGS: Mapping[str, Callable[[argparse.ArgumentParser], object]] = {
     "predict": _add_predict_flags,
     "schema": lambda _: None,
 }
-"""The flags of commands that do not take those of a run."""
+"""Commands that do not take the flags of a run, and the flags that they take."""
 
 
 def settings_of(options: argparse.Namespace) -> ServiceSettings:
-    """Make the settings of flags and environment.
+    """Make settings from flags and environment.
 
     Raises:
         SettingsError: A URL cannot be used.
     """
     known = {field.name for field in fields(ServiceSettings)}
-    # A command without the flag has no use for a ledger, wherever the environment says one is.
+    # A command without --storage needs no ledger, so $HPO_STORAGE is not checked for it.
     given = {"storage": ServiceSettings.storage, **vars(options)}
     return read_settings(**{name: value for name, value in given.items() if name in known})
 
 
 def definition_of(options: argparse.Namespace) -> "StudyDefinition":
-    """Make the definition of the study file and the flags on top of it.
+    """Make the definition from the study file and the flags that override it.
 
     Raises:
         DefinitionError: The file cannot be read, or a key or value is not allowed.

@@ -1,7 +1,7 @@
 """The command line: finds the command, runs it, turns errors into lines and exit codes.
 
-A command is one function in a module of its own, loaded when it is called for; what a run needs is
-loaded inside it, so that ``--help`` and a wrong flag cost nothing.
+Each command is one function in a module of its own, imported only when it is called, so that
+``--help`` and a wrong flag cost nothing.
 """
 
 import signal

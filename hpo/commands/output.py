@@ -45,10 +45,10 @@ def print_result(content: object, text: str, *, as_json: bool) -> None:
 
 @contextmanager
 def until_reader_leaves() -> Iterator[None]:
-    """Write to standard output for as long as its reader (``head``) wants more."""
+    """Write to standard output until its reader (``head``) has had enough."""
     try:
         yield
         sys.stdout.flush()
     except BrokenPipeError:
-        # What the interpreter flushes at its end goes nowhere.
+        # The interpreter flushes once more when it ends: that goes nowhere.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

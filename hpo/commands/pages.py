@@ -1,7 +1,8 @@
-"""Both web pages of a study, optuna-dashboard and MLflow, on this machine alone.
+"""Starts both web pages of a study, optuna-dashboard and MLflow, for this machine alone.
 
-Each runs in a process group of its own, which ends with the block, and with this process even
-where that is killed. URLs reach the programs by their environment, since they may hold passwords.
+Each page runs in a process group of its own, which ends with the ``with`` block, and with this
+process even if that is killed. The programs get URLs through their environment, since a URL may
+hold a password.
 """
 
 import os
@@ -35,14 +36,14 @@ PROGRAMS: Mapping[str, tuple[int, str, type[HpoError]]] = {
     DASHBOARD: (8080, "/dashboard", LedgerError),
     MLFLOW: (5000, "/health", TrackingError),
 }
-"""Name to its default port, the path that answers once it is there, the error where it is not."""
+"""Each program's default port, the path that answers once it is up, and the error if it is not."""
 
 
 class Pages(ExitStack):
-    """Both pages, until the end of the ``with`` block.
+    """Both pages, up until the end of the ``with`` block.
 
     Args:
-        stop_signal: The number of a signal that asked to stop, or None.
+        stop_signal: Returns the number of a signal that asked to stop, or None.
     """
 
     def __init__(self, stop_signal: Callable[[], int | None]) -> None:
@@ -57,22 +58,24 @@ class Pages(ExitStack):
         dashboard_port: int | None,
         mlflow_port: int | None,
     ) -> dict[str, str]:
-        """Start what is needed to show a study, which need not be there yet.
+        """Start the programs that show a study, which need not exist yet.
 
         Args:
             study: The study's name.
             settings: Where ledger and tracking are; a tracking server is used as it is.
-            dashboard_port: Of optuna-dashboard; None for its default, else a free one.
-            mlflow_port: Of MLflow's page, likewise.
+            dashboard_port: Port of optuna-dashboard; None takes its default, or a free port if
+                that is taken.
+            mlflow_port: Port of MLflow's page, likewise.
 
         Returns:
-            Program to the address where it shows the study.
+            Each program's address of the study.
 
         Raises:
             SettingsError: A port is taken.
             HpoError: A database or server cannot be read, or a program ended.
         """
-        storage, tracking = settings.storage, settings.tracking_uri
+        storage = settings.storage
+        tracking = settings.tracking_uri
         open_storage(storage).engine.dispose()
         with read_database(storage, OPTUNA) as connection:
             trials = read_trials(connection, study)
@@ -83,25 +86,21 @@ class Pages(ExitStack):
         if experiment is not None:
             has_view = trials.uid is not None and reads_views(tracking)
             path = trials_path(experiment.experiment_id, str(trials.uid), has_view=has_view)
-        dashboard = (
-            self._start(
-                DASHBOARD, dashboard_port, (f"${STORAGE_VARIABLE}",), {STORAGE_VARIABLE: storage}
-            )
-            + "/dashboard"
-        )
+        arguments = [f"${STORAGE_VARIABLE}"]
+        dashboard = self._start(DASHBOARD, dashboard_port, arguments, {STORAGE_VARIABLE: storage})
         server = hide_password(tracking).rstrip("/")
         if not tracking.startswith("http"):
-            # What "mlflow ui" reads; MLFLOW_TRACKING_URI it does not.
+            # "mlflow ui" reads these, but not MLFLOW_TRACKING_URI.
             variables = {
                 "MLFLOW_BACKEND_STORE_URI": tracking,
                 "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
             }
-            server = self._start(MLFLOW, mlflow_port, ("ui", "--workers", "1"), variables)
+            server = self._start(MLFLOW, mlflow_port, ["ui", "--workers", "1"], variables)
         of_study = "" if trials.study_id is None else f"/studies/{trials.study_id}"
-        return {DASHBOARD: f"{dashboard}{of_study}", MLFLOW: f"{server}/{path}"}
+        return {DASHBOARD: f"{dashboard}/dashboard{of_study}", MLFLOW: f"{server}/{path}"}
 
     def watch(self, is_over: Callable[[], bool] = lambda: False) -> None:
-        """Return when a signal comes, or something else is over.
+        """Wait until a signal comes, or something else is over.
 
         Raises:
             HpoError: A program ended by itself.
@@ -109,37 +108,20 @@ class Pages(ExitStack):
         while self._stop_signal() is None and not is_over():
             for name, (process, log) in self._started.items():
                 if process.poll() is not None:
-                    log.seek(0)
-                    last = (
-                        log.read().decode(errors="replace").strip().rpartition("\n")[2]
-                        or "it said nothing"
-                    )
-                    raise PROGRAMS[name][2](
-                        f"{name} ended with exit code {process.returncode}: {hide_password(last)}"
-                    )
+                    ended = f"{name} ended with exit code {process.returncode}"
+                    raise PROGRAMS[name][2](f"{ended}: {hide_password(_last_line(log))}")
             time.sleep(POLL_SECONDS)
 
     def _start(
         self, name: str, port: int | None, arguments: Sequence[str], variables: Mapping[str, str]
     ) -> str:
-        """Start a program, wait until it answers, and give its address."""
+        """Start a program, wait until it answers, and return its address."""
         default, page, error = PROGRAMS[name]
-        port = _choose_port(name, port, default)
+        chosen = _choose_port(name, port, default)
         log = self.enter_context(tempfile.TemporaryFile())  # noqa: SIM115 - ``with`` is the stack's
-        command = [
-            sys.executable,
-            "-m",
-            "hpo.child_process",
-            str(os.getpid()),
-            name,
-            *arguments,
-            "--host",
-            HOST,
-            "--port",
-            str(port),
-        ]
+        child = [sys.executable, "-m", "hpo.child_process", str(os.getpid())]
         process = subprocess.Popen(
-            command,
+            [*child, name, *arguments, "--host", HOST, "--port", str(chosen)],
             env={**os.environ, **variables},
             stdin=subprocess.DEVNULL,
             stdout=log,
@@ -148,7 +130,8 @@ class Pages(ExitStack):
         )
         self.callback(_stop, process)
         self._started[name] = (process, log)
-        address, give_up = f"http://{HOST}:{port}", time.monotonic() + START_SECONDS
+        address = f"http://{HOST}:{chosen}"
+        give_up = time.monotonic() + START_SECONDS
         self.watch(lambda: _answers(address + page) or time.monotonic() > give_up)
         if (number := self._stop_signal()) is not None:
             raise InterruptedBySignal(
@@ -159,10 +142,16 @@ class Pages(ExitStack):
         return address
 
 
+def _last_line(log: IO[bytes]) -> str:
+    log.seek(0)
+    text = log.read().decode(errors="replace").strip()
+    return text.rpartition("\n")[2] or "it said nothing"
+
+
 def _choose_port(name: str, given: int | None, default: int) -> int:
     for port in (default, 0) if given is None else (given,):
         with socket.socket() as listener, suppress(OSError, OverflowError):
-            # As servers do: a port that was closed a moment ago is free.
+            # As servers do, so that a port that was closed a moment ago counts as free.
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             listener.bind((HOST, port))
             return int(listener.getsockname()[1])
@@ -173,7 +162,7 @@ def _choose_port(name: str, given: int | None, default: int) -> int:
 
 
 def _answers(url: str) -> bool:
-    # Of this machine: no proxy that the environment names has a part in it.
+    # The page is on this machine: a proxy that the environment names does not apply.
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     with suppress(OSError), opener.open(url, timeout=STOP_SECONDS):
         return True
@@ -181,7 +170,7 @@ def _answers(url: str) -> bool:
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
-    """End a program and all it started: asked first, killed where it does not heed."""
+    """Ask a program and all that it started to end, then kill what is left."""
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGTERM)
         with suppress(subprocess.TimeoutExpired):

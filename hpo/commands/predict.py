@@ -1,4 +1,4 @@
-"""``predict``: a table's rows through a logged model."""
+"""``predict``: scores the rows of a table with a logged model."""
 
 import argparse
 import os
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def predict(options: argparse.Namespace) -> int:
-    """Write the predictions to a file or standard output."""
+    """Write predictions to a file or to standard output."""
     settings = settings_of(options)
     use_mlflow_here()
     from hpo.data.tables import check_output, write_table
@@ -36,15 +36,15 @@ def predict(options: argparse.Namespace) -> int:
 
 
 def load(uri: str, tracking_uri: str) -> "ShippedModel":
-    """Load a model by the safe loader.
+    """Load a model with the safe loader, from MLflow or a directory.
 
     Args:
         uri: ``models:/...``, ``runs:/...`` or the directory of a downloaded model.
         tracking_uri: The MLflow store that knows the model.
 
     Raises:
-        ModelError: The model is not there, or none that is safe to load.
-        TrackingError: The tracking server is away.
+        ModelError: There is no such model, or it is not safe to load.
+        TrackingError: The tracking server does not answer.
     """
     from hpo.estimators.loading import load_model
 

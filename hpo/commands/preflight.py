@@ -1,25 +1,21 @@
-"""The preflight: what a run would meet, and what mends it; makes and changes nothing.
+"""The preflight: what would go wrong with these settings, and how to put it right.
 
-What the next run mends by itself is a finding too. Whether a study is the one that is asked for is
-left to the run, which says so before it writes.
+It makes and changes nothing. Something that the next run puts right by itself is a finding too.
+Whether a study has the definition that is asked for is left to the run, which says so before it
+writes.
 """
 
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
 from hpo.errors import HpoError, LedgerError, TrackingError
 from hpo.ledger.inspection import MLFLOW, OPTUNA, Trials, read_database, read_trials
 from hpo.ledger.lock import driven_elsewhere, find_holder, find_session, lock_key, lock_path
-from hpo.settings import (
-    DEFAULT_TRACKING_URI,
-    ServiceSettings,
-    hide_password,
-    sqlite_path,
-)
+from hpo.settings import DEFAULT_TRACKING_URI, ServiceSettings, hide_password, sqlite_path
 from hpo.tracking import keys
 from hpo.tracking.connection import check_server
 from hpo.tracking.reader import (
@@ -38,9 +34,9 @@ class Finding:
 
     Attributes:
         check: Its subject: ``settings``, ``storage``, ``tracking`` or ``study``.
-        message: What is so.
-        hint: What mends it, or None.
-        exit_code: Of the error that says so, 0 where all is well.
+        message: The state of the subject.
+        hint: How to put it right, or None.
+        exit_code: That of the error found, or 0 where all is well.
     """
 
     check: str
@@ -50,11 +46,11 @@ class Finding:
 
     @classmethod
     def of(cls, check: str, error: HpoError) -> Self:
-        """Turn an error into a finding."""
+        """Make a finding of an error."""
         return cls(check, str(error), error.hint, error.exit_code)
 
     def to_json(self) -> dict[str, Any]:
-        """The object that ``--json`` prints."""
+        """Give the object that ``--json`` prints."""
         return {
             "check": self.check,
             "ok": not self.exit_code,
@@ -63,7 +59,7 @@ class Finding:
         }
 
     def to_text(self) -> str:
-        """One line."""
+        """Give the finding as one line."""
         hint = f" ({self.hint})" if self.hint else ""
         return f"{'wrong' if self.exit_code else 'ok':<6} {self.check:<9} {self.message}{hint}"
 
@@ -75,60 +71,96 @@ def check_run(settings: ServiceSettings, study: str) -> list[Finding]:
         settings: Where ledger and tracking are.
         study: The study's name.
     """
-    findings: list[Finding] = []
+    preflight = _Preflight(study)
+    preflight.check_storage(settings.storage)
+    preflight.check_tracking(settings.tracking_uri)
+    preflight.check_study()
+    return preflight.findings
+
+
+@dataclass
+class _Preflight:
+    """The checks, each of which builds on what the ones before it could read.
+
+    Attributes:
+        study: The study's name.
+        findings: One for each thing looked at; an error ends its own check only.
+        trials: The study in the ledger, or None where the ledger cannot be read.
+        runs: The study in MLflow, or None where MLflow cannot be read.
+        holder: The driver that has the study now, or None.
+    """
+
+    study: str
+    findings: list[Finding] = field(default_factory=list)
+    trials: Trials | None = None
+    runs: StudyRuns | None = None
+    holder: str | None = None
 
     @contextmanager
-    def noting(check: str) -> Iterator[None]:
+    def _noting(self, check: str) -> Iterator[None]:
         try:
             yield
         except HpoError as error:
-            findings.append(Finding.of(check, error))
+            self.findings.append(Finding.of(check, error))
 
-    storage, tracking = settings.storage, settings.tracking_uri
-    trials: Trials | None = None
-    runs: StudyRuns | None = None
-    path = sqlite_path(storage)
-    holder = None if path is None else find_holder(lock_path(path, study))
-    with noting("storage"):
-        _check_place(storage, LedgerError)
-    with noting("storage"), read_database(storage, OPTUNA) as connection:
-        trials = read_trials(connection, study)
-        if connection is not None and path is None:
-            holder = find_session(connection.connection.cursor(), lock_key(study))
-        later = "is made by the first run; only then can optuna-dashboard open it"
-        findings.append(
-            Finding(
-                "storage",
-                f"{hide_password(storage)} {later if connection is None else 'can be opened'}",
-            )
-        )
-    with noting("tracking"):
-        _check_place(tracking, TrackingError)
-    with noting("tracking"):
-        _check_old_file_store(tracking)
-    with noting("tracking"):
-        uid, is_made = trials.uid if trials else None, True
-        if tracking.startswith("http"):
-            check_server(tracking)
-        else:
-            with read_database(tracking, MLFLOW) as connection:
-                is_made = connection is not None
-        runs = read_runs(tracking, study, uid) if is_made else StudyRuns()
-        state = "can be opened" if is_made else "is made by the first run"
-        findings.append(Finding("tracking", f"{hide_password(tracking)} {state}"))
-        if runs.experiment is not None and runs.experiment.lifecycle_stage == "deleted":
-            raise trashed_experiment(runs.experiment)
-        if (parent_id := runs.deleted_by_hand().get(uid or "")) is not None:
-            raise deleted_parent(study, parent_id)
-    if holder is not None:
-        findings.append(Finding.of("study", driven_elsewhere(f"study '{study}'", holder)))
-    elif trials is not None:
-        findings.extend(_iter_study(study, trials, runs))
-    return findings
+    def check_storage(self, url: str) -> None:
+        """Whether the ledger can be read and written, and who drives the study."""
+        path = sqlite_path(url)
+        if path is not None:
+            self.holder = find_holder(lock_path(path, self.study))
+        with self._noting("storage"):
+            _check_writable(url, LedgerError)
+        with self._noting("storage"), read_database(url, OPTUNA) as connection:
+            self.trials = read_trials(connection, self.study)
+            if connection is not None and path is None:
+                self.holder = find_session(connection.connection.cursor(), lock_key(self.study))
+            state = "can be opened"
+            if connection is None:
+                state = "is made by the first run; only then can optuna-dashboard open it"
+            self.findings.append(Finding("storage", f"{hide_password(url)} {state}"))
+
+    def check_tracking(self, url: str) -> None:
+        """Whether MLflow can be read and written, and nothing of the study was deleted in it."""
+        with self._noting("tracking"):
+            _check_writable(url, TrackingError)
+        with self._noting("tracking"):
+            _check_old_file_store(url)
+        with self._noting("tracking"):
+            uid = self.trials.uid if self.trials else None
+            is_made = _is_made(url)
+            self.runs = runs = read_runs(url, self.study, uid) if is_made else StudyRuns()
+            state = "can be opened" if is_made else "is made by the first run"
+            self.findings.append(Finding("tracking", f"{hide_password(url)} {state}"))
+            if runs.experiment is not None and runs.experiment.lifecycle_stage == "deleted":
+                raise trashed_experiment(runs.experiment)
+            if (parent_id := runs.deleted_by_hand().get(uid or "")) is not None:
+                raise deleted_parent(self.study, parent_id)
+
+    def check_study(self) -> None:
+        """Whether a run that ended early left something to do."""
+        if self.holder is not None:
+            error = driven_elsewhere(f"study '{self.study}'", self.holder)
+            self.findings.append(Finding.of("study", error))
+        elif self.trials is not None:
+            left = _find_unfinished(self.study, self.trials, self.runs)
+            self.findings += left or [_all_done(self.study, self.trials, self.runs)]
 
 
-def _check_place(url: str, error: type[HpoError]) -> None:
-    """That an SQLite file, and those that SQLite makes beside it, can be written."""
+def _is_made(tracking_uri: str) -> bool:
+    """Whether MLflow's tables are there, which a server that answers has.
+
+    Raises:
+        HpoError: The server is away, or the database cannot be read.
+    """
+    if tracking_uri.startswith("http"):
+        check_server(tracking_uri)
+        return True
+    with read_database(tracking_uri, MLFLOW) as connection:
+        return connection is not None
+
+
+def _check_writable(url: str, error: type[HpoError]) -> None:
+    """Refuse an SQLite file that cannot be written, or has no room for SQLite's own files."""
     path = sqlite_path(url)
     for place in () if path is None else (path.parent, path):
         if place.exists() and not os.access(place, os.W_OK):
@@ -139,7 +171,7 @@ def _check_place(url: str, error: type[HpoError]) -> None:
 
 
 def _check_old_file_store(tracking_uri: str) -> None:
-    """Where MLflow finds one, it takes it for its default store, which it then refuses to open."""
+    """Refuse a file store of old where MLflow would take it for its default, then not open it."""
     old = [path for path in Path("mlruns").glob("*/meta.yaml") if path.parent.name.isdigit()]
     if old and tracking_uri == DEFAULT_TRACKING_URI:
         raise TrackingError(
@@ -150,42 +182,35 @@ def _check_old_file_store(tracking_uri: str) -> None:
         )
 
 
-def _iter_study(study: str, trials: Trials, runs: StudyRuns | None) -> Iterator[Finding]:
-    """Find what a run that ended early left behind."""
+def _find_unfinished(study: str, trials: Trials, runs: StudyRuns | None) -> list[Finding]:
+    """Find what the next run completes: a line for each kind of it."""
     of_study = f"of study '{study}'"
-    finished = [
-        number for number, state in trials.states.items() if state not in ("RUNNING", "WAITING")
-    ]
+    ledger = LedgerError.exit_code
     n_running = sum(state == "RUNNING" for state in trials.states.values())
-    left = [
-        (
-            n_running,
-            LedgerError.exit_code,
-            f"trials {of_study} left RUNNING: {n_running}",
-            "takes them up",
-        )
-    ]
+    left = [(n_running, f"trials {of_study} left RUNNING: {n_running}", "takes them up", ledger)]
     if runs is not None and trials.uid is not None:
-        there = {key_of(run) for run in runs.active if is_finished(run)}.union(
-            runs.deleted_by_hand()
-        )
+        mlflow = TrackingError.exit_code
+        finished = trials.finished()
+        there = {key_of(run) for run in runs.active if is_finished(run)}
+        there.update(runs.deleted_by_hand())
         n_behind = sum(keys.trial_key(trials.uid, number) not in there for number in finished)
-        lacking = f"finished trials {of_study} that MLflow lacks: {n_behind} of {len(finished)}"
         n_second = len(runs.active) - len({key_of(run) for run in runs.active})
-        n_open, code = sum(not is_finished(run) for run in runs.active), TrackingError.exit_code
-        left += [
-            (n_behind, code, lacking, "writes them"),
-            (
-                n_second,
-                code,
-                f"second runs of the same trials {of_study} in MLflow: {n_second}",
-                "deletes them",
-            ),
-            (n_open, code, f"runs {of_study} left RUNNING in MLflow: {n_open}", "finishes them"),
-        ]
-    for count, exit_code, message, mend in left:
-        if count:
-            yield Finding("study", message, f"run the same command again: it {mend}", exit_code)
-    if not any(count for count, *_ in left):
-        where = ", all of them in MLflow" if len(left) > 1 and finished else ""
-        yield Finding("study", f"finished trials {of_study}: {len(finished)}{where}")
+        n_open = sum(not is_finished(run) for run in runs.active)
+        behind = f"finished trials {of_study} that MLflow lacks: {n_behind} of {len(finished)}"
+        second = f"second runs of the same trials {of_study} in MLflow: {n_second}"
+        unfinished = f"runs {of_study} left RUNNING in MLflow: {n_open}"
+        left.append((n_behind, behind, "writes them", mlflow))
+        left.append((n_second, second, "deletes them", mlflow))
+        left.append((n_open, unfinished, "finishes them", mlflow))
+    return [
+        Finding("study", message, f"run the same command again: it {mend}", exit_code)
+        for count, message, mend, exit_code in left
+        if count
+    ]
+
+
+def _all_done(study: str, trials: Trials, runs: StudyRuns | None) -> Finding:
+    n_finished = len(trials.finished())
+    has_both = runs is not None and trials.uid is not None
+    where = ", all of them in MLflow" if has_both and n_finished else ""
+    return Finding("study", f"finished trials of study '{study}': {n_finished}{where}")

@@ -1,4 +1,4 @@
-"""``run``: the whole job, or with ``--dry-run`` what it would do."""
+"""``run``: does the whole job, or with ``--dry-run`` says what it would do."""
 
 import argparse
 import atexit
@@ -25,9 +25,9 @@ def run(options: argparse.Namespace) -> int:
     definition = definition_of(options)
     if options.dry_run:
         return _dry_run(definition, settings, as_json=options.json)
-    # Before tracking is started: a wrong name costs no more than looking it up.
+    # Comes before tracking starts, so that a wrong name costs no more than looking it up.
     check_metric_names((definition.study.metric, *definition.study.metrics))
-    # Started before the imports below, so that its own overlap with them.
+    # Tracking starts before the imports below, so that its own imports overlap with them.
     from hpo.tracking.process import TrackingProcess
 
     make_tracking = options.make_tracking or TrackingProcess
@@ -35,8 +35,8 @@ def run(options: argparse.Namespace) -> int:
         catching_signals("ending after the fit in hand; Ctrl-C again ends at once") as stop_signal,
         make_tracking() as tracking,
     ):
-        # Imports leave nothing to collect: looking for it takes a tenth of their time, and half a
-        # second at the end.
+        # Imports leave nothing to collect, but looking costs a tenth of their time, and half a
+        # second when the process ends.
         gc.disable()
         atexit.register(gc.freeze)
         from hpo.study_run import run_study
@@ -70,7 +70,7 @@ def _dry_run(definition: StudyDefinition, settings: ServiceSettings, *, as_json:
 
 
 def _showing(metric: str, *, is_quiet: bool) -> AbstractContextManager[Progress]:
-    """Show progress on standard error: a live view on a terminal, elsewhere a line now and then."""
+    """Show progress on standard error: live on a terminal, elsewhere a line a minute."""
     if is_quiet:
         return nullcontext(Progress())
     if not sys.stderr.isatty() or os.environ.get("TERM", "dumb") == "dumb":

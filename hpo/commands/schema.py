@@ -1,4 +1,4 @@
-"""``schema``: the JSON schema of study files, for editors."""
+"""``schema``: prints the JSON schema of study files, for editors."""
 
 import argparse
 import json

@@ -1,6 +1,6 @@
-"""The terminal, drawn with rich: the view of a run while it goes on, and a report as a table.
+"""Draws on a terminal with rich: a live view of a run, and a report as a table.
 
-The command finds out whether there is a terminal; where there is none, rich is not loaded.
+The command finds out whether there is a terminal; where there is none, rich is not even loaded.
 """
 
 import time
@@ -24,44 +24,46 @@ from rich.text import Text
 from hpo.progress import Progress
 
 FRAMES_PER_SECOND = 4
-"""Each costs about 2 ms of the process that fits."""
+"""A frame costs the process that fits about 2 ms."""
 
 _STYLES = {"COMPLETE": "", "PRUNED": "yellow", "FAIL": "bold red"}
 
 
 class LiveProgress(Progress):
-    """A bar, the best so far, the last trials, failures, and how far MLflow is; redrawn in place.
+    """A view redrawn in place: a bar, the best so far, failures, MLflow's count, the last trials.
 
     Args:
-        console: What it is drawn on.
-        metric: The judged scorer.
+        console: The terminal to draw on.
+        metric: The scorer that the search optimises.
     """
 
     def __init__(self, console: Console, metric: str) -> None:
         super().__init__()
-        self._console, self._metric, self._since = console, metric, time.monotonic()
-        left = (TextColumn("left"), TimeRemainingColumn())
+        self._console = console
+        self._metric = metric
+        self._since = time.monotonic()
         self._bar = Bar(
             TextColumn("trials"),
             BarColumn(),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
-            *left,
+            TextColumn("left"),
+            TimeRemainingColumn(),
             auto_refresh=False,
         )
         self._task = self._bar.add_task("", total=None)
 
     def trial_told(self, number: int, state: str, value: float | None) -> None:
-        """A trial is finished."""
+        """Count a finished trial; the next one starts now."""
         super().trial_told(number, state, value)
         self._since = time.monotonic()
 
     def note(self, line: str) -> None:
-        """Something that a person should know now: stands above the view and stays."""
+        """Print a line above the view, where it stays."""
         self._console.print(f"hpo: {line}", soft_wrap=True, markup=False, highlight=False)
 
     def draw(self) -> RenderableType:
-        """The view as it is now."""
+        """Draw the view as it is now."""
         begun = sum(self.n_scored.values()) / self.n_folds
         self._bar.update(self._task, total=self.n_trials or None, completed=self.n_told + begun)
         best = "none yet" if self.best is None else f"{self.best[1]:.4f} (trial {self.best[0]})"
@@ -89,8 +91,9 @@ class LiveProgress(Progress):
 
 @contextmanager
 def drawing(metric: str) -> Iterator[LiveProgress]:
-    """Show a view on standard error while the block runs, below what others print meanwhile."""
-    progress = LiveProgress(console := Console(stderr=True), metric)
+    """Draw a view on standard error while the block runs; other output appears above it."""
+    console = Console(stderr=True)
+    progress = LiveProgress(console, metric)
     with Live(
         console=console,
         get_renderable=progress.draw,
@@ -101,7 +104,7 @@ def drawing(metric: str) -> Iterator[LiveProgress]:
 
 
 def print_table(rows: Iterable[tuple[str, str]]) -> None:
-    """Labels and facts as a table on standard output."""
+    """Print labels and facts as a table on standard output."""
     table = Table(box=HORIZONTALS, show_header=False, pad_edge=False)
     for label, text in rows:
         table.add_row(Text(label, "bold cyan"), Text(text, overflow="fold"))

@@ -1,4 +1,4 @@
-"""``ui``: both web pages of a study."""
+"""``ui``: opens both web pages of a study."""
 
 import argparse
 

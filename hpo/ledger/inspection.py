@@ -20,7 +20,6 @@ from hpo.sqlite import url_unchanged
 
 CONNECT_SECONDS = 5
 
-
 OPTUNA = "optuna"
 MLFLOW = "mlflow"
 TABLES = {OPTUNA: frozenset({"studies", "trials"}), MLFLOW: frozenset({"experiments", "runs"})}
@@ -40,6 +39,11 @@ class Trials:
     uid: str | None = None
     states: dict[int, str] = field(default_factory=dict)
     study_id: int | None = None
+
+    def finished(self) -> list[int]:
+        """Give the numbers of the trials that are over."""
+        ahead = ("RUNNING", "WAITING")
+        return [number for number, state in self.states.items() if state not in ahead]
 
 
 @contextmanager

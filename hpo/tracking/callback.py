@@ -1,8 +1,9 @@
 """``MLflowCallback``: the tracker for people with a ``study.optimize`` of their own.
 
-The successor that Optuna's deprecated callback lacks: one parent run whatever ``n_jobs`` is, true times and states, and no error
-of MLflow's ever reaches the search. It holds an event, not a queue: what is missing is read from the study itself, so trials that
-Optuna shows to no callback (an exception that is not in ``catch``) are recorded too.
+The successor that Optuna's deprecated callback lacks: one parent run whatever ``n_jobs`` is, true
+times and states, and no error of MLflow's ever reaches the search. It holds an event, not a queue:
+what is missing is read from the study itself, so trials that Optuna shows to no callback (an
+exception that is not in ``catch``) are recorded too.
 """
 
 import atexit
@@ -34,8 +35,9 @@ class MLflowCallback(AbstractContextManager["MLflowCallback"]):
         with hpo.MLflowCallback(metric_name="accuracy") as callback:
             study.optimize(objective, n_trials=50, n_jobs=2, callbacks=[callback])
 
-    Without the ``with`` block the runs are completed when the interpreter ends. MLflow's own retries, which take minutes and make
-    runs twice, are switched off in this process where its environment does not say how many there are to be.
+    Without the ``with`` block the runs are completed when the interpreter ends. MLflow's own
+    retries, which take minutes and make runs twice, are switched off in this process where its
+    environment does not say how many there are to be.
 
     Args:
         tracking_uri: MLflow's; by default ``MLFLOW_TRACKING_URI``, else ``sqlite:///mlflow.db``.
@@ -77,7 +79,10 @@ class MLflowCallback(AbstractContextManager["MLflowCallback"]):
         self.close()
 
     def close(self) -> TrackingState:
-        """Write what is missing and end the parent run; warns where MLflow is still away after ``wait_seconds``."""
+        """Write what is missing and end the parent run.
+
+        It warns where MLflow is still away after ``wait_seconds``.
+        """
         with self._lock:
             thread, self._thread = self._thread, None
         if thread is not None:

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from hpo.commands.main import main
+from hpo.tracking.inline import InlineTracking
 from tests.support.commands import run_hpo
 from tests.support.here import run_here
 
@@ -171,6 +173,30 @@ def test_bad_input_ends_in_one_line_and_leaves_nothing(ended: dict[str, Ended], 
     assert "Traceback" not in process.stderr
     assert "secret" not in process.stderr
     assert ended[name].left_behind == []
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        ("--bogus",),
+        ("--storage", "optuna.db"),
+        ("--study", "nothing.toml"),
+        ("--trials", "0"),
+        ("--metric", "acuracy"),
+    ],
+)
+def test_bad_definition_ends_before_tracking_is_started(
+    flags: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    started: list[InlineTracking] = []
+
+    def make_tracking() -> InlineTracking:
+        started.append(InlineTracking())
+        return started[-1]
+
+    assert main(["run", *flags], make_tracking=make_tracking) == 2
+    assert started == []
 
 
 @pytest.mark.parametrize("name", [name for name in CASES if name not in AS_JSON])

@@ -165,8 +165,7 @@ optimized = time.monotonic()
 with warnings.catch_warnings(record=True) as caught:
     warnings.simplefilter("always")
     callback.close()
-print(optimized - started, time.monotonic() - optimized, *[warning.message for warning in caught],
-sep="\\n")
+print(optimized - started, time.monotonic() - optimized, *[warning.message for warning in caught], sep="\\n")
 """
 
 
@@ -187,8 +186,7 @@ def test_server_away_never_ends_the_study(tmp_path: Path, tracking_uri: str) -> 
 WITHOUT_A_BLOCK = """
 import optuna, hpo
 study = optuna.create_study(study_name="mine", storage="sqlite:///optuna.db", load_if_exists=True)
-study.optimize(lambda trial: trial.suggest_float("x", 0, 1), n_trials=5,
-callbacks=[hpo.MLflowCallback()])
+study.optimize(lambda trial: trial.suggest_float("x", 0, 1), n_trials=5, callbacks=[hpo.MLflowCallback()])
 """
 
 
@@ -203,8 +201,7 @@ def test_runs_are_completed_at_exit_without_a_with_block(tmp_path: Path, trackin
 
 LOCKED = """
 import sqlite3, sys, time, optuna, hpo
-storage = optuna.storages.RDBStorage("sqlite:///optuna.db", engine_kwargs={"connect_args":
-{"timeout": 0.5}})
+storage = optuna.storages.RDBStorage("sqlite:///optuna.db", engine_kwargs={"connect_args": {"timeout": 0.5}})
 study = optuna.create_study(study_name="mine", storage=storage)
 
 def objective(trial):

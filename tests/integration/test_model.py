@@ -23,8 +23,7 @@ LOAD = """
 import json, sys, mlflow
 model = mlflow.pyfunc.load_model(sys.argv[1])
 example = model.input_example
-print(json.dumps({"example": example.to_dict("list"), "predicted":
-model.predict(example).tolist()}))
+print(json.dumps({"example": example.to_dict("list"), "predicted": model.predict(example).tolist()}))
 """
 
 

@@ -1,6 +1,4 @@
-"""The job from Python: the same study as the command's, with a table of one's own, and a result to
-look at.
-"""
+"""The job from Python: the same study as the command's, with a table of one's own, and a result to look at."""
 
 import signal
 from pathlib import Path
@@ -62,8 +60,7 @@ def test_frame_without_a_name_is_refused_and_nothing_is_written(tmp_path: Path) 
 INTERRUPTED = """
 import hpo, hpo.study_run
 hpo.study_run.CLOSING_SECONDS = 60.0  # the machine may be busy
-hpo.run_study(hpo.load_definition(overrides={"study.n_trials": 400, "study.name": "iris",
-"data.source": "digits"}))
+hpo.run_study(hpo.load_definition(overrides={"study.n_trials": 400, "study.name": "iris", "data.source": "digits"}))
 """
 
 

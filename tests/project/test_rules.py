@@ -7,8 +7,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from sklearn.metrics import get_scorer_names
 
 import hpo
+from hpo.estimators.metrics import USUAL_METRICS
 from hpo.study_file import load_definition
 
 ROOT = Path(__file__).parents[2]
@@ -78,6 +80,20 @@ def test_help_and_wrong_flags_load_nothing_heavy():
     assert loaded_by(
         "from hpo.commands.flags import make_parser; make_parser().format_help()"
     ).isdisjoint(heavy)
+
+
+def test_wrong_key_of_a_study_file_loads_only_what_reads_the_file(tmp_path):
+    (tmp_path / "wrong.toml").write_text("[study]\nn_trails = 3\n", encoding="utf-8")
+    loaded = loaded_by(
+        "from hpo.commands.main import main;"
+        f" main(['run', '--study', {str(tmp_path / 'wrong.toml')!r}])"
+    )
+    assert "pydantic" in loaded
+    assert loaded.isdisjoint({"mlflow", "optuna", "sklearn", "numpy", "pandas", "sqlalchemy"})
+
+
+def test_usual_metrics_are_scorers_of_scikit_learn():
+    assert set(get_scorer_names()) > USUAL_METRICS
 
 
 @pytest.mark.parametrize("module", ["hpo.study_run", "hpo.commands.main", "hpo.tracking.process"])

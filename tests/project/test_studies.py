@@ -109,15 +109,16 @@ def test_schema_refuses_what_the_command_refuses(text: str, said: str, tmp_path:
     assert run_python(tmp_path, "-m", "hpo.run", "--study", "wrong.toml").returncode == 2
 
 
-def test_schema_file_is_what_the_command_prints(tmp_path: Path) -> None:
+@pytest.mark.parametrize("command", [("hpo", "schema"), ("hpo.definition", "--schema")])
+def test_schema_file_is_what_the_command_prints(command: tuple[str, ...], tmp_path: Path) -> None:
     jsonschema.Draft202012Validator.check_schema(make_schema())
-    process = run_python(tmp_path, "-m", "hpo.definition", "--schema")
+    process = run_python(tmp_path, "-m", *command)
     assert (process.returncode, process.stderr) == (0, "")
     assert process.stdout == (STUDIES / "schema.json").read_text(encoding="utf-8")
 
 
 def test_schema_for_a_reader_that_leaves_is_no_error(tmp_path: Path) -> None:
-    command = f"set -o pipefail; {sys.executable} -m hpo.definition --schema | head -1"
+    command = f"set -o pipefail; {sys.executable} -m hpo schema | head -1"
     process = subprocess.run(
         ["bash", "-c", command],
         cwd=tmp_path,

@@ -13,7 +13,7 @@ from .commands import run_hpo
 from .postgres import Cluster, running_cluster
 from .servers import free_port, serving_tracking
 from .sharing import FinishedRun, Shared
-from .stores import copy_directory
+from .stores import close_stores, copy_directory
 
 DATABASES = ("optuna.db", "mlflow.db")
 
@@ -50,8 +50,6 @@ def _make_databases(directory: Path) -> None:
     from mlflow import MlflowClient  # noqa: PLC0415 - only who wants a database loads MLflow
 
     from hpo.ledger.storage import open_storage  # noqa: PLC0415
-
-    from .here import close_stores  # noqa: PLC0415
 
     open_storage(f"sqlite:///{directory}/optuna.db").engine.dispose()
     # As the run makes it: readers and the writer do not wait for each other.

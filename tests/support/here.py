@@ -22,6 +22,7 @@ from hpo.commands.main import main
 from hpo.tracking.inline import InlineTracking
 
 from .commands import NO_PLOTS, WITHOUT_WORKERS, environment
+from .stores import close_stores
 
 Ended = subprocess.CompletedProcess[str]
 
@@ -72,36 +73,6 @@ def call_main(directory: Path, *arguments: str, **variables: str) -> Ended:
                 gc.unfreeze()
                 gc.collect()
     return Ended(arguments, code, stdout.getvalue(), stderr.getvalue())
-
-
-def close_stores() -> None:
-    """Close the files that MLflow holds open, and forget which: it keeps a store for each URI.
-
-    A relative one would lead to the directory of the test before; a file that is open keeps what
-    was written last in its write-ahead log, beside it. The URI that a run made MLflow's own default
-    is forgotten too.
-    """
-    if "mlflow" not in sys.modules:
-        return
-    import mlflow  # noqa: PLC0415 - not needed by all
-    from mlflow.store.model_registry.sqlalchemy_store import (  # noqa: PLC0415
-        SqlAlchemyStore as ModelStore,
-    )
-    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore  # noqa: PLC0415
-    from mlflow.tracking._model_registry.registry import (  # noqa: PLC0415
-        ModelRegistryStoreRegistry,
-    )
-    from mlflow.tracking._tracking_service.registry import (  # noqa: PLC0415
-        TrackingStoreRegistry,
-    )
-
-    mlflow.set_tracking_uri(None)
-    TrackingStoreRegistry._get_store_with_resolved_uri.cache_clear()
-    ModelRegistryStoreRegistry._get_store_with_resolved_uri.cache_clear()
-    for engines in (SqlAlchemyStore._engine_map, ModelStore._engine_map):
-        for engine in engines.values():
-            engine.dispose()
-        engines.clear()
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 import shutil
 import sqlite3
+import sys
 from contextlib import closing
 from pathlib import Path
 
@@ -58,6 +59,7 @@ def copy_directory(source: Path, target: Path) -> Path:
     """A finished run's directory, elsewhere: MLflow keeps absolute artifact paths, which are moved
     along.
     """
+    close_stores()
     shutil.copytree(source, target)
     with closing(sqlite3.connect(target / "mlflow.db")) as connection, connection:
         for table, column in (
@@ -77,3 +79,35 @@ def stores_of(directory: Path) -> dict[str, str]:
         "storage": f"sqlite:///{directory}/optuna.db",
         "tracking_uri": f"sqlite:///{directory}/mlflow.db",
     }
+
+
+def close_stores() -> None:
+    """Close the files that MLflow holds open, and forget which: it keeps a store for each URI.
+
+    A relative one would lead to the directory of the test before; a file that is open keeps what
+    was written last in its write-ahead log, beside it. The URI that a run made MLflow's own default
+    is forgotten too, and where a run's artifacts are: a copy has a run of the same id.
+    """
+    if "mlflow" not in sys.modules:
+        return
+    import mlflow  # noqa: PLC0415 - not needed by all
+    from mlflow.store.model_registry.sqlalchemy_store import (  # noqa: PLC0415
+        SqlAlchemyStore as ModelStore,
+    )
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore  # noqa: PLC0415
+    from mlflow.tracking._model_registry.registry import (  # noqa: PLC0415
+        ModelRegistryStoreRegistry,
+    )
+    from mlflow.tracking._tracking_service.registry import (  # noqa: PLC0415
+        TrackingStoreRegistry,
+    )
+    from mlflow.tracking._tracking_service.utils import _artifact_repos_cache  # noqa: PLC0415
+
+    mlflow.set_tracking_uri(None)
+    _artifact_repos_cache.clear()
+    TrackingStoreRegistry._get_store_with_resolved_uri.cache_clear()
+    ModelRegistryStoreRegistry._get_store_with_resolved_uri.cache_clear()
+    for engines in (SqlAlchemyStore._engine_map, ModelStore._engine_map):
+        for engine in engines.values():
+            engine.dispose()
+        engines.clear()
