@@ -1,21 +1,16 @@
 """Whether the report can be believed: ``python -m tests.benchmarks.honesty --studies 200``.
 
 Data are drawn from logistic models that are known, so the true score of any fitted model is known
-too: the mean, over many fresh
-rows, of what the truth gives its predictions. Each study is small (150 training rows, 600 held out,
-best of 30 trials) and goes
-through the real search, ledger, refit and judgement; only MLflow is left out. Of each case this
-prints:
+too: the mean, over many fresh rows, of what the truth gives its predictions. Each study is small
+(150 training rows, 600 held out, best of 30 trials) and goes through the real search, ledger, refit
+and judgement; only MLflow is left out. Of each case this prints:
 
 - how often the 95 % intervals of the hold-out score and of the gain hold the truth, and how wide
-they are, since a wide one proves
-  nothing;
-- the mean error of both, with its standard error, and beside it that of the best trial's cross-
-validation score, which is what
-  people report: the bias of best-of-N;
+  they are, since a wide one proves nothing;
+- the mean error of both, with its standard error, and beside it that of the best trial's
+  cross-validation score, which is what people report: the bias of best-of-N;
 - with nested searches, the mean error of their score. They fit on fewer rows than the final model
-(4 of 5), so a little below is
-  right.
+  (4 of 5), so a little below is right.
 
 A study whose best trial is the defaults has no gain, and says so: it is counted apart.
 """
@@ -40,7 +35,7 @@ from hpo.estimators.logistic_regression import LOGISTIC_REGRESSION
 from hpo.results.selection import select_best
 from hpo.search.driver import Driver
 from hpo.search.executor import LocalExecutor
-from hpo.search.loop import Search, default_params
+from hpo.search.loop import Search
 from hpo.search.nested import score_nested
 from hpo.search.outcome import Searched, judge_study
 from hpo.search.plan import Plan, make_plan
@@ -124,7 +119,7 @@ def run_case(
         prefix="hpo-honesty-", dir=shared if shared.is_dir() else None
     ) as directory:
         for index in range(n_studies):
-            plan = make_problem(
+            plan = plan_case(
                 case, index, Path(directory), n_trials, N_OUTER if index < n_nested else None
             )
             # A database a study: an old one would make each search a little slower than the last.
@@ -133,9 +128,7 @@ def run_case(
             path.unlink()
 
 
-def make_problem(
-    case: Case, seed: int, directory: Path, n_trials: int, n_outer: int | None
-) -> Plan:
+def plan_case(case: Case, seed: int, directory: Path, n_trials: int, n_outer: int | None) -> Plan:
     """A study on rows that are drawn anew."""
     rng = np.random.default_rng(seed)
     X, truth = case.draw(N_ROWS, rng)
@@ -166,27 +159,28 @@ def run_one(
     with driver.open(plan) as ledger:
         Search(driver, plan, ledger).run()
         trials = ledger.trials()
-    best = select_best(trials, definition.selection.rule, n_splits=definition.cv.n_splits)
+    best = select_best(
+        trials,
+        definition.selection.rule,
+        recipe=LOGISTIC_REGRESSION,
+        n_splits=definition.cv.n_splits,
+    )
     result = judge_study(plan, Searched(trials, best), ServiceSettings())
     nested = float("nan")
     if definition.study.nested is not None:
         nested = score_nested(plan, driver, n_trials=definition.study.n_trials)[0].estimate.value
+    default_params = plan.space.default_params()
     defaults = build_pipeline(
-        LOGISTIC_REGRESSION, dataset.columns, definition.preprocessing, default_params(plan)
+        LOGISTIC_REGRESSION, dataset.columns, definition.preprocessing, default_params
     )
     defaults.fit(dataset.X_train, dataset.y_train)
-    score, gain, true_score = (
-        result.holdout_score,
-        result.gain,
-        case.true_score(result.model, *fresh),
-    )
+    score, gain = result.estimates.holdout_score, result.estimates.gain
+    true_score = case.true_score(result.model, *fresh)
     return Outcome(
         score=(score.value, score.low, score.high),
-        gain=None
-        if result.best_params == default_params(plan)
-        else (gain.value, gain.low, gain.high),
-        cv=result.best_value,
-        cv_gain=result.best_value - result.baseline_value,
+        gain=None if result.best.params == default_params else (gain.value, gain.low, gain.high),
+        cv=result.best.value,
+        cv_gain=result.best.value - result.estimates.baseline_value,
         nested=nested,
         true_score=true_score,
         true_gain=true_score - case.true_score(defaults, *fresh),

@@ -1,12 +1,10 @@
 """What a trial costs in a long study, outside its fits: ``python -m tests.benchmarks.long_study``.
 
 The sampler's work grows with the history. At 100, 500 and 1,000 trials the median cost of one more
-is measured, without fits:
-``hpo``'s ledger (ask a slot, tell it with its five fold scores) and bare Optuna (ask with the same
-three suggestions, tell a value;
-the same sampler, the same kind of SQLite file in WAL mode, no fold scores). ``--whole`` also runs
-the usual script and ``hpo`` for
-1,000 trials on Iris, which takes some minutes, and prints the ratio of their times.
+is measured, without fits: ``hpo``'s ledger (ask a slot, tell it with its five fold scores) and bare
+Optuna (ask with the same three suggestions, tell a value; the same sampler, the same kind of SQLite
+file in WAL mode, no fold scores). ``--whole`` also runs the usual script and ``hpo`` for 1,000
+trials on Iris, which takes some minutes, and prints the ratio of their times.
 """
 
 from __future__ import annotations
@@ -28,24 +26,34 @@ N_MEASURED = 40
 
 def ledger_milliseconds(directory: Path, n_history: int) -> float:
     """Median cost of a slot of ``hpo``'s ledger after so many trials."""
-    from hpo.estimators.estimator import TrainingShape, derive_params
-
-    from hpo.estimators.cross_validation import FoldResult
+    from hpo.estimators.logistic_regression import LOGISTIC_REGRESSION
+    from hpo.estimators.objective import StepResult
+    from hpo.estimators.recipe import TrainingShape
+    from hpo.estimators.space import SearchedSpace
+    from hpo.ledger.identity import StudyIdentity
     from hpo.ledger.ledger import open_ledger
-    from hpo.study_file import StudyDefinition
+    from hpo.search.slots import Slots
+    from hpo.study_file import load_definition
 
+    definition = load_definition()
     shape = TrainingShape(n_samples=96, n_features=4, n_classes=3, n_values=384, is_sparse=False)
-    url = f"sqlite:///{directory}/ledger-{n_history}.db"
+    space = SearchedSpace(LOGISTIC_REGRESSION, definition.search_space, shape, seed=0)
+    study = StudyIdentity(
+        name=definition.name,
+        metric=definition.study.metric,
+        definition=definition.identity(),
+        data_digest="digest",
+        versions={},
+    )
     times = []
-    with open_ledger(
-        url, StudyDefinition(), "digest", {}, lambda params: derive_params(params, shape, seed=0)
-    ) as ledger:
+    with open_ledger(f"sqlite:///{directory}/ledger-{n_history}.db", study) as ledger:
+        slots = Slots(ledger, definition, space)
         for number in range(n_history + N_MEASURED):
             started = time.perf_counter()
-            slot = ledger.next_slot(n_history + N_MEASURED)
+            slot = slots.next_slot(n_history + N_MEASURED)
             assert slot is not None
             score = 0.5 + (number * 7919 % 1000) / 2500
-            ledger.tell(slot, [FoldResult({"accuracy": score, "neg_log_loss": -score})] * 5)
+            slots.tell(slot, [StepResult({"accuracy": score, "neg_log_loss": -score})] * 5)
             times.append(time.perf_counter() - started)
     return 1000 * median(times[n_history:])
 

@@ -1,9 +1,8 @@
 """Where one driver stops scaling: ``python -m tests.benchmarks.scaling``.
 
 A real ledger and a real Dask cluster whose fits only sleep: for fits of 0, 0.1 and 1 s on 1 to 64
-threads, the trials a second of a
-whole search, beside what the threads could do at best. Trials have five folds, and so many are open
-at once as feed the threads.
+threads, the trials a second of a whole search, beside what the threads could do at best. Trials
+have five folds, and so many are open at once as feed the threads.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ N_FOLDS = 5
 
 def score_asleep(params: Mapping[str, Any], index: int, seconds: float) -> Any:
     """What a fit of known length gives: scores that are a plain function of the params."""
-    from hpo.estimators.cross_validation import StepResult
+    from hpo.estimators.objective import StepResult
 
     time.sleep(seconds)
     value = 1 / (1 + abs(params.get("C", 1.0) - 10)) + index / 1000
@@ -32,7 +31,8 @@ def measure(address: str, fit_seconds: float, n_threads: int, n_trials: int) -> 
     """Trials a second of a whole search."""
     from hpo.ledger.ledger import open_ledger
     from hpo.search.dask_executor import DaskExecutor
-    from hpo.search.loop import Driver, Search
+    from hpo.search.driver import Driver
+    from hpo.search.loop import Search
     from hpo.search.plan import make_plan
     from hpo.settings import ServiceSettings
     from hpo.study_file import load_definition
@@ -47,9 +47,7 @@ def measure(address: str, fit_seconds: float, n_threads: int, n_trials: int) -> 
     )
     with (
         tempfile.TemporaryDirectory() as directory,
-        open_ledger(
-            f"sqlite:///{directory}/optuna.db", plan.definition, "digest", {}, plan.derive
-        ) as ledger,
+        open_ledger(f"sqlite:///{directory}/optuna.db", plan.identity({})) as ledger,
         closing(Asleep(address)) as executor,
     ):
         search = Search(Driver(ServiceSettings(workers=address), {}, executor), plan, ledger)

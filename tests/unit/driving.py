@@ -1,6 +1,4 @@
-"""A small driver for tests of the ledger: real slots, and scores that are a plain function of the
-params.
-"""
+"""A small driver for tests of ledger and slots: scores are a plain function of the params."""
 
 from __future__ import annotations
 
@@ -10,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
+import optuna
 from optuna.trial import FrozenTrial
 
 from hpo.definition import StudyDefinition
@@ -85,21 +84,19 @@ def open_study(
         yield OpenStudy(ledger, definition)
 
 
-class Scores:
-    """An objective whose results are given: a list of functions of the params, one a step."""
+def begin(storage_url: str, data_digest: str = DATA_DIGEST, **overrides: Any) -> str:
+    """Make a study, or open it again; gives its uid."""
+    with open_study(storage_url, define(**overrides), data_digest) as study:
+        return study.uid
 
-    def __init__(self, *steps: Any) -> None:
-        self.steps = steps
 
-    @property
-    def n_steps(self) -> int:
-        return len(self.steps)
+def read_study(storage_url: str, name: str = "iris") -> optuna.Study:
+    """The study as a second client sees it."""
+    return optuna.load_study(study_name=name, storage=storage_url)
 
-    def evaluate(self, params: Any, step: int) -> StepResult:
-        return self.steps[step](params)
 
-    def part(self, step: int) -> Scores:
-        return Scores(self.steps[step])
+def read_trials(storage_url: str, name: str = "iris") -> list[FrozenTrial]:
+    return read_study(storage_url, name).get_trials()
 
 
 def holding(executor: AnyExecutor, objective: Any) -> AnyExecutor:
@@ -130,22 +127,22 @@ def failure(reason: str, traceback: str | None = None) -> list[StepResult]:
     return [*results_of(0.5), StepResult(failure=reason, traceback=traceback)]
 
 
-def finish(ledger: Slots, slot: Slot, results: list[StepResult]) -> None:
+def finish(slots: Slots, slot: Slot, results: list[StepResult]) -> None:
     """Tell a slot fold by fold, as far as the pruner lets it go."""
     for n_done in range(1, len(results)):
-        if results[n_done - 1].failure is None and ledger.should_prune(slot, results[:n_done]):
-            ledger.tell(slot, results[:n_done], is_pruned=True)
+        if results[n_done - 1].failure is None and slots.should_prune(slot, results[:n_done]):
+            slots.tell(slot, results[:n_done], is_pruned=True)
             return
-    ledger.tell(slot, results)
+    slots.tell(slot, results)
 
 
 def drive(
-    ledger: Slots, n_trials: int, concurrency: int = 1, *, stop_after: int | None = None
+    slots: Slots, n_trials: int, concurrency: int = 1, *, stop_after: int | None = None
 ) -> None:
     """Search as the job does, every fifth trial failing.
 
     Args:
-        ledger: The study.
+        slots: The slots of the study.
         n_trials: Its total.
         concurrency: How many slots are open at once.
         stop_after: Leave, as a killed driver would, after so many trials were told here.
@@ -153,13 +150,13 @@ def drive(
     open_slots: deque[Any] = deque()
     n_told = 0
     while True:
-        while len(open_slots) < concurrency and (slot := ledger.next_slot(n_trials)) is not None:
+        while len(open_slots) < concurrency and (slot := slots.next_slot(n_trials)) is not None:
             open_slots.append(slot)
         if not open_slots or n_told == stop_after:
             return
         slot = open_slots.popleft()
         finish(
-            ledger,
+            slots,
             slot,
             failure("ValueError: every fifth") if slot.number % 5 == 4 else score(slot.params),
         )

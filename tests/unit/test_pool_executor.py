@@ -12,12 +12,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import loky
 import pytest
 
 from hpo.errors import HpoError
 from hpo.estimators.objective import StepResult
-from hpo.search.driver import LARGE_CELLS, make_executor
 from hpo.search.executor import Executor, LocalExecutor, Scoring
 from hpo.search.plan import Plan, make_plan
 from hpo.search.pool_executor import MAX_BROKEN_POOLS, PoolExecutor
@@ -26,7 +24,6 @@ from tests.unit.lethal import Lethal
 
 pytestmark = pytest.mark.slow  # each test makes a pool of processes
 
-METRICS = ("accuracy", "neg_log_loss")
 PARAMS: list[dict[str, Any]] = [
     {"penalty": "l2", "C": 1.0, "class_weight": "none"},
     {"penalty": "elasticnet", "C": 10.0, "l1_ratio": 0.5, "class_weight": "balanced"},
@@ -81,23 +78,6 @@ def score_all(executor: Executor, plan: Plan) -> list[tuple[Any, ...]]:
 def worker_pids(executor: PoolExecutor) -> list[int]:
     """The processes of loky's pool, which it keeps by id once they are started."""
     return list(executor._pool._processes)
-
-
-@pytest.mark.parametrize(
-    ("workers", "n_cells", "n_workers"),
-    [
-        ("auto", LARGE_CELLS, 1),
-        ("auto", LARGE_CELLS + 1, loky.cpu_count()),
-        (1, LARGE_CELLS + 1, 1),
-        (3, 0, 3),
-    ],
-)
-def test_executor_has_as_many_workers_as_it_is_asked_for(workers, n_cells, n_workers):
-    executor = make_executor(workers, n_cells)
-    pids = worker_pids(executor) if isinstance(executor, PoolExecutor) else [os.getpid()]
-    executor.close()
-    assert len(pids) == n_workers
-    assert isinstance(executor, LocalExecutor) == (n_workers == 1)
 
 
 def test_pool_is_busy_with_one_trial_more_than_its_workers_can_score(plan, pool):
