@@ -41,7 +41,6 @@ PARAMS = {
 }
 COLUMNS = Columns(numeric=("x",))
 X = pd.DataFrame({"x": np.linspace(-1, 1, 400)})
-<<<<<<< ours
 HELD_OUT = HeldOut(
     LOGISTIC_REGRESSION,
     None,
@@ -50,10 +49,6 @@ HELD_OUT = HeldOut(
     np.where(X["x"] > 0, "yes", "no"),
     digest="the same rows",
 )
-=======
-LABELS = np.where(X["x"] > 0, "yes", "no")
-HELD_OUT = HeldOut(LOGISTIC_REGRESSION, None, "accuracy", X, LABELS, digest="the same rows")
->>>>>>> theirs
 
 
 def make_record(
