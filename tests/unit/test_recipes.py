@@ -24,7 +24,7 @@ def estimator_of(recipe, params):
 
 def test_two_recipes_of_one_name_are_refused():
     twin = replace(LOGISTIC_REGRESSION, title="another one")
-    with pytest.raises(ValueError, match="two recipes have one name, among .*LogisticRegression"):
+    with pytest.raises(ValueError, match=r"two recipes have one name, among .*LogisticRegression"):
         _by_name(LOGISTIC_REGRESSION, twin)
     other = replace(LOGISTIC_REGRESSION, name="Another")
     assert list(_by_name(LOGISTIC_REGRESSION, other)) == ["LogisticRegression", "Another"]
