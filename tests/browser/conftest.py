@@ -1,6 +1,6 @@
 """One finished run, both pages of it and one browser a session, which under xdist is a worker's."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Browser, Page
 
 from tests.support.checker import Picture, read_stores
-from tests.support.commands import run_hpo_well
+from tests.support.here import run_here_well
 from tests.support.servers import serving_pages
 from tests.support.stores import stores_of
 
@@ -53,9 +53,9 @@ def page(browser: Browser) -> Iterator[Page]:
 
 
 @pytest.fixture(scope="session")
-def pages(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pages]:  # noqa: ARG001 - no browser, no run
+def pages(browser: Browser, make_directory: Callable[[str], Path]) -> Iterator[Pages]:  # noqa: ARG001 - no browser, no run
     """For tests that only read."""
-    directory = tmp_path_factory.mktemp("pages")
-    report = run_hpo_well(directory, "--trials", str(N_TRIALS))
+    directory = make_directory("pages")
+    report = run_here_well(directory, "--trials", str(N_TRIALS))
     with serving_pages(directory) as (mlflow, dashboard):
         yield Pages(directory, mlflow, dashboard, report, read_stores(**stores_of(directory)))

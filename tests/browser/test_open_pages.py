@@ -6,7 +6,8 @@ from pathlib import Path
 from playwright.sync_api import Browser, Page, expect
 
 from tests.support.checker import check_stores, trial_table
-from tests.support.commands import COMMAND_SECONDS, run_hpo_well, start_hpo, wait_until
+from tests.support.commands import COMMAND_SECONDS, start_hpo, wait_until
+from tests.support.here import run_here_well
 from tests.support.servers import serving_pages
 from tests.support.stores import count_finished_runs, count_told, stores_of
 
@@ -56,12 +57,12 @@ def test_pages_that_are_open_disturb_nothing(
     assert trial_table(stores["storage"]) == trial_table(stores_of(pages.directory)["storage"])
 
 
-def test_a_thousand_trials_are_shown(page: Page, tmp_path: Path) -> None:
-    (tmp_path / "many.toml").write_text(MANY_FILE, encoding="utf-8")
+def test_a_thousand_trials_are_shown(page: Page, directory: Path) -> None:
+    (directory / "many.toml").write_text(MANY_FILE, encoding="utf-8")
     started = time.perf_counter()
-    run_hpo_well(tmp_path, "--study", "many.toml", "--quiet")
+    run_here_well(directory, "--study", "many.toml", "--quiet")
     print(f"{MANY} trials in {time.perf_counter() - started:.1f} s")
-    with serving_pages(tmp_path) as (mlflow, dashboard):
+    with serving_pages(directory) as (mlflow, dashboard):
         started = time.perf_counter()
         page.goto(f"{dashboard}/dashboard/studies/1/trials?numbers={MANY - 1}")
         expect(page.get_by_role("heading", name=f"Trial {MANY - 1} (")).to_be_visible()

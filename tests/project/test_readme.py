@@ -13,6 +13,7 @@ import hpo
 from hpo.errors import HpoError
 from hpo.study_file import StudyDefinition
 from tests.support.commands import environment, run_python
+from tests.support.here import run_here
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -121,22 +122,22 @@ def test_study_file_is_accepted(tmp_path: Path) -> None:
     assert hpo.load_definition(path).identity() == StudyDefinition().identity()
 
 
-def test_python_examples_run(tmp_path: Path) -> None:
+def test_python_examples_run(directory: Path) -> None:
     examples = blocks("python")
     assert len(examples) == 4
-    shutil.copytree(ROOT / "studies", tmp_path / "studies")
+    shutil.copytree(ROOT / "studies", directory / "studies")
     before = (
         "import optuna, hpo, pandas as pd\nfrom sklearn.datasets import load_wine\ntable = load_wine(as_frame=True).frame\n"
         "rows = table.drop(columns='target').head()\n"
     )
-    assert run_python(tmp_path, "-m", "hpo.run", "--trials", "3").returncode == 0
-    (journal,) = (tmp_path / "mlruns").rglob("optuna_journal.log")
-    shutil.copy(journal, tmp_path)
+    assert run_here(directory, "--trials", "3").returncode == 0
+    (journal,) = (directory / "mlruns").rglob("optuna_journal.log")
+    shutil.copy(journal, directory)
     study = "study = optuna.create_study(study_name='mine')\nobjective = lambda trial: trial.suggest_float('x', 0, 1)\n"
     for example in examples:
-        script = tmp_path / "example.py"
+        script = directory / "example.py"
         script.write_text(before + study + example, encoding="utf-8")
-        process = run_python(tmp_path, str(script))
+        process = run_python(directory, str(script))
         assert process.returncode == 0, process.stderr
 
 

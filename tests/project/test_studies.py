@@ -18,6 +18,7 @@ import pytest
 from hpo.search_space import Range
 from hpo.study_file import StudyDefinition, load_definition, make_schema
 from tests.support.commands import environment, run_python
+from tests.support.here import run_here
 
 ROOT = Path(__file__).parents[2]
 STUDIES = ROOT / "studies"
@@ -106,7 +107,7 @@ def test_schema_refuses_what_the_command_refuses(text: str, said: str, tmp_path:
     with pytest.raises(jsonschema.ValidationError, match=re.escape(said)):
         VALIDATOR.validate(tomllib.loads(text))
     (tmp_path / "wrong.toml").write_text(text, encoding="utf-8")
-    assert run_python(tmp_path, "-m", "hpo.run", "--study", "wrong.toml").returncode == 2
+    assert run_here(tmp_path, "--study", "wrong.toml").returncode == 2
 
 
 @pytest.mark.parametrize("command", [("hpo", "schema"), ("hpo.definition", "--schema")])

@@ -8,7 +8,7 @@ import subprocess
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,8 @@ import psycopg
 import pytest
 
 from tests.support.checker import check_stores, trial_table
-from tests.support.commands import COMMAND_SECONDS, run_hpo_well
+from tests.support.commands import COMMAND_SECONDS
+from tests.support.here import run_here_well
 from tests.support.postgres import PASSWORD
 from tests.support.stores import stores_of
 
@@ -36,9 +37,9 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 
 
 @pytest.fixture(scope="module")
-def table_of_one_process(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[str, ...]]:
-    directory = tmp_path_factory.mktemp("alone")
-    run_hpo_well(directory, "--trials", "50", "--concurrency", "2", "--workers", "1")
+def table_of_one_process(make_directory: Callable[[str], Path]) -> list[tuple[str, ...]]:
+    directory = make_directory("alone")
+    run_here_well(directory, "--trials", "50", "--concurrency", "2", "--workers", "1")
     return trial_table(stores_of(directory)["storage"])
 
 
