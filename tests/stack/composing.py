@@ -128,8 +128,13 @@ class Stack:
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
         # /tmp is the one place that a container may write to beside its volumes.
         temporary = {"HOME": str(self.directory / "tmp"), "TMPDIR": str(self.directory / "tmp")}
+        # A container has this machine's processor: what BLAS is told of it holds there too.
+        kernel = {
+            name: value for name, value in os.environ.items() if name.startswith("OPENBLAS_CORE")
+        }
         return {
             **image_environment(),
+            **kernel,
             **temporary,
             "PATH": path,
             **{name: mounted.get(value, value) for name, value in own.items()},

@@ -73,7 +73,7 @@ def search(plan: Plan, database: Path, workers: int, watching: _Watching) -> lis
     with (
         pytest.MonkeyPatch.context() as patch,
         threadpool_limits(1),
-        open_ledger(url, plan.definition, plan.dataset.digest, {}, plan.derive) as ledger,
+        open_ledger(url, plan.identity({})) as ledger,
     ):
         patch.delenv("PYTEST_CURRENT_TEST")
         with closing(make_executor(workers, n_cells=0)) as executor:
