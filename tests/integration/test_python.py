@@ -9,7 +9,8 @@ import pytest
 from sklearn.datasets import load_wine
 
 import hpo
-from tests.support.checker import check_stores, read_stores
+from hpo.tracking.inline import InlineTracking
+from tests.support.checker import check_stores, read_notes, read_stores
 from tests.support.commands import COMMAND_SECONDS, start_python, wait_until
 from tests.support.here import run_here_well
 from tests.support.stores import count_finished_runs, count_told, stores_of
@@ -19,6 +20,18 @@ OVERRIDES = {"study.name": "mine", "data.target": "target", "study.n_trials": 4}
 
 def settings(directory: Path) -> hpo.ServiceSettings:
     return hpo.ServiceSettings(**stores_of(directory))
+
+
+def test_study_has_its_dashboard_note_before_its_first_trial(directory: Path) -> None:
+    with pytest.raises(hpo.HpoError, match="stopped by SIGTERM with 0 of 50 trials done"):
+        hpo.run_study(
+            hpo.load_definition(),
+            settings(directory),
+            stop_signal=lambda: signal.SIGTERM,
+            tracking=InlineTracking(),
+        )
+    assert count_told(directory) == 0
+    assert "Searched: `C`" in read_notes(stores_of(directory)["storage"], [])[None]
 
 
 def test_frame_goes_on_with_the_study_of_its_file(directory: Path) -> None:
