@@ -55,7 +55,7 @@ def run(options: argparse.Namespace) -> int:
     amount = "" if result.n_behind is None else f" by {result.n_behind} trials"
     problem = result.tracking_problem
     behind = f"MLflow is behind{amount} and the final model may be missing: {problem}"
-    if result.model_uri is not None and result.n_behind == 0:
+    if result.model_uri is not None:
         behind = f"the final model is logged, but not all that follows is done: {problem}"
     return print_error(TrackingError(behind, hint="the same command catches up"))
 
@@ -73,7 +73,7 @@ def _showing(metric: str, *, is_quiet: bool) -> AbstractContextManager[Progress]
     """Show progress on standard error: live on a terminal, elsewhere a line a minute."""
     if is_quiet:
         return nullcontext(Progress())
-    if not sys.stderr.isatty() or os.environ.get("TERM", "dumb") == "dumb":
+    if not sys.stderr.isatty() or os.environ.get("TERM", "") in ("", "dumb"):
         return nullcontext(PlainProgress(say))
     from hpo.commands.terminal import drawing
 

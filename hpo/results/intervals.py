@@ -107,9 +107,9 @@ def estimate_from_resamples(
     """Estimate a statistic, with its bootstrap percentile interval.
 
     The percentiles are expanded for few units (Hesterberg 2015, The American Statistician 69,
-    371-386). Where every resample gives the same value, as in a perfect ranking, the interval is
-    that of a proportion that was seen in none of the units (Clopper and Pearson 1934, Biometrika
-    26, 404-413; the "rule of three").
+    371-386). Where every resample gives the same value up to rounding, as in a perfect ranking, the
+    interval is that of a proportion that was seen in none of the units (Clopper and Pearson 1934,
+    Biometrika 26, 404-413; the "rule of three").
 
     Args:
         value: The statistic of all units.
@@ -117,7 +117,7 @@ def estimate_from_resamples(
         n_units: How many units, rows or groups, each resample drew.
         best: Its upper bound.
     """
-    if len(resampled) == 0 or np.ptp(resampled) == 0:
+    if len(resampled) == 0 or np.allclose(resampled, resampled[0], atol=0, rtol=1e-12):
         unseen = 1 - _TAIL ** (1 / n_units)
         return Estimate(value, value - unseen, min(value + unseen, best))
     tail = special.ndtr(

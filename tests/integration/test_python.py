@@ -1,6 +1,10 @@
 """The job from Python: the same study as the command's, with a table of one's own, and a result to look at."""
 
 import signal
+import sqlite3
+import time
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,10 +13,12 @@ import pytest
 from sklearn.datasets import load_wine
 
 import hpo
+from hpo.progress import Progress
 from hpo.tracking.inline import InlineTracking
-from tests.support.checker import check_stores, read_notes, read_stores
+from tests.support.checker import check_stores, read_notes, read_stores, read_trials
 from tests.support.commands import COMMAND_SECONDS, start_python, wait_until
 from tests.support.here import run_here_well
+from tests.support.servers import free_port
 from tests.support.stores import count_finished_runs, count_told, stores_of
 
 OVERRIDES = {"study.name": "mine", "data.target": "target", "study.n_trials": 4}
@@ -68,6 +74,41 @@ def test_frame_without_a_name_is_refused_and_nothing_is_written(tmp_path: Path) 
     with pytest.raises(hpo.HpoError, match="a study of a DataFrame needs a name"):
         hpo.run_study(definition, settings(tmp_path), data=pd.DataFrame({"target": [0, 1]}))
     assert list(tmp_path.iterdir()) == []
+
+
+class Breaking(Progress):
+    """Breaks the ledger after the first trial."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+
+    def trial_told(self, number: int, state: str, value: float | None) -> None:
+        with closing(sqlite3.connect(self._directory / "optuna.db")) as database:
+            database.execute("DROP TABLE trial_params")
+
+
+def test_broken_ledger_waits_for_no_server(directory: Path) -> None:
+    away = replace(
+        settings(directory),
+        tracking_uri=f"http://127.0.0.1:{free_port()}",
+        tracking_wait_seconds=600.0,
+    )
+    started = time.monotonic()
+    with pytest.raises(hpo.HpoError, match="trial_params"):
+        hpo.run_study(hpo.load_definition(), away, progress=Breaking(directory))
+    assert time.monotonic() - started < 300
+
+
+def test_nested_searches_are_as_long_as_the_study_that_they_judge(directory: Path) -> None:
+    for overrides in ({"study.n_trials": 3}, {"study.n_trials": 2, "study.nested": 2}):
+        result = hpo.run_study(
+            hpo.load_definition(overrides=overrides),
+            settings(directory),
+            tracking=InlineTracking(),
+        )
+    assert (result.n_trials["complete"], result.n_new_trials) == (3, 6)
+    for index in (1, 2):
+        assert len(read_trials(stores_of(directory)["storage"], f"iris.nested-{index}-of-2")) == 3
 
 
 INTERRUPTED = """

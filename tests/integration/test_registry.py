@@ -10,6 +10,7 @@ import uuid
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from threading import Timer
 
 import numpy as np
 import pandas as pd
@@ -175,6 +176,23 @@ def test_decision_that_was_cut_off_is_made_again(tracking_uri: str, moved: bool)
     assert state.decision == "champion"
     assert aliases(tracking_uri) == {"challenger": 2, "champion": 2}
     assert tags(tracking_uri, 2)["hpo.compared_with"] == "1"
+
+
+def test_older_version_that_is_not_decided_yet_is_waited_for(tracking_uri: str) -> None:
+    register(tracking_uri, make_record(0.3))
+    client = MlflowClient(tracking_uri)
+    client.set_model_version_tag("flowers", "1", "hpo.decision", "pending")
+    client.delete_registered_model_alias("flowers", "champion")
+
+    def decide() -> None:
+        client.set_registered_model_alias("flowers", "champion", "1")
+        client.set_model_version_tag("flowers", "1", "hpo.decision", "champion")
+
+    timer = Timer(2.0, decide)
+    timer.start()
+    state = register(tracking_uri, make_record(0.0))
+    timer.join()
+    assert (state.decision, tags(tracking_uri, 2)["hpo.compared_with"]) == ("champion", "1")
 
 
 def spoil(tracking_uri: str, kind: str) -> HeldOut:

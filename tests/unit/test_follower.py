@@ -749,13 +749,12 @@ def test_model_is_logged_once_and_superseded_by_the_next(study, store):
     assert Tracking(study, store.uri).finish(study.model(1)).model_uri == first
     assert all_models(store.uri) == {first: "READY"}
     second = Tracking(study, store.uri).finish(study.model(2)).model_uri
-    assert all_models(store.uri) == {first: "READY", second: "READY"}
-    tags = {
-        uri: store.client.get_logged_model(uri.partition("/")[2]).tags for uri in (first, second)
-    }
-    assert tags[first]["hpo.superseded_by"] == second.partition("/")[2]
-    assert "hpo.superseded_by" not in tags[second]
-    assert store.parent.data.tags["hpo.model_uri"] == second
+    third = Tracking(study, store.uri).finish(study.model(3)).model_uri
+    assert all_models(store.uri) == {first: "READY", second: "READY", third: "READY"}
+    ids = [uri.partition("/")[2] for uri in (first, second, third)]
+    tags = [store.client.get_logged_model(model_id).tags for model_id in ids]
+    assert [of_model.get("hpo.superseded_by") for of_model in tags] == [*ids[1:], None]
+    assert store.parent.data.tags["hpo.model_uri"] == third
     assert store.parent.info.status == "FINISHED"
 
 

@@ -1,5 +1,5 @@
-"""The model card: that it says what the report says, and that nothing in a table's names becomes
-markup.
+"""The model card and the dashboard's notes: that they say what the report says, and that nothing in
+a table's names becomes markup.
 """
 
 from __future__ import annotations
@@ -7,6 +7,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import optuna
 import pytest
 from markdown_it import MarkdownIt
 
@@ -16,6 +17,8 @@ from hpo.estimators.logistic_regression import LOGISTIC_REGRESSION
 from hpo.results.estimates import NestedScore
 from hpo.results.intervals import Estimate
 from hpo.results.model_card import MAX_ROWS, make_card
+from hpo.results.texts import make_dashboard_notes
+from hpo.results.tracking_state import TrackingState
 
 from .driving import define
 from .test_result import RESULT, replace_estimates
@@ -105,3 +108,12 @@ def test_interval_is_that_of_the_judged_metric(dataset):
         LOGISTIC_REGRESSION,
     )
     assert "its accuracy may well be anything from 0.2500 to 0.7500" in card
+
+
+def test_only_trial_0_is_the_baseline_whoever_has_its_score():
+    score = RESULT.estimates.baseline_value
+    trials = [optuna.create_trial(value=score) for _ in range(2)]
+    for number, trial in enumerate(trials):
+        trial.number = number
+    notes = make_dashboard_notes("study", RESULT, TrackingState(), trials, LOGISTIC_REGRESSION)
+    assert [number for number, note in notes.items() if "**Baseline**" in note] == [0]
