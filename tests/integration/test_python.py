@@ -82,7 +82,7 @@ class Breaking(Progress):
     def __init__(self, directory: Path) -> None:
         self._directory = directory
 
-    def trial_told(self, number: int, state: str, value: float | None) -> None:
+    def trial_told(self, *_: object) -> None:
         with closing(sqlite3.connect(self._directory / "optuna.db")) as database:
             database.execute("DROP TABLE trial_params")
 
