@@ -5,9 +5,11 @@ opened here: a URL is checked only as far as that needs no connection, and print
 password.
 """
 
+import hashlib
 import math
 import os
 import re
+import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -195,6 +197,12 @@ def _has_host(url: str) -> bool:
         return bool(urlsplit(url).netloc) and urlsplit(url).port != 0
     except ValueError:
         return False
+
+
+def digest_of_place(url: str) -> str:
+    """Give a hexadecimal digest that stands for a database; of a file, on this machine."""
+    host = socket.gethostname() if url.startswith("sqlite") else ""
+    return hashlib.sha256(repr((host, *map(str, _place(url)))).encode()).hexdigest()[:32]
 
 
 def _place(url: str) -> tuple[object, ...]:

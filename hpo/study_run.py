@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING
 
 import pandas as pd
 from threadpoolctl import threadpool_limits
@@ -21,11 +20,12 @@ from hpo.errors import HpoError, InterruptedBySignal, LedgerError
 from hpo.estimators.recipe import Recipe
 from hpo.ledger.failures import never
 from hpo.ledger.ledger import Ledger
-from hpo.ledger.trials import milliseconds
+from hpo.ledger.trials import is_foreign, milliseconds, without_foreign
 from hpo.progress import Progress
 from hpo.results.result import StudyResult
 from hpo.results.selection import select_best
 from hpo.results.texts import (
+    FOREIGN_NOTE,
     describe_best,
     describe_search,
     make_dashboard_notes,
@@ -42,9 +42,6 @@ from hpo.tracking.process import TrackingProcess
 from hpo.tracking.provenance import make_final_record, make_study_record
 from hpo.tracking.run_records import RunStatus
 from hpo.versions import recorded_versions
-
-if TYPE_CHECKING:
-    pass
 
 CLOSING_SECONDS = 2.5
 """How long a run that is stopped, or whose ledger is gone, waits for tracking to catch up."""
@@ -102,6 +99,7 @@ def run_study(
             ledger.uid,
             ledger.study_id,
             driver.versions,
+            settings.storage,
             text,
         )
         follower.open(settings.storage, settings.tracking_uri, study, progress.hear)
@@ -118,6 +116,7 @@ def run_study(
         state = follower.finish(final, "FINISHED", settings.tracking_wait_seconds)
         description = final.conclusion.description
         notes = make_dashboard_notes(description, result, state, searched.trials, plan.recipe)
+        notes |= dict.fromkeys(searched.foreign, FOREIGN_NOTE)
         try:
             ledger.annotate(notes)
         except LedgerError as error:
@@ -139,14 +138,16 @@ def _search(plan: Plan, driver: Driver, ledger: Ledger, search: Search) -> Searc
     started = time.monotonic()
     search.run()
     seconds = time.monotonic() - started
-    trials = ledger.trials()
+    everything = ledger.trials()
+    trials = without_foreign(everything)
     best = select_best(
         trials, definition.selection.rule, recipe=plan.recipe, n_splits=definition.cv.n_splits
     )
     n_trials = max(definition.study.n_trials, search.slots.n_told)
     deadline = started + (definition.study.timeout_seconds or math.inf)
     nested, n_new_nested = score_nested(plan, driver, n_trials=n_trials, deadline=deadline)
-    return Searched(trials, best, nested, search.n_new_trials + n_new_nested, seconds)
+    foreign = tuple(trial.number for trial in everything if is_foreign(trial))
+    return Searched(trials, best, nested, search.n_new_trials + n_new_nested, seconds, foreign)
 
 
 @contextmanager

@@ -18,6 +18,7 @@ from hpo.ledger.lock import driven_elsewhere, find_holder, find_session, lock_ke
 from hpo.settings import DEFAULT_TRACKING_URI, ServiceSettings, hide_password, sqlite_path
 from hpo.tracking import keys
 from hpo.tracking.connection import check_server
+from hpo.tracking.numbers import parse_numbers
 from hpo.tracking.reader import (
     StudyRuns,
     deleted_parent,
@@ -186,13 +187,15 @@ def _find_unfinished(study: str, trials: Trials, runs: StudyRuns | None) -> list
     """Find what the next run completes: a line for each kind of it."""
     of_study = f"of study '{study}'"
     ledger = LedgerError.exit_code
-    n_running = sum(state == "RUNNING" for state in trials.states.values())
+    n_running = sum(state == "RUNNING" for state in trials.states.values()) - len(trials.foreign)
     left = [(n_running, f"trials {of_study} left RUNNING: {n_running}", "takes them up", ledger)]
     if runs is not None and trials.uid is not None:
         mlflow = TrackingError.exit_code
         finished = trials.finished()
         there = {key_of(run) for run in runs.active if is_finished(run)}
         there.update(runs.deleted_by_hand())
+        written = parse_numbers(runs.parent_tags(trials.uid).get(keys.WRITTEN_TRIALS, ""))
+        there.update(keys.trial_key(trials.uid, number) for number in written)
         n_behind = sum(keys.trial_key(trials.uid, number) not in there for number in finished)
         n_second = len(runs.active) - len({key_of(run) for run in runs.active})
         n_open = sum(not is_finished(run) for run in runs.active)
@@ -213,4 +216,7 @@ def _all_done(study: str, trials: Trials, runs: StudyRuns | None) -> Finding:
     n_finished = len(trials.finished())
     has_both = runs is not None and trials.uid is not None
     where = ", all of them in MLflow" if has_both and n_finished else ""
-    return Finding("study", f"finished trials of study '{study}': {n_finished}{where}")
+    left_out = ""
+    if trials.foreign:
+        left_out = f"; another client's, RUNNING and left alone: {len(trials.foreign)}"
+    return Finding("study", f"finished trials of study '{study}': {n_finished}{where}{left_out}")

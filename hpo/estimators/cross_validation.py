@@ -4,6 +4,7 @@ Preprocessing is fitted on a fold's training rows when the folds are prepared, n
 scores are those of ``cross_validate`` on the whole pipeline with the same splits, to the last bit.
 """
 
+import time
 import traceback
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
@@ -73,6 +74,7 @@ class CrossValidation:
             step: The fold.
         """
         fold = self.folds[step]
+        started = time.time()
         try:
             with (
                 sklearn.config_context(skip_parameter_validation=True, assume_finite=True),
@@ -83,12 +85,12 @@ class CrossValidation:
                 scores = score_model(task, model, fold.X_test, fold.y_test, self.metrics)
         except Exception as error:  # noqa: BLE001 - whatever a fit raises is a failed trial
             reason = f"{type(error).__name__}: {first_line(error)}"
-            return StepResult(failure=reason, traceback=traceback.format_exc())
+            return StepResult(failure=reason, traceback=traceback.format_exc(), started=started)
         for name, score in scores.items():
             if not np.isfinite(score):
-                return StepResult(failure=f"the score {name} is {score}")
+                return StepResult(failure=f"the score {name} is {score}", started=started)
         failed = any(issubclass(each.category, ConvergenceWarning) for each in caught)
-        return StepResult(scores, converged=not failed)
+        return StepResult(scores, converged=not failed, started=started)
 
     def part(self, step: int) -> "CrossValidation":
         """The objective of one fold alone."""

@@ -1,5 +1,6 @@
 """The interface of what a search drives: an objective in steps. The folds of a recipe are one."""
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -14,12 +15,16 @@ class StepResult:
         converged: Whether the solver reached its tolerance.
         failure: One line, or None where all went well.
         traceback: The whole traceback of a failure.
+        started: When it began, seconds since 1970, UTC, on the machine that ran it.
+        ended: When it was over.
     """
 
     scores: dict[str, float] = field(default_factory=dict)
     converged: bool = True
     failure: str | None = None
     traceback: str | None = None
+    started: float = field(default_factory=time.time, compare=False)
+    ended: float = field(default_factory=time.time, compare=False)
 
 
 class Objective(Protocol):

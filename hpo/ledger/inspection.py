@@ -34,11 +34,13 @@ class Trials:
         uid: The study's, or None where there is no study or ``hpo`` did not make it.
         states: Trial number to the name of its state.
         study_id: The storage's own number of the study, or None where there is none.
+        foreign: The running trials that another client asked: a run leaves them alone.
     """
 
     uid: str | None = None
     states: dict[int, str] = field(default_factory=dict)
     study_id: int | None = None
+    foreign: frozenset[int] = frozenset()
 
     def finished(self) -> list[int]:
         """Give the numbers of the trials that are over."""
@@ -102,7 +104,21 @@ def read_trials(connection: Connection | None, study: str) -> Trials:
         of_study,
     )
     trials = connection.execute(
-        text("SELECT number, state FROM trials WHERE study_id = :study_id"), of_study
+        text("SELECT number, state, trial_id FROM trials WHERE study_id = :study_id"), of_study
+    ).all()
+    asked_here = set(
+        connection.scalars(
+            text(
+                "SELECT trial_id FROM trial_user_attributes JOIN trials USING (trial_id)"
+                " WHERE study_id = :study_id AND key = 'hpo.derived' AND state = 'RUNNING'"
+            ),
+            of_study,
+        )
     )
     uid = None if identity is None else json.loads(identity)["uid"]
-    return Trials(uid, {trial.number: trial.state for trial in trials}, study_id)
+    foreign = frozenset(
+        trial.number
+        for trial in trials
+        if trial.state == "RUNNING" and trial.trial_id not in asked_here
+    )
+    return Trials(uid, {trial.number: trial.state for trial in trials}, study_id, foreign)

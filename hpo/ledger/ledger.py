@@ -6,18 +6,19 @@ is still the study's: whoever drives next scores it again, under its number.
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, TypeVar
 
 from optuna.distributions import BaseDistribution
+from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from hpo.errors import IdentityError, LedgerError, StudyLockedError
+from hpo.errors import LedgerError, StudyLockedError
 from hpo.ledger.failures import never, repeat
 from hpo.ledger.identity import StudyIdentity, open_study
 from hpo.ledger.storage import open_driven, quiet_optuna
 from hpo.ledger.transactions import LedgerStorage
-from hpo.ledger.trials import DERIVED, FAILURE
+from hpo.ledger.trials import DERIVED, is_foreign
 
 T = TypeVar("T")
 Params = Mapping[str, Any]
@@ -52,28 +53,9 @@ class Ledger:
         """All trials as the storage has them, by number."""
         return self._repeat(lambda _: self._storage.get_all_trials(self.study_id, deepcopy=False))
 
-    def read(self) -> tuple[list[FrozenTrial], list[FrozenTrial]]:
-        """Read what is there: finished trials, and those that a driver left or a person queued.
-
-        Raises:
-            IdentityError: A trial was not asked by hpo.
-        """
-        finished: list[FrozenTrial] = []
-        unfinished: list[FrozenTrial] = []
-        for trial in self.trials():
-            is_ours = (
-                DERIVED in trial.user_attrs
-                or trial.state == TrialState.WAITING
-                or FAILURE in trial.user_attrs
-            )
-            if not is_ours or (trial.state.is_finished() and unfinished):
-                raise IdentityError(
-                    f"trial {trial.number} of study '{self._name}' is {trial.state.name}"
-                    " and was not asked by hpo",
-                    hint="let one driver own the study: start another one with --name",
-                )
-            (finished if trial.state.is_finished() else unfinished).append(trial)
-        return finished, unfinished
+    def count(self) -> int:
+        """Count all trials, those that other clients added too."""
+        return self._repeat(lambda _: self._storage.get_n_trials(self.study_id))
 
     def annotate(self, notes: Mapping[int | None, str]) -> None:
         """Write the dashboard notes of trials, by number, and of the study, under None; at once."""
@@ -124,45 +106,51 @@ class Ledger:
     def start_queued(
         self, trial_id: int, params: Params, distributions: Distributions, derived: Params
     ) -> None:
-        """Give a queued trial all its params, then let it run.
+        """Give a queued trial all its params, then let it run; one that was ended stays as it is.
 
         Killed in between it is still queued, for the same params.
         """
 
         def store(_: bool) -> None:
-            for name, distribution in distributions.items():
-                internal = distribution.to_internal_repr(params[name])
-                self._storage.set_trial_param(trial_id, name, internal, distribution)
-            self._storage.set_trial_user_attr(trial_id, DERIVED, dict(derived))
-            self._storage.set_trial_state_values(trial_id, TrialState.RUNNING)
+            with suppress(UpdateFinishedTrialError):
+                for name, distribution in distributions.items():
+                    internal = distribution.to_internal_repr(params[name])
+                    self._storage.set_trial_param(trial_id, name, internal, distribution)
+                self._storage.set_trial_user_attr(trial_id, DERIVED, dict(derived))
+                self._storage.set_trial_state_values(trial_id, TrialState.RUNNING)
 
         self._repeat(store)
 
-    def tell(self, number: int, trial_id: int, result: FrozenTrial) -> None:
+    def tell(self, number: int, trial_id: int, result: FrozenTrial) -> bool:
         """End a trial with all its results at once: until then it is RUNNING and would be adopted.
 
         Args:
             number: The trial's.
             trial_id: The storage's own id of it.
-            result: Its state, value, intermediate values and user attributes.
+            result: Its state, value, intermediate values, user attributes, start and end.
+
+        Returns:
+            False where another client has ended it; then nothing is stored.
 
         Raises:
-            LedgerError: Another process ended it.
+            LedgerError: Another driver has scored it.
         """
-        scores = list(result.intermediate_values.values())
 
-        def store(is_repeated: bool) -> None:
-            is_stored = self._storage.finish_trial(
-                trial_id, result.state, result.value, scores, result.user_attrs
-            )
+        def store(is_repeated: bool) -> bool:
+            if self._storage.finish_trial(trial_id, result):
+                return True
             # An attempt whose answer was lost may have stored it.
-            if not is_stored and not is_repeated:
+            stored = self._storage.get_trial(trial_id)
+            if is_foreign(stored):
+                return False
+            if not is_repeated:
                 raise LedgerError(
-                    f"trial {number} was ended by another process",
-                    hint="let one driver own the study",
+                    f"trial {number} was scored by another driver meanwhile",
+                    hint="let one driver own the study; the same command goes on",
                 )
+            return True
 
-        self._repeat(store)
+        return self._repeat(store)
 
     def find(self, number: int) -> int:
         """The storage's own id of a trial."""

@@ -108,11 +108,11 @@ class Mirror:
         Raises:
             TooManyFailuresError: More did; the commonest reason is named.
         """
-        n_told, failed = (
-            len(self.results),
-            [trial for trial in self.results if trial.state == TrialState.FAIL],
-        )
-        reasons = [trial.user_attrs.get(FAILURE, "no reason kept") for trial in failed]
+        n_told = len(self.results)
+        # Not those that another client ended.
+        reasons = [
+            trial.user_attrs[FAILURE] for trial in self.results if FAILURE in trial.user_attrs
+        ]
         if n_told < MIN_TRIALS_TO_JUDGE_FAILURES or len(reasons) <= max_failed * n_told:
             return
         commonest = max(set(reasons), key=reasons.count)

@@ -6,12 +6,12 @@ database.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 from optuna.storages import RDBStorage
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import DateTime, Enum, bindparam, column, delete, insert, select, table, update
 
 from hpo.markdown import merge_note
@@ -20,6 +20,7 @@ _TRIALS = table(
     "trials",
     *map(column, ("trial_id", "study_id", "number")),
     column("state", Enum(TrialState)),
+    column("datetime_start", DateTime),
     column("datetime_complete", DateTime),
 )
 _VALUES = table(
@@ -43,31 +44,23 @@ NOTE_LENGTH = 2045
 class LedgerStorage(RDBStorage):
     """The storage of a study that one driver owns."""
 
-    def finish_trial(
-        self,
-        trial_id: int,
-        state: TrialState,
-        value: float | None,
-        scores: Sequence[float],
-        attributes: Mapping[str, Any],
-    ) -> bool:
+    def finish_trial(self, trial_id: int, result: FrozenTrial) -> bool:
         """Store the results of a trial.
 
         Args:
             trial_id: The storage's own id of it.
-            state: The one it ends in.
-            value: What the objective returned, finite, or None.
-            scores: Its intermediate values, finite, from step 0.
-            attributes: User attributes.
+            result: The state it ends in, its value and intermediate values, which are finite, its
+                user attributes, and its start and end in local time, as Optuna keeps them.
 
         Returns:
             False where it is finished already; then nothing is changed.
         """
-        trial, now = {"trial_id": trial_id}, datetime.now(UTC).replace(tzinfo=None)
+        trial = {"trial_id": trial_id}
+        attributes = result.user_attrs
         values = (
             []
-            if value is None
-            else [{**trial, "objective": 0, "value": value, "value_type": "FINITE"}]
+            if result.value is None
+            else [{**trial, "objective": 0, "value": result.value, "value_type": "FINITE"}]
         )
         steps = [
             {
@@ -76,7 +69,7 @@ class LedgerStorage(RDBStorage):
                 "intermediate_value": score,
                 "intermediate_value_type": "FINITE",
             }
-            for step, score in enumerate(scores)
+            for step, score in result.intermediate_values.items()
         ]
         named = [
             {**trial, "key": key, "value_json": json.dumps(content)}
@@ -87,7 +80,13 @@ class LedgerStorage(RDBStorage):
                 [TrialState.RUNNING, TrialState.WAITING]
             )
             if not connection.execute(
-                update(_TRIALS).where(is_open).values(state=state, datetime_complete=now)
+                update(_TRIALS)
+                .where(is_open)
+                .values(
+                    state=result.state,
+                    datetime_start=_as_stored(result.datetime_start),
+                    datetime_complete=_as_stored(result.datetime_complete),
+                )
             ).rowcount:
                 return False
             # What somebody else, or an earlier version of this program, may have left of it.
@@ -134,6 +133,11 @@ class LedgerStorage(RDBStorage):
                     delete(_OF_STUDY).where(of_study, _OF_STUDY.c.key == bindparam("key")), written
                 )
                 connection.execute(insert(_OF_STUDY), written)
+
+
+def _as_stored(moment: datetime | None) -> datetime | None:
+    """A local time as the tables have it: Optuna converts to UTC, and back where it reads."""
+    return None if moment is None else moment.astimezone(UTC).replace(tzinfo=None)
 
 
 def _note_changes(present: Mapping[str, Any], prefix: str, text: str) -> dict[str, Any]:

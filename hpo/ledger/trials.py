@@ -1,11 +1,11 @@
 """Trials as the ledger keeps them: their attributes' names, and what is read back from them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import cast
 
 import numpy as np
-from optuna.trial import FrozenTrial
+from optuna.trial import FrozenTrial, TrialState
 
 SCORES = "hpo.scores"
 """User attribute: scorer name to the list of fold scores."""
@@ -20,6 +20,22 @@ TRACEBACK = "hpo.traceback"
 
 TIE_DIGITS = 12
 """Means that differ only by the order of a sum are the same value."""
+
+
+def is_foreign(trial: FrozenTrial) -> bool:
+    """Whether a trial that is not queued is another client's, in part or as a whole.
+
+    It was asked elsewhere, or ended without our scores or our reason. It keeps its number, and has
+    no part in what hpo says or chooses.
+    """
+    if trial.state.is_finished():
+        return SCORES not in trial.user_attrs and FAILURE not in trial.user_attrs
+    return trial.state == TrialState.RUNNING and DERIVED not in trial.user_attrs
+
+
+def without_foreign(trials: Iterable[FrozenTrial]) -> list[FrozenTrial]:
+    """Those of a study's trials that hpo asked and ended, or that are open."""
+    return [trial for trial in trials if not is_foreign(trial)]
 
 
 def fold_scores(trial: FrozenTrial) -> dict[str, list[float]]:
@@ -41,6 +57,11 @@ def mean_and_std(scores: Sequence[float]) -> tuple[float, float]:
 def rounded(value: float) -> float:
     """A mean as it is compared."""
     return round(value, TIE_DIGITS)
+
+
+def local_time(seconds: float) -> datetime:
+    """Seconds since 1970, UTC, as Optuna keeps moments: local time that does not say so."""
+    return datetime.fromtimestamp(seconds)  # noqa: DTZ006 - see above
 
 
 def milliseconds(moment: datetime | None) -> int:

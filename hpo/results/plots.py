@@ -17,6 +17,7 @@ from optuna.visualization import matplotlib as pictures
 from plotly.io import to_html
 
 from hpo.ledger.storage import quiet_optuna
+from hpo.ledger.trials import without_foreign
 
 PLOTS = (
     "optimization_history",
@@ -73,8 +74,9 @@ def draw_study(study: optuna.Study) -> dict[str, bytes]:
 
 
 def _copy_finished(study: optuna.Study) -> optuna.Study:
-    """Copy the finished trials into memory: every plot would ask a database for all of them."""
-    trials = [trial for trial in study.get_trials(deepcopy=False) if trial.state.is_finished()]
+    """Copy hpo's finished trials into memory: every plot would ask a database for all of them."""
+    trials = without_foreign(study.get_trials(deepcopy=False))
+    trials = [trial for trial in trials if trial.state.is_finished()]
     which = "" if len(trials) <= MAX_TRIALS else f": the last {MAX_TRIALS} of {len(trials)} trials"
     copy = optuna.create_study(study_name=study.study_name + which, direction=study.direction)
     copy.add_trials(trials[-MAX_TRIALS:])

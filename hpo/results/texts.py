@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
 
+FOREIGN_NOTE = "**Not hpo's**: another client asked or ended this trial, so no result counts it."
+
+
 def describe_search(definition: StudyDefinition, dataset: Dataset, space: SearchedSpace) -> str:
     """Describe what is searched, and on which data."""
     return render(

@@ -28,7 +28,7 @@ CHEAP_SECONDS = 0.25
 """A trial that takes less gains nothing from workers: handing it over costs as much."""
 
 OpenSlots = deque[tuple[Slot, Scoring | None]]
-"""Slots that are open, the oldest first; one without a scoring failed before its first step."""
+"""Slots that are open, the oldest first; one without a scoring was over before its first step."""
 
 
 class Search:
@@ -115,8 +115,8 @@ class Search:
         return bool(open_slots) and not self._is_over()
 
     def _start(self, slot: Slot) -> Scoring | None:
-        """Begin to score a slot; None where it has failed before its first step."""
-        if slot.failure is not None:
+        """Begin to score a slot; None where it was over before its first step."""
+        if slot.failure is not None or slot.result is not None:
             return None
         if not self._is_holding:
             self._executor.hold(self._objective)
@@ -130,7 +130,7 @@ class Search:
             False where time is over before the last step.
         """
         if scoring is None:
-            self._tell(slot, [StepResult(failure=slot.failure)])
+            self._tell(slot, [StepResult(failure=slot.failure)] if slot.failure else [])
             return True
         n_steps = self._objective.n_steps
         results: list[StepResult] = []

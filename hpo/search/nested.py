@@ -19,6 +19,7 @@ from hpo.estimators.final_model import fit_final_model
 from hpo.estimators.recipes import DEFAULT_RECIPE
 from hpo.estimators.task import Split
 from hpo.estimators.tasks import task_of
+from hpo.ledger.trials import without_foreign
 from hpo.results.estimates import NestedScore
 from hpo.results.intervals import greatest_score
 from hpo.results.selection import select_best
@@ -64,7 +65,7 @@ def score_nested(
                 driver.progress.note(f"nested search {index} of {n_folds}")
             is_complete = search.run()
             n_new += search.n_new_trials
-            trials = ledger.trials()
+            trials = without_foreign(ledger.trials())
         if not is_complete:
             break
         definition = outer.definition

@@ -22,16 +22,21 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
 
+MAX_NAMED = 10
+"""Trials that a note names."""
+
+
 @dataclass(frozen=True)
 class Searched:
     """The outcome of a search.
 
     Attributes:
-        trials: All, by number.
+        trials: All that are hpo's own, by number.
         best: The one that was chosen.
         nested: The score of search and refit on outer folds, or None.
         n_new_trials: How many were added, those of outer folds too.
         seconds: The time of the search alone.
+        foreign: The numbers of the trials that another client asked or ended.
     """
 
     trials: list["FrozenTrial"]
@@ -39,6 +44,16 @@ class Searched:
     nested: NestedScore | None = None
     n_new_trials: int = 0
     seconds: float = 0.0
+    foreign: tuple[int, ...] = ()
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Lines that say which trials have no part in the result."""
+        if not self.foreign:
+            return ()
+        n_foreign, numbers = len(self.foreign), ", ".join(map(str, self.foreign[:MAX_NAMED]))
+        more = f" and {n_foreign - MAX_NAMED} more" if n_foreign > MAX_NAMED else ""
+        return (f"another client asked or ended trial {numbers}{more}: left out of every result",)
 
 
 def judge_study(
@@ -78,7 +93,7 @@ def judge_study(
         refit=refit,
         model=refit_on_all(judged.pipeline, dataset) if refit == "all" else judged.pipeline,
         columns=dataset.columns.kinds(),
-        notes=(*plan.notes, *notes),
+        notes=(*plan.notes, *notes, *searched.notes),
         search_seconds=searched.seconds,
         open_study=partial(open_for_reading, settings.storage, definition.name),
     )

@@ -74,8 +74,9 @@ class Plan:
         It is trial 0's where the space holds the defaults; else they are scored beside the study.
         """
         defaults = self.space.baseline()
-        if defaults is not None and defaults.items() <= trials[0].params.items():
-            return trials[0].value
+        first = next((trial for trial in trials if trial.number == 0), None)
+        if first and defaults is not None and defaults.items() <= first.params.items():
+            return first.value
         params, objective = self.space.default_params(), self.objective
         results = [objective.evaluate(params, step) for step in range(objective.n_steps)]
         if any(result.failure is not None for result in results):

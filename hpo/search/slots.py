@@ -2,13 +2,16 @@
 
 What a slot is asked depends on the definition, the data and its number alone: the mirror shows the
 sampler, the pruner and the stop rules what they may see. Slots that are in the ledger already come
-first: those that a dead driver left RUNNING, with the same params, and those that a person queued.
+first: those that a dead driver left RUNNING, with the same params, and those that a person queued,
+also while the search goes on. A trial that another client asked or ended keeps its slot; sampler,
+pruner and rules see it as one that failed.
 """
 
+import time
 import warnings
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -19,7 +22,7 @@ from hpo.estimators.objective import StepResult
 from hpo.estimators.space import SearchedSpace, derived_params
 from hpo.ledger.ledger import Ledger
 from hpo.ledger.mirror import MIN_TRIALS_TO_JUDGE_FAILURES, Mirror
-from hpo.ledger.trials import CONVERGED, FAILURE, SCORES, TRACEBACK
+from hpo.ledger.trials import CONVERGED, DERIVED, FAILURE, SCORES, TRACEBACK, is_foreign, local_time
 
 
 @dataclass(frozen=True)
@@ -32,12 +35,14 @@ class Slot:
         params: Complete params, ready for a fit.
         failure: Why it cannot be fitted, or None: a person may queue params that are not in the
             space.
+        result: What it came to already, or None: another client may have asked or ended it.
     """
 
     number: int
     trial_id: int
-    params: dict[str, Any]
+    params: dict[str, Any] = field(default_factory=dict)
     failure: str | None = None
+    result: FrozenTrial | None = None
 
 
 class Slots:
@@ -59,10 +64,10 @@ class Slots:
             seed=self._study.seed,
             concurrency=self._study.concurrency,
         )
-        finished, unfinished = ledger.read()
-        self._unfinished = deque(unfinished)
-        for trial in finished:
-            self._mirror.add(trial.params, trial.distributions)
+        self._ahead = deque(ledger.trials())
+        while self._ahead and _is_over(self._ahead[0]):
+            trial = self._ahead.popleft()
+            self._show(trial)
             self._mirror.tell(_result_of(trial))
 
     @property
@@ -89,8 +94,9 @@ class Slots:
             TooManyFailuresError: More trials failed before than ``max_failed`` allows.
         """
         self._mirror.check_failures(self._study.max_failed)
-        if self._unfinished:
-            return self._take_up(self._unfinished.popleft())
+        self._look_for_others()
+        if self._ahead:
+            return self._take_up(self._ahead.popleft())
         number = self._mirror.n_asked
         patience = self._study.patience
         if number >= n_trials:
@@ -107,7 +113,7 @@ class Slots:
         """Whether the next slot would be the same whatever comes of those that are open."""
         number = self._mirror.n_asked
         is_judged = number >= MIN_TRIALS_TO_JUDGE_FAILURES or self._study.patience is not None
-        return not self._unfinished and not is_judged and self._mirror.draws_at_random(number)
+        return not self._ahead and not is_judged and self._mirror.draws_at_random(number)
 
     def should_prune(self, slot: Slot, results: Sequence[StepResult]) -> bool:
         """Whether a slot is stopped after these steps, by what was known when it was asked."""
@@ -120,17 +126,21 @@ class Slots:
 
         Args:
             slot: The oldest that is open.
-            results: In the order of the steps; one that failed is the last: the trial is FAIL.
+            results: In the order of the steps; one that failed is the last: the trial is FAIL. Of a
+                slot that has its result there are none.
             is_pruned: Whether it was stopped before its last step.
 
         Returns:
-            The trial's state and value.
+            The trial's state and value; FAIL without a reason where another client ended it.
 
         Raises:
             TooManyFailuresError: With this one, more trials failed than ``max_failed`` allows.
         """
-        result = self._judge(results, is_pruned=is_pruned)
-        self._ledger.tell(slot.number, slot.trial_id, result)
+        result = slot.result
+        if result is None:
+            result = self._judge(results, is_pruned=is_pruned)
+            if not self._ledger.tell(slot.number, slot.trial_id, result):
+                result = FOREIGN
         self._mirror.tell(result)
         self._mirror.check_failures(self._study.max_failed)
         return result.state, result.value
@@ -141,33 +151,55 @@ class Slots:
             attributes: dict[str, Any] = {FAILURE: failure}
             if results[-1].traceback:
                 attributes[TRACEBACK] = results[-1].traceback
-            return create_trial(state=TrialState.FAIL, user_attrs=attributes)
-        scores = self._judged_scores(results)
-        names = results[0].scores
-        attributes = {SCORES: {name: [step.scores[name] for step in results] for name in names}}
-        if not all(step.converged for step in results):
-            attributes[CONVERGED] = False
-        return create_trial(
-            state=TrialState.PRUNED if is_pruned else TrialState.COMPLETE,
-            value=None if is_pruned else float(np.mean(scores)),
-            user_attrs=attributes,
-            intermediate_values=dict(enumerate(scores)),
-        )
+            result = create_trial(state=TrialState.FAIL, user_attrs=attributes)
+        else:
+            scores = self._judged_scores(results)
+            names = results[0].scores
+            attributes = {SCORES: {name: [step.scores[name] for step in results] for name in names}}
+            if not all(step.converged for step in results):
+                attributes[CONVERGED] = False
+            result = create_trial(
+                state=TrialState.PRUNED if is_pruned else TrialState.COMPLETE,
+                value=None if is_pruned else float(np.mean(scores)),
+                user_attrs=attributes,
+                intermediate_values=dict(enumerate(scores)),
+            )
+        # Of slots that are open together, when a slot was asked or told is no time of its own.
+        # The clock of a worker's machine may be ahead of this one's.
+        ended = min(time.time(), max(step.ended for step in results))
+        started = min(ended, *(step.started for step in results))
+        result.datetime_start, result.datetime_complete = map(local_time, (started, ended))
+        return result
 
     def _judged_scores(self, results: Sequence[StepResult]) -> tuple[float, ...]:
         return tuple(result.scores[self._study.metric] for result in results)
 
+    def _look_for_others(self) -> None:
+        """Find what other clients added since the trials were last read."""
+        n_known = self._mirror.n_asked + len(self._ahead)
+        if self._ledger.count() > n_known:
+            self._ahead.extend(self._ledger.trials()[n_known:])
+
+    def _show(self, trial: FrozenTrial) -> None:
+        """Show the mirror a trial of the ledger; of one that was asked elsewhere, nothing."""
+        is_asked_here = DERIVED in trial.user_attrs
+        params = (trial.params, trial.distributions) if is_asked_here else ({}, {})
+        self._mirror.add(*params)
+
     def _take_up(self, trial: FrozenTrial) -> Slot:
         """Score again what a dead driver left RUNNING; start what a person queued."""
         trial_id = self._ledger.find(trial.number)
+        if _is_over(trial):
+            self._show(trial)
+            return Slot(trial.number, trial_id, result=_result_of(trial))
         if trial.state == TrialState.WAITING:
             try:
                 params = self._start_queued(trial, trial_id)
             except (ValueError, TypeError, UserWarning) as error:
                 reason = f"queued with params that are not in the search space: {error}"
-                return Slot(trial.number, trial_id, {}, reason)
+                return Slot(trial.number, trial_id, failure=reason)
         else:
-            self._mirror.add(trial.params, trial.distributions)
+            self._show(trial)
             params = self._space.replay(trial.params)
         return Slot(trial.number, trial_id, params)
 
@@ -182,7 +214,17 @@ class Slots:
         return params
 
 
+FOREIGN = create_trial(state=TrialState.FAIL)
+"""A foreign trial's result, as sampler, pruner and rules see it."""
+
+
+def _is_over(trial: FrozenTrial) -> bool:
+    return trial.state.is_finished() or is_foreign(trial)
+
+
 def _result_of(trial: FrozenTrial) -> FrozenTrial:
+    if is_foreign(trial):
+        return FOREIGN
     return create_trial(
         state=trial.state,
         value=trial.value if trial.state == TrialState.COMPLETE else None,

@@ -127,7 +127,7 @@ class Follower:
             best_run_id = self._projection.run_ids.get(final.model.trial_number)
             self._model_uri = self._writer.write_model(final, best_run_id)
             self._write_drawings(final)
-        self._writer.close(status, end_time_ms(self._trials()))
+        self._writer.close(status, end_time_ms(self._trials()), self._projection.written)
         if final is not None:
             self._registry = self._writer.register(final)
 

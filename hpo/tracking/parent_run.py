@@ -1,7 +1,7 @@
 """Writes a study's experiment and parent run: what was searched, and what is known of it now."""
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -19,9 +19,12 @@ from hpo.tracking.entities import (
     make_params,
     make_tags,
 )
+from hpo.tracking.numbers import format_numbers, parse_numbers
 from hpo.tracking.run_creation import create_run, keep_one
 from hpo.tracking.run_records import FinalRecord, StudyRecord
 from hpo.tracking.saved_view import make_view_tag, reads_views, trials_path
+
+_GONE = "**The study of this run was deleted from its ledger**; a later one has its name."
 
 
 class ParentRun:
@@ -36,6 +39,7 @@ class ParentRun:
         experiment_id: Empty while unknown.
         run_id: Empty while unknown.
         trials_path: The path of the page that shows all trials; empty while unknown.
+        written: The trials whose runs were finished when this one was last closed.
         is_open: Whether it is being written to: described, and not terminated since.
     """
 
@@ -47,6 +51,7 @@ class ParentRun:
         self.experiment_id = ""
         self.run_id = ""
         self.trials_path = ""
+        self.written: frozenset[int] = frozenset()
         self.is_open = False
 
     def open(self, client: MlflowClient, start_time_ms: int) -> None:
@@ -64,9 +69,11 @@ class ParentRun:
         if run is not None and reader.is_deleted(run):
             raise reader.deleted_parent(study.name, run.info.run_id)
         if run is None:
+            self._mark_predecessors()
             tags = {keys.STUDY_UID: study.uid}
             run = create_run(client, self.experiment_id, study.uid, study.name, start_time_ms, tags)
         self.run_id = run.info.run_id
+        self.written = parse_numbers(run.data.tags.get(keys.WRITTEN_TRIALS, ""))
         has_view = bool(study.view) and reads_views(self._tracking_uri)
         self.trials_path = trials_path(self.experiment_id, study.uid, has_view=has_view)
         if reader.is_finished(run):
@@ -133,13 +140,17 @@ class ParentRun:
             points += self._find_new_points(name, values, now)
         self.client.log_batch(self.run_id, metrics=points, tags=make_tags(tags))
 
-    def close(self, status: str, end_time_ms: int) -> None:
+    def close(self, status: str, end_time_ms: int, written: Collection[int] = ()) -> None:
         """Terminate the run.
 
         Args:
             status: FINISHED, KILLED or FAILED.
             end_time_ms: Milliseconds since 1970, UTC.
+            written: The trials whose runs are finished, or were.
         """
+        if written:
+            numbers = format_numbers(written, TAG_LENGTH)
+            self.client.set_tag(self.run_id, keys.WRITTEN_TRIALS, numbers)
         self.client.set_terminated(self.run_id, status=status, end_time=end_time_ms)
         self.is_open = False
 
@@ -154,6 +165,30 @@ class ParentRun:
         if experiment.lifecycle_stage == "deleted":
             raise reader.trashed_experiment(experiment)
         return str(experiment.experiment_id)
+
+    def _mark_predecessors(self) -> None:
+        """Say on parent runs of this study's name that their studies are gone from the ledger.
+
+        A ledger has one study of a name, and this study's run is about to be created.
+        """
+        study = self._study
+        if keys.LEDGER not in study.tags:
+            return
+        of_name = reader.search_runs(
+            self.client, self.experiment_id, keys.STUDY_NAME, study.tags[keys.STUDY_NAME]
+        )
+        for run in of_name:
+            tags = run.data.tags
+            is_predecessor = (
+                tags.get(keys.LEDGER) == study.tags[keys.LEDGER]
+                and reader.key_of(run) == tags.get(keys.STUDY_UID)
+                and keys.STUDY_GONE not in tags
+                and not reader.is_deleted(run)
+            )
+            if is_predecessor:
+                description = f"{_GONE}\n\n{tags.get(keys.DESCRIPTION, '')}"[:TAG_LENGTH]
+                self.client.set_tag(run.info.run_id, keys.DESCRIPTION, description)
+                self.client.set_tag(run.info.run_id, keys.STUDY_GONE, "true")
 
     def _describe(self) -> None:
         study = self._study

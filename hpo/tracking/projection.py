@@ -6,33 +6,16 @@ it creates one.
 """
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import accumulate
 
 from optuna.trial import FrozenTrial, TrialState
 
-from hpo.ledger.trials import (
-    CONVERGED,
-    DERIVED,
-    FAILURE,
-    SCORES,
-    TRACEBACK,
-    fold_scores,
-    mean_and_std,
-    milliseconds,
-)
-from hpo.results.links import dashboard_trial
+from hpo.ledger.trials import milliseconds
 from hpo.tracking import keys
-from hpo.tracking.run_records import RunStatus, StudyRecord, TrialRecord
+from hpo.tracking.run_records import StudyRecord, TrialRecord
+from hpo.tracking.trial_records import is_left_out, make_record
 from hpo.tracking.writer import MlflowWriter
-
-STATUS_OF: Mapping[TrialState, RunStatus] = {
-    TrialState.COMPLETE: "FINISHED",
-    TrialState.PRUNED: "KILLED",
-    TrialState.FAIL: "FAILED",
-}
-
-_OWN_ATTRIBUTES = frozenset({SCORES, CONVERGED, DERIVED, FAILURE, TRACEBACK})
 
 
 class Projection:
@@ -49,6 +32,12 @@ class Projection:
         self._in_doubt: set[int] = set()
         self._next_point = 0
         self.run_ids: dict[int, str] = {}
+        self._purged: frozenset[int] = frozenset()
+
+    @property
+    def written(self) -> frozenset[int]:
+        """The trials whose runs were finished once, those that are purged since too."""
+        return self._purged.union(self.run_ids)
 
     def reconcile(self, trials: Sequence[FrozenTrial]) -> None:
         """Open the study in MLflow and learn what is there.
@@ -74,6 +63,8 @@ class Projection:
             TrackingError: MLflow refuses or is away.
         """
         self.run_ids, self._unfinished = self._writer.find_trials()
+        # A person deleted them, then "mlflow gc" removed what would say so.
+        self._purged = self._writer.written.difference(self.run_ids, self._unfinished)
 
     def catch_up(self, trials: Sequence[FrozenTrial]) -> None:
         """Write what is missing, in the order of the numbers.
@@ -96,11 +87,13 @@ class Projection:
         return bool(self.missing(trials) or self._best_so_far(trials))
 
     def missing(self, trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
-        """The finished trials that have no finished run."""
+        """The finished trials that have no finished run and never had one."""
         return [
             trial
             for trial in trials
-            if trial.state.is_finished() and trial.number not in self.run_ids
+            if trial.state.is_finished()
+            and trial.number not in self.run_ids
+            and trial.number not in self._purged
         ]
 
     def _write(self, record: TrialRecord) -> None:
@@ -126,7 +119,9 @@ class Projection:
         complete = [
             trial
             for trial in trials
-            if trial.state == TrialState.COMPLETE and len(trial.values) == 1
+            if trial.state == TrialState.COMPLETE
+            and len(trial.values) == 1
+            and not is_left_out(trial, self._study)
         ]
         best = accumulate(
             (trial.values[0] for trial in complete), max if self._study.is_maximized else min
@@ -150,77 +145,3 @@ def end_time_ms(trials: Sequence[FrozenTrial]) -> int:
         if moment is not None
     )
     return max((time.time_ns() // 1_000_000, *map(milliseconds, moments)))
-
-
-def make_record(trial: FrozenTrial, study: StudyRecord) -> TrialRecord:
-    """Make the child run's record of a finished trial.
-
-    A trial of ``hpo`` has its scores in attributes of known names. Of any other study, attributes
-    become tags, and intermediate values the steps of a metric.
-    """
-    end = milliseconds(trial.datetime_complete)
-    start = milliseconds(trial.datetime_start) if trial.datetime_start is not None else end
-    is_ours = SCORES in trial.user_attrs
-    metrics, steps = _measure_ours(trial) if is_ours else _measure_other(trial, study.value_name)
-    params = {**trial.params, **trial.user_attrs.get(DERIVED, {})}
-    return TrialRecord(
-        key=keys.trial_key(study.uid, trial.number),
-        number=trial.number,
-        status=STATUS_OF[trial.state],
-        start_time_ms=start,
-        end_time_ms=max(start, end),
-        params={keys.allowed(name): str(value) for name, value in params.items()},
-        metrics={keys.TRIAL_NUMBER: float(trial.number), **metrics},
-        steps=steps,
-        tags=_tags(trial, study),
-        traceback=trial.user_attrs.get(TRACEBACK),
-    )
-
-
-def _measure_ours(trial: FrozenTrial) -> tuple[dict[str, float], dict[str, dict[int, float]]]:
-    """Metrics, and metrics by fold, of a trial that was scored here.
-
-    A pruned trial has no mean: over fewer folds, it would not compare.
-    """
-    metrics: dict[str, float] = {}
-    steps: dict[str, dict[int, float]] = {}
-    for scorer, scores in fold_scores(trial).items():
-        if trial.state == TrialState.COMPLETE:
-            mean, std = mean_and_std(scores)
-            metrics |= {keys.cv_mean(scorer): mean, keys.cv_std(scorer): std}
-        steps[keys.cv_metric(scorer)] = dict(enumerate(scores))
-    return metrics, steps
-
-
-def _measure_other(
-    trial: FrozenTrial, metric: str
-) -> tuple[dict[str, float], dict[str, dict[int, float]]]:
-    """Metrics, and intermediate values by step, of a trial of any other study."""
-    # A pruned trial's value is that of its last step, which does not compare with the others.
-    values = trial.values if trial.state == TrialState.COMPLETE else []
-    value_names = [metric] if len(values) == 1 else [f"{metric}_{i}" for i in range(len(values))]
-    steps = (
-        {keys.intermediate(metric): dict(trial.intermediate_values)}
-        if trial.intermediate_values
-        else {}
-    )
-    return dict(zip(value_names, values, strict=True)), steps
-
-
-def _tags(trial: FrozenTrial, study: StudyRecord) -> dict[str, str]:
-    tags = {
-        keys.allowed(name): str(value)
-        for name, value in trial.user_attrs.items()
-        if name not in _OWN_ATTRIBUTES
-    }
-    tags[keys.TRIAL_STATE] = trial.state.name
-    if SCORES in trial.user_attrs:
-        tags[keys.CONVERGED] = str(trial.user_attrs.get(CONVERGED, True)).lower()
-    if FAILURE in trial.user_attrs:
-        tags[keys.FAILURE] = str(trial.user_attrs[FAILURE])
-    if study.dashboard is not None:
-        address = dashboard_trial(study.dashboard, trial.number)
-        tags[keys.DESCRIPTION] = f"[Trial {trial.number} in optuna-dashboard]({address})"
-    if keys.DATA_DIGEST in study.tags:
-        tags[keys.DATA_DIGEST] = study.tags[keys.DATA_DIGEST]
-    return tags

@@ -21,7 +21,7 @@ from hpo.results.links import dashboard_study
 from hpo.results.model_card import make_card
 from hpo.results.result import StudyResult
 from hpo.results.texts import describe_study
-from hpo.settings import ServiceSettings
+from hpo.settings import ServiceSettings, digest_of_place
 from hpo.tracking import keys
 from hpo.tracking.comparison import make_view
 from hpo.tracking.run_records import (
@@ -47,6 +47,7 @@ def make_study_record(
     uid: str,
     study_id: int,
     versions: Mapping[str, str],
+    storage: str,
     description: str,
 ) -> StudyRecord:
     """Make the record of a study's parent run.
@@ -58,6 +59,7 @@ def make_study_record(
         uid: The study's uid.
         study_id: The storage's own id of it.
         versions: Package name to version.
+        storage: The ledger's URL.
         description: Markdown: what is searched, and on which data.
     """
     identity = definition.identity()
@@ -66,9 +68,11 @@ def make_study_record(
         uid=uid,
         name=definition.name,
         value_name=keys.cv_mean(definition.study.metric),
+        is_scored_here=True,
         params={name: str(value) for name, value in identity.items()},
         tags={
             keys.STUDY_NAME: definition.name,
+            keys.LEDGER: digest_of_place(storage),
             keys.DATA_DIGEST: dataset.digest,
             keys.DEFINITION_DIGEST: digest_of(identity),
             **{keys.version_tag(package): text for package, text in versions.items()},

@@ -79,6 +79,11 @@ class StudyRuns:
         """Those that are not in the trash."""
         return [run for run in self.runs if not is_deleted(run)]
 
+    def parent_tags(self, uid: str) -> dict[str, str]:
+        """The tags of the study's parent run; none where there is no such run."""
+        tags = (dict(run.data.tags) for run in self.active if key_of(run) == uid)
+        return next(tags, {})
+
     def deleted_by_hand(self) -> dict[str, str]:
         """Key to run id of the runs that a person deleted, where no other run has the key."""
         there = {key_of(run) for run in self.active}

@@ -70,6 +70,7 @@ class StudyRecord:
         name: The study's name.
         value_name: The metric that is a trial's value.
         is_maximized: Whether a higher value is better.
+        is_scored_here: Whether its trials are scored by hpo: of others, nothing is compared.
         experiment: The experiment's name; by default the study's.
         params: As text.
         tags: Name to text.
@@ -84,6 +85,7 @@ class StudyRecord:
     name: str
     value_name: str
     is_maximized: bool = True
+    is_scored_here: bool = False
     experiment: str | None = None
     params: dict[str, str] = field(default_factory=dict)
     tags: dict[str, str] = field(default_factory=dict)

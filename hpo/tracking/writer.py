@@ -6,7 +6,7 @@ active run in the thread.
 """
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 
 import mlflow
 
@@ -61,6 +61,11 @@ class MlflowWriter:
     def parent_is_open(self) -> bool:
         """Whether the parent run is being written to."""
         return self._parent.is_open
+
+    @property
+    def written(self) -> frozenset[int]:
+        """The trials whose runs were finished when the parent run was last closed."""
+        return self._parent.written
 
     @property
     def trials_path(self) -> str:
@@ -168,15 +173,16 @@ class MlflowWriter:
         self._checkpoint()
         return state
 
-    def close(self, status: str, end_time_ms: int) -> None:
+    def close(self, status: str, end_time_ms: int, written: Collection[int] = ()) -> None:
         """Terminate the parent run, if anything was written to it.
 
         Args:
             status: FINISHED, KILLED or FAILED.
             end_time_ms: Milliseconds since 1970, UTC.
+            written: The trials whose runs are finished, or were.
         """
         if self._parent.is_open:
-            self._parent.close(status, end_time_ms)
+            self._parent.close(status, end_time_ms, written)
             self._checkpoint()
 
     def _count_step(self) -> None:

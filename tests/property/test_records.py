@@ -12,8 +12,8 @@ from optuna.trial import FrozenTrial, TrialState
 
 from hpo.ledger.trials import CONVERGED, DERIVED, FAILURE, SCORES, TRACEBACK
 from hpo.tracking.keys import allowed
-from hpo.tracking.projection import make_record
 from hpo.tracking.run_records import StudyRecord
+from hpo.tracking.trial_records import make_record
 
 STUDY = StudyRecord(uid="0123456789abcdef" * 2, name="any", value_name="value")
 moments = st.datetimes(datetime(1990, 1, 1), datetime(2100, 1, 1))  # noqa: DTZ001 - as Optuna keeps them

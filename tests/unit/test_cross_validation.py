@@ -4,6 +4,7 @@ bit.
 
 from __future__ import annotations
 
+import time
 import warnings
 from collections.abc import Sequence
 from dataclasses import replace
@@ -193,6 +194,15 @@ def test_fit_that_raises_is_a_failure_with_reason_and_traceback(iris, iris_folds
     assert "\n" not in result.failure
     assert result.traceback.startswith("Traceback (most recent call last):")
     assert result.failure in result.traceback
+
+
+def test_step_knows_when_it_began_and_ended(iris, iris_folds):
+    params = complete({"penalty": "l2", "C": 1.0, "class_weight": "none"}, iris)
+    before = time.time()
+    step = evaluate(params, [iris_folds[0]], ("accuracy",))[0]
+    assert before <= step.started < step.ended <= time.time()
+    failed = evaluate({**params, "C": "much"}, [iris_folds[0]], ("accuracy",))[0]
+    assert step.ended <= failed.started <= failed.ended <= time.time()
 
 
 def test_score_that_is_not_finite_is_a_failure(binary_folds):

@@ -576,6 +576,7 @@ def test_finished_run_that_a_person_deleted_stays_deleted(study, store, state):
 
 def test_half_written_run_that_a_person_deleted_is_written_again(study, store):
     run_id = store.child(3).info.run_id
+    store.client.delete_tag(store.parent.info.run_id, "hpo.written_trials")
     store.client.update_run(run_id, status="RUNNING")
     store.client.delete_run(run_id)
     state = Tracking(study, store.uri).finish()
@@ -634,14 +635,17 @@ def test_kept_run_that_a_person_deletes_stays_deleted_and_its_duplicate_too(stud
     assert store.deleted() == {copy: run.info.run_id, run.info.run_id: None}
 
 
-def test_duplicate_in_the_trash_does_not_stand_for_a_run_that_is_gone_for_good(study, store):
+def test_run_that_is_gone_for_good_is_not_written_again_and_its_duplicate_stays_deleted(
+    study, store
+):
     run = store.child(0)
     copy = store.copy(run, seconds=5, status="FINISHED")
     Tracking(study, store.uri).finish()
     store.client._tracking_client.store._hard_delete_run(run.info.run_id)  # what "mlflow gc" does
     state = Tracking(study, store.uri).finish()
     assert (state.tracking_problem, state.n_behind) == (None, 0)
-    assert store.child(0).info.run_id == state.run_ids[0] != copy
+    assert 0 not in state.run_ids
+    assert store.deleted() == {copy: run.info.run_id}
 
 
 def test_run_whose_deletion_as_a_duplicate_was_cut_off_is_deleted(study, store):

@@ -5,10 +5,13 @@ from __future__ import annotations
 import re
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from mlflow.utils.validation import _validate_metric_name, _validate_param, _validate_tag
 from sklearn.metrics import get_scorer_names
 
 from hpo.tracking import keys
+from hpo.tracking.numbers import format_numbers, parse_numbers
 
 MLFLOW_NAME = re.compile(r"[\w\-. :/]{1,250}")
 NAMES_OF_A_SCORER = [
@@ -105,3 +108,16 @@ def test_run_names_sort_as_the_numbers():
     assert sorted(map(keys.trial_run_name, numbers)) == [
         keys.trial_run_name(number) for number in numbers
     ]
+
+
+@given(st.frozensets(st.integers(0, 3000)), st.integers(1, 8000))
+def test_numbers_come_back_and_a_text_that_is_cut_names_none_that_was_not_there(numbers, length):
+    text = format_numbers(numbers, length)
+    assert len(text) <= length
+    assert parse_numbers(text) <= numbers
+    assert parse_numbers(format_numbers(numbers, 20_000)) == numbers
+
+
+@pytest.mark.parametrize("text", ["x", "1-", "-3", "1,2,three", "1-2-3"])
+def test_numbers_that_somebody_changed_are_none_or_whole(text):
+    assert parse_numbers(text) in (frozenset(), frozenset({1}))

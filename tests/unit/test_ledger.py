@@ -10,7 +10,7 @@ from contextlib import closing
 import optuna
 import pytest
 from optuna.distributions import FloatDistribution
-from optuna.trial import create_trial
+from optuna.trial import TrialState, create_trial
 
 import hpo.ledger.failures
 import hpo.ledger.storage
@@ -22,6 +22,7 @@ from hpo.errors import (
     StudyLockedError,
 )
 from hpo.ledger.storage import open_storage
+from hpo.ledger.transactions import LedgerStorage
 from hpo.settings import sqlite_path
 from tests.unit.driving import begin, define, drive, open_study, read_study, read_trials
 
@@ -223,23 +224,39 @@ def test_no_reader_ever_sees_a_trial_without_its_params(storage_url):
     assert min(n_params for _, n_params in seen) >= 3
 
 
-def test_another_program_that_adds_trials_is_noticed(storage_url):
+def test_trial_that_is_added_between_the_look_and_our_own_is_noticed(storage_url, monkeypatch):
+    create = LedgerStorage.create_new_trial
+
+    def race(self, study_id, template):
+        monkeypatch.undo()
+        read_study(storage_url).add_trial(create_trial(value=1.0))
+        return create(self, study_id, template)
+
     with open_study(storage_url) as slots:
         drive(slots, 1)
-        study = read_study(storage_url)
-        study.add_trial(create_trial(value=1.0))
+        monkeypatch.setattr(LedgerStorage, "create_new_trial", race)
         with pytest.raises(
             LedgerError,
             match=r"trial 1 was stored as number 2: trials were added to this study meanwhile",
         ):
             slots.next_slot(5)
+    with open_study(storage_url) as slots:
+        drive(slots, 5)
+        assert slots.n_told == 5
 
 
-def test_running_trial_of_somebody_else_is_refused(storage_url):
+def test_running_trial_of_somebody_else_is_left_alone(storage_url):
     begin(storage_url)
     read_study(storage_url).ask()
-    with pytest.raises(
-        IdentityError, match=r"trial 0 of study 'iris' is RUNNING and was not asked by hpo$"
-    ):
-        open_study(storage_url).__enter__()
-    assert [trial.state.name for trial in read_trials(storage_url)] == ["RUNNING"]
+    with open_study(storage_url) as slots:
+        drive(slots, 3)
+    states = [trial.state.name for trial in read_trials(storage_url)]
+    assert states == ["RUNNING", "COMPLETE", "COMPLETE"]
+
+
+def test_foreign_trials_are_no_failures(storage_url):
+    begin(storage_url)
+    for _ in range(20):
+        read_study(storage_url).add_trial(create_trial(state=TrialState.FAIL))
+    with open_study(storage_url) as slots:
+        assert slots.next_slot(25).number == 20

@@ -62,7 +62,12 @@ def test_of_a_long_study_the_last_trials_are_drawn():
     study = optuna.create_study(study_name="long", direction="maximize")
     distributions = {"C": optuna.distributions.FloatDistribution(0, 1)}
     study.add_trials(
-        optuna.create_trial(params={"C": n / 5000}, distributions=distributions, value=float(n))
+        optuna.create_trial(
+            params={"C": n / 5000},
+            distributions=distributions,
+            value=float(n),
+            user_attrs={"hpo.scores": {}},
+        )
         for n in range(MAX_TRIALS + 1)
     )
     assert (

@@ -11,8 +11,8 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 from optuna.trial import FrozenTrial, TrialState
 
 from hpo.ledger import trials
-from hpo.tracking.projection import STATUS_OF, make_record
 from hpo.tracking.run_records import StudyRecord
+from hpo.tracking.trial_records import STATUS_OF, make_record
 
 UID = "0123456789abcdef" * 2
 STUDY = StudyRecord(

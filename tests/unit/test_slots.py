@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -282,6 +284,27 @@ def test_completed_trial_keeps_value_fold_scores_and_steps(storage_url):
     }
     assert CONVERGED not in trial.user_attrs
     assert trial.datetime_start <= trial.datetime_complete
+
+
+def test_trial_has_the_times_of_its_own_steps(storage_url):
+    """Slots that are open together are told one after the other, long after they were scored."""
+    now = time.time()
+    with open_study(storage_url, define(study__concurrency=3)) as slots:
+        open_slots = [slots.next_slot(9) for _ in range(3)]
+        for index, slot in enumerate(open_slots):
+            began = now - 100 + index
+            steps = [
+                replace(step, started=began + fold, ended=began + fold + 0.5)
+                for fold, step in enumerate(results_of(0.5, 0.5))
+            ]
+            slots.tell(slot, steps)
+        ahead = replace(results_of(0.5)[0], started=now + 500, ended=now + 1000)
+        slots.tell(slots.next_slot(9), [ahead])
+    trials = read_trials(storage_url)
+    starts = [trial.datetime_start.timestamp() for trial in trials]
+    assert starts[:3] == pytest.approx([now - 100, now - 99, now - 98])
+    assert [trial.duration.total_seconds() for trial in trials] == pytest.approx([1.5, 1.5, 1.5, 0])
+    assert starts[3] <= time.time()
 
 
 def test_value_is_the_judged_metrics(storage_url):

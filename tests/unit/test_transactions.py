@@ -8,7 +8,7 @@ import pytest
 import sqlalchemy
 from optuna.storages import RDBStorage
 from optuna.study import StudyDirection
-from optuna.trial import TrialState, create_trial
+from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from hpo.ledger.transactions import LedgerStorage
 
@@ -30,6 +30,15 @@ def begin(storage: RDBStorage, state: TrialState = TrialState.RUNNING) -> int:
     study_id = storage.create_new_study([StudyDirection.MAXIMIZE], "iris")
     return storage.create_new_trial(
         study_id, create_trial(state=state, user_attrs={"hpo.derived": {"tol": 1e-4}})
+    )
+
+
+def result_of(state: TrialState, value: Any, scores: Any, attributes: Any) -> FrozenTrial:
+    return create_trial(
+        state=state,
+        value=value,
+        intermediate_values=dict(enumerate(scores)),
+        user_attrs=attributes,
     )
 
 
@@ -68,7 +77,7 @@ def test_tables_hold_what_optuna_puts_there(tmp_path, result):
         LedgerStorage(f"sqlite:///{tmp_path}/ours.db"),
         RDBStorage(f"sqlite:///{tmp_path}/theirs.db"),
     )
-    assert ours.finish_trial(begin(ours), *result)
+    assert ours.finish_trial(begin(ours), result_of(*result))
     finish_by_optuna(theirs, begin(theirs), *result)
     assert read_tables(ours) == read_tables(theirs)
     (one,), (other,) = ours.get_all_trials(1), theirs.get_all_trials(1)
@@ -85,7 +94,7 @@ def test_what_was_left_half_written_is_replaced(storage_url):
     storage.set_trial_intermediate_value(trial_id, 0, 0.5)
     storage.set_trial_intermediate_value(trial_id, 7, 0.5)
     storage.set_trial_user_attr(trial_id, "hpo.scores", {})
-    assert storage.finish_trial(trial_id, *RESULTS[0])
+    assert storage.finish_trial(trial_id, result_of(*RESULTS[0]))
     (trial,) = storage.get_all_trials(1)
     assert trial.intermediate_values == {0: 1.0, 1: 0.95, 2: 0.975}
     assert trial.user_attrs == {"hpo.derived": {"tol": 1e-4}, **RESULTS[0][3]}
@@ -94,13 +103,13 @@ def test_what_was_left_half_written_is_replaced(storage_url):
 def test_finished_trial_is_not_changed(storage_url):
     storage = LedgerStorage(storage_url)
     trial_id = begin(storage)
-    assert storage.finish_trial(trial_id, *RESULTS[3])
+    assert storage.finish_trial(trial_id, result_of(*RESULTS[3]))
     before = storage.get_all_trials(1)
-    assert not storage.finish_trial(trial_id, *RESULTS[0])
+    assert not storage.finish_trial(trial_id, result_of(*RESULTS[0]))
     assert storage.get_all_trials(1) == before
 
 
 def test_queued_trial_may_end_without_having_run(storage_url):
     storage = LedgerStorage(storage_url)
-    assert storage.finish_trial(begin(storage, TrialState.WAITING), *RESULTS[3])
+    assert storage.finish_trial(begin(storage, TrialState.WAITING), result_of(*RESULTS[3]))
     assert storage.get_all_trials(1)[0].state == TrialState.FAIL
