@@ -25,7 +25,7 @@ from difflib import get_close_matches
 from typing import Any
 
 
-def _on_one_line(text: str) -> str:
+def on_one_line(text: str) -> str:
     """Escape control characters: a message quotes input, which may hold any."""
     line = " ".join(text.split())
     return "".join(mark if mark.isprintable() else ascii(mark)[1:-1] for mark in line)
@@ -42,8 +42,8 @@ class HpoError(Exception):
     exit_code = 1
 
     def __init__(self, message: str, *, hint: str | None = None) -> None:
-        super().__init__(_on_one_line(message))
-        self.hint = None if hint is None else _on_one_line(hint)
+        super().__init__(on_one_line(message))
+        self.hint = None if hint is None else on_one_line(hint)
 
     def to_json(self) -> dict[str, Any]:
         """Give the object that ``--json`` prints when a run ends in this error."""

@@ -1,7 +1,8 @@
 """SQLite files that one process writes while others read: WAL mode, and one whole file after."""
 
 import sqlite3
-from contextlib import closing
+from collections.abc import Iterable
+from contextlib import closing, suppress
 from pathlib import Path
 
 BUSY_SECONDS = 60.0
@@ -17,6 +18,21 @@ def checkpoint(path: Path, busy_seconds: float = BUSY_SECONDS) -> None:
     """Move the WAL file's content into the file itself: a copy of it is then the whole database."""
     with closing(sqlite3.connect(path, timeout=busy_seconds)) as connection:
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+
+def remove_logs(paths: Iterable[Path | None]) -> None:
+    """Remove the WAL's files, which are left where a process ends without closing a database.
+
+    SQLite removes them itself when the last connection is closed. Where another process has the
+    database open, they are its own and stay; an error leaves them too.
+
+    Args:
+        paths: The databases; None for one that is no file.
+    """
+    for path in paths:
+        if path is not None and path.with_name(f"{path.name}-wal").exists():
+            with suppress(sqlite3.Error), closing(sqlite3.connect(path, timeout=0)) as connection:
+                connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
 
 
 def url_unchanged(path: Path) -> str:

@@ -4,41 +4,25 @@ Loads nothing heavy, so that ``--help`` and a wrong flag cost nothing.
 """
 
 import argparse
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING
 
 import hpo
-from hpo.settings import (
-    STORAGE_VARIABLE,
-    TRACKING_VARIABLE,
-    WORKERS_VARIABLE,
-    ServiceSettings,
-    read_settings,
+from hpo.commands.parser import Parser
+from hpo.commands.store_flags import (
+    add_delete_flags,
+    add_export_flags,
+    add_list_flags,
+    add_tracking,
+    add_where,
 )
+from hpo.errors import InputError, did_you_mean
+from hpo.settings import WORKERS_VARIABLE, ServiceSettings, read_settings
 
 if TYPE_CHECKING:
     from hpo.definition import StudyDefinition
-
-
-class UsageError(Exception):
-    """A wrong flag, raised where argparse would exit."""
-
-
-class _Parser(argparse.ArgumentParser):
-    """Accepts no abbreviated flags, and raises errors where argparse would print them.
-
-    ``main`` looks for ``--json`` and ``--debug`` itself, since it needs them when parsing fails.
-    """
-
-    def __init__(self, **kwargs: Any) -> None:
-        formatter = partial(argparse.HelpFormatter, max_help_position=28)
-        super().__init__(allow_abbrev=False, formatter_class=formatter, **kwargs)
-
-    def error(self, message: str) -> NoReturn:
-        raise UsageError(message)
 
 
 COMMANDS: Mapping[str, str] = {
@@ -50,22 +34,44 @@ COMMANDS: Mapping[str, str] = {
     " Ctrl-C stops both.",
     "predict": "Score the rows of a table with a logged model: the class, and a probability for"
     " each class.",
+    "list": "List the studies of a storage: trials, best value, and where MLflow has them.",
+    "export": "Print a study's trials as a table: params, fold scores, times, MLflow runs.",
+    "delete": "Delete a study from Optuna's storage; its runs and models go to MLflow's trash:"
+    " it asks first.",
     "schema": "Print the JSON schema of study files, for editors.",
 }
 """Each command's ``--help`` text; the command is the function of that name in ``hpo.commands``."""
 
 
+_OF_MODULES = ("run", "check", "ui", "predict")
+"""Commands that are started as ``python -m hpo.COMMAND`` too."""
+
+_POSITIONALS = {"predict": " MODEL_URI FILE", "delete": " NAME", "export": " NAME"}
+
+
+def parse(arguments: Sequence[str]) -> argparse.Namespace:
+    """Parse a command's name and its flags.
+
+    Raises:
+        InputError: There is no such command, or a flag is wrong.
+    """
+    name = arguments[0]
+    if not name.startswith("-") and name not in COMMANDS:
+        hint = did_you_mean(name, COMMANDS, "python -m hpo shows every command")
+        raise InputError(f"there is no command '{name}'", hint=hint)
+    return make_parser().parse_args(arguments)
+
+
 def make_parser() -> argparse.ArgumentParser:
     """Make the parser of all commands; it sets ``command`` to the name of the one given."""
-    parser = _Parser(prog="hpo", description=hpo.__doc__.splitlines()[0] if hpo.__doc__ else None)
+    parser = Parser(prog="hpo", description=hpo.__doc__.splitlines()[0] if hpo.__doc__ else None)
     parser.add_argument("--version", action="version", version=f"hpo {hpo.__version__}")
     group = parser.add_subparsers(
-        title="commands", metavar="COMMAND", required=True, parser_class=_Parser
+        title="commands", metavar="COMMAND", required=True, parser_class=Parser
     )
     for name, text in COMMANDS.items():
-        program = "python -m hpo schema" if name == "schema" else f"python -m hpo.{name}"
-        positionals = " MODEL_URI FILE" if name == "predict" else ""
-        usage = f"{program}{positionals} [FLAG ...]"
+        usage = f"python -m hpo{'.' if name in _OF_MODULES else ' '}{name}"
+        usage += f"{_POSITIONALS.get(name, '')} [FLAG ...]"
         flags = group.add_parser(
             name, help=text.partition(":")[0], description=text, usage=usage, add_help=False
         )
@@ -83,24 +89,12 @@ def _add_output(flags: argparse.ArgumentParser, command: str) -> None:
             # A check takes the flags of its run, so that the same line serves for both.
             shown = text if command == "run" else argparse.SUPPRESS
             output.add_argument(flag, action="store_true", help=shown)
+    if command not in ("ui", "predict", "schema"):
         output.add_argument("--json", action="store_true", help="the result as one JSON object")
     output.add_argument("--debug", action="store_true", help="the traceback of an error")
     version = f"hpo {hpo.__version__}"
     output.add_argument("--version", action="version", version=version, help="the version")
     output.add_argument("--help", "-h", action="help", help="this text")
-
-
-def _add_where(flags: argparse.ArgumentParser, title: str) -> argparse._ArgumentGroup:
-    where = flags.add_argument_group(title)
-    default = f"${STORAGE_VARIABLE} or {ServiceSettings.storage}"
-    where.add_argument("--storage", metavar="URL", help=f"Optuna's storage (default: {default})")
-    _add_tracking(where)
-    return where
-
-
-def _add_tracking(where: argparse._ActionsContainer) -> None:
-    default = f"${TRACKING_VARIABLE} or {ServiceSettings.tracking_uri}"
-    where.add_argument("--tracking-uri", metavar="URI", help=f"MLflow's store (default: {default})")
 
 
 def _add_study(flags: argparse.ArgumentParser, title: str) -> argparse._ArgumentGroup:
@@ -124,7 +118,7 @@ def _add_run_flags(run: argparse.ArgumentParser) -> None:
         f" (default: ${WORKERS_VARIABLE} or auto)"
     )
     run.add_argument_group("how fast").add_argument("--workers", metavar="N", help=workers)
-    _add_keeping(_add_where(run, "where it is kept"))
+    _add_keeping(add_where(run, "where it is kept"))
 
 
 def _add_search(what: argparse._ArgumentGroup) -> None:
@@ -178,7 +172,7 @@ def _add_keeping(where: argparse._ArgumentGroup) -> None:
 
 def _add_ui_flags(ui: argparse.ArgumentParser) -> None:
     _add_study(ui, "whose trials")
-    _add_where(ui, "where they are kept")
+    add_where(ui, "where they are kept")
     ports = ui.add_argument_group("where they are shown")
     ports.add_argument(
         "--dashboard-port",
@@ -212,12 +206,15 @@ def _add_predict_flags(predict: argparse.ArgumentParser) -> None:
         type=Path,
         help="where to write, as its ending says (default: CSV to stdout)",
     )
-    _add_tracking(predict)
+    add_tracking(predict)
 
 
 _OTHER_FLAGS: Mapping[str, Callable[[argparse.ArgumentParser], object]] = {
     "ui": _add_ui_flags,
     "predict": _add_predict_flags,
+    "list": add_list_flags,
+    "export": add_export_flags,
+    "delete": add_delete_flags,
     "schema": lambda _: None,
 }
 """Commands that do not take the flags of a run, and the flags that they take."""

@@ -12,9 +12,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from hpo.commands.environment import use_one_thread
-from hpo.commands.flags import UsageError, make_parser
-from hpo.commands.output import print_error
-from hpo.errors import HpoError, InputError, InterruptedBySignal
+from hpo.commands.flags import make_parser, parse
+from hpo.commands.output import print_error, print_text
+from hpo.errors import HpoError, InterruptedBySignal
 from hpo.settings import hide_password
 
 if TYPE_CHECKING:
@@ -38,14 +38,15 @@ def main(
     arguments = list(sys.argv[1:] if argv is None else argv)
     use_one_thread()
     try:
-        options = make_parser().parse_args(arguments)
+        if not arguments:
+            print_text(make_parser().format_help().rstrip())
+            return 0
+        options = parse(arguments)
         options.make_tracking = make_tracking
         module = import_module(f"hpo.commands.{options.command}")
         return int(getattr(module, options.command)(options))
-    except UsageError as usage:
-        error: HpoError = InputError(str(usage), hint="--help shows every flag")
     except HpoError as raised:
-        error = raised
+        error: HpoError = raised
         if "--debug" in arguments:
             lines = traceback.format_exc().splitlines()
             print(*map(hide_password, lines), sep="\n", file=sys.stderr)

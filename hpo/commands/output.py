@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from hpo.errors import HpoError
+from hpo.errors import HpoError, InputError
 
 
 def say(line: str) -> None:
@@ -22,8 +22,18 @@ def print_error(error: HpoError, *, as_json: bool = False) -> int:
     """
     if as_json:
         print(json.dumps(error.to_json()))
-    say(str(error) + (f" ({error.hint})" if error.hint else ""))
+    say_error(error)
     return error.exit_code
+
+
+def say_error(error: HpoError) -> None:
+    """Print an error and its hint, as one line for a person."""
+    say(str(error) + (f" ({error.hint})" if error.hint else ""))
+
+
+def print_json(content: object) -> None:
+    """Print one JSON object on standard output."""
+    print_text(json.dumps(content))
 
 
 def print_text(text: str) -> None:
@@ -41,6 +51,18 @@ def print_result(content: object, text: str, *, as_json: bool) -> None:
         print_table(split_report(text))
     else:
         print_text(json.dumps(content) if as_json else text)
+
+
+def ask(question: str) -> bool:
+    """Ask a person on standard error; anything but yes is no.
+
+    Raises:
+        InputError: Nobody can answer: standard input is no terminal.
+    """
+    if not sys.stdin.isatty():
+        raise InputError("this asks first, and standard input is no terminal", hint="give --yes")
+    print(f"hpo: {question}? [y/N] ", end="", file=sys.stderr, flush=True)
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
 @contextmanager

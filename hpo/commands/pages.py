@@ -17,10 +17,13 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from typing import IO
 
+from hpo.commands.output import say_error
 from hpo.errors import HpoError, InterruptedBySignal, LedgerError, SettingsError, TrackingError
 from hpo.ledger.inspection import OPTUNA, read_database, read_trials
+from hpo.ledger.listing import list_studies, missing_study
 from hpo.ledger.storage import open_storage
-from hpo.settings import STORAGE_VARIABLE, ServiceSettings, hide_password
+from hpo.settings import STORAGE_VARIABLE, ServiceSettings, hide_password, sqlite_path
+from hpo.sqlite import remove_logs
 from hpo.tracking.connection import check_reachable, connect
 from hpo.tracking.reader import read_runs
 from hpo.tracking.saved_view import reads_views, trials_path
@@ -76,9 +79,13 @@ class Pages(ExitStack):
         """
         storage = settings.storage
         tracking = settings.tracking_uri
+        self.callback(remove_logs, [sqlite_path(url) for url in (storage, tracking)])
         open_storage(storage).engine.dispose()
         with read_database(storage, OPTUNA) as connection:
             trials = read_trials(connection, study)
+            studies = list_studies(connection)
+        if studies and trials.study_id is None:
+            say_error(missing_study(study, studies, storage))
         check_reachable(tracking)
         connect(tracking)
         experiment = read_runs(tracking, study, trials.uid).experiment

@@ -13,16 +13,16 @@ from pathlib import Path
 from typing import Any, Self
 
 from hpo.errors import HpoError, LedgerError, TrackingError
-from hpo.ledger.inspection import MLFLOW, OPTUNA, Trials, read_database, read_trials
-from hpo.ledger.lock import driven_elsewhere, find_holder, find_session, lock_key, lock_path
+from hpo.ledger.inspection import OPTUNA, Trials, read_database, read_trials
+from hpo.ledger.lock import driven_elsewhere, find_driver, find_session, lock_key
 from hpo.settings import DEFAULT_TRACKING_URI, ServiceSettings, hide_password, sqlite_path
 from hpo.tracking import keys
-from hpo.tracking.connection import check_server
 from hpo.tracking.numbers import parse_numbers
 from hpo.tracking.reader import (
     StudyRuns,
     deleted_parent,
     is_finished,
+    is_made,
     key_of,
     read_runs,
     trashed_experiment,
@@ -108,7 +108,7 @@ class _Preflight:
         """Whether the ledger can be read and written, and who drives the study."""
         path = sqlite_path(url)
         if path is not None:
-            self.holder = find_holder(lock_path(path, self.study))
+            self.holder = find_driver(path, self.study)
         with self._noting("storage"):
             _check_writable(url, LedgerError)
         with self._noting("storage"), read_database(url, OPTUNA) as connection:
@@ -128,9 +128,9 @@ class _Preflight:
             _check_old_file_store(url)
         with self._noting("tracking"):
             uid = self.trials.uid if self.trials else None
-            is_made = _is_made(url)
-            self.runs = runs = read_runs(url, self.study, uid) if is_made else StudyRuns()
-            state = "can be opened" if is_made else "is made by the first run"
+            is_there = is_made(url)
+            self.runs = runs = read_runs(url, self.study, uid) if is_there else StudyRuns()
+            state = "can be opened" if is_there else "is made by the first run"
             self.findings.append(Finding("tracking", f"{hide_password(url)} {state}"))
             if runs.experiment is not None and runs.experiment.lifecycle_stage == "deleted":
                 raise trashed_experiment(runs.experiment)
@@ -145,19 +145,6 @@ class _Preflight:
         elif self.trials is not None:
             left = _find_unfinished(self.study, self.trials, self.runs)
             self.findings += left or [_all_done(self.study, self.trials, self.runs)]
-
-
-def _is_made(tracking_uri: str) -> bool:
-    """Whether MLflow's tables are there, which a server that answers has.
-
-    Raises:
-        HpoError: The server is away, or the database cannot be read.
-    """
-    if tracking_uri.startswith("http"):
-        check_server(tracking_uri)
-        return True
-    with read_database(tracking_uri, MLFLOW) as connection:
-        return connection is not None
 
 
 def _check_writable(url: str, error: type[HpoError]) -> None:

@@ -15,6 +15,7 @@ import sqlalchemy
 from sqlalchemy import Connection, NullPool, create_engine, text
 
 from hpo.errors import LedgerError, SettingsError, TrackingError, first_line
+from hpo.ledger.lock import find_driver, find_session, lock_key
 from hpo.settings import hide_password, needing_driver, sqlite_path
 from hpo.sqlite import url_unchanged
 
@@ -122,3 +123,13 @@ def read_trials(connection: Connection | None, study: str) -> Trials:
         if trial.state == "RUNNING" and trial.trial_id not in asked_here
     )
     return Trials(uid, {trial.number: trial.state for trial in trials}, study_id, foreign)
+
+
+def read_driver(url: str, connection: Connection | None, study: str) -> str | None:
+    """Who drives a study, or None where nobody does."""
+    path = sqlite_path(url)
+    if path is not None:
+        return find_driver(path, study)
+    if connection is None:
+        return None
+    return find_session(connection.connection.cursor(), lock_key(study))

@@ -1,7 +1,8 @@
 """One driver a study, by a lock that ends with its holder: a file's, or PostgreSQL's own.
 
-The file lies beside the SQLite file and is held here; on PostgreSQL the connection that writes
-holds the lock, in ``ledger.storage``.
+The file lies in a hidden folder beside the SQLite file and is held here; on PostgreSQL the
+connection that writes holds the lock, in ``ledger.storage``. A lock's file is never deleted: who
+waits for it would then hold a file that nobody else can find.
 """
 
 import fcntl
@@ -9,17 +10,49 @@ import hashlib
 import os
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
 
 from hpo.errors import LedgerError, StudyLockedError
 
+FOLDER = ".hpo"
+"""Beside a database: its locks, and what is being made."""
+
+
+@contextmanager
+def hold_locks(
+    database: Path, study_name: str | None = None, *, wait: bool = False, subject: str = "this file"
+) -> Iterator[None]:
+    """Hold the lock of an SQLite file, or of one study in it, as :func:`hold_lock` does."""
+    with ExitStack() as stack:
+        for path in lock_paths(database, study_name):
+            stack.enter_context(hold_lock(path, wait=wait, subject=subject))
+        yield
+
+
+def find_driver(database: Path, study_name: str) -> str | None:
+    """Who drives a study in an SQLite file, or None where nobody does; nothing is made."""
+    return next(filter(None, map(find_holder, lock_paths(database, study_name))), None)
+
+
+def lock_paths(database: Path, study_name: str | None = None) -> list[Path]:
+    """The files that are locked for an SQLite file, or for one study in it.
+
+    Version 0.1.0 locked a file beside the database. Where there is one, it is locked too: a driver
+    of that version may be running.
+    """
+    name = f"{database.name}.{study_name}.lock" if study_name else f"{database.name}.lock"
+    earlier = database.with_name(f".{name}")
+    return [database.parent / FOLDER / name, *([earlier] if earlier.exists() else [])]
+
 
 @contextmanager
 def hold_lock(path: Path, *, wait: bool = False, subject: str = "this file") -> Iterator[None]:
-    """Hold an exclusive lock on a file for a ``with`` block; the file names the holder.
+    """Hold an exclusive lock on a file, made with its folder where it is missing.
+
+    It is held for a ``with`` block; the file names the holder.
 
     Children do not inherit its descriptor, as Python opens files, so none can keep the lock.
 
@@ -28,6 +61,7 @@ def hold_lock(path: Path, *, wait: bool = False, subject: str = "this file") -> 
         LedgerError: The file cannot be made.
     """
     try:
+        path.parent.mkdir(exist_ok=True)
         file = path.open("ab+", buffering=0)
     except OSError as error:
         raise LedgerError(
@@ -53,11 +87,6 @@ def find_holder(path: Path) -> str | None:
         except BlockingIOError:
             return _read_holder(file)
     return None
-
-
-def lock_path(database: Path, study_name: str) -> Path:
-    """The file that is locked for a study in an SQLite file."""
-    return database.with_name(f".{database.name}.{study_name}.lock")
 
 
 def lock_key(study_name: str) -> int:

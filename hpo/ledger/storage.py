@@ -16,11 +16,12 @@ from typing import Any, TypeVar
 
 import optuna
 import sqlalchemy
+from optuna.trial import FrozenTrial
 from sqlalchemy.engine import ExceptionContext
 
 from hpo.errors import LedgerError, StudyLockedError
 from hpo.ledger.failures import make_error, never, repeat, translated
-from hpo.ledger.lock import driven_elsewhere, find_session, hold_lock, lock_key, lock_path
+from hpo.ledger.lock import driven_elsewhere, find_session, hold_locks, lock_key
 from hpo.ledger.transactions import LedgerStorage
 from hpo.settings import hide_password, needing_driver, sqlite_path
 from hpo.sqlite import checkpoint, use_wal
@@ -72,8 +73,9 @@ def open_driven(
     path, subject = sqlite_path(url), f"study '{study_name}'"
     with ExitStack() as stack:
         if path is not None:
-            lock = lock_path(path, study_name)
-            _patiently(lambda: stack.enter_context(hold_lock(lock, subject=subject)), wait)
+            _patiently(
+                lambda: stack.enter_context(hold_locks(path, study_name, subject=subject)), wait
+            )
         storage = open_storage(url, stop_signal)
         stack.callback(storage.engine.dispose)
         if path is not None:
@@ -117,11 +119,7 @@ def open_storage(url: str, stop_signal: Callable[[], int | None] = never) -> Led
             return _connect(url)
 
     # Two starters on new files would both create the tables.
-    schema_lock = (
-        _postgresql_schema_lock(url)
-        if path is None
-        else hold_lock(path.with_name(f".{path.name}.lock"), wait=True)
-    )
+    schema_lock = _postgresql_schema_lock(url) if path is None else hold_locks(path, wait=True)
     with needing_driver(url), translated(url), schema_lock:
         storage = repeat(connect, stop_signal)
         if path is not None:
@@ -154,6 +152,20 @@ def open_for_reading(url: str, study_name: str) -> optuna.Study:
                 f"the storage {hide_password(url)} has no study '{study_name}'",
                 hint="check --storage and --name",
             ) from error
+
+
+def read_study(url: str, study_name: str) -> list[FrozenTrial]:
+    """Read all trials of a study that exists, by number, and close the storage again.
+
+    Raises:
+        LedgerError: The storage is away.
+    """
+    with translated(url):
+        storage = _connect(url, skip_table_creation=True)
+        try:
+            return storage.get_all_trials(storage.get_study_id_from_name(study_name))
+        finally:
+            storage.engine.dispose()
 
 
 def _connect(url: str, *, skip_table_creation: bool = False) -> LedgerStorage:

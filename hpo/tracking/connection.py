@@ -16,7 +16,7 @@ from mlflow.utils.rest_utils import http_request
 from sqlalchemy.exc import SQLAlchemyError
 
 from hpo.errors import TrackingError, first_line
-from hpo.ledger.lock import hold_lock
+from hpo.ledger.lock import FOLDER, hold_locks
 from hpo.settings import hide_password, sqlite_path
 from hpo.sqlite import checkpoint, use_wal
 
@@ -45,9 +45,9 @@ def connect(tracking_uri: str) -> MlflowClient:
         return MlflowClient(tracking_uri)
     from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore  # noqa: PLC0415 - slow
 
-    with hold_lock(path.with_name(f".{path.name}.lock"), wait=True):
+    with hold_locks(path, wait=True):
         if not path.exists():
-            making = path.with_name(f".{path.name}.making")
+            making = path.parent / FOLDER / f"{path.name}.making"
             for remnant in path.parent.glob(f"{making.name}*"):
                 remnant.unlink()
             use_wal(making)

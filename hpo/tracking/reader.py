@@ -1,8 +1,8 @@
 """Asks MLflow what a store holds of a study, and for a logged model's files; changes nothing."""
 
 import os
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -17,10 +17,11 @@ from mlflow.utils.credentials import get_default_host_creds
 from sqlalchemy.exc import SQLAlchemyError
 
 from hpo.errors import ModelError, SettingsError, TrackingError, first_line
+from hpo.ledger.inspection import MLFLOW, read_database
 from hpo.settings import hide_password, sqlite_path
 from hpo.sqlite import url_unchanged
 from hpo.tracking import keys
-from hpo.tracking.connection import check_reachable, translated
+from hpo.tracking.connection import check_reachable, check_server, translated
 
 _RUNS_PAGE = 50_000
 
@@ -94,12 +95,65 @@ class StudyRuns:
         }
 
 
+def is_made(tracking_uri: str) -> bool:
+    """Whether MLflow's tables are there, which a server that answers has.
+
+    Raises:
+        HpoError: The server is away, or the database cannot be read.
+    """
+    if tracking_uri.startswith("http"):
+        check_server(tracking_uri)
+        return True
+    with read_database(tracking_uri, MLFLOW) as connection:
+        return connection is not None
+
+
 def read_runs(tracking_uri: str, experiment: str, uid: str | None) -> StudyRuns:
     """Read what a server that answers, or a database that has its tables, holds of a study.
 
     Raises:
         TrackingError: It cannot be read.
     """
+    with _open_store(tracking_uri) as store:
+        found = store.get_experiment_by_name(experiment)
+        if found is None:
+            return StudyRuns()
+        runs = search_runs(store, found.experiment_id, keys.STUDY_UID, str(uid))
+        return StudyRuns(found, tuple(run for run in runs if key_of(run)))
+
+
+def find_run_ids(tracking_uri: str, experiment: str, uid: str | None) -> dict[int, str]:
+    """Find the finished runs of a study's trials, by number; none where MLflow has no tables yet.
+
+    Raises:
+        TrackingError: MLflow is away.
+    """
+    if uid is None or not is_made(tracking_uri):
+        return {}
+    runs = read_runs(tracking_uri, experiment, uid).active
+    return {
+        keys.number_of(key_of(run)): run.info.run_id
+        for run in runs
+        if key_of(run) != uid and is_finished(run)
+    }
+
+
+def find_experiments(tracking_uri: str, names: Iterable[str]) -> dict[str, str]:
+    """Find the ids of experiments by name; none where MLflow has no tables yet.
+
+    Raises:
+        TrackingError: MLflow is away.
+    """
+    if not is_made(tracking_uri):
+        return {}
+    with _open_store(tracking_uri) as store:
+        found = filter(None, map(store.get_experiment_by_name, names))
+        return {each.name: each.experiment_id for each in found if not _is_trashed(each)}
+
+
+@contextmanager
+def _open_store(tracking_uri: str) -> Iterator[Any]:
+    """Open MLflow's store for reading, without making or changing anything."""
     path = sqlite_path(tracking_uri)
     with ExitStack() as stack, translated():
         store: Any
@@ -113,11 +167,7 @@ def read_runs(tracking_uri: str, experiment: str, uid: str | None) -> StudyRuns:
                 DEFAULT_LOCAL_FILE_AND_ARTIFACT_PATH,
             )
             stack.callback(store.engine.dispose)
-        found = store.get_experiment_by_name(experiment)
-        if found is None:
-            return StudyRuns()
-        runs = search_runs(store, found.experiment_id, keys.STUDY_UID, str(uid))
-        return StudyRuns(found, tuple(run for run in runs if key_of(run)))
+        yield store
 
 
 def search_runs(store: Any, experiment_id: str, tag: str, value: str) -> list[Run]:
@@ -147,6 +197,10 @@ def all_pages(search: Callable[..., Any], *arguments: Any, **options: Any) -> li
         page = search(*arguments, **options, page_token=page.token)
         found.extend(page)
     return found
+
+
+def _is_trashed(experiment: Experiment) -> bool:
+    return bool(experiment.lifecycle_stage == LifecycleStage.DELETED)
 
 
 def trashed_experiment(experiment: Experiment) -> TrackingError:

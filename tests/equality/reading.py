@@ -90,8 +90,9 @@ class Reader:
     def _read_names_of_files(self) -> None:
         """What lies in the directory; the artifacts are read with their runs."""
         found = (path.name for path in self.directory.iterdir())
-        # SQLite's own, there or not as the last process was done with them.
+        # SQLite's own, there or not as the last process was done with them; locks are hidden.
         kept = sorted(name for name in found if not name.endswith(("-wal", "-shm")))
+        kept = [name for name in kept if not name.startswith(".")]
         self.picture.note("files", kept)
 
     def _read_rows(self, database: str) -> None:

@@ -34,7 +34,12 @@ CASES = {
     "trials zero": Case(
         "flag --trials: should be greater than or equal to 1, but got 0", ("--trials", "0")
     ),
-    "unknown flag": Case("unrecognized arguments: --bogus", ("--bogus",)),
+    "unknown flag": Case("unrecognized arguments: --bogus (--help shows every flag)", ("--bogus",)),
+    "misspelt flag": Case(
+        "unrecognized arguments: --trails 3 (did you mean --trials?)", ("--trails", "3")
+    ),
+    "misspelt flag with its value": Case("(did you mean --trials?)", ("--trails=3",)),
+    "one word too many": Case("unrecognized arguments: iris (--help shows every flag)", ("iris",)),
     "timeout zero": Case("flag --timeout: should be greater than 0, but got 0", ("--timeout", "0")),
     "timeout nan": Case("flag --timeout: should be", ("--timeout", "nan")),
     "seed negative": Case(

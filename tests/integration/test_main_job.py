@@ -13,10 +13,19 @@ from mlflow import MlflowClient
 
 import hpo
 from tests.support.checker import check_stores, read_stores, trial_table
-from tests.support.commands import COMMAND_SECONDS, start_hpo, wait_until
+from tests.support.commands import (
+    COMMAND_SECONDS,
+    kill_when_told,
+    run_hpo_well,
+    start_hpo,
+    wait_until,
+)
 from tests.support.here import run_here, run_here_well
 from tests.support.sharing import FinishedRun
 from tests.support.stores import copy_directory, count_told, stores_of
+
+WHOLE_FILES = {".hpo", "mlflow.db", "mlruns", "optuna.db"}
+"""All that a run leaves: no lock and no log of SQLite's beside the databases."""
 
 
 def table_of(directory: Path, study: str = "iris") -> list[tuple[str, ...]]:
@@ -278,6 +287,15 @@ def interrupt(
     stdout, stderr = process.communicate(timeout=COMMAND_SECONDS)
     assert stdout == ""
     return process.returncode, stderr
+
+
+def test_run_leaves_whole_files_and_one_hidden_folder_however_it_ends(directory: Path) -> None:
+    kill_when_told(directory, 3, "--trials", "50")
+    assert {path.name for path in directory.iterdir()} > {"optuna.db-wal", "optuna.db-shm"}
+    assert interrupt(directory, signal.SIGINT, os.killpg, n_told=6)[0] == 130
+    assert {path.name for path in directory.iterdir()} == WHOLE_FILES
+    run_hpo_well(directory, "--trials", "5")
+    assert {path.name for path in directory.iterdir()} == WHOLE_FILES
 
 
 def test_timeout_and_signals_end_it_cleanly_and_the_next_run_goes_on(

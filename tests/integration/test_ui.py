@@ -2,6 +2,7 @@
 password.
 """
 
+import gc
 import os
 import re
 import signal
@@ -25,7 +26,7 @@ from tests.support.commands import (
 from tests.support.here import run_here_well
 from tests.support.servers import free_port, serving_tracking, showing_pages
 from tests.support.sharing import FinishedRun
-from tests.support.stores import stores_of
+from tests.support.stores import close_stores, stores_of
 
 
 def wait_until_gone(children: list[psutil.Process]) -> None:
@@ -160,7 +161,7 @@ def expect_refusal(process: "subprocess.CompletedProcess[str]", exit_code: int, 
 
 
 def test_pages_open_before_there_is_a_study(tmp_path: Path) -> None:
-    with showing_pages(tmp_path) as (_, (dashboard, mlflow)):
+    with showing_pages(tmp_path) as (process, (dashboard, mlflow)):
         assert dashboard.endswith("/dashboard")
         assert requests.get(dashboard.replace("/dashboard", "/api/studies"), timeout=20).json() == {
             "study_summaries": []
@@ -168,6 +169,24 @@ def test_pages_open_before_there_is_a_study(tmp_path: Path) -> None:
         assert requests.get(f"{mlflow}health", timeout=20).text == "OK"
         run_here_well(tmp_path, "--trials", "3")
         check_stores(**stores_of(tmp_path), n_trials=3)
+        close_stores()
+        gc.collect()  # this process's own connections, which would keep the log's files
+        process.send_signal(signal.SIGINT)
+        _, stderr = process.communicate(timeout=COMMAND_SECONDS)
+    assert stderr == "hpo: stopping what was started\n"
+    names = {path.name for path in tmp_path.iterdir()}
+    assert names == {".hpo", "mlflow.db", "mlruns", "optuna.db"}
+
+
+def test_study_that_is_not_there_is_guessed_and_the_pages_open_all_the_same(
+    finished: FinishedRun,
+) -> None:
+    with showing_pages(finished.directory, "--name", "irsi") as (process, (dashboard, _)):
+        assert dashboard.endswith("/dashboard")
+        process.send_signal(signal.SIGINT)
+        _, stderr = process.communicate(timeout=COMMAND_SECONDS)
+    line = "hpo: there is no study 'irsi' in sqlite:///optuna.db (did you mean 'iris'?)\n"
+    assert stderr == f"{line}hpo: stopping what was started\n"
 
 
 def test_asked_for_port_that_is_taken_is_one_line(finished: FinishedRun) -> None:

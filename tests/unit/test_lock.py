@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from hpo.errors import StudyLockedError
-from hpo.ledger.lock import find_holder, hold_lock
+from hpo.errors import LedgerError, StudyLockedError
+from hpo.ledger.lock import find_driver, find_holder, hold_lock, hold_locks
 
 HOLDER = """
 import subprocess, sys
@@ -129,3 +129,46 @@ def test_stale_file_is_no_lock(tmp_path):
     )
     with hold_lock(path), pytest.raises(StudyLockedError, match=f"pid {os.getpid()}, since 20"):
         take(path)
+
+
+def test_locks_of_a_database_lie_in_one_hidden_folder(tmp_path):
+    database = tmp_path / "optuna.db"
+    with hold_locks(database), hold_locks(database, "iris"), hold_locks(database, "wine"):
+        assert [path.name for path in tmp_path.iterdir()] == [".hpo"]
+        assert find_driver(database, "iris").startswith("host ")
+        assert find_driver(database, "other") is None
+    assert find_driver(database, "iris") is None
+    names = {path.name for path in (tmp_path / ".hpo").iterdir()}
+    assert names == {"optuna.db.lock", "optuna.db.iris.lock", "optuna.db.wine.lock"}
+
+
+def test_driver_of_version_0_1_0_is_seen_and_keeps_others_out(tmp_path):
+    database = tmp_path / "optuna.db"
+    earlier = tmp_path / ".optuna.db.iris.lock"
+    with second_process(earlier) as (process, _):
+        assert f", pid {process.pid}, since 20" in find_driver(database, "iris")
+        with pytest.raises(StudyLockedError, match=f"pid {process.pid}"):
+            take_study(database, "iris")
+        take_study(database, "wine")
+    take_study(database, "iris")
+
+
+def test_driver_of_version_0_1_0_is_kept_out_where_one_has_been(tmp_path):
+    earlier = tmp_path / ".optuna.db.iris.lock"
+    earlier.touch()
+    with hold_locks(tmp_path / "optuna.db", "iris"), pytest.raises(StudyLockedError, match="pid"):
+        take(earlier)
+    assert earlier.exists()
+
+
+def take_study(database: Path, study_name: str) -> None:
+    """Take a study's locks and let them go."""
+    with hold_locks(database, study_name):
+        pass
+
+
+def test_folder_that_cannot_be_made_is_one_line(tmp_path):
+    (tmp_path / ".hpo").touch()
+    with pytest.raises(LedgerError, match=r"the lock .* cannot be made") as raised:
+        take_study(tmp_path / "optuna.db", "iris")
+    assert raised.value.hint == "make its directory writable"

@@ -1,0 +1,86 @@
+"""``list``: the studies of a storage, and where they are."""
+
+import argparse
+from collections.abc import Mapping, Sequence
+
+from hpo.commands.environment import use_mlflow_here
+from hpo.commands.flags import settings_of
+from hpo.commands.output import print_json, print_text, say, say_error
+from hpo.errors import HpoError, TrackingError, on_one_line
+from hpo.ledger.inspection import OPTUNA, read_database, read_driver
+from hpo.ledger.listing import ListedStudy, list_studies
+from hpo.settings import hide_password
+
+_WORDS = {
+    "COMPLETE": "complete",
+    "PRUNED": "pruned",
+    "FAIL": "failed",
+    "RUNNING": "running",
+    "WAITING": "queued",
+}
+_HEADER = ("study", "trials", "best", "MLflow", "driven by")
+
+
+def list(options: argparse.Namespace) -> int:  # noqa: A001 - the command's name
+    """Print a line for each study."""
+    settings = settings_of(options)
+    with read_database(settings.storage, OPTUNA) as connection:
+        studies = list_studies(connection)
+        drivers = {
+            study.name: read_driver(settings.storage, connection, study.name) for study in studies
+        }
+    experiments: Mapping[str, str] = {}
+    problem: HpoError | None = None
+    if studies:
+        use_mlflow_here()
+        from hpo.tracking.reader import find_experiments
+
+        try:
+            experiments = find_experiments(settings.tracking_uri, drivers)
+        except TrackingError as error:
+            problem = error
+    _print(studies, experiments, drivers, as_json=options.json)
+    if not studies:
+        say(f"{hide_password(settings.storage)} has no study (python -m hpo.run makes one)")
+    if problem is not None:
+        say_error(problem)
+    return 0 if problem is None else problem.exit_code
+
+
+def _print(
+    studies: Sequence[ListedStudy],
+    experiments: Mapping[str, str],
+    drivers: Mapping[str, str | None],
+    *,
+    as_json: bool,
+) -> None:
+    if as_json:
+        of_all = (
+            {
+                **study.to_json(),
+                "experiment_id": experiments.get(study.name),
+                "driver": drivers[study.name],
+            }
+            for study in studies
+        )
+        print_json({"studies": [*of_all]})
+    elif studies:
+        rows = [_row(study, experiments.get(study.name), drivers[study.name]) for study in studies]
+        print_text(_align([_HEADER, *rows]))
+
+
+def _row(study: ListedStudy, experiment: str | None, driver: str | None) -> tuple[str, ...]:
+    trials = ", ".join(
+        f"{study.states[state]} {word}" for state, word in _WORDS.items() if state in study.states
+    )
+    best = "" if study.best is None else f"{study.best:.4f} {study.metric or ''}".strip()
+    where = "" if experiment is None else f"experiment {experiment}"
+    cells = (study.name, trials or "none", best, where, driver or "")
+    return tuple(map(on_one_line, cells))
+
+
+def _align(rows: Sequence[tuple[str, ...]]) -> str:
+    """Align columns; one that has nothing but its header is left out."""
+    columns = [column for column in zip(*rows, strict=True) if any(column[1:])]
+    wide = [[cell.ljust(max(map(len, column))) for cell in column] for column in columns]
+    return "\n".join("  ".join(cells).rstrip() for cells in zip(*wide, strict=True))
