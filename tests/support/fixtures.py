@@ -43,10 +43,10 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Shared:
 @pytest.fixture(scope="session")
 def empty_databases(shared: Shared) -> Path:
     """A directory with an Optuna and an MLflow database that have their tables and no study."""
-    return shared.directory("empty", _make_databases)
+    return shared.directory("empty", make_databases)
 
 
-def _make_databases(directory: Path) -> None:
+def make_databases(directory: Path) -> None:
     from mlflow import MlflowClient  # noqa: PLC0415 - only who wants a database loads MLflow
 
     from hpo.ledger.storage import open_storage  # noqa: PLC0415
@@ -59,7 +59,7 @@ def _make_databases(directory: Path) -> None:
     close_stores()
 
 
-def _copy_databases(source: Path, directory: Path) -> Path:
+def copy_databases(source: Path, directory: Path) -> Path:
     for name in DATABASES:
         shutil.copy(source / name, directory)
     return directory
@@ -70,13 +70,13 @@ def make_directory(
     empty_databases: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Callable[[str], Path]:
     """Makes a directory in which a run finds both databases made: their tables cost more than it."""
-    return lambda name: _copy_databases(empty_databases, tmp_path_factory.mktemp(name))
+    return lambda name: copy_databases(empty_databases, tmp_path_factory.mktemp(name))
 
 
 @pytest.fixture
 def directory(empty_databases: Path, tmp_path: Path) -> Path:
     """The test's own directory, in which a run finds both databases made."""
-    return _copy_databases(empty_databases, tmp_path)
+    return copy_databases(empty_databases, tmp_path)
 
 
 @pytest.fixture
