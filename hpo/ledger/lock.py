@@ -45,7 +45,7 @@ def lock_paths(database: Path, study_name: str | None = None) -> list[Path]:
     """
     name = f"{database.name}.{study_name}.lock" if study_name else f"{database.name}.lock"
     earlier = database.with_name(f".{name}")
-    return [database.parent / FOLDER / name, *([earlier] if earlier.exists() else [])]
+    return [database.parent / FOLDER / name, *([earlier] if os.path.exists(earlier) else [])]
 
 
 @contextmanager
@@ -80,8 +80,11 @@ def hold_lock(path: Path, *, wait: bool = False, subject: str = "this file") -> 
 
 
 def find_holder(path: Path) -> str | None:
-    """Who holds a lock, or None where nobody does; the file is neither made nor changed."""
-    with suppress(FileNotFoundError), path.open("rb") as file:
+    """Who holds a lock, or None where nobody does; the file is neither made nor changed.
+
+    None too where the file cannot be read: whoever drives then says why.
+    """
+    with suppress(OSError), path.open("rb") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:

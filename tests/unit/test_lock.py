@@ -172,3 +172,10 @@ def test_folder_that_cannot_be_made_is_one_line(tmp_path):
     with pytest.raises(LedgerError, match=r"the lock .* cannot be made") as raised:
         take_study(tmp_path / "optuna.db", "iris")
     assert raised.value.hint == "make its directory writable"
+
+
+def test_name_that_is_too_long_for_a_file_is_one_line(tmp_path):
+    database = tmp_path / f"{'a' * 150}.db"
+    with pytest.raises(LedgerError, match=r"the lock .* cannot be made \(File name too long\)"):
+        take_study(database, "b" * 120)
+    assert find_driver(database, "b" * 120) is None
