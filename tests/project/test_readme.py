@@ -1,8 +1,9 @@
-"""The README is what a new user follows: its commands are run, its tables compared with the code."""
+"""README and docs are what a user follows: commands are run, tables are compared with the code."""
 
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -10,21 +11,30 @@ import pandas as pd
 import pytest
 
 import hpo
+from hpo.commands.flags import COMMANDS
 from hpo.errors import HpoError
 from hpo.study_file import StudyDefinition
 from tests.support.commands import environment, run_python
 from tests.support.here import run_here
 
 ROOT = Path(__file__).parents[2]
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+PAGES = {
+    path.name: path.read_text(encoding="utf-8")
+    for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
+}
+README, REFERENCE = PAGES["README.md"], PAGES["reference.md"]
 
 
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", README, flags=re.DOTALL)
+def blocks(language: str, text: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", text, flags=re.DOTALL)
+
+
+def commands(text: str) -> list[str]:
+    return [line for block in blocks("sh", text) for line in block.strip().splitlines()]
 
 
 MAIN_COMMAND, TEST_COMMAND, *OTHER_COMMANDS = [
-    line for block in blocks("sh") for line in block.strip().splitlines()
+    command for text in PAGES.values() for command in commands(text)
 ]
 
 
@@ -88,8 +98,8 @@ def test_other_commands_run(customers: Path) -> None:
     assert OTHER_COMMANDS
     for command in OTHER_COMMANDS:
         program, *arguments = command.split()
-        assert program == "python"
-        process = run_python(customers, *arguments)
+        assert program == "hpo"
+        process = run_python(customers, str(Path(sys.executable).with_name(program)), *arguments)
         assert (process.returncode, process.stderr) == (0, ""), command
 
 
@@ -108,7 +118,7 @@ def test_the_error_it_shows_is_the_one_printed(customers: Path) -> None:
 
 
 def test_study_file_names_every_section_and_key() -> None:
-    text = next(block for block in blocks("toml") if "[study]" in block)
+    (text,) = blocks("toml", REFERENCE)
     for section, model in StudyDefinition.model_fields.items():
         line = next(line for line in text.splitlines() if line.startswith(f"[{section}]"))
         if section != "search_space":
@@ -116,15 +126,34 @@ def test_study_file_names_every_section_and_key() -> None:
             assert [key for key in model.annotation.model_fields if key not in keys] == []
 
 
-def test_study_file_is_accepted(tmp_path: Path) -> None:
+def test_study_file_of_the_reference_is_the_built_in_study(tmp_path: Path) -> None:
     path = tmp_path / "study.toml"
-    path.write_text(next(block for block in blocks("toml") if "[study]" in block), encoding="utf-8")
+    path.write_text(blocks("toml", REFERENCE)[0], encoding="utf-8")
     assert hpo.load_definition(path).identity() == StudyDefinition().identity()
 
 
+def test_study_file_of_the_readme_is_accepted(tmp_path: Path) -> None:
+    path = tmp_path / "study.toml"
+    (text,) = blocks("toml", README)
+    path.write_text(text, encoding="utf-8")
+    assert hpo.load_definition(path).name == "customers"
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_links_lead_to_files(page: str) -> None:
+    folder = ROOT if page == "README.md" else ROOT / "docs"
+    links = re.findall(r"\]\((?!https?:)([^)#]+)", PAGES[page])
+    assert [link for link in links if not (folder / link).exists()] == []
+
+
+def test_readme_is_as_long_as_a_first_user_reads() -> None:
+    assert len(README.splitlines()) < 170
+
+
 def test_python_examples_run(directory: Path) -> None:
-    examples = blocks("python")
-    assert len(examples) == 4
+    pages = (README, REFERENCE, PAGES["reliability.md"])
+    examples = [example for text in pages for example in blocks("python", text)]
+    assert len(examples) == 6
     shutil.copytree(ROOT / "studies", directory / "studies")
     before = (
         "import optuna, hpo, pandas as pd\nfrom sklearn.datasets import load_wine\ntable = load_wine(as_frame=True).frame\n"
@@ -144,14 +173,14 @@ def test_python_examples_run(directory: Path) -> None:
 def test_help_is_the_one_printed(tmp_path: Path) -> None:
     process = run_python(tmp_path, "-m", "hpo.run", "--help", COLUMNS="120")
     assert (process.returncode, process.stderr) == (0, "")
-    (shown,) = blocks("text")
+    (shown,) = blocks("text", REFERENCE)
     assert process.stdout == shown
     assert max(map(len, shown.splitlines())) <= 118
     assert len(shown.splitlines()) < 45
 
 
 def test_exit_codes_are_those_of_the_errors() -> None:
-    line = README[README.index("Exit codes:") :].split("\n\n")[0]
+    line = REFERENCE[REFERENCE.index("Exit codes:") :].split("\n\n")[0]
     listed = {
         int(code) for code in re.findall(r"\b(\d+)\b(?: and (\d+))?", line) for code in code if code
     }
@@ -165,7 +194,11 @@ def test_exit_codes_are_those_of_the_errors() -> None:
 def test_defaults_table_is_that_of_the_settings() -> None:
     settings = hpo.ServiceSettings()
     for value in (settings.storage, settings.tracking_uri):
-        assert f"`{value}`" in README
+        assert f"`{value}`" in REFERENCE
+
+
+def test_commands_table_names_every_command() -> None:
+    assert re.findall(r"^\| `hpo (\w+)", REFERENCE, flags=re.MULTILINE) == [*COMMANDS]
 
 
 @pytest.mark.parametrize("requirements", ["requirements.txt", "tests/requirements.txt"])
