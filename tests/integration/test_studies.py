@@ -20,6 +20,7 @@ from mlflow.entities import ViewType
 
 from hpo.errors import TrackingError
 from hpo.ledger.lock import hold_locks
+from hpo.ledger.storage import open_driven
 from hpo.tracking import trash
 from hpo.tracking.callback import MLflowCallback
 from tests.support.checker import check_stores, read_trials
@@ -348,3 +349,29 @@ def test_study_that_mlflow_never_saw_is_deleted(directory):
     optuna.create_study(storage=f"sqlite:///{directory}/optuna.db", study_name="alone")
     assert well(call_main(directory, "delete", "alone", "--yes")).count("\n") == 1
     assert names(directory) == []
+
+
+def test_all_three_on_postgresql_and_a_server(cluster, server, tmp_path):
+    where = ("--storage", cluster.make_database("studies"), "--tracking-uri", server)
+    run_here_well(tmp_path, *where, "--trials", "2", "--name", "far")
+    assert "far    2 complete" in well(call_main(tmp_path, "list", *where))
+    exported = json.loads(well(call_main(tmp_path, "export", "far", "--json", *where)))
+    assert all(trial["run_id"] for trial in exported["trials"])
+    printed = well(call_main(tmp_path, "delete", "far", "--yes", *where)).splitlines()
+    assert re.fullmatch(
+        r"trash     MLflow's experiment \d+ \(runs: 3, logged models: 1\)", printed[1]
+    )
+    assert "***@" in printed[0]
+    assert "secret" not in printed[0]
+    assert json.loads(call_main(tmp_path, "list", "--json", *where).stdout) == {"studies": []}
+    assert MlflowClient(server).get_experiment_by_name("far") is None
+
+
+def test_delete_refuses_while_a_driver_has_the_study_on_postgresql(cluster, tmp_path):
+    url = cluster.make_database("driven")
+    optuna.create_study(storage=url, study_name="iris")
+    with open_driven(url, "iris", wait=lambda _: False):
+        ended = call_main(tmp_path, "delete", "iris", "--yes", "--storage", url)
+        driven = well(call_main(tmp_path, "list", "--storage", url))
+    assert ended.returncode == 7
+    assert f"pid {os.getpid()}" in driven
