@@ -1,7 +1,8 @@
 """Writes the child runs of a study's parent run, one for each finished trial.
 
 A child run is created with its key, gets one batch, then is terminated: a run that is not
-terminated does not count as there.
+terminated does not count as there. One that an objective logs to was created, and is ended, outside
+of this module: it gets its key last, and without one it does not count either.
 """
 
 from mlflow import MlflowClient
@@ -37,12 +38,14 @@ class ChildRuns:
             Trial number to run id, of every finished child run and of every unfinished one.
         """
         found: dict[str, list[Run]] = {}
+        unfinished: dict[int, str] = {}
         for run in self._search(keys.STUDY_UID, self._study_uid):
             key = reader.key_of(run)
+            if _is_begun(run):
+                unfinished[keys.number_of(run.data.tags[keys.OBJECTIVE_KEY])] = run.info.run_id
             if key.startswith(f"{self._study_uid}/"):
                 found.setdefault(key, []).append(run)
         finished: dict[int, str] = {}
-        unfinished: dict[int, str] = {}
         for key, runs in found.items():
             run = keep_one(self._client, runs)
             if run is None:
@@ -53,58 +56,93 @@ class ChildRuns:
         return finished, unfinished
 
     def find_one(self, key: str) -> str | None:
-        """The id of the run with this key, or None."""
-        runs = self._search(keys.KEY, key)
-        return next((run.info.run_id for run in runs if not reader.is_deleted(run)), None)
+        """The id of the run with this key, else of the one its objective logged to, or None."""
+        for tag in (keys.KEY, keys.OBJECTIVE_KEY):
+            for run in self._search(tag, key):
+                if not reader.is_deleted(run):
+                    return str(run.info.run_id)
+        return None
+
+    def find_elsewhere(self) -> frozenset[int]:
+        """The numbers of the trials whose runs are in another experiment."""
+        experiments = reader.all_pages(self._client.search_experiments)
+        ids = {experiment.experiment_id for experiment in experiments} - {
+            self._parent.experiment_id
+        }
+        if not ids:
+            return frozenset()
+        runs = reader.search_runs(self._client, sorted(ids), keys.STUDY_UID, self._study_uid)
+        found = (reader.key_of(run) for run in runs if not reader.is_deleted(run))
+        return frozenset(keys.number_of(key) for key in found if "/" in key)
 
     def write(self, record: TrialRecord, run_id: str | None) -> str:
         """Create, fill and terminate a child run.
 
         Args:
             record: What it says.
-            run_id: A run with this key that an earlier attempt left, or None to create one.
+            run_id: The run that an earlier attempt or the trial's objective left, or None to create
+                one.
 
         Returns:
             The run's id.
         """
+        is_new = run_id is None
         # A server takes tags with a new run at a fraction of what they cost it later.
-        tags = {} if run_id is None else record.tags
-        run_id = run_id or self.create(record)
+        tags, params = {}, record.params
+        if run_id is None:
+            run_id = self.create(record)
+        else:
+            # MLflow refuses another value for a param that the objective logged.
+            logged = self._client.get_run(run_id).data.params
+            tags = record.tags
+            params = {name: text for name, text in params.items() if name not in logged}
         metrics = make_metrics(record.metrics, record.end_time_ms)
         for name, steps in record.steps.items():
             metrics += [
                 Metric(name, value, record.end_time_ms, step) for step, value in steps.items()
             ]
         self._client.log_batch(
-            run_id, metrics=metrics, params=make_params(record.params), tags=make_tags(tags)
+            run_id, metrics=metrics, params=make_params(params), tags=make_tags(tags)
         )
         if record.traceback is not None:
             self._client.log_text(run_id, record.traceback, keys.TRACEBACK_FILE)
         self._client.set_terminated(run_id, status=record.status, end_time=record.end_time_ms)
+        if not is_new:
+            # Last, since MLflow ended it when its objective did.
+            self._client.set_tag(run_id, keys.KEY, record.key)
         return run_id
 
     def create(self, record: TrialRecord) -> str:
         """Create a child run with its tags, and nothing else yet."""
-        tags = {
-            **record.tags,
-            keys.PARENT_RUN_ID: self._parent.run_id,
-            keys.STUDY_UID: self._study_uid,
-        }
+        tags = {**record.tags, keys.STUDY_UID: self._study_uid}
+        if self._parent.run_id:
+            tags[keys.PARENT_RUN_ID] = self._parent.run_id
         run = create_run(
             self._client,
             self._parent.experiment_id,
             record.key,
-            keys.trial_run_name(record.number),
+            record.name or keys.trial_run_name(record.number),
             record.start_time_ms,
             tags,
         )
         return str(run.info.run_id)
 
     def _adopt(self, run: Run) -> None:
-        """Make it a child of this parent: it was another's where the parent was created twice."""
-        parent_id = self._parent.run_id
-        if run.data.tags.get(keys.PARENT_RUN_ID) != parent_id and not reader.is_deleted(run):
-            self._client.set_tag(run.info.run_id, keys.PARENT_RUN_ID, parent_id)
+        """Put a run that stands alone, or below a duplicate of this parent, below this parent.
+
+        One below a run of somebody else's stays there.
+        """
+        parent_id = run.data.tags.get(keys.PARENT_RUN_ID)
+        is_ours = parent_id is None or parent_id in self._parent.own_ids
+        is_in_place = parent_id == self._parent.run_id
+        if self._parent.own_ids and is_ours and not is_in_place and not reader.is_deleted(run):
+            self._client.set_tag(run.info.run_id, keys.PARENT_RUN_ID, self._parent.run_id)
 
     def _search(self, tag: str, value: str) -> list[Run]:
-        return reader.search_runs(self._client, self._parent.experiment_id, tag, value)
+        return reader.search_runs(self._client, [self._parent.experiment_id], tag, value)
+
+
+def _is_begun(run: Run) -> bool:
+    """Whether an objective logs to the run, or did, and the trial is not in it yet."""
+    is_without_key = keys.OBJECTIVE_KEY in run.data.tags and not reader.key_of(run)
+    return is_without_key and not reader.is_deleted(run)

@@ -53,6 +53,7 @@ class Follower:
         study: What the parent run says.
         notify: Takes how many trials MLflow has, whenever something got through; one line the first
             time that nothing does, and one when everything is written again.
+        make_projection: Makes what turns trials into runs.
     """
 
     def __init__(
@@ -61,10 +62,11 @@ class Follower:
         tracking_uri: str,
         study: StudyRecord,
         notify: Notify = ignore,
+        make_projection: Callable[[MlflowWriter, StudyRecord], Projection] = Projection,
     ) -> None:
         self._study = cache(open_ledger)
         self._writer = MlflowWriter(tracking_uri, study)
-        self._projection = Projection(self._writer, study)
+        self._projection = make_projection(self._writer, study)
         self._writer.on_step = lambda: notify(len(self._projection.run_ids))
         self._notify = notify
         self._has_failed = False
@@ -79,10 +81,13 @@ class Follower:
         self._pause_seconds = FIRST_PAUSE_SECONDS
         self._next_attempt = 0.0
 
-    def follow(self) -> None:
-        """Write what is missing now, unless the last attempt failed a moment ago."""
-        if time.monotonic() >= self._next_attempt:
-            self._attempt(self._catch_up)
+    def follow(self) -> bool:
+        """Write what is missing now, unless the last attempt failed a moment ago.
+
+        Returns:
+            Whether nothing is missing any more.
+        """
+        return time.monotonic() >= self._next_attempt and self._attempt(self._catch_up)
 
     def finish(
         self, final: FinalRecord | None, status: RunStatus, wait_seconds: float
@@ -117,11 +122,11 @@ class Follower:
 
     def _write_rest(self, final: FinalRecord | None, status: RunStatus) -> None:
         self._catch_up()
+        if self._has_failed:
+            # A lost answer may have left runs that were created twice.
+            self._projection.learn()
+            self._catch_up()
         if self._writer.parent_is_open:
-            if self._has_failed:
-                # A lost answer may have left runs that were created twice.
-                self._projection.learn()
-                self._catch_up()
             self._writer.write_text(keys.JOURNAL_FILE, export_journal(self._study()))
         if final is not None:
             best_run_id = self._projection.run_ids.get(final.model.trial_number)

@@ -4,6 +4,8 @@ import re
 
 # Tags. "hpo." ones are ours, "optuna." ones mirror Optuna; "mlflow." ones steer MLflow's pages.
 KEY = "hpo.key"
+OBJECTIVE_KEY = "hpo.objective_key"
+"""Of a run that an objective logs to; it gets its key once the whole trial is in it."""
 STUDY_UID = "hpo.study"
 DATA_DIGEST = "hpo.data_digest"
 DEFINITION_DIGEST = "hpo.definition_digest"
@@ -30,6 +32,7 @@ TRIAL_STATE = "optuna.state"
 STUDY_NAME = "optuna.study_name"
 DIRECTION = "optuna.direction"
 PARENT_RUN_ID = "mlflow.parentRunId"
+RUN_NAME = "mlflow.runName"
 DESCRIPTION = "mlflow.note.content"
 SOURCE_NAME = "mlflow.source.name"
 DATASET_CONTEXT = "mlflow.data.context"

@@ -6,7 +6,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from mlflow import MlflowClient
-from mlflow.entities import Metric
+from mlflow.entities import Metric, Run
 
 from hpo.markdown import merge_note
 from hpo.results.links import runs_path
@@ -20,7 +20,7 @@ from hpo.tracking.entities import (
     make_tags,
 )
 from hpo.tracking.numbers import format_numbers, parse_numbers
-from hpo.tracking.run_creation import create_run, keep_one
+from hpo.tracking.run_creation import create_run, find_or_create_experiment, keep_one
 from hpo.tracking.run_records import FinalRecord, StudyRecord
 from hpo.tracking.saved_view import make_view_tag, reads_views, trials_path
 
@@ -37,7 +37,8 @@ class ParentRun:
     Attributes:
         client: Of the store; known once the run was looked for.
         experiment_id: Empty while unknown.
-        run_id: Empty while unknown.
+        run_id: Empty while unknown, and where child runs stand alone.
+        own_ids: Every run that this study has had for a parent; empty where it has none of its own.
         trials_path: The path of the page that shows all trials; empty while unknown.
         written: The trials whose runs were finished when this one was last closed.
         is_open: Whether it is being written to: described, and not terminated since.
@@ -50,6 +51,7 @@ class ParentRun:
         self._study = study
         self.experiment_id = ""
         self.run_id = ""
+        self.own_ids: frozenset[str] = frozenset()
         self.trials_path = ""
         self.written: frozenset[int] = frozenset()
         self.is_open = False
@@ -63,15 +65,13 @@ class ParentRun:
         """
         study = self._study
         self.client = client
-        self.experiment_id = self._find_or_create_experiment()
-        runs = reader.search_runs(client, self.experiment_id, keys.KEY, study.uid)
-        run = keep_one(client, runs)
-        if run is not None and reader.is_deleted(run):
-            raise reader.deleted_parent(study.name, run.info.run_id)
+        self.experiment_id = find_or_create_experiment(client, study)
+        if study.outer_run_id is not None:
+            self.run_id = study.outer_run_id
+            return
+        run = self._find_or_create_run(start_time_ms)
         if run is None:
-            self._mark_predecessors()
-            tags = {keys.STUDY_UID: study.uid}
-            run = create_run(client, self.experiment_id, study.uid, study.name, start_time_ms, tags)
+            return
         self.run_id = run.info.run_id
         self.written = parse_numbers(run.data.tags.get(keys.WRITTEN_TRIALS, ""))
         has_view = bool(study.view) and reads_views(self._tracking_uri)
@@ -88,7 +88,7 @@ class ParentRun:
 
     def reopen(self) -> None:
         """Make a terminated run take content again; before anything new is written to it."""
-        if not self.is_open:
+        if self.own_ids and not self.is_open:
             self.client.update_run(self.run_id, status="RUNNING")
             self._describe()
 
@@ -154,17 +154,23 @@ class ParentRun:
         self.client.set_terminated(self.run_id, status=status, end_time=end_time_ms)
         self.is_open = False
 
-    def _find_or_create_experiment(self) -> str:
-        name = self._study.experiment or self._study.name
-        experiment = self.client.get_experiment_by_name(name)
-        if experiment is None:
-            tags = {keys.EXPERIMENT_KIND: keys.MODEL_TRAINING}
-            if self._study.description:
-                tags[keys.DESCRIPTION] = self._study.description
-            return str(self.client.create_experiment(name, tags=tags))
-        if experiment.lifecycle_stage == "deleted":
-            raise reader.trashed_experiment(experiment)
-        return str(experiment.experiment_id)
+    def _find_or_create_run(self, start_time_ms: int) -> Run | None:
+        """Find or create the run; None where the study has none and is to get none."""
+        study = self._study
+        runs = reader.search_runs(self.client, [self.experiment_id], keys.KEY, study.uid)
+        run = keep_one(self.client, runs)
+        if run is None or reader.is_deleted(run):
+            if not study.makes_parent:
+                return None
+            if run is not None:
+                raise reader.deleted_parent(study.name, run.info.run_id)
+            self._mark_predecessors()
+            tags = {keys.STUDY_UID: study.uid}
+            run = create_run(
+                self.client, self.experiment_id, study.uid, study.name, start_time_ms, tags
+            )
+        self.own_ids = frozenset({run.info.run_id, *(known.info.run_id for known in runs)})
+        return run
 
     def _mark_predecessors(self) -> None:
         """Say on parent runs of this study's name that their studies are gone from the ledger.
@@ -175,7 +181,7 @@ class ParentRun:
         if keys.LEDGER not in study.tags:
             return
         of_name = reader.search_runs(
-            self.client, self.experiment_id, keys.STUDY_NAME, study.tags[keys.STUDY_NAME]
+            self.client, [self.experiment_id], keys.STUDY_NAME, study.tags[keys.STUDY_NAME]
         )
         for run in of_name:
             tags = run.data.tags

@@ -76,7 +76,7 @@ class Projection:
             TrackingError: MLflow refuses or is away; what was written stays, the next call goes on.
         """
         for trial in self.missing(trials):
-            self._write(make_record(trial, self._study))
+            self._write(self.describe(trial))
         points = self._best_so_far(trials)
         if points:
             self._writer.write_parent_metric(keys.best_so_far(self._study.value_name), points)
@@ -95,6 +95,10 @@ class Projection:
             and trial.number not in self.run_ids
             and trial.number not in self._purged
         ]
+
+    def describe(self, trial: FrozenTrial) -> TrialRecord:
+        """Make the record of a finished trial's run."""
+        return make_record(trial, self._study)
 
     def _write(self, record: TrialRecord) -> None:
         """Write one run.

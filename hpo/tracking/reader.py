@@ -1,7 +1,7 @@
 """Asks MLflow what a store holds of a study, and for a logged model's files; changes nothing."""
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -118,7 +118,7 @@ def read_runs(tracking_uri: str, experiment: str, uid: str | None) -> StudyRuns:
         found = store.get_experiment_by_name(experiment)
         if found is None:
             return StudyRuns()
-        runs = search_runs(store, found.experiment_id, keys.STUDY_UID, str(uid))
+        runs = search_runs(store, [found.experiment_id], keys.STUDY_UID, str(uid))
         return StudyRuns(found, tuple(run for run in runs if key_of(run)))
 
 
@@ -170,23 +170,27 @@ def _open_store(tracking_uri: str) -> Iterator[Any]:
         yield store
 
 
-def search_runs(store: Any, experiment_id: str, tag: str, value: str) -> list[Run]:
+def search_runs(store: Any, experiment_ids: Sequence[str], tag: str, value: str) -> list[Run]:
     """Find all runs with a tag, in the trash or not, the earliest first.
 
     Args:
         store: A store of MLflow's, or a client.
-        experiment_id: Where to look.
+        experiment_ids: Where to look.
         tag: The tag's name.
         value: Its value, which holds no quote.
     """
-    return all_pages(
-        store.search_runs,
-        [experiment_id],
-        f"tags.`{tag}` = '{value}'",
-        run_view_type=ViewType.ALL,
-        max_results=_RUNS_PAGE,
-        order_by=["start_time", "run_id"],
-    )
+    try:
+        return all_pages(
+            store.search_runs,
+            list(experiment_ids),
+            f"tags.`{tag}` = '{value}'",
+            run_view_type=ViewType.ALL,
+            max_results=_RUNS_PAGE,
+            order_by=["start_time", "run_id"],
+        )
+    except ValueError as error:
+        # A file store reads what another thread or process has not written to its end.
+        raise TrackingError(f"MLflow's file store: {first_line(error)}") from error
 
 
 def all_pages(search: Callable[..., Any], *arguments: Any, **options: Any) -> list[Any]:

@@ -1,4 +1,4 @@
-"""Creates runs under their idempotency key, and leaves one of those that were created twice.
+"""Creates experiments, and runs under their idempotency key; leaves one of runs created twice.
 
 An attempt whose answer was lost may have created a run, so a key may have several.
 """
@@ -10,6 +10,30 @@ from mlflow.entities import Run
 
 from hpo.tracking import keys, reader
 from hpo.tracking.entities import make_tags
+from hpo.tracking.run_records import StudyRecord
+
+
+def find_or_create_experiment(client: MlflowClient, study: StudyRecord) -> str:
+    """Find a study's experiment, or create it.
+
+    Returns:
+        Its id.
+
+    Raises:
+        TrackingError: It is in the trash.
+    """
+    if study.experiment_id is not None:
+        experiment = client.get_experiment(study.experiment_id)
+    else:
+        experiment = client.get_experiment_by_name(study.experiment or study.name)
+    if experiment is None:
+        tags = {keys.EXPERIMENT_KIND: keys.MODEL_TRAINING}
+        if study.description:
+            tags[keys.DESCRIPTION] = study.description
+        return str(client.create_experiment(study.experiment or study.name, tags=tags))
+    if experiment.lifecycle_stage == "deleted":
+        raise reader.trashed_experiment(experiment)
+    return str(experiment.experiment_id)
 
 
 def create_run(

@@ -28,6 +28,7 @@ class TrialRecord:
         steps: Name to one value a step, from step 0.
         tags: Name to text.
         traceback: The traceback of a fit that raised, or None.
+        name: The run's name; by default one that sorts by the number.
     """
 
     key: str
@@ -40,6 +41,7 @@ class TrialRecord:
     steps: dict[str, dict[int, float]] = field(default_factory=dict)
     tags: dict[str, str] = field(default_factory=dict)
     traceback: str | None = None
+    name: str = ""
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,9 @@ class StudyRecord:
         is_maximized: Whether a higher value is better.
         is_scored_here: Whether its trials are scored by hpo: of others, nothing is compared.
         experiment: The experiment's name; by default the study's.
+        experiment_id: An experiment that exists; it takes precedence over its name.
+        makes_parent: Whether a study without a parent run gets one.
+        outer_run_id: A run of somebody else's that is the parent of the child runs, or None.
         params: As text.
         tags: Name to text.
         texts: Artifact path to its content.
@@ -87,6 +92,9 @@ class StudyRecord:
     is_maximized: bool = True
     is_scored_here: bool = False
     experiment: str | None = None
+    experiment_id: str | None = None
+    makes_parent: bool = True
+    outer_run_id: str | None = None
     params: dict[str, str] = field(default_factory=dict)
     tags: dict[str, str] = field(default_factory=dict)
     texts: dict[str, str] = field(default_factory=dict)

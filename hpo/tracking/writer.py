@@ -101,6 +101,10 @@ class MlflowWriter:
         """The id of the run with this key, or None."""
         return self._children.find_one(key)
 
+    def find_elsewhere(self) -> frozenset[int]:
+        """The numbers of the trials whose runs are in another experiment of the store."""
+        return self._children.find_elsewhere()
+
     def write_trial(self, record: TrialRecord, run_id: str | None) -> str:
         """Write a child run, and terminate it.
 
