@@ -28,6 +28,7 @@ FAST = (
     "property",
     "faults/test_projection.py",
     "integration/test_bad_input.py",
+    "integration/test_callback_migration.py",
     "integration/test_dry_run.py",
     "integration/test_failures.py",
     "integration/test_registry.py",
