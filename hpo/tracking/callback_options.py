@@ -36,7 +36,7 @@ class ExperimentChoice:
 
 @dataclass(frozen=True)
 class TrialOptions:
-    """What a user wants the runs to say.
+    """The content that a user wants in the runs.
 
     Attributes:
         metric_name: Of the objective's value; or one name for each of its values.

@@ -6,11 +6,13 @@ Nothing is closed here: people read MLflow right after ``study.optimize``.
 import logging
 import os
 from collections.abc import Iterator
+from inspect import Parameter, signature
 from pathlib import Path
 from typing import Any
 
 import mlflow
 import optuna
+import optuna_integration
 import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Run
@@ -40,6 +42,16 @@ def _leave_mlflow_as_it_was() -> Iterator[None]:
         os.environ.pop(name, None)
     os.environ.update(kept)
     optuna.logging.set_verbosity(before)
+
+
+def test_arguments_are_those_of_the_old_callback() -> None:
+    old = signature(optuna_integration.MLflowCallback).parameters
+    new = signature(hpo.MLflowCallback).parameters
+    assert list(new)[: len(old)] == list(old)
+    for name, parameter in old.items():
+        assert (new[name].default, new[name].kind) == (parameter.default, parameter.kind)
+    for name in list(new)[len(old) :]:
+        assert new[name].kind == Parameter.KEYWORD_ONLY
 
 
 def objective(trial: optuna.Trial) -> float:
