@@ -171,7 +171,7 @@ class MLflowCallback(AbstractContextManager["MLflowCallback"]):
         """
         with self._lock:
             thread, self._thread = self._thread, None
-        if thread is not None:
+        if thread is not None and thread.is_here:
             atexit.unregister(self.close)
             states = thread.end()
             self._state = states[-1]
@@ -184,7 +184,7 @@ class MLflowCallback(AbstractContextManager["MLflowCallback"]):
 
     def _start_thread(self) -> CallbackThread:
         with self._lock:
-            if self._thread is None:
+            if self._thread is None or not self._thread.is_here:
                 self._thread = CallbackThread(self._follow, self._wait_seconds)
                 atexit.register(self.close)
             return self._thread

@@ -7,6 +7,7 @@ nothing is lost with the thread.
 """
 
 import logging
+import os
 import threading
 from collections.abc import Callable
 from typing import NamedTuple
@@ -67,8 +68,14 @@ class CallbackThread:
         self._following: Following | None = None
         self._left: list[Target] = []
         self._states: list[TrackingState] = []
+        self._process_id = os.getpid()
         self._thread = threading.Thread(target=self._run, name="hpo-mlflow", daemon=True)
         self._thread.start()
+
+    @property
+    def is_here(self) -> bool:
+        """Whether the thread is in this process: one that is forked has no threads of the other."""
+        return self._process_id == os.getpid()
 
     def ask(self, target: Target, number: int | None = None) -> None:
         """Have what is missing of a study written, and wait for it unless MLflow is behind.

@@ -106,7 +106,7 @@ class Projection:
         An attempt whose answer was lost may have created it, so the next one looks for it first.
         """
         number = record.number
-        run_id = self._unfinished.get(number)
+        run_id = self._unfinished.pop(number, None)
         if run_id is None and number in self._in_doubt:
             run_id = self._writer.find_trial(record.key)
         self._in_doubt.add(number)

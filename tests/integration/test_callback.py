@@ -258,6 +258,40 @@ def test_processes_that_share_a_study_write_each_trial_once(
     assert len(deleted) <= 1
 
 
+FORKED = """
+import multiprocessing, sys, optuna, hpo
+from mlflow import MlflowClient
+callback = hpo.MLflowCallback(sys.argv[1])
+
+def optimize():
+    storage = optuna.storages.JournalStorage(
+        optuna.storages.journal.JournalFileBackend("optuna.log")
+    )
+    study = optuna.create_study(study_name="mine", storage=storage, load_if_exists=True)
+    study.optimize(lambda trial: trial.suggest_float("x", 0, 1), n_trials=2, callbacks=[callback])
+    experiment = MlflowClient(sys.argv[1]).get_experiment_by_name("mine")
+    runs = MlflowClient(sys.argv[1]).search_runs([experiment.experiment_id])
+    assert len(runs) == len(study.trials)
+
+if __name__ == "__main__":
+    optimize()
+    child = multiprocessing.get_context("fork").Process(target=optimize)
+    child.start()
+    child.join()
+    assert child.exitcode == 0
+    optimize()
+"""
+
+
+def test_callback_goes_on_in_a_process_that_is_forked(tmp_path: Path, tracking_uri: str) -> None:
+    process = run_python(tmp_path, "-c", FORKED, tracking_uri)
+    assert process.returncode == 0, process.stderr
+    assert "Traceback" not in process.stderr
+    client = MlflowClient(tracking_uri)
+    runs = read_runs(client, client.get_experiment_by_name("mine").experiment_id)
+    assert sorted(run.info.run_name for run in runs) == [*"012345"]
+
+
 AWAY = """
 import sys, time, warnings, optuna, hpo
 study = optuna.create_study(study_name="mine", storage="sqlite:///optuna.db")

@@ -398,6 +398,20 @@ def test_param_that_an_objective_logged_stays(tracking_uri: str) -> None:
         assert run.data.params == {"x": f"{trial.params['x']:.1f}", "n": str(trial.params["n"])}
 
 
+def test_objective_that_deletes_its_run_does_no_harm(tracking_uri: str) -> None:
+    callback = hpo.MLflowCallback(tracking_uri)
+
+    @callback.track_in_mlflow()
+    def deleting(trial: optuna.Trial) -> float:
+        if trial.number == 0:
+            mlflow.delete_run(mlflow.active_run().info.run_id)
+        return 0.0
+
+    optimize(callback, deleting)
+    assert callback.close().n_behind == 0
+    assert len(read_runs(tracking_uri)) == N_TRIALS
+
+
 def test_run_that_an_objective_began_is_completed_by_any_callback(tracking_uri: str) -> None:
     study = optuna.create_study(study_name="mine")
     tracked = hpo.MLflowCallback(tracking_uri).track_in_mlflow()(logging_objective)
