@@ -7,7 +7,7 @@ nothing else.
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import replace
 from functools import partial
@@ -25,7 +25,6 @@ from hpo.progress import Progress
 from hpo.results.result import StudyResult
 from hpo.results.selection import select_best
 from hpo.results.texts import (
-    FOREIGN_NOTE,
     describe_best,
     describe_search,
     make_dashboard_notes,
@@ -118,16 +117,21 @@ def run_study(
         )
         state = follower.finish(final, "FINISHED", settings.tracking_wait_seconds)
         description = final.conclusion.description
-        notes = make_dashboard_notes(description, result, state, searched.trials, plan.recipe)
-        notes |= dict.fromkeys(searched.foreign, FOREIGN_NOTE)
-        try:
-            ledger.annotate(notes)
-        except LedgerError as error:
-            progress.note(
-                "optuna-dashboard's notes are not up to date,"
-                f" the same command writes them: {error}"
-            )
+        notes = make_dashboard_notes(
+            description, result, state, searched.trials, plan.recipe, searched.foreign
+        )
+        _annotate(ledger, notes, progress)
         return replace(result, tracking=state, total_seconds=time.perf_counter() - started)
+
+
+def _annotate(ledger: Ledger, notes: Mapping[int | None, str], progress: Progress) -> None:
+    """Write the dashboard notes; a ledger that fails now takes nothing from the result."""
+    try:
+        ledger.annotate(notes)
+    except LedgerError as error:
+        progress.note(
+            f"optuna-dashboard's notes are not up to date, the same command writes them: {error}"
+        )
 
 
 def _note_best(ledger: Ledger, plan: Plan, text: str, number: int, value: float) -> None:

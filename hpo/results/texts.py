@@ -52,6 +52,7 @@ def make_dashboard_notes(
     tracking: TrackingState,
     trials: Sequence["FrozenTrial"],
     recipe: Recipe,
+    foreign: Sequence[int] = (),
 ) -> dict[int | None, str]:
     """Write the study's dashboard note, under None, and each finished trial's, under its number.
 
@@ -59,13 +60,15 @@ def make_dashboard_notes(
         study: The study's description, from :func:`describe_study`.
         result: The result of the run.
         tracking: What MLflow holds by now, to link to.
-        trials: All of the study's trials.
+        trials: All that are hpo's own.
         recipe: Of the estimator.
+        foreign: The numbers of those that are not.
     """
     server = mlflow_server(result.tracking_uri)
     address = f"{server}/{tracking.comparison}" if tracking.comparison else None
     notes: dict[int | None, str] = {
-        None: render("dashboard_note_of_study.md.jinja", study=study, address=address)
+        None: render("dashboard_note_of_study.md.jinja", study=study, address=address),
+        **dict.fromkeys(foreign, FOREIGN_NOTE),
     }
     baseline = result.estimates.baseline_value
     for trial in trials:

@@ -19,8 +19,9 @@ from hpo.ledger.trials import milliseconds
 from hpo.tracking import keys
 from hpo.tracking.callback_options import TrialOptions, as_tags
 from hpo.tracking.objective_run import Place
-from hpo.tracking.projection import Projection, make_record
+from hpo.tracking.projection import Projection
 from hpo.tracking.run_records import StudyRecord, TrialRecord
+from hpo.tracking.trial_records import make_record
 from hpo.tracking.writer import MlflowWriter
 
 GRACE_SECONDS = 10.0
