@@ -6,7 +6,8 @@ so the params of ``[search_space]`` are fields of the class that an estimator's 
 
 Two runs with the same identity continue one study. Everything belongs to the identity but the
 study's name, its stop rules, where the data lies (the data's own digest stands for that), and what
-changes no trial: the rule that chooses among them, and nested searches.
+changes no trial: the rule that chooses among them, and nested searches. Which labels are gaps and
+what becomes of rare classes is in the data's digest too.
 """
 
 import hashlib
@@ -20,6 +21,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     AfterValidator,
+    BeforeValidator,
     Field,
     SerializeAsAny,
     model_validator,
@@ -41,11 +43,15 @@ NOT_IDENTITY = STOP_RULES | {
     "study.name",
     "study.nested",
     "data.source",
+    "data.keep_labels",
+    "data.rare",
     "selection.rule",
     "selection.refit",
     "registry.rule",
 }
 
+IDENTITY_IF_SET = frozenset({"data.positive"})
+"""Keys that studies begun before them lack: unset, they are not part of the identity."""
 
 Names = Annotated[tuple[str, ...], Field(strict=False)]
 """A list of names; a list is no tuple to a strict model."""
@@ -55,6 +61,11 @@ def _check_study_name(name: str) -> str:
     if not STUDY_NAME.fullmatch(name):
         raise ValueError(f"a study name should be {STUDY_NAME_RULE}, but got '{name}'")
     return name
+
+
+def _as_text(label: Any) -> Any:
+    """Take a label that TOML has as a number or a boolean."""
+    return str(label) if isinstance(label, int) else label
 
 
 class StudySection(Section):
@@ -80,7 +91,11 @@ class DataSection(Section):
     """``[data]``: the table, its target, how much is held out, the kinds of its columns.
 
     ``source`` is a bundled table's name or a file, relative to the study file. The rows of one
-    ``group`` are never split.
+    ``group`` are never split. Texts such as NA are gaps in the target, too, but for
+    ``keep_labels``. ``rare`` says what becomes of classes with too few rows for the hold-out or a
+    fold: the table is refused, their rows are dropped, or they are pooled into one class.
+    ``positive`` is the class of two that metrics such as f1 are of; by default that of 1, yes or
+    true, else the rarer one.
     """
 
     source: str = Field("iris", min_length=1)
@@ -90,6 +105,9 @@ class DataSection(Section):
     numeric: Names = ()
     categorical: Names = ()
     group: str | None = None
+    keep_labels: Names = ()
+    rare: Literal["refuse", "drop", "pool"] = "refuse"
+    positive: Annotated[str, BeforeValidator(_as_text, str | int | bool)] | None = None
 
 
 class PreprocessingSection(Section):
@@ -203,7 +221,7 @@ class StudyDefinition(Section):
         return {
             key: value
             for key, value in _flatten(self.model_dump(mode="json")).items()
-            if key not in NOT_IDENTITY
+            if key not in NOT_IDENTITY and not (key in IDENTITY_IF_SET and value is None)
         }
 
 

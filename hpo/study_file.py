@@ -30,6 +30,7 @@ FLAGS = {
     "study.nested": "--nested",
     "data.source": "--data",
     "data.target": "--target",
+    "data.positive": "--positive",
 }
 """Keys that a flag of the command may override."""
 

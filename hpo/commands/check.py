@@ -4,7 +4,7 @@ import argparse
 import json
 
 from hpo.commands.environment import use_mlflow_here
-from hpo.commands.flags import definition_of, settings_of
+from hpo.commands.inputs import definition_of, settings_of
 from hpo.commands.output import print_text
 from hpo.errors import InputError
 

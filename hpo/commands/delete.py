@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from hpo.commands.environment import use_mlflow_here
-from hpo.commands.flags import settings_of
+from hpo.commands.inputs import settings_of
 from hpo.commands.output import ask, print_result
 from hpo.errors import InputError
 from hpo.ledger.deletion import delete_study, locked_for_deletion

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from hpo.commands.environment import use_mlflow_here
-from hpo.commands.flags import settings_of
+from hpo.commands.inputs import settings_of
 from hpo.commands.output import print_json, say_error, until_reader_leaves
 from hpo.errors import HpoError, TrackingError
 from hpo.ledger.inspection import OPTUNA, read_database

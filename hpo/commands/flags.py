@@ -1,13 +1,11 @@
-"""The flags of each command, and the definition and settings that they make.
+"""The flags of each command; ``inputs`` makes definition and settings of them.
 
 Loads nothing heavy, so that ``--help`` and a wrong flag cost nothing.
 """
 
 import argparse
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import hpo
 from hpo.commands.parser import Parser
@@ -19,10 +17,7 @@ from hpo.commands.store_flags import (
     add_where,
 )
 from hpo.errors import InputError, did_you_mean
-from hpo.settings import WORKERS_VARIABLE, ServiceSettings, read_settings
-
-if TYPE_CHECKING:
-    from hpo.definition import StudyDefinition
+from hpo.settings import WORKERS_VARIABLE, ServiceSettings
 
 
 COMMANDS: Mapping[str, str] = {
@@ -124,6 +119,16 @@ def _add_run_flags(run: argparse.ArgumentParser) -> None:
 def _add_search(what: argparse._ArgumentGroup) -> None:
     what.add_argument("--target", metavar="COLUMN", help="the column to predict")
     what.add_argument(
+        "--positive", metavar="CLASS", help="the class of two that f1 and its like are of"
+    )
+    what.add_argument(
+        "--drop",
+        metavar="COLUMN",
+        action="append",
+        default=[],
+        help="leave out a column, beside those of the file's drop; may be repeated",
+    )
+    what.add_argument(
         "--trials", metavar="N", type=int, help="trials of the study in all, not more (default: 50)"
     )
     what.add_argument(
@@ -218,29 +223,3 @@ _OTHER_FLAGS: Mapping[str, Callable[[argparse.ArgumentParser], object]] = {
     "schema": lambda _: None,
 }
 """Commands that do not take the flags of a run, and the flags that they take."""
-
-
-def settings_of(options: argparse.Namespace) -> ServiceSettings:
-    """Make settings from flags and environment.
-
-    Raises:
-        SettingsError: A URL cannot be used.
-    """
-    known = {field.name for field in fields(ServiceSettings)}
-    # A command without --storage needs no ledger, so $HPO_STORAGE is not checked for it.
-    given = {"storage": ServiceSettings.storage, **vars(options)}
-    return read_settings(**{name: value for name, value in given.items() if name in known})
-
-
-def definition_of(options: argparse.Namespace) -> "StudyDefinition":
-    """Make the definition from the study file and the flags that override it.
-
-    Raises:
-        DefinitionError: The file cannot be read, or a key or value is not allowed.
-    """
-    from hpo.study_file import FLAGS, load_definition
-
-    given = {key: getattr(options, flag.removeprefix("--"), None) for key, flag in FLAGS.items()}
-    return load_definition(
-        options.study, {key: value for key, value in given.items() if value is not None}
-    )

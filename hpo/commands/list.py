@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Mapping, Sequence
 
 from hpo.commands.environment import use_mlflow_here
-from hpo.commands.flags import settings_of
+from hpo.commands.inputs import settings_of
 from hpo.commands.output import print_json, print_text, say, say_error
 from hpo.errors import HpoError, TrackingError, on_one_line
 from hpo.ledger.inspection import OPTUNA, read_database, read_driver

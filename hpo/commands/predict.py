@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hpo.commands.environment import use_mlflow_here
-from hpo.commands.flags import settings_of
+from hpo.commands.inputs import settings_of
 from hpo.commands.output import say, until_reader_leaves
 from hpo.errors import ModelError
 

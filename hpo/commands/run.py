@@ -9,7 +9,7 @@ import time
 from contextlib import AbstractContextManager, nullcontext
 
 from hpo.commands.environment import catching_signals
-from hpo.commands.flags import definition_of, settings_of
+from hpo.commands.inputs import definition_of, settings_of
 from hpo.commands.output import print_error, print_result, say
 from hpo.definition import StudyDefinition
 from hpo.errors import TrackingError

@@ -3,7 +3,7 @@
 import argparse
 
 from hpo.commands.environment import catching_signals, use_mlflow_here
-from hpo.commands.flags import definition_of, settings_of
+from hpo.commands.inputs import definition_of, settings_of
 
 
 def ui(options: argparse.Namespace) -> int:

@@ -10,16 +10,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from sklearn import datasets
 
 from hpo.data.columns import Columns
+from hpo.data.gaps import mark_gaps
 from hpo.data.kinds import decide_columns
-from hpo.data.tables import read_table, take_frame
-from hpo.definition import DataSection
+from hpo.data.tables import BINARY_FORMATS, read_table, take_frame
+from hpo.data.target import Folds, Target, read_target
+from hpo.definition import CvSection, DataSection
 from hpo.errors import DataError, did_you_mean
 
 BUNDLED = ("iris", "wine", "breast_cancer", "digits")
@@ -42,6 +44,7 @@ class Dataset:
         digest: 32 hexadecimal digits of the whole table: values, column names and dtypes.
         notes: What was done to the table that a person should know, one line each.
         groups_test: Group of each held-out row, array of shape (n_test,), or None.
+        positive: The positive one of two classes, as the labels have it, or None.
     """
 
     name: str
@@ -55,36 +58,7 @@ class Dataset:
     digest: str
     notes: tuple[str, ...] = ()
     groups_test: np.ndarray | None = None
-
-
-class Target(Protocol):
-    """How a target is read and held out: a part of what a task knows."""
-
-    def read(self, column: pd.Series, notes: list[str]) -> np.ndarray:
-        """Read the target of the rows that have one, noting what a person should know.
-
-        Raises:
-            DataError: It cannot be predicted.
-        """
-        ...
-
-    def hold_out(
-        self, y: np.ndarray, groups: np.ndarray | None, section: DataSection, seed: int
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Positions of the training and of the held-out rows; no group is split.
-
-        Raises:
-            DataError: One of the two would hold too little of the target.
-        """
-        ...
-
-    def check(self, y_train: np.ndarray, n_splits: int) -> None:
-        """Refuse training rows that do not serve so many folds.
-
-        Raises:
-            DataError: They do not.
-        """
-        ...
+    positive: Any = None
 
 
 def load_dataset(
@@ -93,6 +67,8 @@ def load_dataset(
     *,
     seed: int,
     n_splits: int,
+    n_repeats: int = 1,
+    nested: int | None = None,
     frame: pd.DataFrame | None = None,
 ) -> Dataset:
     """Load, check and split a table.
@@ -102,6 +78,8 @@ def load_dataset(
         target: How the target is read and held out.
         seed: Seed of the hold-out split.
         n_splits: Number of folds that the training rows must serve.
+        n_repeats: How often they are split.
+        nested: Number of outer folds, or None.
         frame: A table of shape (n_samples, n_columns) to use instead of ``source``; it is not
             changed.
 
@@ -110,11 +88,20 @@ def load_dataset(
     """
     table, name, notes = _load_table(section, frame)
     with naming(section.source):
-        labels = target.read(table[name], notes)
-        table = table[table[name].notna()]
-        groups = None if section.group is None else _groups(table[section.group], section, n_splits)
+        is_csv = frame is None and Path(section.source).suffix.lower() not in BINARY_FORMATS
+        column, gaps = mark_gaps(table[name], section.keep_labels, is_csv=is_csv)
+        labels = read_target(column, gaps, target, notes)
+        table = table[column.notna()]
+        groups = None if section.group is None else _groups(table[section.group])
+        folds = Folds(CvSection(n_splits=n_splits, n_repeats=n_repeats), seed, nested)
+        labels, is_kept = target.treat_rare(labels, groups, section, folds, notes)
+        if not is_kept.all():
+            table, groups = table[is_kept], None if groups is None else groups[is_kept]
+        if groups is not None:
+            _check_groups(groups, section, n_splits)
         train, test = target.hold_out(labels, groups, section, seed)
         target.check(labels[train], n_splits)
+        positive = target.find_positive(labels, section)
         raw = table.drop(columns=[name, *section.drop, *([section.group] if section.group else [])])
         columns = decide_columns(
             raw.iloc[train], numeric=section.numeric, categorical=section.categorical
@@ -132,6 +119,7 @@ def load_dataset(
         digest=_digest(X, labels, groups),
         notes=(*notes, *columns.notes),
         groups_test=None if groups is None else groups[test],
+        positive=positive,
     )
 
 
@@ -146,23 +134,27 @@ def naming(source: str) -> Iterator[None]:
         ) from error
 
 
-def _groups(column: pd.Series, section: DataSection, n_splits: int) -> np.ndarray:
-    """Name each row's group; a fold, and the hold-out, takes one group or more for itself."""
+def _groups(column: pd.Series) -> np.ndarray:
+    """Name each row's group."""
+    column, _ = mark_gaps(column)
     n_missing = int(column.isna().sum())
     if n_missing:
         raise DataError(
             f"data: the group column '{column.name}' has {n_missing} missing values",
             hint="name every row's group",
         )
-    groups = column.astype("str").to_numpy(dtype=np.str_)
+    return column.astype("str").to_numpy(dtype=np.str_)
+
+
+def _check_groups(groups: np.ndarray, section: DataSection, n_splits: int) -> None:
+    """Refuse too few groups: a fold, and the hold-out, takes one or more for itself."""
     needed, n_groups = max(n_splits + 1, round(1 / section.test_size)), len(np.unique(groups))
     if n_groups < needed:
         raise DataError(
             f"data.group: the hold-out and {n_splits} folds need {needed} groups,"
-            f" but '{column.name}' has {n_groups}",
+            f" but '{section.group}' has {n_groups}",
             hint="lower cv.n_splits, or raise data.test_size",
         )
-    return groups
 
 
 def _load_table(

@@ -28,7 +28,7 @@ def decide_columns(
         categorical: Columns that are categories whatever they look like.
 
     Raises:
-        DataError: A column is a text, or no column is left.
+        DataError: A column holds no values, or none is left.
     """
     listed = defaultdict[str, list[str]](list)
     for name in map(str, train.columns):
@@ -106,10 +106,9 @@ def _decide_text(column: pd.Series, present: pd.Series) -> _Decision:
     if numbers := _read_as_numbers(distinct):
         return numbers
     if len(distinct) > max(20, len(present) // 2) and distinct.str.len().mean() > TEXT_LENGTH:
-        raise DataError(
-            f"data: column '{column.name}' is text ({len(distinct)} distinct values"
-            f" of {distinct.str.len().mean():.0f} characters)",
-            hint="name it in data.drop, or in data.categorical to use it as it is",
+        return _Decision(
+            note=f"dropped: it is text ({len(distinct)} distinct values of"
+            f" {distinct.str.len().mean():.0f} characters); data.categorical uses it as it is"
         )
     if len(distinct) == len(column) and len(column) > 20:
         return _Decision(note="dropped: it has another value in every row")

@@ -55,11 +55,13 @@ class CrossValidation:
         recipe: The estimator's.
         folds: Prepared once.
         metrics: Scorer names, the judged one first.
+        positive: The position of the positive class, or None.
     """
 
     recipe: Recipe
     folds: Sequence[Fold]
     metrics: tuple[str, ...]
+    positive: int | None = None
 
     @property
     def n_steps(self) -> int:
@@ -82,7 +84,9 @@ class CrossValidation:
             ):
                 model = self.recipe.build(params).fit(fold.X_train, fold.y_train)
                 task = task_of(self.recipe)
-                scores = score_model(task, model, fold.X_test, fold.y_test, self.metrics)
+                scores = score_model(
+                    task, model, fold.X_test, fold.y_test, self.metrics, positive=self.positive
+                )
         except Exception as error:  # noqa: BLE001 - whatever a fit raises is a failed trial
             reason = f"{type(error).__name__}: {first_line(error)}"
             return StepResult(failure=reason, traceback=traceback.format_exc(), started=started)
@@ -153,7 +157,7 @@ def resolve_metrics(metric: str, extra: Iterable[str], task: Task) -> tuple[str,
 
 
 def score_model(
-    task: Task, model: Any, X: Any, y: np.ndarray, metrics: Iterable[str]
+    task: Task, model: Any, X: Any, y: np.ndarray, metrics: Iterable[str], *, positive: Any = None
 ) -> dict[str, float]:
     """All scores of a fitted model, predicting once.
 
@@ -163,9 +167,10 @@ def score_model(
         X: Rows, shape (n_samples, n_features).
         y: Their target, array of shape (n_samples,).
         metrics: Scorer names.
+        positive: The positive one of two classes, as ``y`` has it, or None.
 
     Returns:
         Scorer name to score, in the order of ``metrics``.
     """
-    predictions = task.predictions(model, X)
+    predictions = task.predictions(model, X, positive)
     return {name: predictions.score(name, y) for name in metrics}

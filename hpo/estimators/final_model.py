@@ -96,7 +96,14 @@ def fit_final_model(
     scorers = dict.fromkeys((*metrics, *task.holdout_metrics(dataset.y_train)))
     # A score that is not defined for these rows.
     with warnings.catch_warnings(action="ignore"):
-        scores = score_model(task, pipeline, dataset.X_test, dataset.y_test, scorers)
+        scores = score_model(
+            task,
+            pipeline,
+            dataset.X_test,
+            dataset.y_test,
+            scorers,
+            positive=dataset.positive,
+        )
     return FinalModel(pipeline, scores)
 
 

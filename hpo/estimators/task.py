@@ -1,7 +1,7 @@
 """The interface of a task: what a study predicts. Classification is one.
 
 A task is all that the project knows about the target: nothing outside it knows of classes. How its
-target is read and held out is :class:`hpo.data.dataset.Target`, which the data room asks for.
+target is read and held out is :class:`hpo.data.target.Target`, which the data room asks for.
 """
 
 from collections.abc import Callable, Sequence
@@ -11,8 +11,9 @@ import numpy as np
 import pandas as pd
 from sklearn.pipeline import Pipeline
 
-from hpo.data.dataset import Dataset, Target
-from hpo.definition import CvSection
+from hpo.data.dataset import Dataset
+from hpo.data.target import Target
+from hpo.definition import CvSection, DataSection
 
 Split = tuple[np.ndarray, np.ndarray]
 """Positions of the rows to fit on and of those to score."""
@@ -51,8 +52,8 @@ class Task(Target, Protocol):
         """Count the classes of a target."""
         ...
 
-    def encode(self, y: np.ndarray) -> np.ndarray:
-        """Turn a target into what folds are fitted on."""
+    def encode(self, y: np.ndarray, known: np.ndarray | None = None) -> np.ndarray:
+        """Turn a target into what folds are fitted on, as one of the ``known`` would be."""
         ...
 
     def split(self, dataset: Dataset, section: CvSection, seed: int) -> list[Split]:
@@ -73,7 +74,7 @@ class Task(Target, Protocol):
         """
         ...
 
-    def check_metrics(self, metrics: Sequence[str], y: np.ndarray) -> None:
+    def check_metrics(self, metrics: Sequence[str], y: np.ndarray, positive: Any = None) -> None:
         """Score a constant model, so that a metric that does not fit ends the run before trial 0.
 
         Raises:
@@ -81,12 +82,18 @@ class Task(Target, Protocol):
         """
         ...
 
+    def advise(
+        self, metrics: Sequence[str], y: np.ndarray, positive: Any, section: DataSection
+    ) -> list[str]:
+        """Say what a person should know of these metrics on this target, the judged one first."""
+        ...
+
     def holdout_metrics(self, y: np.ndarray) -> tuple[str, ...]:
         """Name the scorers of the hold-out, beside those of the trials."""
         ...
 
-    def predictions(self, model: Any, X: Any) -> Predictions:
-        """Ask a fitted model about rows."""
+    def predictions(self, model: Any, X: Any, positive: Any = None) -> Predictions:
+        """Ask a fitted model about rows; some scores are of the positive class."""
         ...
 
     def make_draw(

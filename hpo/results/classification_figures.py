@@ -31,12 +31,14 @@ def tabulate(model: Pipeline, X: pd.DataFrame, y: np.ndarray) -> dict[str, pd.Da
     return {"confusion_matrix": matrix}
 
 
-def draw(model: Pipeline, X: pd.DataFrame, y: np.ndarray) -> dict[str, Figure]:
+def draw(
+    model: Pipeline, X: pd.DataFrame, y: np.ndarray, positive: Any = None
+) -> dict[str, Figure]:
     """The confusion matrix, and ROC, precision-recall and calibration curves, by name."""
     figures = {"confusion_matrix": _draw_confusion(y, model.predict(X))}
     probabilities = model.predict_proba(X)
     for name, display in _CURVES.items():
-        figure = _draw_curves(name, display, model.classes_, y, probabilities)
+        figure = _draw_curves(name, display, model.classes_, y, probabilities, positive)
         figures[re.sub(r"\W", "_", name.lower())] = figure
     return figures
 
@@ -56,9 +58,12 @@ def _draw_curves(
     classes: np.ndarray,
     y: np.ndarray,
     probabilities: np.ndarray,
+    positive: Any,
 ) -> Figure:
-    """A curve a class, each against the rest; of two classes that of the second."""
-    of_all = classes[1:] if len(classes) == 2 else classes
+    """A curve a class, each against the rest; of two classes that of the positive one."""
+    of_all = classes
+    if len(classes) == 2:
+        of_all = classes[1:] if positive is None else classes[classes == positive]
     shown = of_all if len(classes) == 2 else _commonest(y, MAX_CURVES)
     figure, ax = make_figure(
         f"{name} on {len(y)} held-out rows", "commonest classes", len(shown), len(of_all)

@@ -5,6 +5,8 @@ permutation importance is for all.
 """
 
 import warnings
+from collections.abc import Callable
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -14,6 +16,7 @@ from sklearn.inspection import permutation_importance
 from sklearn.pipeline import Pipeline
 
 from hpo.estimators.recipe import BarChart, Recipe
+from hpo.estimators.tasks import task_of
 from hpo.results import classification_figures
 from hpo.results.drawing import draw_bars, shorten, to_csv, to_png
 
@@ -35,6 +38,7 @@ def draw_model(
     *,
     metric: str,
     seed: int,
+    positive: Any = None,
 ) -> tuple[dict[str, bytes], dict[str, float]]:
     """Draw all that is known of a model.
 
@@ -46,18 +50,24 @@ def draw_model(
         y: Their target, shape (n_samples,).
         metric: The judged scorer: what a permuted column costs is counted in it.
         seed: Of the permutations.
+        positive: The positive one of two classes, or None.
 
     Returns:
         Artifact path to content, and the importance of each column.
     """
     of_task = FIGURES_OF_TASK[recipe.task]
-    importances = permute_columns(judged, X, y, metric=metric, seed=seed)
+    task = task_of(recipe)
+
+    def score(model: Pipeline, X: pd.DataFrame, y: np.ndarray) -> float:
+        return task.predictions(model, X, positive).score(metric, y)
+
+    importances = permute_columns(judged, X, y, scoring=score, seed=seed)
     own = {chart.name: chart.tabulate(shipped) for chart in recipe.charts}
     tables = {**own, **of_task.tabulate(judged, X, y), "permutation_importance": importances}
     files = {f"tables/{name}.csv": to_csv(table) for name, table in tables.items() if len(table)}
     # A "$" in a name is no formula; a name may be in a script that the font does not have.
     with mpl.rc_context({"text.parse_math": False}), warnings.catch_warnings(action="ignore"):
-        figures = of_task.draw(judged, X, y)
+        figures = of_task.draw(judged, X, y, positive)
         for chart in recipe.charts:
             figures[chart.name] = _draw_chart(chart, own[chart.name])
         if len(importances):
@@ -78,7 +88,12 @@ def _draw_chart(chart: BarChart, table: pd.DataFrame) -> Figure:
 
 
 def permute_columns(
-    pipeline: Pipeline, X: pd.DataFrame, y: np.ndarray, *, metric: str, seed: int
+    pipeline: Pipeline,
+    X: pd.DataFrame,
+    y: np.ndarray,
+    *,
+    scoring: str | Callable[..., float],
+    seed: int,
 ) -> pd.DataFrame:
     """Measure what the score loses when a column's values are shuffled; empty for wide tables.
 
@@ -88,7 +103,7 @@ def permute_columns(
         return pd.DataFrame({"column": [], "mean": [], "std": []})
     n_rows = min(len(X), PERMUTED_ROWS)
     found = permutation_importance(
-        pipeline, X, y, scoring=metric, n_repeats=N_REPEATS, random_state=seed, max_samples=n_rows
+        pipeline, X, y, scoring=scoring, n_repeats=N_REPEATS, random_state=seed, max_samples=n_rows
     )
     table = pd.DataFrame(
         {"column": X.columns, "mean": found.importances_mean, "std": found.importances_std}

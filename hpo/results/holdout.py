@@ -62,12 +62,13 @@ def judge_holdout(
     task = task_of(recipe)
     # A fit may not converge.
     with warnings.catch_warnings(action="ignore"):
-        models = [task.predictions(pipeline, dataset.X_test)]
+        models = [task.predictions(pipeline, dataset.X_test, dataset.positive)]
         if defaults is not None:
             preprocessing = pipeline[:-1]
             X_train = preprocessing.transform(dataset.X_train)
             fitted = recipe.build(defaults).fit(X_train, dataset.y_train)
-            models.append(task.predictions(fitted, preprocessing.transform(dataset.X_test)))
+            X_test = preprocessing.transform(dataset.X_test)
+            models.append(task.predictions(fitted, X_test, dataset.positive))
     return judge_models(task, models, dataset.y_test, dataset.groups_test, metric, seed=seed)
 
 

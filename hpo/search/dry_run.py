@@ -90,4 +90,5 @@ def _describe_data(definition: StudyDefinition, dataset: Dataset) -> dict[str, A
         "n_train": len(dataset.y_train),
         "n_holdout": len(dataset.y_test),
         "classes": {str(label): count for label, count in counts},
+        "positive": None if dataset.positive is None else str(dataset.positive),
     }

@@ -2,8 +2,9 @@
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+import numpy as np
 import pandas as pd
 from optuna.trial import FrozenTrial
 
@@ -101,9 +102,17 @@ def load_data(definition: StudyDefinition, frame: pd.DataFrame | None = None) ->
     task = task_of(DEFAULT_RECIPE)
     metrics = resolve_metrics(study.metric, study.metrics, task)
     dataset = load_dataset(
-        definition.data, task, seed=study.seed, n_splits=definition.cv.n_splits, frame=frame
+        definition.data,
+        task,
+        seed=study.seed,
+        n_splits=definition.cv.n_splits,
+        n_repeats=definition.cv.n_repeats,
+        nested=study.nested,
+        frame=frame,
     )
-    task.check_metrics(metrics, dataset.y_train)
+    task.check_metrics(metrics, dataset.y_train, dataset.positive)
+    advice = task.advise(metrics, dataset.y_train, dataset.positive, definition.data)
+    dataset = replace(dataset, notes=(*dataset.notes, *advice))
     DEFAULT_RECIPE.check(definition.search_space, task.count_classes(dataset.y_train))
     check_size(dataset, definition)
     return dataset
@@ -125,6 +134,9 @@ def make_plan(definition: StudyDefinition, dataset: Dataset | None = None) -> Pl
     dataset = dataset or load_data(definition)
     check_saving(recipe, dataset, definition)
     folds = prepare_folds(dataset, definition, task)
+    positive = None
+    if dataset.positive is not None:
+        positive = int(task.encode(np.array([dataset.positive]), dataset.y_train)[0])
     shape = training_shape(folds[0], task.count_classes(dataset.y_train))
     entries, notes = leave_out_costly(recipe, definition.search_space, shape)
     metrics = resolve_metrics(definition.study.metric, definition.study.metrics, task)
@@ -132,7 +144,7 @@ def make_plan(definition: StudyDefinition, dataset: Dataset | None = None) -> Pl
         definition=definition,
         recipe=recipe,
         dataset=dataset,
-        objective=CrossValidation(recipe, folds, metrics),
+        objective=CrossValidation(recipe, folds, metrics, positive),
         space=SearchedSpace(recipe, entries, shape, definition.study.seed),
         notes=(*dataset.notes, *notes),
     )

@@ -213,7 +213,14 @@ def _draw(
     from hpo.results.plots import draw_study  # noqa: PLC0415 - the same
 
     of_model, importances = draw_model(
-        held.recipe, held.model, shipped, held.X, held.y, metric=held.metric, seed=held.seed
+        held.recipe,
+        held.model,
+        shipped,
+        held.X,
+        held.y,
+        metric=held.metric,
+        seed=held.seed,
+        positive=held.positive,
     )
     metrics = {
         keys.importance_metric(column): value

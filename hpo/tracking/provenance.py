@@ -200,4 +200,14 @@ def _hold_out(
         rows = np.random.default_rng(seed).choice(len(y), MAX_HELD_OUT_ROWS, replace=False)
         X, y = X.iloc[rows], y[rows]
         groups = None if groups is None else groups[rows]
-    return HeldOut(recipe, judged.pipeline, definition.study.metric, X, y, groups, digest, seed)
+    return HeldOut(
+        recipe,
+        judged.pipeline,
+        definition.study.metric,
+        X,
+        y,
+        groups,
+        digest,
+        seed,
+        dataset.positive,
+    )

@@ -143,8 +143,12 @@ class Registry:
             differs = self._difference(shipped)
             if differs:
                 return False, f"not comparable: {differs}"
-            theirs = task.predictions(shipped.pipeline, held_out.X[list(shipped.columns.features)])
-            models = [task.predictions(held_out.model, held_out.X), theirs]
+            positive = held_out.positive
+            X_theirs = held_out.X[list(shipped.columns.features)]
+            models = [
+                task.predictions(held_out.model, held_out.X, positive),
+                task.predictions(shipped.pipeline, X_theirs, positive),
+            ]
             with refusing("it cannot be scored"):
                 score, gain = judge_models(
                     task, models, held_out.y, held_out.groups, held_out.metric, seed=held_out.seed

@@ -117,6 +117,7 @@ class HeldOut:
         groups: The groups, array of shape (n_samples,), or None.
         digest: Digest of all held-out rows; equal for two models that were held out the same.
         seed: The study's seed.
+        positive: The positive one of two classes, or None.
     """
 
     recipe: Any
@@ -127,6 +128,7 @@ class HeldOut:
     groups: Any = None
     digest: str = ""
     seed: int = 0
+    positive: Any = None
 
 
 @dataclass(frozen=True)

@@ -134,11 +134,13 @@ REFUSED = {
     ),
     "class smaller than the folds": Case(
         "n_splits = 5 training rows, but class 'emu' has 2",
-        "set cv.n_splits to 2",
+        'set cv.n_splits to 2, or set data.rare to "drop"',
         changed(species=["emu"] * 3 + ["cat", "dog", "cat"] * 39),
     ),
     "class of one row": Case(
-        "a hold-out", "drop the rarest class", changed(species=["emu"] + ["cat"] * 119)
+        "class 'emu' has 1 of 120 rows",
+        "add rows of that class",
+        changed(species=["emu"] + ["cat"] * 119),
     ),
     "continuous target": Case(
         "target 'species' should be a class label, but got 120",
@@ -201,14 +203,16 @@ REFUSED = {
     "one-hot of 10,000 columns": Case(
         "10000 columns after preprocessing", "drop columns", one_hot(10_000)
     ),
-    "wide text": Case(
-        "column 'colour' is text (96 distinct values",
-        "data.drop",
+    "text alone": Case(
+        "no feature is left: 'length' dropped: it is '1' in every row;"
+        " 'colour' dropped: it is text (96 distinct values",
+        "shorten data.drop",
         changed(
+            length=1,
             colour=[
                 f"number {number} of a text that goes on and says nothing"
                 for number in range(N_ROWS)
-            ]
+            ],
         ),
     ),
     "metric of two classes": Case(
@@ -217,8 +221,38 @@ REFUSED = {
         changed(species=["cat", "dog", "emu"] * 40),
         flags=("--metric", "f1"),
     ),
-    "metric of text labels": Case(
-        "metric 'f1' cannot judge these classes", "averaged", flags=("--metric", "f1")
+    "positive class is not there": Case(
+        "data.positive: the target has no class 'dgo'",
+        "did you mean 'dog'?",
+        flags=("--positive", "dgo"),
+    ),
+    "positive class of three": Case(
+        "data.positive: one of two classes is positive, but the target has 3",
+        "f1_macro",
+        changed(species=["cat", "dog", "emu"] * 40),
+        flags=("--positive", "emu"),
+    ),
+    "gap that is the only other label": Case(
+        "target 'species' should have at least 2 classes, but got only 'cat'",
+        "'NA' is taken for a gap; data.keep_labels = [\"NA\"]",
+        changed(species=["NA", "cat"] * 60),
+    ),
+    "label to keep is not there": Case(
+        "data.keep_labels: 'species' has no label 'N/A'",
+        "out of keep_labels",
+        study=study_with("keep_labels = ['N/A']"),
+    ),
+    "group with gaps": Case(
+        "the group column 'colour' has 40 missing values",
+        "name every row's group",
+        changed(colour=["red", "?", "blue"] * 40),
+        study=study_with("group = 'colour'"),
+    ),
+    "pool that is too small": Case(
+        "the pooled class of 'emu' (2) has 2 rows, still too few",
+        "set data.rare to drop",
+        changed(species=["emu"] * 2 + ["cat", "dog"] * 59),
+        study=study_with("rare = 'pool'"),
     ),
     "metric of numbers": Case(
         "metric 'r2' judges numbers, not classes", "f1_macro", flags=("--metric", "r2")
@@ -345,7 +379,23 @@ CURED = {
         "1 numeric, 1 categorical",
     ),
     "labels that look missing": Cured(
-        changed(species=["NA", "None", "null"] * 40), (), "1 numeric, 1 categorical"
+        changed(species=["NA", "None", "low", "?"] * 30),
+        (
+            "60 of 120 rows dropped: 'species' is missing there",
+            "'species' is 'NA' in 30 rows, '?' in 30 rows: a gap, no label;"
+            ' data.keep_labels = ["NA", "?"] keeps it as one',
+        ),
+        "1 numeric, 1 categorical",
+    ),
+    "text that is no category": Cured(
+        changed(
+            comment=[f"number {number} of a text that goes on and on" for number in range(N_ROWS)]
+        ),
+        (
+            "'comment' dropped: it is text (120 distinct values of 41 characters);"
+            " data.categorical uses it as it is",
+        ),
+        "1 numeric, 1 categorical",
     ),
 }
 Runs = dict[str, tuple[Path, subprocess.CompletedProcess[str]]]
@@ -377,8 +427,8 @@ def test_curable_table_is_searched_and_every_cure_is_said(cured: Runs, name: str
     assert not (directory / "owned").exists()
 
 
-def test_labels_that_look_missing_are_kept(cured: Runs) -> None:
-    assert "note" not in cured["labels that look missing"][1].stdout
+def test_label_that_is_a_word_is_kept_though_pandas_takes_it_for_a_gap(cured: Runs) -> None:
+    assert "'None'" not in cured["labels that look missing"][1].stdout
 
 
 def test_mixed_column_is_said(cured: Runs) -> None:

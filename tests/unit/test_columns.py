@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import date
 from typing import Any
 
@@ -134,13 +135,17 @@ def test_number_with_both_readings_mixed_is_no_number():
     assert kind_of(decide_columns(table(["1,5", "1.5"] * 20))) == "categorical"
 
 
-def test_long_distinct_text_is_refused_with_both_ways_out():
+def test_long_distinct_text_is_dropped_with_the_way_to_use_it():
     values = [f"row {number}: something that nobody will ever write again" for number in range(N)]
-    with pytest.raises(
-        DataError, match=r"^data: column 'a' is text \(40 distinct values of 5\d characters\)$"
-    ) as caught:
-        decide_columns(table(values))
-    assert "data.drop" in caught.value.hint
+    columns = decide_columns(table(values))
+    assert columns.features == ("noise",)
+    assert re.fullmatch(
+        r"'a' dropped: it is text \(40 distinct values of 5\d characters\);"
+        r" data\.categorical uses it as it is",
+        columns.notes[0],
+    )
+    with pytest.raises(DataError, match=r"no feature is left: 'a' dropped: it is text"):
+        decide_columns(table(values)[["a"]])
     assert kind_of(decide_columns(table(values), categorical=["a"])) == "categorical"
 
 

@@ -166,7 +166,7 @@ def test_hold_out_without_a_class_is_refused(has_groups):
             n_splits=5,
             frame=frame if has_groups else frame.drop(columns="house"),
         )
-    assert caught.value.hint == "change data.test_size, or drop the rarest class"
+    assert caught.value.hint == 'change data.test_size, or set data.rare to "drop" or "pool"'
 
 
 def test_class_with_fewer_rows_than_folds_is_refused_with_a_number_that_would_do():
@@ -174,7 +174,7 @@ def test_class_with_fewer_rows_than_folds_is_refused_with_a_number_that_would_do
         DataError, match="every class needs n_splits = 30 training rows, but class '0' has 10"
     ) as caught:
         load("iris", test_size=0.8, n_splits=30)
-    assert caught.value.hint == "set cv.n_splits to 10, or drop the class"
+    assert caught.value.hint == 'set cv.n_splits to 10, or set data.rare to "drop" or "pool"'
     assert len(load("iris", test_size=0.8, n_splits=10).X_train) == 30
 
 

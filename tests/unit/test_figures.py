@@ -120,7 +120,7 @@ def test_coefficients_have_the_names_of_what_they_weigh(n_classes):
 
 def test_importance_is_what_shuffling_costs():
     X, y = make_rows(500, 2)
-    table = permute_columns(fit(X, y), X, y, metric="accuracy", seed=0).set_index("column")["mean"]
+    table = permute_columns(fit(X, y), X, y, scoring="accuracy", seed=0).set_index("column")["mean"]
     assert table["size"] > 0.3
     assert abs(table["town"]) < 0.05
 

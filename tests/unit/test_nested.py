@@ -123,7 +123,7 @@ def test_time_that_is_over_leaves_the_rest_to_the_next_run(plan, tmp_path):
 
 
 def test_more_outer_folds_than_rows_of_a_class_are_refused(plan):
-    with pytest.raises(DataError, match="the smallest class has 40 training rows"):
+    with pytest.raises(DataError, match=r"the smallest class, '.+', has 40 training rows"):
         check_nested(plan.dataset, define(study__nested=41))
 
 
@@ -131,8 +131,8 @@ def test_more_outer_folds_than_rows_of_a_class_are_refused(plan):
     ("n_groups", "nested", "found"),
     [
         (1, None, "class '1' is in so few groups that a fold would be fitted without it"),
-        (1, 2, "one class is in 1 groups"),
-        (2, 2, "one class is in 2 groups"),
+        (1, 2, "class '1' is in 1 groups"),
+        (2, 2, "class '1' is in 2 groups"),
     ],
 )
 def test_class_in_too_few_groups_is_refused(plan, n_groups, nested, found):

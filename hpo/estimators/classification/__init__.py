@@ -8,8 +8,11 @@ import pandas as pd
 from sklearn.pipeline import Pipeline
 
 from hpo.data.dataset import Dataset
+from hpo.data.target import Folds
 from hpo.definition import CvSection, DataSection
+from hpo.estimators.classification import positive as positive_class
 from hpo.estimators.classification import target
+from hpo.estimators.classification.rare import treat_rare
 from hpo.estimators.classification.scores import Predicted, check_metrics
 from hpo.estimators.task import Split
 
@@ -35,36 +38,57 @@ class Classification:
         """Refuse a class with fewer training rows than folds."""
         target.check_classes(y_train, n_splits)
 
+    def treat_rare(
+        self,
+        y: np.ndarray,
+        groups: np.ndarray | None,
+        section: DataSection,
+        folds: Folds,
+        notes: list[str],
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Drop or pool classes with too few rows, where the section says so."""
+        return treat_rare(y, groups, section, folds, notes)
+
+    def find_positive(self, y: np.ndarray, section: DataSection) -> Any:
+        """Find the positive one of two classes."""
+        return positive_class.find_positive(y, section.positive)
+
     def count_classes(self, y: np.ndarray) -> int:
         """Count the distinct labels."""
         return len(np.unique(y))
 
-    def encode(self, y: np.ndarray) -> np.ndarray:
+    def encode(self, y: np.ndarray, known: np.ndarray | None = None) -> np.ndarray:
         """Turn labels into their positions in sorted order."""
-        return np.asarray(np.unique(y, return_inverse=True)[1])
+        return np.asarray(np.searchsorted(np.unique(y if known is None else known), y))
 
     def split(self, dataset: Dataset, section: CvSection, seed: int) -> list[Split]:
         """Split by class."""
-        return target.make_splits(dataset, section, seed)
+        return target.make_splits(dataset.y_train, dataset.groups, section, seed)
 
     def check_outer_folds(
         self, dataset: Dataset, n_folds: int, section: CvSection, seed: int
     ) -> None:
         """Refuse outer folds that lack a class, or whose own folds would."""
-        target.check_outer_folds(dataset, n_folds, section, seed)
+        target.check_outer_folds(dataset.y_train, dataset.groups, n_folds, section, seed)
 
-    def check_metrics(self, metrics: Sequence[str], y: np.ndarray) -> None:
+    def check_metrics(self, metrics: Sequence[str], y: np.ndarray, positive: Any = None) -> None:
         """Refuse a scorer that cannot judge these classes."""
-        check_metrics(metrics, y)
+        check_metrics(metrics, y, positive)
+
+    def advise(
+        self, metrics: Sequence[str], y: np.ndarray, positive: Any, section: DataSection
+    ) -> list[str]:
+        """Say which class is positive, and which metric sees a rare class."""
+        return positive_class.advise(metrics, y, positive, is_named=section.positive is not None)
 
     def holdout_metrics(self, y: np.ndarray) -> tuple[str, ...]:
         """Scorers that say more about unequal classes."""
         ranking = "roc_auc" if self.count_classes(y) == 2 else "roc_auc_ovr"
         return ("balanced_accuracy", "f1_macro", ranking)
 
-    def predictions(self, model: Any, X: Any) -> Predicted:
+    def predictions(self, model: Any, X: Any, positive: Any = None) -> Predicted:
         """Ask a fitted classifier about rows."""
-        return Predicted(model, X)
+        return Predicted(model, X, positive=positive)
 
     def make_draw(
         self, y: np.ndarray, groups: np.ndarray | None, rng: np.random.Generator

@@ -9,28 +9,36 @@ import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.dummy import DummyClassifier
 from sklearn.metrics import get_scorer
+from sklearn.utils.metaestimators import available_if
 
 from hpo.errors import DefinitionError, first_line
+from hpo.estimators.classification.positive import POSITIVE_METRICS
 
 
 class Predicted(ClassifierMixin, BaseEstimator):
     """A fitted classifier and its rows: each kind of prediction is made once."""
 
-    def __init__(self, model: ClassifierMixin, X: Any, rows: Any = slice(None)) -> None:
+    def __init__(
+        self, model: ClassifierMixin, X: Any, rows: Any = slice(None), positive: Any = None
+    ) -> None:
         self.model = model
         self.X = X
         self.rows = rows
+        self.positive = positive
         self.classes_ = model.classes_
         self._responses: dict[str, np.ndarray] = {}
 
     def score(self, metric: str, y: np.ndarray) -> float:
         """One score, given the rows' labels."""
-        own = _OWN_SCORERS.get(metric)
-        return float(get_scorer(metric)(self, self.X, y) if own is None else own(self, y))
+        if own := _OWN_SCORERS.get(metric):
+            return own(self, y)
+        if self.positive is None or metric not in POSITIVE_METRICS:
+            return float(get_scorer(metric)(self, self.X, y))
+        return float(get_scorer(metric)(_OneClass(self), self.X, (y == self.positive).astype(int)))
 
     def take(self, rows: np.ndarray) -> "Predicted":
         """The same of some of the rows, by position."""
-        return Predicted(self, None, rows)
+        return Predicted(self, None, rows, self.positive)
 
     def _response(self, method: str) -> np.ndarray:
         if method not in self._responses:
@@ -45,9 +53,36 @@ class Predicted(ClassifierMixin, BaseEstimator):
         """Array of shape (n_samples, n_classes)."""
         return self._response("predict_proba")
 
+    @available_if(lambda self: hasattr(self.model, "decision_function"))  # type: ignore[untyped-decorator]
     def decision_function(self, X: Any = None) -> np.ndarray:  # noqa: ARG002
         """Array of shape (n_samples,), or with a column a class where there are more than two."""
         return self._response("decision_function")
+
+
+class _OneClass(ClassifierMixin, BaseEstimator):
+    """The same as 0 and 1, where 1 is the positive class: scorers take that for it."""
+
+    def __init__(self, predicted: Predicted) -> None:
+        self.predicted = predicted
+        self.classes_ = np.array([0, 1])
+
+    def predict(self, X: Any) -> np.ndarray:
+        """Array of 0 and 1, of shape (n_samples,)."""
+        return np.asarray(self.predicted.predict(X) == self.predicted.positive, dtype=int)
+
+    def predict_proba(self, X: Any) -> np.ndarray:
+        """Array of shape (n_samples, 2), the positive class last."""
+        probabilities = self.predicted.predict_proba(X)
+        return probabilities if self._is_second() else probabilities[:, ::-1]
+
+    @available_if(lambda self: hasattr(self.predicted, "decision_function"))  # type: ignore[untyped-decorator]
+    def decision_function(self, X: Any) -> np.ndarray:
+        """Array of shape (n_samples,), greater for the positive class."""
+        decision = self.predicted.decision_function(X)
+        return np.asarray(decision if self._is_second() else -decision)
+
+    def _is_second(self) -> bool:
+        return bool(self.predicted.classes_[1] == self.predicted.positive)
 
 
 def _accuracy(predicted: Predicted, y: np.ndarray) -> float:
@@ -67,7 +102,7 @@ _OWN_SCORERS = {"accuracy": _accuracy, "neg_log_loss": _neg_log_loss}
 is known to be valid, as much as a fit on a small table takes."""
 
 
-def check_metrics(metrics: Sequence[str], y: np.ndarray) -> None:
+def check_metrics(metrics: Sequence[str], y: np.ndarray, positive: Any = None) -> None:
     """Score a constant model, so that a metric that does not fit ends the run before trial 0.
 
     Raises:
@@ -76,7 +111,7 @@ def check_metrics(metrics: Sequence[str], y: np.ndarray) -> None:
     """
     y = np.concatenate([np.unique(y), y[:100]])
     X = np.zeros((len(y), 1))
-    model = DummyClassifier(strategy="prior").fit(X, y)
+    model = Predicted(DummyClassifier(strategy="prior").fit(X, y), X, positive=positive)
     for name in metrics:
         if _JUDGES_NUMBERS.search(name):
             raise DefinitionError(
@@ -85,14 +120,16 @@ def check_metrics(metrics: Sequence[str], y: np.ndarray) -> None:
             )
         try:
             with warnings.catch_warnings(action="ignore"):
-                score = get_scorer(name)(model, X, y)
+                score = model.score(name, y)
             if not np.isfinite(score):
                 # Worded below, with all else that a scorer may raise.
                 raise ValueError(f"it gives {score}")  # noqa: TRY301
         except (ValueError, TypeError, AttributeError) as error:
             raise DefinitionError(
                 f"study.metric: metric '{name}' cannot judge these classes: {first_line(error)}",
-                hint="for more than two classes take an averaged one,"
+                hint="for example accuracy, f1 or roc_auc"
+                if len(model.classes_) == 2
+                else "for more than two classes take an averaged one,"
                 " for example f1_macro, roc_auc_ovr or balanced_accuracy",
             ) from error
 

@@ -1,7 +1,6 @@
 """The target of a classification: labels read, held out by class, refused where too few."""
 
 import warnings
-from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -11,7 +10,6 @@ from sklearn.model_selection import (
     StratifiedShuffleSplit,
 )
 
-from hpo.data.dataset import Dataset
 from hpo.definition import CvSection, DataSection
 from hpo.errors import DataError
 
@@ -59,20 +57,22 @@ def hold_out(
             max(2, round(1 / section.test_size)), shuffle=True, random_state=seed
         )
     cause: ValueError | None = None
+    classes, counts = np.unique(labels, return_counts=True)
     try:
         with warnings.catch_warnings(
             action="ignore"
         ):  # of a class with fewer rows than there are parts
             train, test = next(splitter.split(labels, labels, groups))
-        if all(len(np.unique(labels[rows])) == len(np.unique(labels)) for rows in (train, test)):
+        if all(len(np.unique(labels[rows])) == len(classes) for rows in (train, test)):
             return train, test
     except ValueError as error:
         cause = error
     raise DataError(
         f"data: training rows and a hold-out of test_size = {section.test_size:g}"
         " do not both hold every class"
-        f" ({cause or 'one has no row in one of the two'})",
-        hint="change data.test_size, or drop the rarest class",
+        f" ({cause or 'one has no row in one of the two'};"
+        f" class '{classes[counts.argmin()]}' has {counts.min()} of {len(labels)} rows)",
+        hint=f"change data.test_size, or {_spare_rare(len(classes))}",
     ) from cause
 
 
@@ -85,15 +85,21 @@ def check_classes(labels: np.ndarray, n_splits: int) -> None:
     classes, counts = np.unique(labels, return_counts=True)
     label, rows = classes[counts.argmin()], int(counts.min())
     if rows < n_splits:
+        spare = _spare_rare(len(classes))
         raise DataError(
             f"data: every class needs n_splits = {n_splits} training rows,"
             f" but class '{label}' has {rows}",
-            hint=f"set cv.n_splits to {rows}, or drop the class" if rows >= 2 else "drop the class",
+            hint=f"set cv.n_splits to {rows}, or {spare}" if rows >= 2 else spare,
         )
 
 
+def _spare_rare(n_classes: int) -> str:
+    """Say how to do without a class that is too rare; of two, both are needed."""
+    return 'set data.rare to "drop" or "pool"' if n_classes > 2 else "add rows of that class"
+
+
 def make_splits(
-    dataset: Dataset, section: CvSection, seed: int
+    y: np.ndarray, groups: np.ndarray | None, section: CvSection, seed: int
 ) -> list[tuple[np.ndarray, np.ndarray]]:
     """Split into ``n_splits * n_repeats`` folds by class; no group is split.
 
@@ -102,7 +108,7 @@ def make_splits(
             know it.
     """
     n_splits, n_repeats = section.n_splits, section.n_repeats
-    if dataset.groups is None:
+    if groups is None:
         splitters = [
             RepeatedStratifiedKFold(n_splits=n_splits, n_repeats=n_repeats, random_state=seed)
         ]
@@ -111,42 +117,39 @@ def make_splits(
             StratifiedGroupKFold(n_splits, shuffle=True, random_state=seed + repeat)
             for repeat in range(n_repeats)
         ]
-    splits = [
-        split
-        for splitter in splitters
-        for split in splitter.split(dataset.X_train, dataset.y_train, dataset.groups)
-    ]
-    for train, _ in splits if dataset.groups is not None else ():
-        if (lacking := np.setdiff1d(dataset.y_train, dataset.y_train[train])).size:
+    splits = [split for splitter in splitters for split in splitter.split(y, y, groups)]
+    for train, _ in splits if groups is not None else ():
+        if (lacking := np.setdiff1d(y, y[train])).size:
             raise DataError(
                 f"data: class '{lacking[0]}' is in so few groups"
                 " that a fold would be fitted without it",
-                hint="drop the class, or group the rows by something finer",
+                hint=f"{_spare_rare(len(np.unique(y)))}, or group the rows by something finer",
             )
     return splits
 
 
-def check_outer_folds(dataset: Dataset, n_folds: int, section: CvSection, seed: int) -> None:
+def check_outer_folds(
+    y: np.ndarray, groups: np.ndarray | None, n_folds: int, section: CvSection, seed: int
+) -> None:
     """Make sure before the search that every outer fold can be searched.
 
     Raises:
         DataError: A class has too few rows, or there are too few groups.
     """
     n_splits = section.n_splits
-    fewest = int(np.unique(dataset.y_train, return_counts=True)[1].min())
-    found = f"the smallest class has {fewest} training rows"
-    if dataset.groups is not None:
-        fewest = min(
-            len(np.unique(dataset.groups[dataset.y_train == label]))
-            for label in np.unique(dataset.y_train)
-        )
-        found = f"one class is in {fewest} groups"
+    classes, counts = np.unique(y, return_counts=True)
+    fewest = int(counts.min())
+    found = f"the smallest class, '{classes[counts.argmin()]}', has {fewest} training rows"
+    if groups is not None:
+        n_groups = [len(np.unique(groups[y == label])) for label in classes]
+        fewest = min(n_groups)
+        found = f"class '{classes[np.argmin(n_groups)]}' is in {fewest} groups"
     try:
         is_possible = n_folds <= fewest and all(
-            _has_classes(dataset, train, n_splits)
-            and _has_classes(dataset, test, 1)
-            and _can_be_split(dataset, train, section, seed)
-            for train, test in make_splits(dataset, CvSection(n_splits=n_folds), seed)
+            _has_classes(y, train, n_splits)
+            and _has_classes(y, test, 1)
+            and _can_be_split(y[train], None if groups is None else groups[train], section, seed)
+            for train, test in make_splits(y, groups, CvSection(n_splits=n_folds), seed)
         )
     except DataError:
         is_possible = False
@@ -154,25 +157,18 @@ def check_outer_folds(dataset: Dataset, n_folds: int, section: CvSection, seed: 
         raise DataError(
             f"data: study.nested = {n_folds} needs outer folds that hold every class,"
             f" with {n_splits} training rows and groups of each, but {found}",
-            hint="change --nested, lower cv.n_splits, or drop the class",
+            hint=f"change --nested, lower cv.n_splits, or {_spare_rare(len(classes))}",
         )
 
 
-def _has_classes(dataset: Dataset, rows: np.ndarray, n_rows: int) -> bool:
-    labels, counts = np.unique(dataset.y_train[rows], return_counts=True)
-    return len(labels) == len(np.unique(dataset.y_train)) and int(counts.min()) >= n_rows
+def _has_classes(y: np.ndarray, rows: np.ndarray, n_rows: int) -> bool:
+    labels, counts = np.unique(y[rows], return_counts=True)
+    return len(labels) == len(np.unique(y)) and int(counts.min()) >= n_rows
 
 
-def _can_be_split(dataset: Dataset, rows: np.ndarray, section: CvSection, seed: int) -> bool:
+def _can_be_split(y: np.ndarray, groups: np.ndarray | None, section: CvSection, seed: int) -> bool:
     """Whether a search on these rows has its folds; raises where one of them would lack a class."""
-    if dataset.groups is None:
+    if groups is None:
         return True
-    groups = dataset.groups[rows]
-    taken = replace(
-        dataset,
-        X_train=dataset.X_train.iloc[rows, :0],
-        y_train=dataset.y_train[rows],
-        groups=groups,
-    )
     has_groups = len(np.unique(groups)) >= section.n_splits
-    return has_groups and bool(make_splits(taken, section, seed))
+    return has_groups and bool(make_splits(y, groups, section, seed))

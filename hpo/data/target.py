@@ -1,0 +1,112 @@
+"""The target as the data room sees it: read, its gaps said, held out; the task knows the rest."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import pandas as pd
+
+from hpo.definition import CvSection, DataSection
+from hpo.errors import DataError
+
+
+@dataclass(frozen=True)
+class Folds:
+    """The folds that the training rows must serve.
+
+    Attributes:
+        cv: Those of a trial.
+        seed: Of the hold-out and the folds.
+        nested: How many outer folds there are, each with a search of its own, or None.
+    """
+
+    cv: CvSection
+    seed: int
+    nested: int | None = None
+
+
+class Target(Protocol):
+    """How a target is read and held out: a part of what a task knows."""
+
+    def read(self, column: pd.Series, notes: list[str]) -> np.ndarray:
+        """Read the target of the rows that have one, noting what a person should know.
+
+        Raises:
+            DataError: It cannot be predicted.
+        """
+        ...
+
+    def treat_rare(
+        self,
+        y: np.ndarray,
+        groups: np.ndarray | None,
+        section: DataSection,
+        folds: Folds,
+        notes: list[str],
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Drop or pool what has too few rows for the hold-out or a fold, where the section says so.
+
+        Returns:
+            The target, and whether each row is kept, array of shape (n_samples,).
+
+        Raises:
+            DataError: What is pooled has too few rows still.
+        """
+        ...
+
+    def find_positive(self, y: np.ndarray, section: DataSection) -> Any:
+        """The positive one of two classes, or None where there are not two.
+
+        Raises:
+            DataError: The section names one that is not there, or there are not two.
+        """
+        ...
+
+    def hold_out(
+        self, y: np.ndarray, groups: np.ndarray | None, section: DataSection, seed: int
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Positions of the training and of the held-out rows; no group is split.
+
+        Raises:
+            DataError: One of the two would hold too little of the target.
+        """
+        ...
+
+    def check(self, y_train: np.ndarray, n_splits: int) -> None:
+        """Refuse training rows that do not serve so many folds.
+
+        Raises:
+            DataError: They do not.
+        """
+        ...
+
+
+def read_target(
+    column: pd.Series, gaps: Mapping[str, int], target: Target, notes: list[str]
+) -> np.ndarray:
+    """Read a target whose gaps are missing by now, and say how they become labels again.
+
+    Args:
+        column: With the gaps missing.
+        gaps: Each text that was taken for a gap, with its number of rows.
+        target: Reads it.
+        notes: Are added to.
+
+    Raises:
+        DataError: It cannot be predicted.
+    """
+    keep = f"data.keep_labels = {json.dumps(list(gaps), ensure_ascii=False)}"
+    try:
+        labels = target.read(column, notes)
+    except DataError as error:
+        if not gaps:
+            raise
+        taken = ", ".join(f"'{text}'" for text in gaps)
+        hint = f"{taken} is taken for a gap; {keep} keeps it as a label"
+        raise DataError(str(error), hint=hint) from error
+    if gaps:
+        rows = ", ".join(f"'{text}' in {n_rows} rows" for text, n_rows in gaps.items())
+        notes.append(f"'{column.name}' is {rows}: a gap, no label; {keep} keeps it as one")
+    return labels

@@ -1,0 +1,95 @@
+"""Classes with too few rows for the hold-out and the folds: dropped, or pooled into one.
+
+What is too few is not computed: the smallest classes go, one by one, until every split holds what
+is left.
+"""
+
+import numpy as np
+
+from hpo.data.target import Folds
+from hpo.definition import DataSection
+from hpo.errors import DataError
+from hpo.estimators.classification import target
+
+POOLED = "(rare)"
+"""The class that rare ones are pooled into."""
+
+MAX_NAMED = 5
+
+
+def treat_rare(
+    labels: np.ndarray,
+    groups: np.ndarray | None,
+    section: DataSection,
+    folds: Folds,
+    notes: list[str],
+) -> tuple[np.ndarray, np.ndarray]:
+    """Drop or pool rare classes, as ``data.rare`` says.
+
+    Where even the largest classes cannot be split, all stay: the checks of the splits say why.
+
+    Returns:
+        The labels of the rows that are kept, and whether each row is, array of shape (n_samples,).
+
+    Raises:
+        DataError: The pooled class has too few rows still.
+    """
+    everything = np.ones(len(labels), dtype=bool)
+    classes, codes = np.unique(labels, return_inverse=True)
+    rare = [] if section.rare == "refuse" else _find_rare(codes, groups, section, folds)
+    if not rare:
+        return labels, everything
+    is_rare = np.isin(codes, rare)
+    counts = [f"'{classes[code]}' ({int((codes == code).sum())})" for code in rare]
+    more = f" and {len(counts) - MAX_NAMED} more" if len(counts) > MAX_NAMED else ""
+    named = ", ".join(counts[:MAX_NAMED]) + more
+    if section.rare == "drop":
+        n_rows = f"{int(is_rare.sum())} of {len(labels)} rows"
+        notes.append(f"{n_rows} dropped: classes with too few rows: {named} (data.rare)")
+        return labels[~is_rare], ~is_rare
+    if not _can_be_split(np.where(is_rare, -1, codes), groups, section, folds):
+        raise DataError(
+            f"data: the pooled class of {named} has {int(is_rare.sum())} rows, still too few",
+            hint="set data.rare to drop, or lower cv.n_splits",
+        )
+    notes.append(f"classes with too few rows are one class '{POOLED}': {named} (data.rare)")
+    texts = labels.astype(np.str_).astype(object)
+    texts[is_rare] = POOLED
+    return texts.astype(np.str_), everything
+
+
+def _find_rare(
+    codes: np.ndarray, groups: np.ndarray | None, section: DataSection, folds: Folds
+) -> list[int]:
+    """The fewest of the smallest classes without which the rest can be split; perhaps none."""
+
+    def size(code: int) -> tuple[int, int]:
+        rows = codes == code
+        return 0 if groups is None else len(np.unique(groups[rows])), int(rows.sum())
+
+    smallest_first = sorted(range(int(codes.max()) + 1), key=size)
+    # The pooled class is one of the two that are left at least.
+    n_most = len(smallest_first) - (1 if section.rare == "pool" else 2)
+    for n_rare in range(n_most + 1):
+        rare = smallest_first[:n_rare]
+        is_kept = ~np.isin(codes, rare)
+        kept_groups = None if groups is None else groups[is_kept]
+        if _can_be_split(codes[is_kept], kept_groups, section, folds):
+            return rare
+    return []
+
+
+def _can_be_split(
+    codes: np.ndarray, groups: np.ndarray | None, section: DataSection, folds: Folds
+) -> bool:
+    """Whether hold-out, folds and outer folds hold every class."""
+    try:
+        train, _ = target.hold_out(codes, groups, section, folds.seed)
+        y, groups = codes[train], None if groups is None else groups[train]
+        target.check_classes(y, folds.cv.n_splits)
+        target.make_splits(y, groups, folds.cv, folds.seed)
+        if folds.nested is not None:
+            target.check_outer_folds(y, groups, folds.nested, folds.cv, folds.seed)
+    except (DataError, ValueError):  # scikit-learn's, of fewer groups than folds
+        return False
+    return True
