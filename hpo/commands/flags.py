@@ -19,7 +19,6 @@ from hpo.commands.store_flags import (
 from hpo.errors import InputError, did_you_mean
 from hpo.settings import WORKERS_VARIABLE, ServiceSettings
 
-
 COMMANDS: Mapping[str, str] = {
     "run": "Search a study's hyperparameters, record every trial in MLflow, log the best model:"
     " run it again to go on.",

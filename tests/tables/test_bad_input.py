@@ -382,18 +382,24 @@ CURED = {
         changed(species=["NA", "None", "low", "?"] * 30),
         (
             "60 of 120 rows dropped: 'species' is missing there",
-            "'species' is 'NA' in 30 rows, '?' in 30 rows: a gap, no label;"
-            ' data.keep_labels = ["NA", "?"] keeps it as one',
+            (
+                "'species' is 'NA' in 30 rows, '?' in 30 rows: a gap, no label;"
+                ' data.keep_labels = ["NA", "?"] keeps it as one'
+            ),
         ),
         "1 numeric, 1 categorical",
     ),
     "text that is no category": Cured(
         changed(
-            comment=[f"number {number} of a text that goes on and on" for number in range(N_ROWS)]
+            comment=[
+                f"{number + 100}, the number of a text that goes on" for number in range(N_ROWS)
+            ]
         ),
         (
-            "'comment' dropped: it is text (120 distinct values of 41 characters);"
-            " data.categorical uses it as it is",
+            (
+                "'comment' dropped: it is text (96 distinct values of 41 characters);"
+                " data.categorical uses it as it is"
+            ),
         ),
         "1 numeric, 1 categorical",
     ),

@@ -40,16 +40,16 @@ def treat_rare(
     if not rare:
         return labels, everything
     is_rare = np.isin(codes, rare)
-    counts = [f"'{classes[code]}' ({int((codes == code).sum())})" for code in rare]
+    counts = [f"'{classes[code]}' ({(codes == code).sum()})" for code in rare]
     more = f" and {len(counts) - MAX_NAMED} more" if len(counts) > MAX_NAMED else ""
     named = ", ".join(counts[:MAX_NAMED]) + more
     if section.rare == "drop":
-        n_rows = f"{int(is_rare.sum())} of {len(labels)} rows"
+        n_rows = f"{is_rare.sum()} of {len(labels)} rows"
         notes.append(f"{n_rows} dropped: classes with too few rows: {named} (data.rare)")
         return labels[~is_rare], ~is_rare
     if not _can_be_split(np.where(is_rare, -1, codes), groups, section, folds):
         raise DataError(
-            f"data: the pooled class of {named} has {int(is_rare.sum())} rows, still too few",
+            f"data: the pooled class of {named} has {is_rare.sum()} rows, still too few",
             hint="set data.rare to drop, or lower cv.n_splits",
         )
     notes.append(f"classes with too few rows are one class '{POOLED}': {named} (data.rare)")
@@ -61,20 +61,30 @@ def treat_rare(
 def _find_rare(
     codes: np.ndarray, groups: np.ndarray | None, section: DataSection, folds: Folds
 ) -> list[int]:
-    """The fewest of the smallest classes without which the rest can be split; perhaps none."""
+    """The fewest of the smallest classes without which the rest can be split; perhaps none.
+
+    A class that only the pooled one leaves too few rows is pooled too.
+    """
 
     def size(code: int) -> tuple[int, int]:
         rows = codes == code
         return 0 if groups is None else len(np.unique(groups[rows])), int(rows.sum())
 
     smallest_first = sorted(range(int(codes.max()) + 1), key=size)
+    is_pooling = section.rare == "pool"
     # The pooled class is one of the two that are left at least.
-    n_most = len(smallest_first) - (1 if section.rare == "pool" else 2)
-    for n_rare in range(n_most + 1):
-        rare = smallest_first[:n_rare]
-        is_kept = ~np.isin(codes, rare)
-        kept_groups = None if groups is None else groups[is_kept]
-        if _can_be_split(codes[is_kept], kept_groups, section, folds):
+    for n_rare in range(len(smallest_first) - (0 if is_pooling else 1)):
+        rare, others = smallest_first[:n_rare], smallest_first[n_rare:]
+        is_rare = np.isin(codes, rare)
+        left = None if groups is None else groups[~is_rare]
+        if not _can_be_split(codes[~is_rare], left, section, folds):
+            continue
+        is_pool_smallest = is_rare.sum() < size(others[0])[1]
+        if (
+            not (is_pooling and rare)
+            or is_pool_smallest
+            or _can_be_split(np.where(is_rare, -1, codes), groups, section, folds)
+        ):
             return rare
     return []
 
