@@ -103,8 +103,7 @@ def read_target(
     except DataError as error:
         if not gaps:
             raise
-        taken = ", ".join(f"'{text}'" for text in gaps)
-        hint = f"{taken} is taken for a gap; {keep} keeps it as a label"
+        hint = f"{error.hint}; a gap becomes a label with {keep}"
         raise DataError(str(error), hint=hint) from error
     if gaps:
         rows = ", ".join(f"'{text}' in {n_rows} rows" for text, n_rows in gaps.items())

@@ -234,7 +234,7 @@ REFUSED = {
     ),
     "gap that is the only other label": Case(
         "target 'species' should have at least 2 classes, but got only 'cat'",
-        "'NA' is taken for a gap; data.keep_labels = [\"NA\"]",
+        'a gap becomes a label with data.keep_labels = ["NA"]',
         changed(species=["NA", "cat"] * 60),
     ),
     "label to keep is not there": Case(
@@ -392,12 +392,13 @@ CURED = {
     "text that is no category": Cured(
         changed(
             comment=[
-                f"{number + 100}, the number of a text that goes on" for number in range(N_ROWS)
+                f"{number + 100}, the number of a text that goes on and on"
+                for number in range(N_ROWS)
             ]
         ),
         (
             (
-                "'comment' dropped: it is text (96 distinct values of 41 characters);"
+                "'comment' dropped: it is text (96 distinct values of 45 characters);"
                 " data.categorical uses it as it is"
             ),
         ),

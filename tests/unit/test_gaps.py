@@ -123,8 +123,15 @@ def test_gaps_that_leave_one_class_are_refused_with_the_way_to_keep_them():
     with pytest.raises(DataError, match="at least 2 classes, but got only 'yes'") as caught:
         load(table(["yes"], ["NA"]))
     assert caught.value.hint == (
-        "'NA' is taken for a gap; data.keep_labels = [\"NA\"] keeps it as a label"
+        'name another with --target; a gap becomes a label with data.keep_labels = ["NA"]'
     )
+
+
+def test_numbers_with_gaps_are_no_labels(tmp_path):
+    path = tmp_path / "t.csv"
+    table([n + 0.5 for n in range(40)]).to_csv(path, index=False)
+    with pytest.raises(DataError, match="class label, but got 40 distinct values in 1200 rows"):
+        load(path)
 
 
 def test_label_to_keep_that_is_not_there_is_refused_with_the_nearest():

@@ -65,21 +65,24 @@ def _find_rare(
 
     A class that only the pooled one leaves too few rows is pooled too.
     """
-
-    def size(code: int) -> tuple[int, int]:
-        rows = codes == code
-        return 0 if groups is None else len(np.unique(groups[rows])), int(rows.sum())
-
-    smallest_first = sorted(range(int(codes.max()) + 1), key=size)
+    if groups is not None:
+        groups = np.unique(groups, return_inverse=True)[1]
+    sizes = {
+        code: (0 if groups is None else len(np.unique(groups[codes == code])), n_rows)
+        for code, n_rows in enumerate(np.bincount(codes).tolist())
+    }
+    smallest_first = sorted(sizes, key=sizes.__getitem__)
     is_pooling = section.rare == "pool"
     # The pooled class is one of the two that are left at least.
     for n_rare in range(len(smallest_first) - (0 if is_pooling else 1)):
         rare, others = smallest_first[:n_rare], smallest_first[n_rare:]
+        if sizes[others[0]][1] <= folds.cv.n_splits:  # a row a fold, and one held out
+            continue
         is_rare = np.isin(codes, rare)
         left = None if groups is None else groups[~is_rare]
         if not _can_be_split(codes[~is_rare], left, section, folds):
             continue
-        is_pool_smallest = is_rare.sum() < size(others[0])[1]
+        is_pool_smallest = is_rare.sum() < sizes[others[0]][1]
         if (
             not (is_pooling and rare)
             or is_pool_smallest
