@@ -38,6 +38,7 @@ FAST = (
     "tables/test_bad_input.py",
     "tables/test_no_leak.py",
     "tables/test_registry.py",
+    "tables/test_targets.py",
 )
 """Folders and files whose tests run in this process, but those that are marked slow."""
 

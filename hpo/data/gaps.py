@@ -49,8 +49,10 @@ def mark_gaps(
     has_numbers = column.dtype.kind in "biufcmM"
     if has_numbers and not keep:
         return column, {}
-    texts = column.dropna().astype("str").str.strip()
-    distinct = texts.unique().tolist()
+    present = column.dropna()
+    stripped = [value.strip() if isinstance(value, str) else None for value in present]
+    texts = pd.Series(stripped, present.index, dtype=object)
+    distinct = texts.dropna().unique().tolist()
     for label in keep:
         if label.strip() not in distinct:
             raise DataError(

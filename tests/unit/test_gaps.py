@@ -104,6 +104,13 @@ def test_parquet_and_pandas_categories_have_gaps_too(tmp_path):
         assert "'NA' in 3 rows" in dataset.notes[1]
 
 
+def test_column_of_bytes_is_left_as_it_is():
+    column = pd.Series([b"\xe0l", None, b"NA"], name="y")
+    marked, gaps = mark_gaps(column)
+    assert marked is column
+    assert gaps == {}
+
+
 @pytest.mark.parametrize("dtype", ["Int64", "boolean", "Float64"])
 def test_nullable_column_is_left_as_it_is(dtype):
     column = pd.Series([0, 1, None] * 3, dtype=dtype, name="y")
