@@ -88,6 +88,10 @@ class ServiceSettings:
                 f" but got '{self.register}'"
             )
 
+    def sqlite_files(self) -> list[Path | None]:
+        """Give the absolute path of each store; None for one that is no SQLite file."""
+        return [sqlite_path(url) for url in (self.storage, self.tracking_uri)]
+
 
 def read_settings(*, environment: Mapping[str, str] = os.environ, **flags: Any) -> ServiceSettings:
     """Make settings from flags, else the environment, else the defaults.

@@ -35,7 +35,7 @@ from hpo.search.loop import Search
 from hpo.search.nested import check_nested, score_nested
 from hpo.search.outcome import Searched, judge_study
 from hpo.search.plan import Plan, load_data, make_plan
-from hpo.settings import ServiceSettings, sqlite_path
+from hpo.settings import ServiceSettings
 from hpo.sqlite import remove_logs
 from hpo.tracking.interface import Tracking
 from hpo.tracking.process import TrackingProcess
@@ -82,8 +82,7 @@ def run_study(
     definition = definition if data is None else definition.for_frame()
     with ExitStack() as stack:
         stack.enter_context(threadpool_limits(1))
-        files = [sqlite_path(url) for url in (settings.storage, settings.tracking_uri)]
-        stack.callback(remove_logs, files)
+        stack.callback(remove_logs, settings.sqlite_files())
         follower = stack.enter_context(tracking or TrackingProcess())
         dataset = load_data(definition, data)
         check_nested(dataset, definition)

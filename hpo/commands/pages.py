@@ -22,7 +22,7 @@ from hpo.errors import HpoError, InterruptedBySignal, LedgerError, SettingsError
 from hpo.ledger.inspection import OPTUNA, read_database, read_trials
 from hpo.ledger.listing import list_studies, missing_study
 from hpo.ledger.storage import open_storage
-from hpo.settings import STORAGE_VARIABLE, ServiceSettings, hide_password, sqlite_path
+from hpo.settings import STORAGE_VARIABLE, ServiceSettings, hide_password
 from hpo.sqlite import remove_logs
 from hpo.tracking.connection import check_reachable, connect
 from hpo.tracking.reader import read_runs
@@ -79,7 +79,7 @@ class Pages(ExitStack):
         """
         storage = settings.storage
         tracking = settings.tracking_uri
-        self.callback(remove_logs, [sqlite_path(url) for url in (storage, tracking)])
+        self.callback(remove_logs, settings.sqlite_files())
         open_storage(storage).engine.dispose()
         with read_database(storage, OPTUNA) as connection:
             trials = read_trials(connection, study)
