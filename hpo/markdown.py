@@ -1,10 +1,17 @@
 """Markdown: text from data as code, and notes that people may add to."""
 
+import re
+
 
 def code(value: object) -> str:
     """Text of the data's as code, on one line: nothing in it is taken as Markdown or HTML."""
     text = " ".join(str(value).split()).replace("`", "'").replace("|", "\\|")
     return f"`{text or ' '}`"
+
+
+def escape(text: str) -> str:
+    """A sentence with words of the data's in it: shown as it is, nothing taken as Markdown."""
+    return re.sub(r"([\\`*_\[\]<>|&~$])", r"\\\1", text)
 
 
 _LINE = "\n\n---\n_Written by hpo. What you write below this line stays._\n"

@@ -142,7 +142,7 @@ def _search(plan: Plan, driver: Driver, ledger: Ledger, search: Search) -> Searc
     """Fill the study, choose its best trial, repeat the search on outer folds where asked for."""
     definition = plan.definition
     started = time.monotonic()
-    search.run()
+    is_in_time = search.run()
     seconds = time.monotonic() - started
     everything = ledger.trials()
     trials = without_foreign(everything)
@@ -152,8 +152,17 @@ def _search(plan: Plan, driver: Driver, ledger: Ledger, search: Search) -> Searc
     n_trials = max(definition.study.n_trials, search.slots.n_told)
     deadline = started + (definition.study.timeout_seconds or math.inf)
     nested, n_new_nested = score_nested(plan, driver, n_trials=n_trials, deadline=deadline)
-    foreign = tuple(trial.number for trial in everything if is_foreign(trial))
-    return Searched(trials, best, nested, search.n_new_trials + n_new_nested, seconds, foreign)
+    n_missing = max(0, definition.study.n_trials - search.slots.n_told)
+    return Searched(
+        trials,
+        best,
+        nested,
+        search.n_new_trials + n_new_nested,
+        seconds,
+        ended="finished" if not n_missing else "patience" if is_in_time else "timeout",
+        n_missing=n_missing,
+        foreign=tuple(trial.number for trial in everything if is_foreign(trial)),
+    )
 
 
 @contextmanager

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import skops.io
 from sklearn.base import clone
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.pipeline import Pipeline
 
 from hpo.data.columns import Columns
@@ -33,10 +34,12 @@ class FinalModel:
     Attributes:
         pipeline: Preprocessing and estimator, fitted.
         holdout: Scorer name to score on the hold-out.
+        converged: Whether the solver reached its tolerance.
     """
 
     pipeline: Pipeline = field(repr=False, compare=False)
     holdout: dict[str, float]
+    converged: bool = True
 
 
 def build_pipeline(
@@ -92,7 +95,9 @@ def fit_final_model(
     """
     task = task_of(recipe)
     unfitted = build_pipeline(recipe, dataset.columns, definition.preprocessing, params)
-    pipeline = _fit(unfitted, dataset.X_train, dataset.y_train)
+    with warnings.catch_warnings(record=True, action="always") as caught:
+        pipeline = unfitted.fit(dataset.X_train, dataset.y_train)
+    failed = any(issubclass(each.category, ConvergenceWarning) for each in caught)
     scorers = dict.fromkeys((*metrics, *task.holdout_metrics(dataset.y_train)))
     # A score that is not defined for these rows.
     with warnings.catch_warnings(action="ignore"):
@@ -104,17 +109,13 @@ def fit_final_model(
             scorers,
             positive=dataset.positive,
         )
-    return FinalModel(pipeline, scores)
+    return FinalModel(pipeline, scores, converged=not failed)
 
 
 def refit_on_all(pipeline: Pipeline, dataset: Dataset) -> Pipeline:
     """Fit the same model on the training rows and the hold-out."""
     X = pd.concat([dataset.X_train, dataset.X_test])
     y = np.concatenate([dataset.y_train, dataset.y_test])
-    return _fit(clone(pipeline), X, y)
-
-
-def _fit(pipeline: Pipeline, X: pd.DataFrame, y: np.ndarray) -> Pipeline:
-    # A fit that does not converge is marked on its trial.
+    # Whether such a fit converges is known from the one without the hold-out.
     with warnings.catch_warnings(action="ignore"):
-        return pipeline.fit(X, y)
+        return clone(pipeline).fit(X, y)

@@ -96,6 +96,14 @@ class Task(Target, Protocol):
         """Ask a fitted model about rows; some scores are of the positive class."""
         ...
 
+    def constant_model(self, y: np.ndarray) -> Any:
+        """A fitted model that ignores the columns, whatever a metric counts the best of those."""
+        ...
+
+    def describe_constant(self, model: Any, metric: str) -> str:
+        """Say what such a model does, as a metric sees it."""
+        ...
+
     def make_draw(
         self, y: np.ndarray, groups: np.ndarray | None, rng: np.random.Generator
     ) -> tuple[Callable[[], np.ndarray], int]:

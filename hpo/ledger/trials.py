@@ -43,6 +43,11 @@ def fold_scores(trial: FrozenTrial) -> dict[str, list[float]]:
     return cast("dict[str, list[float]]", trial.user_attrs.get(SCORES, {}))
 
 
+def has_converged(trial: FrozenTrial) -> bool:
+    """Whether the solver reached its tolerance on every fold."""
+    return bool(trial.user_attrs.get(CONVERGED, True))
+
+
 def mean_score(trial: FrozenTrial, metric: str) -> float:
     """The mean of a metric over the folds; minus infinity where it was not scored."""
     scores = fold_scores(trial).get(metric)

@@ -3,7 +3,7 @@
 Measured elsewhere (``holdout``, ``selection``, the nested search); here they are held together.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -21,6 +21,8 @@ class BestTrial:
         std: The standard deviation of that score over the folds.
         params: Its complete params, derived ones included.
         rule: How it was chosen: ``best`` or ``one_standard_error``.
+        chosen: Those of its params that were searched.
+        converged: Whether its fits reached the solver's tolerance, the final model's too.
     """
 
     number: int
@@ -28,6 +30,8 @@ class BestTrial:
     std: float
     params: dict[str, Any]
     rule: str
+    chosen: dict[str, Any] = field(default_factory=dict)
+    converged: bool = True
 
 
 @dataclass(frozen=True)
@@ -64,6 +68,26 @@ class NestedScore:
 
 
 @dataclass(frozen=True)
+class ConstantModel:
+    """The model that ignores the columns: what any other has to be better than.
+
+    Attributes:
+        answer: What it does, in words.
+        scores: Scorer name to its score on the hold-out.
+        gain: The final model's gain over it on the same rows, by the judged metric.
+    """
+
+    answer: str
+    scores: dict[str, float]
+    gain: Estimate
+
+    @property
+    def is_beaten(self) -> bool:
+        """Whether the final model's score is the higher one."""
+        return self.gain.value > 0
+
+
+@dataclass(frozen=True)
 class Estimates:
     """How far the best trial can be trusted.
 
@@ -73,6 +97,8 @@ class Estimates:
         n_holdout_rows: The size of the hold-out.
         holdout_score: The final model's score on the hold-out by the judged metric.
         gain: That score minus the defaults' on the same rows; None where the defaults failed.
+        constant: The model that ignores the columns, and the gain over it.
+        n_unconverged: Completed trials with a fit that did not converge.
         nested: The score of "search and refit", or None where it was not asked for.
     """
 
@@ -81,4 +107,6 @@ class Estimates:
     n_holdout_rows: int
     holdout_score: Estimate
     gain: Estimate | None
+    constant: ConstantModel
+    n_unconverged: int = 0
     nested: NestedScore | None = None

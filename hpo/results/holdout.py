@@ -1,6 +1,8 @@
-"""Judges a model on the held-out rows: its score, and its gain over the defaults or a champion.
+"""Judges a model on the held-out rows: its score, and its gain over others.
 
-Both models predict the same rows, so the gain is a paired difference, which is far surer than two
+Those are scikit-learn's defaults, a model that ignores the columns, and the registry's champion.
+
+All models predict the same rows, so a gain is a paired difference, which is far surer than two
 scores side by side. The hold-out had no part in the choice, so the search inflates neither number.
 """
 
@@ -14,6 +16,7 @@ from hpo.data.dataset import Dataset
 from hpo.estimators.recipe import Params, Recipe
 from hpo.estimators.task import Predictions, Task
 from hpo.estimators.tasks import task_of
+from hpo.results.estimates import ConstantModel
 from hpo.results.intervals import (
     Estimate,
     estimate_from_resamples,
@@ -45,8 +48,8 @@ def judge_holdout(
     metric: str,
     *,
     seed: int,
-) -> tuple[Estimate, Estimate | None]:
-    """Score the final model on the held-out rows, alone and against the defaults.
+) -> tuple[Estimate, Estimate | None, ConstantModel]:
+    """Score the final model on the held-out rows: alone, against the defaults and a constant model.
 
     Args:
         recipe: Of the estimator.
@@ -57,19 +60,34 @@ def judge_holdout(
         seed: Of the bootstrap.
 
     Returns:
-        The model's score by the judged metric, and its gain over the defaults, or None.
+        The model's score by the judged metric, its gain over the defaults, or None, and the
+        constant model with the gain over it.
     """
     task = task_of(recipe)
+    constant = task.constant_model(dataset.y_train)
     # A fit may not converge.
     with warnings.catch_warnings(action="ignore"):
-        models = [task.predictions(pipeline, dataset.X_test, dataset.positive)]
+        models = [
+            task.predictions(pipeline, dataset.X_test, dataset.positive),
+            task.predictions(constant, dataset.X_test, dataset.positive),
+        ]
         if defaults is not None:
             preprocessing = pipeline[:-1]
             X_train = preprocessing.transform(dataset.X_train)
             fitted = recipe.build(defaults).fit(X_train, dataset.y_train)
             X_test = preprocessing.transform(dataset.X_test)
             models.append(task.predictions(fitted, X_test, dataset.positive))
-    return judge_models(task, models, dataset.y_test, dataset.groups_test, metric, seed=seed)
+        names = dict.fromkeys((metric, *task.always_scored))
+        scores = {name: models[1].score(name, dataset.y_test) for name in names}
+    score, (over_constant, *over_defaults) = judge_models(
+        task, models, dataset.y_test, dataset.groups_test, metric, seed=seed
+    )
+    answer = task.describe_constant(constant, metric)
+    return (
+        score,
+        over_defaults[0] if over_defaults else None,
+        ConstantModel(answer, scores, over_constant),
+    )
 
 
 def judge_models(
@@ -80,19 +98,19 @@ def judge_models(
     metric: str,
     *,
     seed: int,
-) -> tuple[Estimate, Estimate | None]:
-    """Score a model on rows that it was not fitted on, alone and against a second one.
+) -> tuple[Estimate, list[Estimate]]:
+    """Score a model on rows that it was not fitted on, alone and against others.
 
     Args:
         task: What they predict.
-        models: One or two, each with the rows.
+        models: The model and those it is compared with, each with the rows.
         y: True labels, array of shape (n_samples,).
         groups: Names of shape (n_samples,), or None.
         metric: The judged scorer.
         seed: Of the bootstrap.
 
     Returns:
-        The first model's score, and its gain over the second, or None.
+        The first model's score, and its gain over each of the others.
     """
     if metric != "accuracy" or groups is not None:
         # A metric may not be defined for a resample.
@@ -103,7 +121,7 @@ def judge_models(
         estimate_paired_proportions(int((ours & ~other).sum()), int((~ours & other).sum()), len(y))
         for other in others
     ]
-    return estimate_proportion(int(ours.sum()), len(y)), gains[0] if gains else None
+    return estimate_proportion(int(ours.sum()), len(y)), gains
 
 
 def may_take_over(gain: Estimate, rule: str) -> bool:
@@ -123,8 +141,8 @@ def _bootstrap(
     groups: np.ndarray | None,
     metric: str,
     seed: int,
-) -> tuple[Estimate, Estimate | None]:
-    """Make both estimates by the paired bootstrap: all models are scored on the same resamples."""
+) -> tuple[Estimate, list[Estimate]]:
+    """Make the estimates by the paired bootstrap: all models are scored on the same resamples."""
     draw, n_units = task.make_draw(y, groups, np.random.default_rng(seed))
     n_resamples = int(np.clip(RESAMPLED_ROWS // len(y), MIN_RESAMPLES, N_RESAMPLES))
     drawn = (draw() for _ in range(n_resamples))
@@ -135,9 +153,8 @@ def _bootstrap(
         for model in models
     ]
     score = estimate_from_resamples(values[0], resampled[0], n_units, best=greatest_score(metric))
-    gain = (
-        estimate_from_resamples(values[0] - values[1], resampled[0] - resampled[1], n_units)
-        if len(models) > 1
-        else None
-    )
-    return score, gain
+    gains = [
+        estimate_from_resamples(values[0] - value, resampled[0] - others, n_units)
+        for value, others in zip(values[1:], resampled[1:], strict=True)
+    ]
+    return score, gains

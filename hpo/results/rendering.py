@@ -5,7 +5,7 @@ from typing import Any
 
 import jinja2
 
-from hpo.markdown import code
+from hpo.markdown import code, escape
 
 
 def render(template: str, **values: Any) -> str:
@@ -19,3 +19,4 @@ _TEMPLATES = jinja2.Environment(
     autoescape=jinja2.select_autoescape(["html.jinja"], default=False),
 )
 _TEMPLATES.globals["code"] = code
+_TEMPLATES.filters["markdown"] = escape

@@ -10,14 +10,15 @@ from hpo.results.intervals import Estimate
 from hpo.results.links import DASHBOARD, mlflow_page, ui_command
 from hpo.results.rendering import render
 from hpo.results.tracking_state import TrackingState
+from hpo.results.verdicts import Ended, Verdicts
 
 if TYPE_CHECKING:
     import optuna
     import pandas as pd
 
 
-@dataclass(frozen=True, kw_only=True)
-class StudyResult:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class StudyResult(Verdicts):
     """Everything a run found out: its report, what MLflow holds of it, and the fitted model.
 
     Attributes:
@@ -27,6 +28,9 @@ class StudyResult:
         tracking_uri: MLflow's, without its password.
         n_trials: Counts: ``complete``, ``pruned``, ``failed``.
         n_new_trials: How many of them this run added.
+        n_wanted: The total that the study was to have.
+        n_missing: How many of them are not there.
+        ended: What ended the search: ``finished``, ``timeout`` or ``patience``.
         best: The chosen trial.
         estimates: How far it can be trusted.
         judged: Its params fitted on the training rows, and the scores of that fit on the hold-out.
@@ -46,6 +50,9 @@ class StudyResult:
     tracking_uri: str
     n_trials: dict[str, int]
     n_new_trials: int
+    n_wanted: int = 0
+    n_missing: int = 0
+    ended: Ended = "finished"
     best: BestTrial
     estimates: Estimates
     judged: FinalModel
@@ -57,6 +64,14 @@ class StudyResult:
     search_seconds: float
     total_seconds: float = 0.0
     open_study: Callable[[], "optuna.Study"] = field(repr=False, compare=False)
+
+    def __repr__(self) -> str:
+        """One line: the report is :meth:`to_text`."""
+        best, held_out = self.best, self.estimates.holdout_score.value
+        return (
+            f"<{type(self).__name__} {self.study}: {sum(self.n_trials.values())} trials,"
+            f" best {best.number}, {self.metric} {best.value:.4f} cv, {held_out:.4f} hold-out>"
+        )
 
     @property
     def best_number(self) -> int:
@@ -99,13 +114,6 @@ class StudyResult:
         return self.estimates.gain
 
     @property
-    def optimism(self) -> Estimate:
-        """The best trial's mean CV score minus the final model's score on the hold-out."""
-        cv = self.best.value
-        held_out = self.estimates.holdout_score
-        return Estimate(cv - held_out.value, cv - held_out.high, cv - held_out.low)
-
-    @property
     def parent_run_id(self) -> str | None:
         """The parent run's id, or None while tracking is behind."""
         return self.tracking.parent_run_id
@@ -130,37 +138,6 @@ class StudyResult:
         """Whether MLflow has every finished trial and the final model."""
         return self.tracking.tracking_problem is None
 
-    def describe_ties(self) -> str:
-        """How many trials cannot be told from the highest one."""
-        n_ties = self.estimates.n_ties
-        n_complete = self.n_trials["complete"]
-        if n_ties > 1:
-            return f"{n_ties} of {n_complete} trials tie within noise"
-        return f"no other of {n_complete} trials ties within noise"
-
-    def describe_gain(self) -> str:
-        """Whether the search was worth it, in words."""
-        gain = self.estimates.gain
-        if gain is None:
-            return "unknown: scikit-learn's defaults failed"
-        if gain.low == gain.high:
-            return "the search gained nothing over the defaults: they are what was chosen"
-        measured = f"{_format_signed(gain)} on {self.estimates.n_holdout_rows} held-out rows"
-        if gain.low > 0:
-            return f"{measured}, over scikit-learn's defaults"
-        if gain.high < 0:
-            return f"the search lost to the defaults: {measured}"
-        return f"the search gained nothing over the defaults that is more than chance: {measured}"
-
-    def describe_optimism(self) -> str:
-        """How far the CV score can be believed, in words."""
-        verdict = "no more than chance"
-        if self.optimism.low > 0:
-            verdict = "cv promises too much"
-        elif self.optimism.high < 0:
-            verdict = "cv promises too little"
-        return f"cv minus hold-out {_format_signed(self.optimism)}: {verdict}"
-
     def to_json(self) -> dict[str, Any]:
         """The object that ``--json`` prints; what is not known is None."""
         tracking = self.tracking
@@ -170,11 +147,22 @@ class StudyResult:
             "optimism": self.optimism,
             "nested": self.estimates.nested,
         }
+        constant = self.estimates.constant
         return {
+            "verdict": self.describe_verdict(),
+            "constant": {
+                "answer": constant.answer,
+                "scores": constant.scores,
+                "gain": constant.gain.to_json(),
+            },
+            "caution": self.describe_caution() or None,
             "study": self.study,
             "storage": self.storage,
             "tracking_uri": self.tracking_uri,
             "n_trials": self.n_trials,
+            "ended": self.ended,
+            "n_missing": self.n_missing,
+            "n_not_converged": self.estimates.n_unconverged,
             "holdout": self.holdout,
             "experiment_id": tracking.experiment_id,
             "parent_run_id": tracking.parent_run_id,
@@ -186,6 +174,8 @@ class StudyResult:
                 "value": self.best.value,
                 "std": self.best.std,
                 "params": self.best.params,
+                "chosen": self.best.chosen,
+                "converged": self.best.converged,
                 "run_id": self.best_run_id,
                 "rule": self.best.rule,
                 "refit": self.refit,
@@ -236,7 +226,3 @@ class StudyResult:
 def split_report(text: str) -> list[tuple[str, str]]:
     """Split a report's lines into label and fact; one without a label belongs to the one above."""
     return [(line[:9].strip(), line[10:]) for line in text.splitlines()]
-
-
-def _format_signed(estimate: Estimate) -> str:
-    return f"{estimate.value:+.4f} ({estimate.low:+.4f} to {estimate.high:+.4f})"

@@ -12,7 +12,7 @@ from hpo.data.dataset import Dataset
 from hpo.definition import StudyDefinition
 from hpo.estimators.recipe import Recipe
 from hpo.estimators.space import SearchedSpace
-from hpo.ledger.trials import CONVERGED, DERIVED, FAILURE, fold_scores, mean_and_std
+from hpo.ledger.trials import DERIVED, FAILURE, fold_scores, has_converged, mean_and_std
 from hpo.results.links import mlflow_server, runs_path
 from hpo.results.rendering import render
 from hpo.results.result import StudyResult
@@ -108,7 +108,7 @@ def _note_trial(
         failure=attributes.get(FAILURE),
         scores={name: mean_and_std(scores) for name, scores in fold_scores(trial).items()},
         noted={name: derived[name] for name in recipe.noted_params if name in derived},
-        has_converged=attributes.get(CONVERGED, True),
+        converged=has_converged(trial),
         is_best=is_best,
         is_baseline=is_baseline,
         address=address,

@@ -9,12 +9,13 @@ from sklearn.pipeline import Pipeline
 from hpo.estimators.final_model import fit_final_model, refit_on_all
 from hpo.estimators.recipe import Params
 from hpo.ledger.storage import open_for_reading
-from hpo.ledger.trials import fold_scores, mean_and_std, mean_score
+from hpo.ledger.trials import fold_scores, has_converged, mean_and_std, mean_score
 from hpo.results.estimates import BestTrial, Estimates, NestedScore
 from hpo.results.holdout import judge_holdout
 from hpo.results.intervals import Estimate
 from hpo.results.result import StudyResult
 from hpo.results.selection import count_states, count_ties
+from hpo.results.verdicts import Ended
 from hpo.search.plan import Plan
 from hpo.settings import ServiceSettings, hide_password
 
@@ -36,6 +37,8 @@ class Searched:
         nested: The score of search and refit on outer folds, or None.
         n_new_trials: How many were added, those of outer folds too.
         seconds: The time of the search alone.
+        ended: What ended it: ``finished``, ``timeout`` or ``patience``.
+        n_missing: How many trials of the wanted total are not there.
         foreign: The numbers of the trials that another client asked or ended.
     """
 
@@ -44,6 +47,8 @@ class Searched:
     nested: NestedScore | None = None
     n_new_trials: int = 0
     seconds: float = 0.0
+    ended: Ended = "finished"
+    n_missing: int = 0
     foreign: tuple[int, ...] = ()
 
     @property
@@ -81,12 +86,17 @@ def judge_study(
         tracking_uri=hide_password(settings.tracking_uri),
         n_trials=count_states(searched.trials),
         n_new_trials=searched.n_new_trials,
+        n_wanted=definition.study.n_trials,
+        n_missing=searched.n_missing,
+        ended=searched.ended,
         best=BestTrial(
             number=best.number,
             value=mean_score(best, metric),
             std=mean_and_std(fold_scores(best)[metric])[1],
             params=params,
             rule=definition.selection.rule,
+            chosen=best.params,
+            converged=judged.converged and has_converged(best),
         ),
         estimates=_estimate(plan, searched, judged.pipeline, params),
         judged=judged,
@@ -104,7 +114,7 @@ def _estimate(plan: Plan, searched: Searched, pipeline: Pipeline, params: Params
     study = plan.definition.study
     baseline = plan.baseline_value(searched.trials)
     defaults = plan.space.default_params()
-    score, gain = judge_holdout(
+    score, gain, constant = judge_holdout(
         plan.recipe,
         pipeline,
         None if baseline is None else defaults,
@@ -119,5 +129,9 @@ def _estimate(plan: Plan, searched: Searched, pipeline: Pipeline, params: Params
         n_holdout_rows=len(plan.dataset.y_test),
         holdout_score=score,
         gain=Estimate(0.0, 0.0, 0.0) if params == defaults else gain,
+        constant=constant,
+        n_unconverged=sum(
+            trial.state.name == "COMPLETE" and not has_converged(trial) for trial in searched.trials
+        ),
         nested=searched.nested,
     )

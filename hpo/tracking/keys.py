@@ -22,6 +22,8 @@ REFIT = "hpo.refit"
 DRAWN = "hpo.drawn"
 TIES = "hpo.ties"
 GAIN = "hpo.gain"
+VERDICT = "hpo.verdict"
+ENDED = "hpo.ended"
 SUPERSEDED_BY = "hpo.superseded_by"
 DUPLICATE_OF = "hpo.duplicate_of"
 DECISION = "hpo.decision"
@@ -48,6 +50,7 @@ KEPT = "kept"
 # Metrics that are not scores.
 TRIAL_NUMBER = "trial_number"
 N_TIED = "n_trials_tied"
+N_UNCONVERGED = "n_trials_not_converged"
 
 # Artifacts.
 TRACEBACK_FILE = "failure/traceback.txt"
@@ -58,8 +61,9 @@ JOURNAL_FILE = "study/optuna_journal.log"
 MODEL_NAME = "model"
 MODEL_CARD_FILE = "model_card.md"
 
-cv_metric = "cv_{}".format
-"""Fold scores: one value a fold, the fold being the step."""
+fold_metric = "fold_{}".format
+"""Fold scores: one value a fold, the fold being the step. A page shows the last one of a metric, so
+its name is not one that a mean could have."""
 cv_mean = "cv_{}_mean".format
 """The mean over the folds."""
 cv_std = "cv_{}_std".format
@@ -72,10 +76,16 @@ holdout_metric = "test_{}".format
 """A score on the hold-out."""
 gain_metric = "gain_{}".format
 """The gain over the defaults on the hold-out."""
+constant_metric = "constant_{}".format
+"""The score of the model that ignores the columns, on the hold-out."""
+gain_over_constant_metric = "gain_over_constant_{}".format
+"""The gain over that model on the hold-out."""
 optimism_metric = "optimism_{}".format
 """The best trial's mean over the folds minus the final model's score on the hold-out."""
 nested_metric = "nested_{}".format
-"""Scores of search and refit on the outer folds: one value a fold, the fold being the step."""
+"""Mean, deviation and interval of search and refit on the outer folds, each with its ending."""
+nested_fold_metric = "nested_fold_{}".format
+"""Those scores: one value an outer fold, the fold being the step."""
 version_tag = "hpo.version.{}".format
 """The tag with the version of a package, the interpreter or the BLAS kernel."""
 

@@ -130,6 +130,9 @@ def make_final_record(
                 keys.REFIT: result.refit,
                 keys.TIES: result.describe_ties(),
                 keys.GAIN: result.describe_gain(),
+                keys.VERDICT: result.describe_verdict(),
+                keys.ENDED: result.ended,
+                keys.CONVERGED: str(result.best.converged).lower(),
             },
             description=describe_study(study.description, result),
             card=make_card(result, definition, dataset, recipe),
@@ -138,6 +141,8 @@ def make_final_record(
         is_drawn=settings.plots,
         registered_name=settings.register,
         rule=definition.registry.rule,
+        caution=result.describe_caution(),
+        is_useful=result.estimates.constant.is_beaten,
     )
 
 
@@ -173,9 +178,14 @@ def _measure(result: StudyResult) -> tuple[dict[str, float], dict[str, dict[int,
         keys.holdout_metric(metric): estimates.holdout_score,
         keys.optimism_metric(metric): result.optimism,
     }
+    scored[keys.gain_over_constant_metric(metric)] = estimates.constant.gain
     if estimates.gain is not None:
         scored[keys.gain_metric(metric)] = estimates.gain
-    metrics = {keys.N_TIED: float(estimates.n_ties)}
+    metrics = {
+        keys.N_TIED: float(estimates.n_ties),
+        keys.N_UNCONVERGED: float(estimates.n_unconverged),
+        keys.constant_metric(metric): estimates.constant.scores[metric],
+    }
     for name, estimate in scored.items():
         metrics[name] = estimate.value
         metrics |= keys.interval_metrics(name, estimate.low, estimate.high)
@@ -186,7 +196,7 @@ def _measure(result: StudyResult) -> tuple[dict[str, float], dict[str, dict[int,
     score = nested.estimate
     metrics |= {f"{name}_mean": score.value, f"{name}_std": float(np.std(nested.scores))}
     metrics |= keys.interval_metrics(name, score.low, score.high)
-    return metrics, {name: dict(enumerate(nested.scores))}
+    return metrics, {keys.nested_fold_metric(metric): dict(enumerate(nested.scores))}
 
 
 def _hold_out(

@@ -110,6 +110,9 @@ class Registry:
             if champion == number:
                 return keys.CHAMPION
             is_fit, why = self._judge(champion)
+            if self.final.caution:
+                why = f"{why}; {self.final.caution}"
+                is_fit = is_fit and self.final.is_useful
             self._tag(number, keys.COMPARISON, why)
             self._tag(number, keys.COMPARED_WITH, str(champion or ""))
             if not is_fit:
@@ -150,12 +153,11 @@ class Registry:
                 task.predictions(shipped.pipeline, X_theirs, positive),
             ]
             with refusing("it cannot be scored"):
-                score, gain = judge_models(
+                score, (gain,) = judge_models(
                     task, models, held_out.y, held_out.groups, held_out.metric, seed=held_out.seed
                 )
         except ModelError as error:
             return False, f"not comparable: {error}"
-        assert gain is not None
         tags = self.client.get_model_version(self.name, str(champion)).tags
         is_fair = tags.get(keys.HOLDOUT_DIGEST) == held_out.digest and tags.get(keys.REFIT) != "all"
         champions = score.value - gain.value

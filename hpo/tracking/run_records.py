@@ -199,6 +199,8 @@ class FinalRecord:
         is_drawn: Whether figures are wanted.
         registered_name: The registered model that gets a version, or None.
         rule: When that version becomes the champion: ``not_worse``, ``better`` or ``never``.
+        caution: Why it may be no better than a model that ignores the columns, or empty.
+        is_useful: Whether it scores better than that one; else it never becomes the champion.
     """
 
     model: ModelRecord
@@ -208,6 +210,8 @@ class FinalRecord:
     is_drawn: bool = False
     registered_name: str | None = None
     rule: str = "not_worse"
+    caution: str = ""
+    is_useful: bool = True
 
 
 @dataclass(frozen=True)

@@ -79,7 +79,7 @@ def _measure_ours(trial: FrozenTrial) -> Measured:
         if trial.state == TrialState.COMPLETE:
             mean, std = mean_and_std(scores)
             metrics |= {keys.cv_mean(scorer): mean, keys.cv_std(scorer): std}
-        steps[keys.cv_metric(scorer)] = dict(enumerate(scores))
+        steps[keys.fold_metric(scorer)] = dict(enumerate(scores))
     return metrics, steps
 
 

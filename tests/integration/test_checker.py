@@ -44,7 +44,7 @@ SPOILS: dict[str, tuple[str, Spoil]] = {
     "fold too many": (
         r"Left contains one more item: \(5, 1.0\)",
         lambda client, picture: client.log_metric(
-            picture.children[7].info.run_id, "cv_accuracy", 1.0, step=5
+            picture.children[7].info.run_id, "fold_accuracy", 1.0, step=5
         ),
     ),
     "mean another": (

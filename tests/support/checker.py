@@ -200,13 +200,13 @@ def check_scores(
     is_complete = trial.state == TrialState.COMPLETE
     assert bool(scores) == (trial.state != TrialState.FAIL)
     assert not scores or scores.keys() >= {metric, "accuracy", "neg_log_loss"}
-    kinds = ("", "_mean", "_std") if is_complete else ("",)
+    names = ("fold_{}", "cv_{}_mean", "cv_{}_std") if is_complete else ("fold_{}",)
     assert run.data.metrics.keys() == {"trial_number"} | {
-        f"cv_{scorer}{kind}" for scorer in scores for kind in kinds
+        name.format(scorer) for scorer in scores for name in names
     }
     assert trial.intermediate_values == dict(enumerate(scores.get(metric, ())))
     for scorer, of_folds in scores.items():
-        history = client.get_metric_history(run.info.run_id, f"cv_{scorer}")
+        history = client.get_metric_history(run.info.run_id, f"fold_{scorer}")
         assert sorted((point.step, point.value) for point in history) == list(enumerate(of_folds))
         assert (len(of_folds) == n_folds) if is_complete else (0 < len(of_folds) < n_folds)
     for scorer in scores if is_complete else ():

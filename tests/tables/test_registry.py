@@ -25,7 +25,10 @@ from tests.support.stores import stores_of
 
 from .test_real_tables import REAL
 
-POOR = "[search_space]\npenalty = 'l1'\nC = 1e-4\nclass_weight = 'none'\n"
+USELESS = "[search_space]\npenalty = 'l1'\nC = 1e-4\nclass_weight = 'none'\n"
+"""All coefficients are zero: the commonest class is what it answers."""
+
+POOR = "[search_space]\npenalty = 'l1'\nC = 0.05\nclass_weight = 'none'\n"
 GOOD = "[search_space]\npenalty = 'l2'\nC = 1.0\nclass_weight = 'none'\n"
 
 
@@ -33,7 +36,7 @@ GOOD = "[search_space]\npenalty = 'l2'\nC = 1.0\nclass_weight = 'none'\n"
 def directory(make_directory: Callable[[str], Path]) -> Path:
     """The penguins, and the models of four studies on them, registered one after the other."""
     directory = make_directory("registry")
-    for name, space in {"poor": POOR, "good": GOOD}.items():
+    for name, space in {"poor": POOR, "good": GOOD, "useless": USELESS}.items():
         REAL["penguins"].write(directory)
         with (directory / "study.toml").open("a") as study:
             study.write(space)
@@ -41,7 +44,9 @@ def directory(make_directory: Callable[[str], Path]) -> Path:
     return directory
 
 
-def run(directory: Path, study: str, name: str, *flags: str) -> subprocess.CompletedProcess[str]:
+def run(
+    directory: Path, study: str, name: str, *flags: str, model: str = "penguins"
+) -> subprocess.CompletedProcess[str]:
     return run_here(
         directory,
         "--study",
@@ -51,7 +56,7 @@ def run(directory: Path, study: str, name: str, *flags: str) -> subprocess.Compl
         "--trials",
         "1",
         "--register",
-        "penguins",
+        model,
         *flags,
     )
 
@@ -84,6 +89,20 @@ def test_champion_moves_to_the_better_model_and_stays_there(
     assert "on the same 69 held-out rows" in reports[1]["comparison"]
     assert reports[2] == reports[3]
     assert registry(directory) == ({"champion": 2, "challenger": 3}, 3)
+
+
+def test_model_that_ignores_the_columns_does_not_become_the_champion(directory: Path) -> None:
+    process = run(directory, "useless", "d", model="useless")
+    assert (process.returncode, process.stderr) == (0, "")
+    lines = process.stdout.splitlines()
+    assert lines[0] == "verdict   No better than always answering 'Adelie': do not use this model"
+    (said,) = [line for line in lines if line.startswith("registry")]
+    assert said.startswith(
+        "registry  useless version 1 is the challenger; the champion is for you to choose:"
+        " there was no champion; no better than always answering 'Adelie' (accuracy "
+    )
+    client = MlflowClient(stores_of(directory)["tracking_uri"])
+    assert client.get_registered_model("useless").aliases.keys() == {"challenger"}
 
 
 def test_report_says_it_in_words(directory: Path, reports: list[dict[str, Any]]) -> None:

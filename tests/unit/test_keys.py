@@ -15,12 +15,17 @@ from hpo.tracking.numbers import format_numbers, parse_numbers
 
 MLFLOW_NAME = re.compile(r"[\w\-. :/]{1,250}")
 NAMES_OF_A_SCORER = [
-    keys.cv_metric,
+    keys.fold_metric,
     keys.cv_mean,
     keys.cv_std,
     keys.best_so_far,
     keys.holdout_metric,
     keys.intermediate,
+    keys.constant_metric,
+    keys.gain_metric,
+    keys.gain_over_constant_metric,
+    keys.nested_metric,
+    keys.nested_fold_metric,
 ]
 CONSTANTS = {name: value for name, value in vars(keys).items() if name.isupper()}
 
@@ -35,7 +40,8 @@ def test_metric_names_are_mlflows_and_distinct(make):
 def test_metric_names_of_one_scorer_are_distinct():
     made = [make("accuracy") for make in NAMES_OF_A_SCORER]
     assert made == [
-        "cv_accuracy", "cv_accuracy_mean", "cv_accuracy_std", "best_accuracy", "test_accuracy", "accuracy_intermediate",
+        "fold_accuracy", "cv_accuracy_mean", "cv_accuracy_std", "best_accuracy", "test_accuracy", "accuracy_intermediate",
+        "constant_accuracy", "gain_accuracy", "gain_over_constant_accuracy", "nested_accuracy", "nested_fold_accuracy",
     ]  # fmt: skip
 
 

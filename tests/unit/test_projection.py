@@ -95,8 +95,8 @@ def test_trial_of_ours():
         "cv_neg_log_loss_std": float(np.std(SCORES["neg_log_loss"])),
     }
     assert record.steps == {
-        "cv_accuracy": {0: 0.5, 1: 0.75, 2: 1.0},
-        "cv_neg_log_loss": {0: -0.5, 1: -0.25, 2: 0.0},
+        "fold_accuracy": {0: 0.5, 1: 0.75, 2: 1.0},
+        "fold_neg_log_loss": {0: -0.5, 1: -0.25, 2: 0.0},
     }
     assert record.tags == {
         "optuna.state": "COMPLETE",

@@ -13,7 +13,7 @@ import pytest
 
 from hpo.errors import DataError, InterruptedBySignal
 from hpo.estimators.final_model import FinalModel
-from hpo.results.estimates import BestTrial, Estimates, NestedScore
+from hpo.results.estimates import BestTrial, ConstantModel, Estimates, NestedScore
 from hpo.results.intervals import Estimate, greatest_score
 from hpo.results.links import mlflow_page, ui_command
 from hpo.results.plots import PLOTS
@@ -37,12 +37,14 @@ RESULT = StudyResult(
     tracking_uri="sqlite:///mlflow.db",
     n_trials={"complete": 48, "pruned": 0, "failed": 2},
     n_new_trials=50,
+    n_wanted=50,
     best=BestTrial(
         number=17,
         value=0.975,
         std=0.0125,
         params={"penalty": "l2", "C": 0.123456789, "max_iter": 1000},
         rule="best",
+        chosen={"penalty": "l2", "C": 0.123456789},
     ),
     estimates=Estimates(
         n_ties=3,
@@ -50,6 +52,9 @@ RESULT = StudyResult(
         n_holdout_rows=30,
         holdout_score=Estimate(1.0, 0.875, 1.0),
         gain=Estimate(0.0625, 0.03125, 0.125),
+        constant=ConstantModel(
+            "always answering 'no'", {"accuracy": 0.5}, Estimate(0.5, 0.25, 0.75)
+        ),
     ),
     judged=FinalModel(object(), {"accuracy": 1.0, "neg_log_loss": -0.0625}),
     tracking=TrackingState(
@@ -91,10 +96,12 @@ def rows(result: StudyResult) -> dict[str, str]:
 
 def test_text_says_one_fact_a_line():
     assert rows(RESULT) == {
+        "verdict": "Better than the defaults by 3.1 to 12 points",
+        "against": "always answering 'no': accuracy 0.5000, the model 1.0000: better, +0.5000 (+0.2500 to +0.7500)",
         "study": "iris: 50 trials (48 complete, 2 failed)",
         "columns": "2 numeric, 1 datetime",
         "note": "'id' dropped: it numbers the rows",
-        "best": "trial 17: penalty = l2, C = 0.1235, max_iter = 1000",
+        "best": "trial 17: penalty = l2, C = 0.1235",
         "cv": "accuracy 0.9750 ± 0.0125 (scikit-learn's defaults 0.9500); 3 of 48 trials tie within noise",
         "hold-out": "accuracy 1.0000 (95 % interval 0.8750 to 1.0000, 30 rows), neg_log_loss -0.0625",
         "gain": "+0.0625 (+0.0312 to +0.1250) on 30 held-out rows, over scikit-learn's defaults",
@@ -242,10 +249,18 @@ def test_json_has_the_values():
     assert json.loads(json.dumps(content)) == content
     assert content["best"] == {
         "number": 17, "value": 0.975, "std": 0.0125, "params": RESULT.best_params, "run_id": "r" * 32, "rule": "best",
-        "refit": "train",
+        "refit": "train", "chosen": {"penalty": "l2", "C": 0.123456789}, "converged": True,
     }  # fmt: skip
     assert content["n_trials"] == {"complete": 48, "pruned": 0, "failed": 2}
     assert content["baseline"] == {"value": 0.95}
+    assert content["verdict"] == "Better than the defaults by 3.1 to 12 points"
+    assert content["constant"] == {
+        "answer": "always answering 'no'",
+        "scores": {"accuracy": 0.5},
+        "gain": {"value": 0.5, "low": 0.25, "high": 0.75},
+    }
+    assert (content["caution"], content["ended"], content["n_missing"]) == (None, "finished", 0)
+    assert content["n_not_converged"] == 0
     assert content["ties"] == {"n_tied": 3, "n_complete": 48}
     assert content["holdout_score"] == {"value": 1.0, "low": 0.875, "high": 1.0}
     assert content["gain"] == {"value": 0.0625, "low": 0.03125, "high": 0.125}
@@ -291,7 +306,14 @@ def test_plots_are_optunas_figures_of_the_study(kind):
 def test_model_is_not_a_part_of_the_values():
     assert replace(RESULT, model=None) == RESULT
     assert replace(RESULT, judged=replace(RESULT.judged, pipeline=None)) == RESULT
-    assert "object" not in repr(RESULT)
+
+
+def test_print_shows_one_line():
+    assert repr(RESULT) == str(RESULT)
+    assert (
+        repr(RESULT)
+        == "<StudyResult iris: 50 trials, best 17, accuracy 0.9750 cv, 1.0000 hold-out>"
+    )
 
 
 def test_error_as_json():

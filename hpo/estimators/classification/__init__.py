@@ -5,16 +5,25 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from sklearn.dummy import DummyClassifier
 from sklearn.pipeline import Pipeline
 
 from hpo.data.dataset import Dataset
 from hpo.data.target import Folds
 from hpo.definition import CvSection, DataSection
+from hpo.errors import on_one_line
 from hpo.estimators.classification import positive as positive_class
 from hpo.estimators.classification import target
 from hpo.estimators.classification.rare import treat_rare
-from hpo.estimators.classification.scores import Predicted, check_metrics
+from hpo.estimators.classification.scores import (
+    Predicted,
+    check_metrics,
+    judges_probabilities,
+)
 from hpo.estimators.task import Split
+
+MAX_LABEL = 60
+"""Characters of a label in a sentence."""
 
 
 class Classification:
@@ -89,6 +98,17 @@ class Classification:
     def predictions(self, model: Any, X: Any, positive: Any = None) -> Predicted:
         """Ask a fitted classifier about rows."""
         return Predicted(model, X, positive=positive)
+
+    def constant_model(self, y: np.ndarray) -> DummyClassifier:
+        """Always answer the commonest class, with the classes' shares as probabilities."""
+        return DummyClassifier(strategy="prior").fit(np.zeros((len(y), 1)), y)
+
+    def describe_constant(self, model: Any, metric: str) -> str:
+        """Say which class it answers, or for a metric of probabilities that it knows the shares."""
+        if judges_probabilities(metric):
+            return "knowing only how common each class is"
+        label = str(model.classes_[model.class_prior_.argmax()])
+        return f"always answering '{on_one_line(label)[:MAX_LABEL]}'"
 
     def make_draw(
         self, y: np.ndarray, groups: np.ndarray | None, rng: np.random.Generator

@@ -134,5 +134,11 @@ def check_metrics(metrics: Sequence[str], y: np.ndarray, positive: Any = None) -
             ) from error
 
 
+def judges_probabilities(metric: str) -> bool:
+    """Whether a scorer looks at probabilities or their order, not at the predicted classes."""
+    return _JUDGES_PROBABILITIES.search(metric) is not None
+
+
+_JUDGES_PROBABILITIES = re.compile(r"log_loss|brier|roc_auc|average_precision|top_k|likelihood")
 _JUDGES_NUMBERS = re.compile(r"^r2$|error|deviance|^explained_variance$")
 """Scorers for regression: they take integer labels for numbers and do not complain."""

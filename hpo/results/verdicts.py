@@ -1,0 +1,169 @@
+"""Verdicts of a result in plain words, each one line: what a person reads before any figure.
+
+An interval decides each of them, never a difference alone.
+"""
+
+from hpo.results.estimates import BestTrial, Estimates
+from hpo.results.intervals import Estimate, greatest_score
+
+Ended = str
+"""What ended a search: ``finished``, ``timeout`` or ``patience``."""
+
+
+class Verdicts:
+    """The sentences of a result, of the values that it holds."""
+
+    metric: str
+    n_trials: dict[str, int]
+    best: BestTrial
+    estimates: Estimates
+    n_wanted: int
+    n_missing: int
+    ended: Ended
+
+    @property
+    def optimism(self) -> Estimate:
+        """The best trial's mean CV score minus the final model's score on the hold-out."""
+        cv = self.best.value
+        held_out = self.estimates.holdout_score
+        return Estimate(cv - held_out.value, cv - held_out.high, cv - held_out.low)
+
+    def describe_verdict(self) -> str:
+        """Whether to use the model, and whether tuning it was worth it."""
+        constant = self.estimates.constant
+        if not constant.is_beaten:
+            return f"No better than {constant.answer}: do not use this model"
+        if constant.gain.low <= 0:
+            rows = self.estimates.n_holdout_rows
+            return f"Perhaps no better than {constant.answer}: {rows} held-out rows cannot tell"
+        return self._describe_tuning(self.estimates.gain)
+
+    def _describe_tuning(self, gain: Estimate | None) -> str:
+        """Whether tuning was worth it."""
+        if gain is None:
+            return "The defaults failed: there is nothing to compare the model with"
+        if gain.low == gain.high:
+            return "Tuning brought nothing: the defaults are what was chosen"
+        if gain.low > 0:
+            return f"Better than the defaults by {_format_amount(gain, self.metric)}"
+        if gain.high < 0:
+            lost = Estimate(-gain.value, -gain.high, -gain.low)
+            return f"Worse than the defaults by {_format_amount(lost, self.metric)}: keep those"
+        return "Tuning brought nothing you can measure: keep the defaults"
+
+    def describe_constant(self) -> str:
+        """How the model compares with one that ignores the columns."""
+        constant = self.estimates.constant
+        ours = self.estimates.holdout_score.value
+        verdict = "better" if constant.gain.low > 0 else "perhaps no better"
+        return (
+            f"{constant.answer}: {self.metric} {constant.scores[self.metric]:.4f},"
+            f" the model {ours:.4f}: {verdict if constant.is_beaten else 'no better'},"
+            f" {_format_signed(constant.gain)}"
+        )
+
+    def describe_caution(self) -> str:
+        """Why the model may be useless: by its own metric, or by accuracy; empty where neither."""
+        constant = self.estimates.constant
+        held_out = {**self.holdout, self.metric: self.estimates.holdout_score.value}
+        if constant.gain.low <= 0:
+            found = "not measurably better than" if constant.is_beaten else "no better than"
+            return f"{found} {constant.answer} ({self._compare(self.metric, held_out)})"
+        name = "accuracy"
+        if name in constant.scores and held_out[name] <= constant.scores[name]:
+            return (
+                "it is right no more often than the commonest class alone would be"
+                f" ({self._compare(name, held_out)})"
+            )
+        return ""
+
+    def describe_ties(self) -> str:
+        """How many trials cannot be told from the highest one."""
+        n_ties = self.estimates.n_ties
+        n_complete = self.n_trials["complete"]
+        if n_ties > 1:
+            return f"{n_ties} of {n_complete} trials tie within noise"
+        return f"no other of {n_complete} trials ties within noise"
+
+    def describe_convergence(self) -> str:
+        """What did not converge; empty where all did."""
+        n, n_complete = self.estimates.n_unconverged, self.n_trials["complete"]
+        if self.best.converged:
+            return f"{n} of {n_complete} trials did not converge" if n else ""
+        return (
+            f"DID NOT CONVERGE, as {n} of {n_complete} trials:"
+            " its scores are those of an unfinished fit"
+        )
+
+    def describe_end(self) -> str:
+        """What ended the search before all trials were there; empty where nothing did."""
+        if self.ended == "timeout":
+            return (
+                "the timeout ended the search,"
+                f" {self.n_missing} of {self.n_wanted} trials are missing"
+            )
+        if self.ended == "patience":
+            return (
+                "ended by study.patience, since the last trials brought nothing better:"
+                f" {self.n_missing} of {self.n_wanted} were not needed"
+            )
+        return ""
+
+    def describe_next(self) -> str:
+        """The command that goes on with the search."""
+        if self.ended == "timeout":
+            return (
+                f"the same command  (goes on: {self.n_missing} trials are missing;"
+                " with a longer --timeout it does more of them)"
+            )
+        if self.ended == "patience":
+            return "the same command with a larger study.patience  (search on)"
+        return f"the same command with --trials {2 * sum(self.n_trials.values())}  (search on)"
+
+    def describe_gain(self) -> str:
+        """Whether the search was worth it, in words."""
+        gain = self.estimates.gain
+        if gain is None:
+            return "unknown: scikit-learn's defaults failed"
+        if gain.low == gain.high:
+            return "the search gained nothing over the defaults: they are what was chosen"
+        measured = f"{_format_signed(gain)} on {self.estimates.n_holdout_rows} held-out rows"
+        if gain.low > 0:
+            return f"{measured}, over scikit-learn's defaults"
+        if gain.high < 0:
+            return f"the search lost to the defaults: {measured}"
+        return f"the search gained nothing over the defaults that is more than chance: {measured}"
+
+    def describe_optimism(self) -> str:
+        """How far the CV score can be believed, in words."""
+        verdict = "no more than chance"
+        if self.optimism.low > 0:
+            verdict = "cv promises too much"
+        elif self.optimism.high < 0:
+            verdict = "cv promises too little"
+        return f"cv minus hold-out {_format_signed(self.optimism)}: {verdict}"
+
+    @property
+    def holdout(self) -> dict[str, float]:
+        """Scorer name to score on the hold-out."""
+        raise NotImplementedError
+
+    def _compare(self, name: str, held_out: dict[str, float]) -> str:
+        return f"{name} {held_out[name]:.4f} against {self.estimates.constant.scores[name]:.4f}"
+
+
+def _format_signed(estimate: Estimate) -> str:
+    return f"{estimate.value:+.4f} ({estimate.low:+.4f} to {estimate.high:+.4f})"
+
+
+def _format_amount(estimate: Estimate, metric: str) -> str:
+    """An interval above zero: in points of a hundred where the metric ends at 1."""
+    if greatest_score(metric) == 1:
+        low, high = 100 * estimate.low, 100 * estimate.high
+        return f"{_format_number(low)} to {_format_number(high)} points"
+    return f"{_format_number(estimate.low)} to {_format_number(estimate.high)} of {metric}"
+
+
+def _format_number(value: float) -> str:
+    """Two digits, or all that are before the point."""
+    return f"{value:.0f}" if value >= 10 else f"{value:.2g}"
