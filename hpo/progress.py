@@ -11,6 +11,20 @@ LINE_SECONDS = 60.0
 N_SHOWN_TRIALS = 5
 
 
+def format_duration(seconds: float) -> str:
+    """A time as a person says it, such as "40 ms", "3 s", "3 min", "2 h 10 min" or "4 days"."""
+    if seconds < 0.9995:
+        return f"{max(1, round(1000 * seconds))} ms"
+    if seconds < 59.5:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    if minutes < 60:
+        return f"{minutes} min"
+    if minutes < 48 * 60:
+        return f"{minutes // 60} h {minutes % 60} min" if minutes % 60 else f"{minutes // 60} h"
+    return f"{round(minutes / 60 / 24)} days"
+
+
 class Progress:
     """Counts trials and folds, and shows nothing.
 

@@ -3,28 +3,29 @@
 The command finds out whether there is a terminal; where there is none, rich is not even loaded.
 """
 
+import textwrap
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
-from rich.box import HORIZONTALS
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
 )
 from rich.progress import Progress as Bar
+from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
-from hpo.progress import Progress
+from hpo.progress import Progress, format_duration
 
 FRAMES_PER_SECOND = 4
 """A frame costs the process that fits about 2 ms."""
+
+LABEL_WIDTH = 10
 
 _STYLES = {"COMPLETE": "", "PRUNED": "yellow", "FAIL": "bold red"}
 
@@ -46,12 +47,10 @@ class LiveProgress(Progress):
             TextColumn("trials"),
             BarColumn(),
             MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(),
+            TextColumn("{task.fields[clock]}"),
             auto_refresh=False,
         )
-        self._task = self._bar.add_task("", total=None)
+        self._task = self._bar.add_task("", total=None, clock="")
 
     def trial_told(self, number: int, state: str, value: float | None) -> None:
         """Count a finished trial; the next one starts now."""
@@ -65,7 +64,12 @@ class LiveProgress(Progress):
     def draw(self) -> RenderableType:
         """Draw the view as it is now."""
         begun = sum(self.n_scored.values()) / self.n_folds
-        self._bar.update(self._task, total=self.n_trials or None, completed=self.n_told + begun)
+        self._bar.update(
+            self._task,
+            total=self.n_trials or None,
+            completed=self.n_told + begun,
+            clock=self._tell_time(),
+        )
         best = "none yet" if self.best is None else f"{self.best[1]:.4f} (trial {self.best[0]})"
         line = Text.assemble(
             "best ",
@@ -88,6 +92,13 @@ class LiveProgress(Progress):
             )
         return Group(self._bar, line, table)
 
+    def _tell_time(self) -> str:
+        """How long it took so far, and once that can be said, how long it will take."""
+        task = self._bar.tasks[0]
+        spent = f"{format_duration(max(1.0, task.elapsed or 0.0))} so far"
+        left = task.time_remaining
+        return spent if not left else f"{spent}, about {format_duration(left)} left"
+
 
 @contextmanager
 def drawing(metric: str) -> Iterator[LiveProgress]:
@@ -104,8 +115,17 @@ def drawing(metric: str) -> Iterator[LiveProgress]:
 
 
 def print_table(rows: Iterable[tuple[str, str]]) -> None:
-    """Print labels and facts as a table on standard output."""
-    table = Table(box=HORIZONTALS, show_header=False, pad_edge=False)
+    """Print labels and facts as a table on standard output.
+
+    A word that is longer than the line, such as an address, is left to the terminal to break, so
+    that it is still one word where a person clicks or copies it.
+    """
+    console = Console()
+    width = max(1, console.width - LABEL_WIDTH)
+    console.print(Rule(style=""))
     for label, text in rows:
-        table.add_row(Text(label, "bold cyan"), Text(text, overflow="fold"))
-    Console().print(table)
+        lines = textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False)
+        for index, line in enumerate(lines or [""]):
+            shown = Text(f"{label if index == 0 else '':<{LABEL_WIDTH}}", "bold cyan")
+            console.print(shown.append(line, "none"), soft_wrap=True)
+    console.print(Rule(style=""))

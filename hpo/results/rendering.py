@@ -6,6 +6,7 @@ from typing import Any
 import jinja2
 
 from hpo.markdown import code, escape
+from hpo.progress import format_duration
 
 
 def render(template: str, **values: Any) -> str:
@@ -20,3 +21,4 @@ _TEMPLATES = jinja2.Environment(
 )
 _TEMPLATES.globals["code"] = code
 _TEMPLATES.filters["markdown"] = escape
+_TEMPLATES.filters["duration"] = format_duration

@@ -1,29 +1,35 @@
 """A dry run: data, columns, space, splits and an estimate of the time, with nothing run.
 
-Everything that a run checks before its first trial is checked here too. The estimate rests on trial
-0, whose folds are fitted and timed in this process. Nothing is written.
+Everything that a run checks before its first trial is checked here too. The estimate rests on fits
+of params drawn from the searched space, some of each kind that it holds, timed in this process.
+Nothing is written.
 """
 
-import statistics
-import time
 from collections import Counter
 from typing import Any
 
+import loky
 from threadpoolctl import threadpool_limits
 
 from hpo.data.dataset import Dataset
-from hpo.definition import StudyDefinition
+from hpo.definition import SamplerSection, StudyDefinition
 from hpo.ledger.mirror import Mirror
 from hpo.ledger.storage import quiet_optuna
+from hpo.search.driver import LARGE_CELLS
+from hpo.search.loop import CHEAP_SECONDS, WORTH_SECONDS
 from hpo.search.nested import check_nested
 from hpo.search.plan import Plan, load_data, make_plan
+from hpo.search.timing import mean_seconds, time_kinds
 
-DRIVER_SECONDS = 0.01
+DRIVER_SECONDS = 0.02
 """Asking, telling and storing one trial, on SQLite."""
+
+N_DRAWN = 200
+"""Params drawn to see how common each kind of fit is."""
 
 
 def plan_study(definition: StudyDefinition, workers: int | str) -> dict[str, Any]:
-    """Load, check and prepare as a run does, and time trial 0.
+    """Load, check and prepare as a run does, and time some fits.
 
     Returns:
         The object that ``--json`` prints.
@@ -35,12 +41,9 @@ def plan_study(definition: StudyDefinition, workers: int | str) -> dict[str, Any
         dataset = load_data(definition)
         check_nested(dataset, definition)
         plan = make_plan(definition, dataset)
-        params, seconds, failure = _time_trial_0(plan)
+        params, failure = _try_trial_0(plan)
+        kinds = time_kinds(plan.objective, _draw(plan))
     study = definition.study
-    n_folds = plan.objective.n_steps
-    n_processes = workers if isinstance(workers, int) else 1
-    rounds = -(-n_folds // min(n_processes, n_folds))
-    n_trials = (1 + (study.nested or 0)) * study.n_trials
     return {
         "study": definition.name,
         "n_trials": study.n_trials,
@@ -51,35 +54,62 @@ def plan_study(definition: StudyDefinition, workers: int | str) -> dict[str, Any
         "search_space": plan.space.entries.model_dump(mode="json", exclude_none=True),
         "splits": {
             **definition.cv.model_dump(),
-            "n_folds": n_folds,
+            "n_folds": plan.objective.n_steps,
             "grouped_by": definition.data.group,
         },
         "notes": list(plan.notes),
         "trial_0": {"params": params, "failure": failure},
         "estimate": {
-            "n_processes": n_processes,
-            "fold_seconds": round(seconds, 6),
-            "search_seconds": round(n_trials * (seconds * rounds + DRIVER_SECONDS), 3),
+            **_estimate(plan, mean_seconds(kinds), workers),
+            "timeout_seconds": study.timeout_seconds,
+            "fits": [kind.to_json() for kind in kinds],
         },
     }
 
 
-def _time_trial_0(plan: Plan) -> tuple[dict[str, Any], float, str | None]:
-    """Fit trial 0 as the search would: its params, the median seconds of a fold, its failure."""
-    definition = plan.definition
-    study = definition.study
+def _estimate(plan: Plan, fold_seconds: float, workers: int | str) -> dict[str, Any]:
+    study = plan.definition.study
+    n_folds = plan.objective.n_steps
+    n_trials = (1 + (study.nested or 0)) * study.n_trials
+    trial_seconds = fold_seconds * n_folds
+    n_processes = workers if isinstance(workers, int) else 1
+    if workers == "auto" and (
+        plan.dataset.X_train.size > LARGE_CELLS
+        or (trial_seconds > CHEAP_SECONDS and n_trials * trial_seconds > WORTH_SECONDS)
+    ):
+        n_processes = loky.cpu_count()
+    rounds = -(-n_folds // min(n_processes, n_folds))
+    return {
+        "n_processes": n_processes,
+        "fold_seconds": round(fold_seconds, 6),
+        "search_seconds": round(n_trials * (fold_seconds * rounds + DRIVER_SECONDS), 3),
+    }
+
+
+def _try_trial_0(plan: Plan) -> tuple[dict[str, Any], str | None]:
+    """Fit one fold of trial 0 as the search would: its params and its failure."""
+    study = plan.definition.study
     mirror = Mirror(
-        definition.sampler, definition.pruner, seed=study.seed, concurrency=study.concurrency
+        plan.definition.sampler,
+        plan.definition.pruner,
+        seed=study.seed,
+        concurrency=study.concurrency,
     )
     trial = mirror.ask(0, fixed=plan.space.baseline())
     params = plan.space.complete(plan.space.suggest(trial))
-    seconds = []
-    failures = []
-    for step in range(plan.objective.n_steps):
-        started = time.perf_counter()
-        failures.append(plan.objective.evaluate(params, step).failure)
-        seconds.append(time.perf_counter() - started)
-    return params, statistics.median(seconds), next(filter(None, failures), None)
+    return params, plan.objective.evaluate(params, 0).failure
+
+
+def _draw(plan: Plan) -> list[dict[str, Any]]:
+    """Complete params as the study's sampler draws them at random."""
+    mirror = Mirror(
+        SamplerSection(kind="random"),
+        plan.definition.pruner,
+        seed=plan.definition.study.seed,
+        concurrency=1,
+    )
+    space = plan.space
+    return [space.complete(space.suggest(mirror.ask(number))) for number in range(N_DRAWN)]
 
 
 def _describe_data(definition: StudyDefinition, dataset: Dataset) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """``--dry-run`` says what would be searched, and does and leaves nothing."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -46,7 +47,10 @@ def test_text_says_what_would_be_searched_and_nothing_is_written(tmp_path: Path)
     assert ("splits", "5 stratified folds") in facts
     (time,) = [text for label, text in facts if label == "time"]
     assert time.startswith("about ")
-    assert "an estimate" in time
+    assert time.endswith(" for the search, an estimate: 5 folds a trial on 1 process")
+    assert re.search(
+        r"l2, none, newton-cholesky: \d+ ms a fold, \d+ % of the trials", process.stdout
+    )
 
 
 @pytest.fixture
@@ -78,9 +82,12 @@ def test_json_has_the_same_and_reads_a_table_of_ones_own(sheep: Path) -> None:
     assert content["trial_0"]["failure"] is None
     assert content["trial_0"]["params"]["penalty"] in {"l1", "elasticnet"}
     estimate = content["estimate"]
-    n_searches, fits_in_turn, bookkeeping = 3, 3, 0.01
+    n_searches, fits_in_turn, bookkeeping = 3, 3, 0.02
     expected = n_searches * 50 * (fits_in_turn * estimate["fold_seconds"] + bookkeeping)
     assert estimate["search_seconds"] == pytest.approx(expected, abs=0.01)
+    assert {fit["params"]["penalty"] for fit in estimate["fits"]} == {"l1", "elasticnet"}
+    assert sum(fit["share"] for fit in estimate["fits"]) == pytest.approx(1)
+    assert all(fit["n_timed"] > 0 for fit in estimate["fits"])
     text = run_here(sheep, "--dry-run", "--study", "sheep.toml").stdout
     assert "3 stratified folds, 2 times, 'farm' never split" in text
     assert "C: 2.0, fixed" in text

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
+import time
 from io import StringIO
 
+import pytest
 from rich.console import Console
 
 from hpo.commands.terminal import LiveProgress
-from hpo.progress import LINE_SECONDS, N_SHOWN_TRIALS, PlainProgress, Progress
+from hpo.progress import LINE_SECONDS, N_SHOWN_TRIALS, PlainProgress, Progress, format_duration
 
 
 def test_resumed_search_counts_what_is_there():
@@ -61,6 +64,25 @@ def test_study_with_more_trials_than_asked_for_is_full():
     assert progress.n_trials == 8
 
 
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (0.0, "1 ms"),
+        (0.0404, "40 ms"),
+        (0.9994, "999 ms"),
+        (0.9996, "1 s"),
+        (59.4, "59 s"),
+        (59.6, "1 min"),
+        (210, "4 min"),
+        (3599, "1 h"),
+        (7800, "2 h 10 min"),
+        (86_400 * 3.6, "4 days"),
+    ],
+)
+def test_durations_are_said_as_a_person_says_them(seconds, words):
+    assert format_duration(seconds) == words
+
+
 class Clock:
     now = 0.0
 
@@ -111,6 +133,18 @@ def test_view_shows_trials_failures_tracking_and_the_fold_of_the_open_trial():
         ["2", "PRUNED"],
     ]
     assert rows[4] == ["3", "fold", "2", "of", "5", "0", "s"]
+
+
+def test_view_says_how_long_it_took_and_what_is_left_only_once_that_is_known():
+    progress = LiveProgress(Console(file=StringIO()), "accuracy")
+    progress.begin([], 30, 5)
+    first = drawn(progress).splitlines()[0]
+    assert re.search(r" 0/30 1 s so far *$", first)
+    for number in range(3):
+        progress.trial_told(number, "COMPLETE", 0.5)
+        time.sleep(0.05)
+        last = drawn(progress).splitlines()[0]
+    assert re.search(r" 3/30 1 s so far, about \d+ (ms|s) left *$", last)
 
 
 def test_text_in_a_note_is_no_markup():
