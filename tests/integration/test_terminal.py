@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from hpo.commands.terminal import print_table
 from tests.support.here import run_here_well
 from tests.support.screen import run_on_screen
 from tests.support.servers import free_port
@@ -28,13 +29,24 @@ def test_search_is_seen_while_it_goes_on_and_leaves_its_report_alone(directory: 
         re.search(r"best 0\.\d{4} \(trial \d+\)   failed 0   MLflow has \d+", view)
         for view in whole
     )
-    report = [line.split(maxsplit=1) for line in screens[-1].splitlines()[1:-1]]
-    assert [" ".join(report[0]), " ".join(report[1])] == [
-        "study iris: 60 trials (60 complete)",
-        "columns 4 numeric",
-    ]
+    report = screens[-1].splitlines()[1:-1]
+    assert report[0].startswith("verdict   ")
+    assert "study     iris: 60 trials (60 complete)" in report
+    assert "columns   4 numeric" in report
     assert "failed" not in screens[-1]
-    assert screens[-1].splitlines()[0] == screens[-1].splitlines()[-1] == " " + "─" * 108
+    assert screens[-1].splitlines()[0] == screens[-1].splitlines()[-1] == "─" * 110
+
+
+def test_an_address_is_one_word_on_a_narrow_terminal(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    address = f"http://127.0.0.1:5000/#/experiments/1/runs?{'x' * 100}"
+    print_table([("note", "word " * 30), ("pages", f"mlflow ui  ->  {address}")])
+    lines = capsys.readouterr().out.splitlines()
+    assert f"          {address}" in lines
+    assert lines[1].startswith("note      word word")
+    assert all(len(line) <= 80 for line in lines if address not in line)
 
 
 def test_table_has_the_facts_of_the_plain_text(finished_copy: Path) -> None:
