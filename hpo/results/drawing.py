@@ -27,7 +27,8 @@ def draw_bars(
     )
     ax.barh(range(len(largest)), largest, xerr=None if errors is None else errors.head(MAX_LABELS))
     ax.set_yticks(range(len(largest)), list(names.head(MAX_LABELS)))
-    ax.set_xlabel(xlabel)
+    # Below the whole figure: below bars with long names it would not fit.
+    figure.supxlabel(xlabel, fontsize="medium")
     ax.margins(y=0.02)
     ax.invert_yaxis()
     return figure

@@ -83,7 +83,7 @@ def draw_model(
 
 
 def _draw_chart(chart: BarChart, table: pd.DataFrame) -> Figure:
-    labels = table[list(chart.labels)].map(shorten).agg(": ".join, axis="columns")
+    labels = table[list(chart.labels)].map(shorten).agg(": ".join, axis="columns").map(shorten)
     return draw_bars(chart.title, labels, table[chart.value], chart.xlabel)
 
 

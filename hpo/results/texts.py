@@ -36,6 +36,15 @@ def describe_search(definition: StudyDefinition, dataset: Dataset, space: Search
     )
 
 
+def summarize_search(definition: StudyDefinition, dataset: Dataset, space: SearchedSpace) -> str:
+    """Describe what is searched in plain text, for a page that shows Markdown as it is typed."""
+    return (
+        f"{definition.study.metric} of {space.recipe.title},"
+        f" {len(dataset.X_train)} training rows, {definition.cv.n_splits} folds;"
+        f" searched: {', '.join(space.searched)}"
+    )
+
+
 def describe_best(search: str, metric: str, number: int, value: float) -> str:
     """Describe a search that goes on: below its description, the highest trial so far."""
     return f"{search}\n\n- **Best so far: trial {number}**, {metric} {value:.4f} over the folds"

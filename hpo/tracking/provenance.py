@@ -20,7 +20,7 @@ from hpo.estimators.space import SearchedSpace
 from hpo.results.links import dashboard_study
 from hpo.results.model_card import make_card
 from hpo.results.result import StudyResult
-from hpo.results.texts import describe_study
+from hpo.results.texts import describe_study, summarize_search
 from hpo.settings import ServiceSettings, digest_of_place
 from hpo.tracking import keys
 from hpo.tracking.comparison import make_view
@@ -92,6 +92,7 @@ def make_study_record(
             len(dataset.X_train),
         ),
         description=description,
+        summary=summarize_search(definition, dataset, space),
         dashboard=dashboard_study(study_id),
         view=make_view(definition, space, uid),
     )

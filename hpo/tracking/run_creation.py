@@ -28,8 +28,8 @@ def find_or_create_experiment(client: MlflowClient, study: StudyRecord) -> str:
         experiment = client.get_experiment_by_name(study.experiment or study.name)
     if experiment is None:
         tags = {keys.EXPERIMENT_KIND: keys.MODEL_TRAINING}
-        if study.description:
-            tags[keys.DESCRIPTION] = study.description
+        if study.summary:
+            tags[keys.DESCRIPTION] = study.summary
         return str(client.create_experiment(study.experiment or study.name, tags=tags))
     if experiment.lifecycle_stage == "deleted":
         raise reader.trashed_experiment(experiment)

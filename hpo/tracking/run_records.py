@@ -82,6 +82,7 @@ class StudyRecord:
         texts: Artifact path to its content.
         dataset: The table, or None where it is unknown.
         description: Markdown, until there is a final model.
+        summary: The same in one line of plain text, for the experiment.
         dashboard: The study's address in optuna-dashboard, or None.
         view: The view that compares its trials, as MLflow's page saves one; empty for none.
     """
@@ -100,6 +101,7 @@ class StudyRecord:
     texts: dict[str, str] = field(default_factory=dict)
     dataset: DatasetRecord | None = None
     description: str = ""
+    summary: str = ""
     dashboard: str | None = None
     view: str = ""
 

@@ -63,6 +63,22 @@ INTENDED: tuple[Intended, ...] = (
         after=None,
         reason="the schema's descriptions are reworded; its keys and types are tests/project's",
     ),
+    *(
+        Intended(paths=f"*{path}*", before=None, after=None, reason=reason)
+        for path, reason in (
+            ("cv_", "fold scores are under fold_<scorer>"),
+            ("fold_", "fold scores are under fold_<scorer>"),
+            ("stdout", "the report begins with its verdict"),
+            ("hpo.verdict", "the verdict is a tag"),
+            ("constant_", "the model that ignores the columns is compared with"),
+            ("n_trials_not_converged", "fits that did not converge are counted"),
+            (
+                "mlflow.note.content",
+                "descriptions begin with the verdict; an experiment's is plain",
+            ),
+            ("model_card.md", "the card begins with the verdict"),
+        )
+    ),
 )
 """Every difference between the two checkouts that is not a mistake."""
 

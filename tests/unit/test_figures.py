@@ -17,7 +17,7 @@ from hpo.data.columns import Columns
 from hpo.definition import PreprocessingSection
 from hpo.estimators.final_model import build_pipeline
 from hpo.estimators.logistic_regression import LOGISTIC_REGRESSION, list_coefficients
-from hpo.results.drawing import MAX_LABELS
+from hpo.results.drawing import MAX_LABELS, draw_bars
 from hpo.results.figures import draw_model, permute_columns
 
 # Said by fits that end early, on purpose short here.
@@ -147,3 +147,20 @@ def test_class_without_held_out_rows_is_no_obstacle():
         LOGISTIC_REGRESSION, pipeline, pipeline, X[rows], y[rows], metric="accuracy", seed=0
     )
     assert len([name for name in files if name.endswith(".png")]) == len(FIGURES)
+
+
+def test_every_label_of_a_bar_chart_is_inside_the_picture():
+    names = pd.Series(["x" * 40, "a short one"])
+    figure = draw_bars(
+        "Coefficients", names, pd.Series([2.0, -1.0]), LOGISTIC_REGRESSION.charts[0].xlabel
+    )
+    figure.draw_without_rendering()
+    width = figure.bbox.width
+    (ax,) = figure.axes
+    # Ticks beyond the axes' ends exist, and are not drawn.
+    texts = [figure._suptitle, figure._supxlabel, ax.xaxis.label, *ax.get_yticklabels()]
+    assert LOGISTIC_REGRESSION.charts[0].xlabel in {text.get_text() for text in texts}
+    for text in texts:
+        box = text.get_window_extent()
+        assert box.x0 >= 0, text.get_text()
+        assert box.x1 <= width, text.get_text()
