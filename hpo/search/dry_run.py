@@ -22,7 +22,7 @@ from hpo.search.plan import Plan, load_data, make_plan
 from hpo.search.timing import mean_seconds, time_kinds
 
 DRIVER_SECONDS = 0.05
-"""Asking, telling and storing one trial, on SQLite, while tracking takes its share of the machine."""
+"""Asking, telling and storing one trial on SQLite, while tracking takes its share of a core."""
 
 N_DRAWN = 200
 """Params drawn to see how common each kind of fit is."""
