@@ -5,6 +5,7 @@ The public names are loaded when first used, so that ``import hpo`` costs nothin
 
 import warnings
 from importlib import import_module
+from pkgutil import extend_path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -14,6 +15,10 @@ if TYPE_CHECKING:
     from hpo.study_file import StudyDefinition, load_definition
     from hpo.study_run import run_study
     from hpo.tracking.callback import MLflowCallback
+
+# A model ships with this file and a few modules: a process that loads one before it imports hpo
+# still finds the others where hpo is installed.
+__path__ = extend_path(__path__, __name__)
 
 __version__ = "0.1.0"
 

@@ -178,18 +178,12 @@ def _add_ui_flags(ui: argparse.ArgumentParser) -> None:
     _add_study(ui, "whose trials")
     add_where(ui, "where they are kept")
     ports = ui.add_argument_group("where they are shown")
-    ports.add_argument(
-        "--dashboard-port",
-        metavar="N",
-        type=int,
-        help="of optuna-dashboard (default: 8080, else a free one)",
-    )
-    ports.add_argument(
-        "--mlflow-port",
-        metavar="N",
-        type=int,
-        help="of MLflow's page (default: 5000, else a free one)",
-    )
+    for flag, of, port in (
+        ("--dashboard-port", "optuna-dashboard", 8080),
+        ("--mlflow-port", "MLflow's page", 5000),
+    ):
+        text = f"of {of} (default: {port}, else a free one)"
+        ports.add_argument(flag, metavar="N", type=int, help=text)
 
 
 def _add_predict_flags(predict: argparse.ArgumentParser) -> None:
@@ -210,6 +204,10 @@ def _add_predict_flags(predict: argparse.ArgumentParser) -> None:
         type=Path,
         help="where to write, as its ending says (default: CSV to stdout)",
     )
+    keeping = predict.add_mutually_exclusive_group()
+    text = "a column of FILE to write too; repeatable (default: those dropped as ids in training)"
+    keeping.add_argument("--keep", metavar="COLUMN", action="append", default=[], help=text)
+    keeping.add_argument("--keep-all", action="store_true", help="write all columns of FILE too")
     add_tracking(predict)
 
 

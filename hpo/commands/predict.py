@@ -27,7 +27,7 @@ def predict(options: argparse.Namespace) -> int:
     if options.output is not None:
         check_output(options.output)
     model = load(options.model_uri, settings.tracking_uri)
-    table, notes = predict_table(model, options.file)
+    table, notes = predict_table(model, options.file, keep=options.keep, keep_all=options.keep_all)
     for note in notes:
         say(note)
     with until_reader_leaves():

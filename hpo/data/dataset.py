@@ -8,7 +8,7 @@ import hashlib
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,8 @@ from hpo.errors import DataError, did_you_mean
 
 BUNDLED = ("iris", "wine", "breast_cancer", "digits")
 """Tables of ``sklearn.datasets``, by the part of its names after ``load_``."""
+
+EXAMPLE_ROWS = 5
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,7 @@ class Dataset:
         notes: What was done to the table that a person should know, one line each.
         groups_test: Group of each held-out row, array of shape (n_test,), or None.
         positive: The positive one of two classes, as the labels have it, or None.
+        example: A few training rows as they were read, with the features alone.
     """
 
     name: str
@@ -59,6 +62,23 @@ class Dataset:
     notes: tuple[str, ...] = ()
     groups_test: np.ndarray | None = None
     positive: Any = None
+    example: pd.DataFrame = field(default_factory=pd.DataFrame, repr=False)
+
+    @property
+    def has_plain_numbers(self) -> bool:
+        """Whether a row as it was read is what preprocessing takes: whole and decimal numbers."""
+        return not self.example.empty and all(
+            isinstance(dtype, np.dtype) and (dtype.kind in "iu" or dtype == np.float64)
+            for dtype in self.example.dtypes
+        )
+
+    @property
+    def has_only_floats(self) -> bool:
+        """Whether all columns are float64, and not for a gap among whole numbers alone."""
+        if not self.has_plain_numbers or (self.example.dtypes != np.float64).any():
+            return False
+        gaps = self.X_train.isna()
+        return not (gaps.any() & ((self.X_train % 1 == 0) | gaps).all()).any()
 
 
 def load_dataset(
@@ -120,6 +140,7 @@ def load_dataset(
         notes=(*notes, *columns.notes),
         groups_test=None if groups is None else groups[test],
         positive=positive,
+        example=raw.iloc[train[:EXAMPLE_ROWS]][list(columns.features)].reset_index(drop=True),
     )
 
 

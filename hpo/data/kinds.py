@@ -8,8 +8,18 @@ import numpy as np
 import pandas as pd
 from pandas.api import types
 
-from hpo.data.columns import BOOLEANS, DECIMAL_COMMA, THOUSANDS, Columns, to_dates, to_text
+from hpo.data.columns import Columns
 from hpo.errors import DataError
+from hpo.values import (
+    BOOLEANS,
+    DECIMAL_COMMA,
+    MISSING,
+    THOUSANDS,
+    changes_as_number,
+    is_text,
+    to_dates,
+    to_text,
+)
 
 TEXT_LENGTH = 40
 """Mean length from which distinct values are a text, not a category."""
@@ -39,7 +49,8 @@ def decide_columns(
         else:
             decision = _decide(train[name])
         listed[decision.kind].append(name)
-        listed[decision.reading].append(name)
+        for reading in decision.readings:
+            listed[reading].append(name)
         if decision.note:
             listed["notes"].append(f"'{name}' {decision.note}")
     columns = Columns.model_validate(listed)
@@ -53,15 +64,15 @@ def decide_columns(
 
 
 class _Decision(NamedTuple):
-    """A decision: the column's kind, how its text is read, what a person should know.
+    """A decision: the column's kind, what else is true of it, what a person should know.
 
     The kind is empty where the column is dropped.
 
-    Kind and reading are names of attributes of :class:`Columns`, which leaves alone what has none.
+    Kind and readings are names of attributes of :class:`Columns`, which leaves alone what has none.
     """
 
     kind: str = ""
-    reading: str = ""
+    readings: tuple[str, ...] = ()
     note: str = ""
 
 
@@ -83,7 +94,7 @@ def _decide(column: pd.Series) -> _Decision:
     if types.is_datetime64_any_dtype(present):
         return _Decision("datetime")
     if types.is_integer_dtype(present) and _is_row_number(present, len(column)):
-        return _Decision(note="dropped: it numbers the rows")
+        return _Decision("", ("ids",), "dropped: it numbers the rows")
     return (
         _Decision("numeric") if types.is_numeric_dtype(present) else _decide_text(column, present)
     )
@@ -111,7 +122,7 @@ def _decide_text(column: pd.Series, present: pd.Series) -> _Decision:
             f" {distinct.str.len().mean():.0f} characters); data.categorical uses it as it is"
         )
     if len(distinct) == len(column) and len(column) > 20:
-        return _Decision(note="dropped: it has another value in every row")
+        return _Decision("", ("ids",), "dropped: it has another value in every row")
     words = distinct[pd.to_numeric(distinct, errors="coerce").isna()]
     is_mostly_numbers = len(words) < len(distinct) / 2
     return _as_categories(
@@ -120,8 +131,16 @@ def _decide_text(column: pd.Series, present: pd.Series) -> _Decision:
 
 
 def _as_categories(column: pd.Series, note: str = "") -> _Decision:
-    is_text = not (types.is_numeric_dtype(column) or types.is_datetime64_any_dtype(column))
-    return _Decision("categorical", "text" if is_text else "", note)
+    present = column.dropna()
+    if not is_text(column):
+        has_fraction = types.is_float_dtype(column) and bool((present % 1 != 0).any())
+        return _Decision("categorical", ("fractional",) if has_fraction else (), note)
+    readings = ["text"]
+    if changes_as_number(pd.Series(to_text(present).dropna().unique(), dtype="str")):
+        readings.append("exact")
+    if present.isin([text for text in MISSING if text]).any():
+        readings.append("literal")
+    return _Decision("categorical", tuple(readings), note)
 
 
 def _read_as_numbers(column: pd.Series) -> _Decision | None:
@@ -132,7 +151,7 @@ def _read_as_numbers(column: pd.Series) -> _Decision | None:
     if pd.to_numeric(distinct, errors="coerce").notna().all():
         return _Decision("numeric")
     if distinct.str.fullmatch(THOUSANDS).all():
-        return _Decision("numeric", "thousands", "read with a comma between thousands")
+        return _Decision("numeric", ("thousands",), "read with a comma between thousands")
     if distinct.str.fullmatch(DECIMAL_COMMA).all():
-        return _Decision("numeric", "decimal_comma", "read with a decimal comma")
+        return _Decision("numeric", ("decimal_comma",), "read with a decimal comma")
     return None

@@ -17,6 +17,7 @@ import pandas as pd
 import pyarrow as pa
 
 from hpo.errors import DataError, first_line
+from hpo.values import MISSING
 
 BINARY_FORMATS = {
     ".parquet": "parquet",
@@ -31,23 +32,6 @@ COMPRESSED_ENDINGS = (".gz", ".bz2")
 HEADER_BYTES = 1 << 20
 FORMULA_MARKS = tuple("=+-@\t\r\n\0＝＋－＠")  # noqa: RUF001 - full-width on purpose
 UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
-
-MISSING = (
-    "",
-    "NA",
-    "N/A",
-    "n/a",
-    "NaN",
-    "nan",
-    "NULL",
-    "null",
-    "None",
-    "<NA>",
-    "#N/A",
-    "-nan",
-    "-NaN",
-)
-"""Texts that are a missing value in a feature; in a target only the empty text is one."""
 
 
 def read_table(
@@ -90,6 +74,30 @@ def read_table(
         ) from error
     _check_frame(path, frame)
     return frame, notes
+
+
+def find_line(path: Path, row: int) -> str:
+    """Say where a row is: the line of a text file, which blank lines and long cells move.
+
+    Args:
+        path: A file that :func:`read_table` has read.
+        row: The row's position, from 0.
+    """
+    if _ending_of(path) not in CSV_ENDINGS:
+        return f"row {row + 1}"
+    separator, _ = _read_header(path)
+    with pa.input_stream(str(path), compression="detect") as stream:
+        reader = csv.reader(
+            io.TextIOWrapper(stream, encoding="utf-8-sig", newline=""), delimiter=separator
+        )
+        n_rows, last = 0, 0
+        for values in reader:
+            first, last = last + 1, reader.line_num
+            # The header is the first row that is not blank.
+            if values and n_rows == row + 1:
+                return f"line {first}"
+            n_rows += bool(values)
+    return f"row {row + 1}"
 
 
 def take_frame(frame: pd.DataFrame) -> pd.DataFrame:

@@ -25,6 +25,7 @@ from hpo.estimators.recipe import Params, Recipe
 from hpo.estimators.tasks import task_of
 
 CHECKED_ROWS = 200
+CONVERSION_STEP = "columns"
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,11 @@ def check_saving(recipe: Recipe, dataset: Dataset, definition: StudyDefinition) 
         DataError: The preprocessing of this table holds a type that is not trusted.
     """
     preprocessing = build_preprocessing(dataset.columns, definition.preprocessing)
-    saved = skops.io.dumps(preprocessing.fit(dataset.X_train.head(CHECKED_ROWS)))
+    model = take_raw_rows(
+        Pipeline([("preprocessing", preprocessing.fit(dataset.X_train.head(CHECKED_ROWS)))]),
+        dataset,
+    )
+    saved = skops.io.dumps(model)
     untrusted = set(skops.io.get_untrusted_types(data=saved)) - set(trusted_types(recipe))
     if untrusted:
         raise DataError(
@@ -110,6 +115,14 @@ def fit_final_model(
             positive=dataset.positive,
         )
     return FinalModel(pipeline, scores, converged=not failed)
+
+
+def take_raw_rows(pipeline: Pipeline, dataset: Dataset) -> Pipeline:
+    """Put the conversion of raw rows before a fitted pipeline; plain numbers need none."""
+    if dataset.has_plain_numbers:
+        return pipeline
+    converter = dataset.columns.converter().fit(dataset.example)
+    return Pipeline([(CONVERSION_STEP, converter), *pipeline.steps])
 
 
 def refit_on_all(pipeline: Pipeline, dataset: Dataset) -> Pipeline:

@@ -19,6 +19,7 @@ from sklearn.exceptions import InconsistentVersionWarning
 from sklearn.pipeline import Pipeline
 from skops.io.exceptions import UntrustedTypesFoundException
 
+from hpo.conversion import ColumnConverter
 from hpo.data.columns import Columns
 from hpo.errors import ModelError, first_line
 from hpo.estimators.preprocessing import TRUSTED_TYPES
@@ -55,7 +56,7 @@ class ShippedModel:
     """A fitted pipeline and how raw rows become its input.
 
     Attributes:
-        pipeline: Preprocessing and an estimator of a recipe.
+        pipeline: Preprocessing and an estimator of a recipe; takes converted rows.
         columns: The features by kind.
         recipe: Of the estimator.
     """
@@ -98,28 +99,46 @@ def load_model(directory: Path) -> ShippedModel:
         refusing("its files are damaged"),
         warnings.catch_warnings(action="ignore", category=InconsistentVersionWarning),
     ):
-        columns = Columns.model_validate_json(
-            (directory / COLUMNS_FILE).read_text(encoding="utf-8")
-        )
+        text = (directory / COLUMNS_FILE).read_text(encoding="utf-8")
+        columns = Columns.model_validate_json(text)
         pipeline = skops.io.load(directory / MODEL_FILE, trusted=_TRUSTED_TYPES)
-    _check_parts(pipeline)
+    pipeline = _check_parts(_take_off_conversion(pipeline, columns))
     return ShippedModel(pipeline, columns, RECIPES[type(pipeline[-1]).__name__])
 
 
-def _check_parts(pipeline: object) -> None:
-    """Refuse what is not preprocessing and an estimator that scikit-learn has a recipe for here.
+def _take_off_conversion(pipeline: object, columns: Columns) -> object:
+    """The steps behind the conversion, which is done here so that errors can say where.
+
+    Raises:
+        ModelError: The model converts otherwise than it says.
+    """
+    steps = pipeline.steps if isinstance(pipeline, Pipeline) else []
+    if not steps or type(steps[0][1]) is not ColumnConverter:
+        return pipeline
+    if steps[0][1].get_params() != columns.converter().get_params():
+        raise ModelError(
+            f"model: {COLUMNS_FILE} and the model convert rows differently",
+            hint="log it anew with hpo.run",
+        )
+    return Pipeline(steps[1:])
+
+
+def _check_parts(pipeline: object) -> Pipeline:
+    """Give the pipeline back, if it is preprocessing and an estimator with a recipe here.
 
     Raises:
         ModelError: It is something else.
     """
-    steps = [step for _, step in pipeline.steps] if isinstance(pipeline, Pipeline) else [pipeline]
-    kinds = [type(step) for step in steps]
+    steps = [step for _, step in pipeline.steps] if isinstance(pipeline, Pipeline) else []
+    kinds = [type(step) for step in steps or [pipeline]]
     is_known = kinds[-1].__name__ in RECIPES and kinds[-1].__module__.startswith("sklearn.")
-    if kinds[:-1] != [ColumnTransformer] or not is_known:
+    is_ours = kinds[:-1] == [ColumnTransformer] and is_known
+    if not is_ours or not isinstance(pipeline, Pipeline):
         raise ModelError(
             f"model: this should be preprocessing and {' or '.join(RECIPES)},"
             f" but got {kinds[-1].__name__}"
         )
+    return pipeline
 
 
 @contextmanager

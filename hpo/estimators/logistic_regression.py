@@ -172,7 +172,7 @@ def list_coefficients(pipeline: "Pipeline") -> "pd.DataFrame":
     import numpy as np  # noqa: PLC0415 - see recipe.py
     import pandas as pd  # noqa: PLC0415 - see recipe.py
 
-    preprocessing, classifier = pipeline[0], pipeline[-1]
+    preprocessing, classifier = pipeline[-2], pipeline[-1]
     # Not the transformer's own list, which refuses a name that two columns give.
     steps = preprocessing.transformers_
     features = np.concatenate([step.get_feature_names_out(names) for _, step, names in steps])

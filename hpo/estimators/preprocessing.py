@@ -15,8 +15,12 @@ from hpo.definition import PreprocessingSection
 
 MISSING_CATEGORY = "(missing)"
 
-TRUSTED_TYPES = ("hpo.calendar.CalendarParts", "numpy.dtype")
-"""Types of preprocessing beside those that skops trusts."""
+TRUSTED_TYPES = (
+    "hpo.calendar.CalendarParts",
+    "hpo.conversion.ColumnConverter",
+    "numpy.dtype",
+)
+"""Types of conversion and preprocessing beside those that skops trusts."""
 
 
 def encode_categories(X: pd.DataFrame, columns: Columns) -> pd.DataFrame:

@@ -35,7 +35,8 @@ class StudyResult(Verdicts):
         estimates: How far it can be trusted.
         judged: Its params fitted on the training rows, and the scores of that fit on the hold-out.
         refit: The rows that ``model`` was fitted on: ``train``, or ``all``.
-        model: The fitted pipeline that ships; the judged one unless it was refitted on all rows.
+        model: The fitted pipeline that ships and takes raw rows; refitted on all of them where
+            ``refit`` says so.
         tracking: What MLflow holds of the study.
         columns: Kind to feature names.
         notes: What a person should know of data, search space and ledger, one line each.

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from sklearn.pipeline import Pipeline
 
-from hpo.estimators.final_model import fit_final_model, refit_on_all
+from hpo.estimators.final_model import fit_final_model, refit_on_all, take_raw_rows
 from hpo.estimators.recipe import Params
 from hpo.ledger.storage import open_for_reading
 from hpo.ledger.trials import fold_scores, has_converged, mean_and_std, mean_score
@@ -79,6 +79,7 @@ def judge_study(
     params = plan.space.replay(best.params)
     judged = fit_final_model(plan.recipe, params, dataset, definition, plan.objective.metrics)
     refit = definition.selection.refit
+    shipped = refit_on_all(judged.pipeline, dataset) if refit == "all" else judged.pipeline
     return StudyResult(
         study=definition.name,
         metric=metric,
@@ -101,7 +102,7 @@ def judge_study(
         estimates=_estimate(plan, searched, judged.pipeline, params),
         judged=judged,
         refit=refit,
-        model=refit_on_all(judged.pipeline, dataset) if refit == "all" else judged.pipeline,
+        model=take_raw_rows(shipped, dataset),
         columns=dataset.columns.kinds(),
         notes=(*plan.notes, *notes, *searched.notes),
         search_seconds=searched.seconds,

@@ -4,6 +4,7 @@ It is created, uploaded, loaded back, compared, linked to the parent run, then f
 that is not READY does not count as there.
 """
 
+import shutil
 import tempfile
 from collections.abc import Callable
 from contextlib import suppress
@@ -15,14 +16,19 @@ import numpy as np
 from mlflow import MlflowClient
 from mlflow.entities import LoggedModel, LoggedModelOutput, LoggedModelStatus, Metric
 from mlflow.exceptions import MlflowException
-from mlflow.types.schema import ColSpec, DataType, Schema
+from mlflow.models import Model, ModelSignature
+from mlflow.types.schema import ColSpec, DataType, ParamSchema, ParamSpec, Schema
 
 import hpo
+from hpo import serving
 from hpo.errors import TrackingError
 from hpo.tracking import keys
 from hpo.tracking.parent_run import ParentRun
 from hpo.tracking.reader import all_pages
 from hpo.tracking.run_records import ModelRecord, StudyRecord
+
+SHIPPED_MODULES = ("__init__.py", "calendar.py", "conversion.py", "serving.py", "values.py")
+"""What a loaded model imports of this package."""
 
 
 class ModelWriter:
@@ -112,7 +118,12 @@ class ModelWriter:
         with tempfile.TemporaryDirectory(prefix="hpo-") as directory:
             saved = Path(directory, "saved")
             if "uploaded" not in self._done:
-                _save(record, saved, model, self._parent.run_id)
+                described = Model(
+                    run_id=self._parent.run_id,
+                    model_id=model.model_id,
+                    artifact_path=model.artifact_location,
+                )
+                save_model(record, saved, described)
                 self._client.log_model_artifacts(model.model_id, str(saved))
                 self._count("uploaded")
             if "checked" not in self._done:
@@ -142,27 +153,53 @@ class ModelWriter:
         self._on_step()
 
 
-def _save(record: ModelRecord, path: Path, model: LoggedModel, run_id: str) -> None:
-    signature = mlflow.models.infer_signature(record.input_example, record.expected)
-    # An example does not show the type of an input for which it holds no value.
-    signature.inputs = Schema(
-        [ColSpec(DataType[kind], name) for name, kind in record.input_types.items()]
-    )
-    mlflow.sklearn.save_model(
-        record.model,
-        path=str(path),
-        mlflow_model=mlflow.models.Model(
-            run_id=run_id, model_id=model.model_id, artifact_path=model.artifact_location
-        ),
-        serialization_format="skops",
-        signature=signature,
-        skops_trusted_types=list(record.trusted_types),
-        code_paths=[str(Path(hpo.__file__).parent)] if record.needs_hpo else None,
-        input_example=record.input_example,
-        pip_requirements=list(record.requirements),
-    )
+def save_model(record: ModelRecord, path: Path, described: Model) -> None:
+    """Save a model's files.
+
+    Args:
+        record: The fitted model.
+        path: A directory that is not there yet.
+        described: What its ``MLmodel`` says of where it comes from; the rest is added.
+    """
+    with tempfile.TemporaryDirectory(prefix="hpo-") as directory:
+        mlflow.sklearn.save_model(
+            record.model,
+            path=str(path),
+            mlflow_model=described,
+            serialization_format="skops",
+            signature=_sign(record),
+            skops_trusted_types=list(record.trusted_types),
+            code_paths=[_gather_code(Path(directory))],
+            input_example=record.input_example,
+            pip_requirements=list(record.requirements),
+        )
+    described.flavors["python_function"]["loader_module"] = serving.__name__
+    described.save(path / "MLmodel")
     for name, text in record.files.items():
         (path / name).write_text(text, encoding="utf-8")
+
+
+def _sign(record: ModelRecord) -> ModelSignature:
+    """Say what goes in and out.
+
+    MLflow 3.17 has no type for a column that may be read as integers or as floats, by whether these
+    rows have a gap: ``double`` refuses the first, ``long`` the second, and with ``AnyType`` its
+    server takes no CSV. So a signature with inputs is for tables of floats alone; elsewhere the
+    model converts what comes, and refuses what it cannot.
+    """
+    params = ParamSchema([ParamSpec(serving.PREDICT_METHOD, DataType.string, "predict")])
+    outputs = mlflow.models.infer_signature(model_output=record.expected["predict"]).outputs
+    inputs = Schema([ColSpec(DataType[kind], name) for name, kind in record.input_types.items()])
+    return ModelSignature(inputs if record.has_typed_inputs else None, outputs, params)
+
+
+def _gather_code(directory: Path) -> str:
+    """Copy the modules that a saved model names, and what makes them a package."""
+    package = directory / "hpo"
+    package.mkdir()
+    for name in SHIPPED_MODULES:
+        shutil.copy(Path(hpo.__file__).with_name(name), package)
+    return str(package)
 
 
 def rehearse(model: Any) -> None:
@@ -178,9 +215,11 @@ def rehearse(model: Any) -> None:
 
 
 def _check_same_predictions(path: str, record: ModelRecord) -> None:
-    predicted = mlflow.pyfunc.load_model(path).predict(record.input_example)
-    if not np.array_equal(predicted, record.expected):
-        raise TrackingError(
-            "the logged model, loaded back, predicts otherwise than the fitted one",
-            hint="report this as a bug",
-        )
+    model = mlflow.pyfunc.load_model(path)
+    for method in record.expected:
+        predicted = model.predict(record.input_example, params={serving.PREDICT_METHOD: method})
+        if not np.array_equal(predicted, record.expected[method]):
+            raise TrackingError(
+                "the logged model, loaded back, predicts otherwise than the fitted one",
+                hint="report this as a bug",
+            )

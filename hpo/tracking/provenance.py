@@ -35,7 +35,8 @@ from hpo.tracking.run_records import (
 
 SERVING_PACKAGES = ("mlflow", "scikit-learn", "skops", "numpy", "scipy", "pandas")
 
-INPUT_EXAMPLE_ROWS = 5
+CHECKED_METHODS = ("predict", "predict_proba")
+
 MAX_HELD_OUT_ROWS = 20_000
 """Rows that models are compared and drawn on; of a larger hold-out, drawn by the seed."""
 
@@ -151,22 +152,25 @@ def _make_model_record(
     study: StudyRecord, time_ms: int, result: StudyResult, dataset: Dataset, recipe: Recipe
 ) -> ModelRecord:
     columns = dataset.columns
-    example = dataset.X_train.head(INPUT_EXAMPLE_ROWS).reset_index(drop=True)
+    example = dataset.example
     key = keys.trial_key(study.uid, result.best.number)
     return ModelRecord(
         key=key if result.refit == "train" else f"{key}/{result.refit}",
         trial_number=result.best.number,
         refit=result.refit,
         model=result.model,
-        input_example=example,
-        expected=result.model.predict(example),
+        # A gap is null in JSON, which has no NaN.
+        input_example=example.astype(object).where(example.notna(), None)
+        if example.isna().any(axis=None)
+        else example,
+        expected={method: getattr(result.model, method)(example) for method in CHECKED_METHODS},
         input_types=columns.signature(),
+        has_typed_inputs=dataset.has_only_floats,
         metrics={keys.holdout_metric(name): score for name, score in result.holdout.items()},
         params={name: str(value) for name, value in result.best.params.items()},
         time_ms=time_ms,
         requirements=tuple(f"{package}=={version(package)}" for package in SERVING_PACKAGES),
         trusted_types=trusted_types(recipe),
-        needs_hpo=bool(columns.datetime),
         files={COLUMNS_FILE: columns.model_dump_json()},
     )
 

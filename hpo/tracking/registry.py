@@ -7,6 +7,7 @@ one at a time. So a version is pending from its creation until its decision is t
 waits while an earlier one is pending. All of it may be repeated: a decision once made stays.
 """
 
+import json
 import tempfile
 import time
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from pathlib import Path
 from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
+from mlflow.utils.mlflow_tags import MLFLOW_MODEL_VERSIONS
 
 from hpo.errors import ModelError, TrackingError
 from hpo.estimators.loading import ShippedModel, load_model, refusing
@@ -61,6 +63,7 @@ class Registry:
         """
         version = self._find_or_create(model_id, run_id)
         number = int(version.version)
+        self._show_on_model(model_id, number)
         if version.tags.get(keys.DECISION, keys.PENDING) == keys.PENDING:
             self.client.set_registered_model_alias(self.name, keys.CHALLENGER, number)
             self._wait_for_turn(version)
@@ -88,6 +91,15 @@ class Registry:
         return self.client.create_model_version(
             self.name, source=uri, run_id=run_id, model_id=model_id, tags=tags
         )
+
+    def _show_on_model(self, model_id: str, number: int) -> None:
+        """Name the version on the logged model, in the tag by which MLflow's page shows it."""
+        model = self.client.get_logged_model(model_id)
+        shown = json.loads(model.tags.get(MLFLOW_MODEL_VERSIONS, "[]"))
+        ours = {"name": self.name, "version": number}
+        if ours not in shown:
+            tags = {MLFLOW_MODEL_VERSIONS: json.dumps([*shown, ours])}
+            self.client.set_logged_model_tags(model_id, tags)
 
     def _versions(self) -> list[ModelVersion]:
         return list(self.client.search_model_versions(f"name = '{self.name}'"))

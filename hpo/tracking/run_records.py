@@ -142,15 +142,16 @@ class ModelRecord:
         trial_number: The trial it was refitted from.
         refit: The rows it was fitted on: ``train`` or ``all``.
         model: The fitted scikit-learn estimator.
-        input_example: DataFrame of a few training rows.
-        expected: The model's predictions for them; the loaded model must make the same.
-        input_types: Column name to MLflow's type name, in the order of the input example.
+        input_example: DataFrame of a few training rows as they were read.
+        expected: Prediction method to its outcome for them; the loaded model must make the same.
+        input_types: Column name to MLflow's name of the type that it is converted to, in the order
+            of the input example.
+        has_typed_inputs: Whether rows as they are read have these types, whichever they are.
         metrics: Scores on the hold-out.
         params: As text.
         time_ms: When its trial ended, milliseconds since 1970, UTC.
         requirements: Pinned packages that serving needs.
         trusted_types: Types the saved model may hold beside those that skops trusts itself.
-        needs_hpo: Whether it holds a class of ours, so that our code ships with it.
         files: Name to text of the files saved beside it.
     """
 
@@ -158,15 +159,15 @@ class ModelRecord:
     trial_number: int
     model: Any
     input_example: Any
-    expected: Any
+    expected: dict[str, Any]
     input_types: dict[str, str]
     metrics: dict[str, float]
     params: dict[str, str]
     time_ms: int
     requirements: tuple[str, ...]
     refit: str = "train"
+    has_typed_inputs: bool = True
     trusted_types: tuple[str, ...] = ()
-    needs_hpo: bool = False
     files: dict[str, str] = field(default_factory=dict)
 
 

@@ -124,7 +124,7 @@ def test_both_sides_have_more_to_say_than_a_pipe_holds(
         trial_number=0,
         model=model,
         input_example=X,
-        expected=model.predict(X),
+        expected={"predict": model.predict(X)},
         metrics={},
         params={},
         time_ms=1,

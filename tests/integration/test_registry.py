@@ -69,7 +69,7 @@ def make_record(
         trial_number=0,
         model=model,
         input_example=rows.head(5),
-        expected=model.predict(rows.head(5)),
+        expected={"predict": model.predict(rows.head(5))},
         metrics={},
         params={},
         time_ms=0,

@@ -175,8 +175,8 @@ def test_missing_column_is_named_with_what_comes_near(shipped, tmp_path, change,
 @pytest.mark.parametrize(
     ("column", "value", "message"),
     [
-        ("weight", "heavy", r"rows.csv: column 'weight' should be numbers, but got 'heavy'"),
-        ("weight", "inf", r"column 'weight' holds infinite values"),
+        ("weight", "heavy", r"rows.csv line 3: column 'weight' should be numbers, but got 'heavy'"),
+        ("weight", "inf", r"rows.csv line 3: column 'weight' holds infinite values"),
         ("price", "1.5", r"column 'price' should be numbers, but got '1.5'"),
         ("stock", "1,5", r"column 'stock' should be numbers, but got '1,5'"),
         ("member", "yes", r"column 'member' should be true or false, but got 'yes'"),

@@ -139,7 +139,7 @@ class Study:
             trial_number=number,
             model=model,
             input_example=X,
-            expected=model.predict(X),
+            expected={"predict": model.predict(X)},
             metrics={"test_accuracy": 1.0},
             params={"C": "1.0"},
             time_ms=1,

@@ -1,0 +1,78 @@
+"""Values of a raw table: texts that stand for gaps, numbers, truth and dates, and how they read.
+
+Models ship with this module, so it imports pandas alone, and it does not move.
+"""
+
+import pandas as pd
+from pandas.api import types
+
+LARGEST_WHOLE_FLOAT = 2**53
+"""From here on a float skips whole numbers."""
+
+THOUSANDS = r"[+-]?\d{1,3}(,\d{3})+(\.\d+)?|[+-]?\d{1,3}(\.\d+)?"
+DECIMAL_COMMA = r"[+-]?(\d+|\d{1,3}(\.\d{3})+)(,\d+)?"
+BOOLEANS = {"true": 1.0, "false": 0.0}
+
+MISSING = (
+    "",
+    "#N/A",
+    "#N/A N/A",
+    "#NA",
+    "-1.#IND",
+    "-1.#QNAN",
+    "-NaN",
+    "-nan",
+    "1.#IND",
+    "1.#QNAN",
+    "<NA>",
+    "N/A",
+    "NA",
+    "NULL",
+    "NaN",
+    "None",
+    "n/a",
+    "nan",
+    "null",
+)
+"""Texts that ``pandas.read_csv`` takes for a missing value, so that every reader sees the same."""
+
+
+def is_text(column: pd.Series) -> bool:
+    """Whether a column holds text, or objects of which some may be."""
+    return not (types.is_numeric_dtype(column) or types.is_datetime64_any_dtype(column))
+
+
+def changes_as_number(texts: pd.Series) -> bool:
+    """Whether a text among distinct ones would come back otherwise if pandas took it for a number.
+
+    Or for a boolean. "5" comes back, also from a float; "007", "1.0", "1e5" and "TRUE" do not.
+    """
+    numbers = texts[pd.to_numeric(texts, errors="coerce").notna()]
+    is_whole = numbers.str.fullmatch(r"0|-?[1-9]\d{0,14}")
+    booleans = texts[texts.str.lower().isin(BOOLEANS)]
+    return not (is_whole.all() and booleans.isin(["True", "False"]).all())
+
+
+def to_text(column: pd.Series) -> pd.Series:
+    """Text without surrounding blanks; missing stays missing, and an empty text is missing."""
+    present = column.dropna()
+    if (
+        types.is_float_dtype(column)
+        and (present % 1 == 0).all()
+        and (present.abs() < LARGEST_WHOLE_FLOAT).all()
+    ):
+        # Whole numbers that are floats only for their gaps: "5", not "5.0".
+        column = column.astype("Int64")
+    text = column.astype("str").str.strip()
+    return text.mask(text == "")
+
+
+def to_dates(column: pd.Series) -> pd.Series:
+    """Turn ISO texts, or dates with a zone, into UTC dates without one."""
+    dates = pd.to_datetime(
+        column,
+        errors="coerce",
+        utc=True,
+        format=None if types.is_datetime64_any_dtype(column) else "ISO8601",
+    )
+    return dates.dt.tz_localize(None)
