@@ -12,9 +12,19 @@ import numpy as np
 import pandas as pd
 from pandas.api import types
 from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 
-from hpo.values import BOOLEANS, DECIMAL_COMMA, MISSING, THOUSANDS, is_text, to_dates, to_text
+from hpo.values import (
+    BOOLEANS,
+    DECIMAL_COMMA,
+    MISSING,
+    THOUSANDS,
+    is_text,
+    take_table,
+    to_dates,
+    to_text,
+)
 
 LARGEST_NUMBER = 1e150
 """Scaling squares a number."""
@@ -80,9 +90,7 @@ class ColumnConverter(TransformerMixin, BaseEstimator):
 
     def fit(self, X: Any, y: Any = None) -> Self:  # noqa: ARG002
         """Remember the column names."""
-        table = self._take(X)
-        self.feature_names_in_ = np.asarray(table.columns, dtype=object)
-        self.n_features_in_ = table.shape[1]
+        self._take(X, is_fit=True)
         return self
 
     def transform(self, X: Any) -> pd.DataFrame:
@@ -98,7 +106,7 @@ class ColumnConverter(TransformerMixin, BaseEstimator):
             ConversionError: A column is missing, or a value is none that its column can hold.
         """
         check_is_fitted(self)
-        return self.convert(self._take(X))
+        return self.convert(self._take(X, is_fit=False))
 
     def convert(self, raw: pd.DataFrame, *, is_strict: bool = True) -> pd.DataFrame:
         """Convert raw rows, as :meth:`transform`, fitted or not.
@@ -130,8 +138,15 @@ class ColumnConverter(TransformerMixin, BaseEstimator):
     def _features(self) -> list[str]:
         return [*self.numeric, *self.boolean, *self.categorical, *self.datetime]
 
-    def _take(self, X: Any) -> pd.DataFrame:
-        table = X if isinstance(X, pd.DataFrame) else pd.DataFrame(X)
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        tags.input_tags.string = True
+        tags.transformer_tags.preserves_dtype = []
+        return tags
+
+    def _take(self, X: Any, *, is_fit: bool) -> pd.DataFrame:
+        table = take_table(self, X, is_fit=is_fit)
         table = table.set_axis(table.columns.map(str), axis="columns")
         missing = [name for name in self._features if name not in table.columns]
         if missing:
@@ -204,12 +219,12 @@ class ColumnConverter(TransformerMixin, BaseEstimator):
 
     @staticmethod
     def _to_dates(column: pd.Series, is_strict: bool) -> pd.Series:
+        what, hint = "dates such as 2026-01-31", "mend the value, or leave it empty"
+        if types.is_numeric_dtype(column):
+            _refuse(column, column.notna(), what, hint)
         dates = to_dates(column)
         if is_strict:
-            is_number = types.is_numeric_dtype(column)
-            lost = column.notna() if is_number else _is_lost(column, dates)
-            hint = "mend the value, or leave it empty"
-            _refuse(column, lost, "dates such as 2026-01-31", hint)
+            _refuse(column, _is_lost(column, dates), what, hint)
         return dates
 
 

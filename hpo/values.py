@@ -1,10 +1,14 @@
 """Values of a raw table: texts that stand for gaps, numbers, truth and dates, and how they read.
 
-Models ship with this module, so it imports pandas alone, and it does not move.
+Models ship with this module, so it imports pandas and scikit-learn alone, and it does not move.
 """
+
+from typing import Any
 
 import pandas as pd
 from pandas.api import types
+from sklearn.utils import check_array
+from sklearn.utils.validation import validate_data
 
 LARGEST_WHOLE_FLOAT = 2**53
 """From here on a float skips whole numbers."""
@@ -76,3 +80,24 @@ def to_dates(column: pd.Series) -> pd.Series:
         format=None if types.is_datetime64_any_dtype(column) else "ISO8601",
     )
     return dates.dt.tz_localize(None)
+
+
+def take_table(estimator: Any, X: Any, *, is_fit: bool) -> pd.DataFrame:
+    """The rows given to a transformer, as a DataFrame; only an array has columns by position.
+
+    Args:
+        estimator: The transformer, which remembers names and number of the columns it is fitted on.
+        X: DataFrame, or array of shape (n_samples, n_features), which may hold gaps and text.
+        is_fit: Whether it is being fitted.
+
+    Raises:
+        ValueError: X is sparse, complex, empty or of another shape.
+    """
+    if isinstance(X, pd.DataFrame):
+        if is_fit:
+            validate_data(estimator, X, skip_check_array=True)
+        return X
+    array = check_array(X, dtype=None, ensure_all_finite=False, estimator=estimator)
+    validate_data(estimator, array, skip_check_array=True, reset=is_fit)
+    names = getattr(estimator, "feature_names_in_", range(array.shape[1]))
+    return pd.DataFrame(array, columns=list(names))
