@@ -7,7 +7,9 @@ MLflow alone, and it does not move.
 
 from typing import Any
 
+import mlflow
 import pandas as pd
+from mlflow.exceptions import MlflowException
 
 PREDICT_METHOD = "predict_method"
 PREDICT_METHODS = ("predict", "predict_proba", "predict_log_proba")
@@ -32,16 +34,21 @@ class ServedModel:
         """
         method = (params or {}).get(PREDICT_METHOD, PREDICT_METHODS[0])
         if method not in PREDICT_METHODS:
-            raise ValueError(
-                f"{PREDICT_METHOD} should be one of {', '.join(PREDICT_METHODS)},"
-                f" but got '{method}'"
-            )
+            known = ", ".join(PREDICT_METHODS)
+            raise _refusal(f"{PREDICT_METHOD} should be one of {known}, but got '{method}'")
         rows = data if isinstance(data, pd.DataFrame) else pd.DataFrame(data)
-        return getattr(self._pipeline, method)(rows)
+        try:
+            return getattr(self._pipeline, method)(rows)
+        except ValueError as error:
+            # MLflow's server says what its own errors say; of others, that they were unexpected.
+            raise _refusal(str(error)) from error
+
+
+def _refusal(line: str) -> Exception:
+    refusal: Exception = MlflowException.invalid_parameter_value(line)
+    return refusal
 
 
 def _load_pyfunc(path: str) -> ServedModel:
     """Load a model: MLflow calls this by its name."""
-    from mlflow.sklearn import load_model  # noqa: PLC0415 - nothing else of hpo.serving needs it
-
-    return ServedModel(load_model(path))
+    return ServedModel(mlflow.sklearn.load_model(path))

@@ -26,7 +26,6 @@ from hpo.errors import DataError, did_you_mean
 
 BUNDLED = ("iris", "wine", "breast_cancer", "digits")
 """Tables of ``sklearn.datasets``, by the part of its names after ``load_``."""
-
 EXAMPLE_ROWS = 5
 
 
@@ -47,7 +46,7 @@ class Dataset:
         notes: What was done to the table that a person should know, one line each.
         groups_test: Group of each held-out row, array of shape (n_test,), or None.
         positive: The positive one of two classes, as the labels have it, or None.
-        example: A few training rows as they were read, with the features alone.
+        example: A few training rows as they were read, features alone.
     """
 
     name: str
@@ -75,7 +74,7 @@ class Dataset:
     @property
     def has_only_floats(self) -> bool:
         """Whether all columns are float64, and not for a gap among whole numbers alone."""
-        if not self.has_plain_numbers or (self.example.dtypes != np.float64).any():
+        if (self.example.dtypes != np.float64).any():
             return False
         gaps = self.X_train.isna()
         return not (gaps.any() & ((self.X_train % 1 == 0) | gaps).all()).any()

@@ -93,8 +93,7 @@ def find_line(path: Path, row: int) -> str:
         n_rows, last = 0, 0
         for values in reader:
             first, last = last + 1, reader.line_num
-            # The header is the first row that is not blank.
-            if values and n_rows == row + 1:
+            if values and n_rows == row + 1:  # the header is a row too
                 return f"line {first}"
             n_rows += bool(values)
     return f"row {row + 1}"

@@ -1,11 +1,16 @@
 """The logged model, as somebody else uses it: loaded in a fresh process, and served over HTTP."""
 
 import json
+from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pytest
 import requests
-from mlflow.models import Model
+import skops.io
+from mlflow.entities import LoggedModel
+from mlflow.models import Model, validate_serving_input
 from sklearn.datasets import load_iris
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import accuracy_score
@@ -13,11 +18,42 @@ from sklearn.model_selection import train_test_split
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from hpo.estimators.batch_prediction import predict_table
+from hpo.estimators.loading import load_model
+from hpo.tracking.models import SHIPPED_MODULES
 from tests.support.checker import read_stores
 from tests.support.commands import run_python
+from tests.support.here import call_main, run_here_well
 from tests.support.servers import free_port, serving
 from tests.support.sharing import FinishedRun
 from tests.support.stores import stores_of
+
+SERVE = ("models", "serve", "--env-manager", "local", "--workers", "1")
+
+LOADED_BEFORE_AND_AFTER = """
+import sys, mlflow, hpo
+model = mlflow.pyfunc.load_model(sys.argv[1])
+print(model.predict(model.input_example).tolist(), hpo.run_study.__name__)
+"""
+
+LOADED_FIRST = """
+import sys, mlflow
+model = mlflow.pyfunc.load_model(sys.argv[1])
+print(model.predict(model.input_example).tolist(), end=" ")
+import hpo
+assert hpo.__file__.startswith(sys.argv[1]), hpo.__file__
+print(hpo.run_study.__name__)
+"""
+
+WITHOUT_HPO = """
+import sys, mlflow
+model = mlflow.pyfunc.load_model(sys.argv[1])
+import hpo
+assert hpo.__path__ == [sys.argv[1] + "/code/hpo"], hpo.__path__
+print(model.predict(model.input_example).tolist(), end=" ")
+raw = mlflow.sklearn.load_model(sys.argv[1])
+print(sorted({type(step).__module__.partition(".")[0] for _, step in raw.steps}))
+"""
 
 LOAD = """
 import json, sys, mlflow
@@ -69,6 +105,132 @@ def test_signature_names_every_input_and_an_output(finished: FinishedRun) -> Non
     columns = [(column.name, column.type.name, column.required) for column in signature.inputs]
     assert columns == [(name, "double", True) for name in load_iris(as_frame=True).data.columns]
     assert len(signature.outputs.inputs) == 1
+
+
+def test_model_of_plain_numbers_holds_classes_of_scikit_learn_alone(finished: FinishedRun) -> None:
+    directory = read_stores(**stores_of(finished.directory)).model.artifact_location
+    assert skops.io.get_untrusted_types(file=f"{directory}/model.skops") == ["numpy.dtype"]
+
+
+@pytest.fixture(scope="module")
+def shop(make_directory: Callable[[str], Path]) -> Path:
+    """A finished run on a table with every kind of column, registered."""
+    directory = make_directory("shop")
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame({
+        "whole": rng.integers(0, 50, 120),
+        "flag": rng.choice(["TRUE", "FALSE"], 120),
+        "word": rng.choice(["No ", "yes"], 120),
+        "day": pd.date_range("2026-01-31", periods=120).strftime("%Y-%m-%d"),
+        "gappy": np.where(rng.random(120) < 0.9, np.nan, rng.integers(0, 9, 120)),
+        "id": [f"customer-{number}" for number in range(120)],
+    })  # fmt: skip
+    table["buys"] = np.where(table["whole"] + 20 * (table["word"] == "yes") > 30, "y", "n")
+    table.to_csv(directory / "shop.csv", index=False)
+    flags = ("--data", "shop.csv", "--target", "buys", "--trials", "2", "--register", "shop")
+    run_here_well(directory, *flags)
+    return directory
+
+
+def model_of(directory: Path) -> LoggedModel:
+    return read_stores(**stores_of(directory), study="shop").model
+
+
+@pytest.mark.parametrize("program", [LOADED_BEFORE_AND_AFTER, LOADED_FIRST])
+def test_model_and_package_work_in_one_process_whichever_is_first(shop: Path, program: str) -> None:
+    location = model_of(shop).artifact_location
+    process = run_python(shop, "-W", "ignore", "-c", program, location)
+    assert process.returncode == 0, process.stderr
+    assert process.stdout.endswith(" run_study\n")
+
+
+def test_model_brings_what_it_needs_where_the_package_is_not(shop: Path) -> None:
+    location = model_of(shop).artifact_location
+    process = run_python(shop, "-W", "ignore", "-c", WITHOUT_HPO, location, PYTHONPATH="")
+    assert process.returncode == 0, process.stderr
+    assert process.stdout.endswith("] ['hpo', 'sklearn']\n")
+    shipped = sorted(path.name for path in Path(location, "code/hpo").iterdir())
+    assert [name for name in shipped if name.endswith(".py")] == sorted(SHIPPED_MODULES)
+
+
+def refuse_constant(constant: str) -> None:
+    raise ValueError(constant)
+
+
+def test_examples_are_strict_json_that_the_server_takes(shop: Path) -> None:
+    location = Path(model_of(shop).artifact_location)
+    text = (location / "serving_input_example.json").read_text(encoding="utf-8")
+    strict = json.loads(text, parse_constant=refuse_constant)
+    assert any(None in row for row in strict["dataframe_split"]["data"])
+    json.loads((location / "input_example.json").read_text(), parse_constant=refuse_constant)
+    answer = validate_serving_input(str(location), text)
+    assert set(answer) <= {"y", "n"}
+
+
+def test_logged_model_names_its_registered_version(shop: Path) -> None:
+    tags = model_of(shop).tags
+    assert json.loads(tags["mlflow.modelVersions"]) == [{"name": "shop", "version": 1}]
+    flags = ("--data", "shop.csv", "--target", "buys", "--trials", "2", "--register", "shop")
+    run_here_well(shop, *flags)
+    assert model_of(shop).tags == tags
+
+
+def test_served_model_gives_the_probabilities_of_hpo_predict(shop: Path) -> None:
+    location = model_of(shop).artifact_location
+    table, _ = predict_table(load_model(Path(location)), shop / "shop.csv")
+    raw = pd.read_csv(shop / "shop.csv").drop(columns="buys")
+    cells = raw.astype(object).where(raw.notna(), None)
+    body = {
+        "dataframe_split": cells.to_dict("split", index=False),
+        "params": {"predict_method": "predict_proba"},
+    }
+    with serving(shop, free_port(), *SERVE, "--model-uri", location) as address:
+        told = requests.post(f"{address}/invocations", json=body, timeout=30)
+        csv = requests.post(
+            f"{address}/invocations",
+            data=raw.to_csv(index=False),
+            headers={"Content-Type": "text/csv"},
+            timeout=30,
+        )
+        body["params"] = {"predict_method": "fit"}
+        refused = requests.post(f"{address}/invocations", json=body, timeout=30)
+    assert (np.array(told.json()["predictions"]) == table.filter(like="probability_")).all(
+        axis=None
+    )
+    assert csv.json()["predictions"] == table["prediction"].tolist()
+    assert refused.status_code == 400
+    assert "predict_method should be one of predict, predict_proba" in refused.json()["message"]
+
+
+def test_predictions_have_something_to_join_on(shop: Path) -> None:
+    location = model_of(shop).artifact_location
+
+    def columns(*flags: str) -> list[str]:
+        process = call_main(shop, "predict", location, "shop.csv", *flags)
+        assert process.returncode == 0, process.stderr
+        return process.stdout.partition("\n")[0].replace('"', "").split(",")
+
+    predicted = ["prediction", "probability_n", "probability_y"]
+    assert columns() == ["id", *predicted]
+    assert columns("--keep", "whole", "--keep", "buys") == ["whole", "buys", *predicted]
+    raw = list(pd.read_csv(shop / "shop.csv"))
+    assert columns("--keep-all") == [*raw, *predicted]
+    refused = call_main(shop, "predict", location, "shop.csv", "--keep", "hole")
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert refused.stderr == (
+        "hpo: --keep: shop.csv has no column 'hole' (did you mean 'whole'?)\n"
+    )
+
+
+def test_error_names_the_line_of_the_file(shop: Path) -> None:
+    raw = pd.read_csv(shop / "shop.csv", dtype=str).head(4)
+    raw["note"] = ["one\nlong cell", "", "", ""]
+    raw.loc[2, "whole"] = "many"
+    text = raw.to_csv(index=False).replace("\ncustomer", "\n\ncustomer")
+    (shop / "wrong.csv").write_text(text, encoding="utf-8")
+    refused = call_main(shop, "predict", model_of(shop).artifact_location, "wrong.csv")
+    line = next(n for n, line in enumerate(text.splitlines(), 1) if "many" in line)
+    assert f"wrong.csv line {line}: column 'whole' should be numbers, but got" in refused.stderr
 
 
 def test_requirements_are_pinned_and_without_what_serving_does_not_need(
