@@ -179,10 +179,11 @@ def _find_unfinished(study: str, trials: Trials, runs: StudyRuns | None) -> list
     if runs is not None and trials.uid is not None:
         mlflow = TrackingError.exit_code
         finished = trials.finished()
-        there = {key_of(run) for run in runs.active if is_finished(run)}
-        there.update(runs.deleted_by_hand())
         written = parse_numbers(runs.parent_tags(trials.uid).get(keys.WRITTEN_TRIALS, ""))
-        there.update(keys.trial_key(trials.uid, number) for number in written)
+        there = {keys.trial_key(trials.uid, number) for number in written}
+        there.difference_update(key_of(run) for run in runs.active)
+        there.update(key_of(run) for run in runs.active if is_finished(run))
+        there.update(runs.deleted_by_hand())
         n_behind = sum(keys.trial_key(trials.uid, number) not in there for number in finished)
         n_second = len(runs.active) - len({key_of(run) for run in runs.active})
         n_open = sum(not is_finished(run) for run in runs.active)
