@@ -64,7 +64,7 @@ class ChildRuns:
         return None
 
     def find_elsewhere(self) -> frozenset[int]:
-        """The numbers of the trials whose runs are in another experiment."""
+        """The numbers of the trials whose runs are in another experiment, or were deleted there."""
         experiments = reader.all_pages(self._client.search_experiments)
         ids = {experiment.experiment_id for experiment in experiments} - {
             self._parent.experiment_id
@@ -72,8 +72,12 @@ class ChildRuns:
         if not ids:
             return frozenset()
         runs = reader.search_runs(self._client, sorted(ids), keys.STUDY_UID, self._study_uid)
-        found = (reader.key_of(run) for run in runs if not reader.is_deleted(run))
-        return frozenset(keys.number_of(key) for key in found if "/" in key)
+        return frozenset(
+            keys.number_of(reader.key_of(run))
+            for run in runs
+            if "/" in reader.key_of(run)
+            and (not reader.is_deleted(run) or reader.was_deleted_by_hand(run))
+        )
 
     def write(self, record: TrialRecord, run_id: str | None) -> str:
         """Create, fill and terminate a child run.

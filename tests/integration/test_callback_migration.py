@@ -6,6 +6,7 @@ Nothing is closed here: people read MLflow right after ``study.optimize``.
 import logging
 import os
 from collections.abc import Iterator
+from contextlib import nullcontext
 from inspect import Parameter, signature
 from pathlib import Path
 from typing import Any
@@ -309,6 +310,21 @@ def test_next_active_run_gets_the_next_trials(tracking_uri: str) -> None:
     assert sorted(run.info.run_name for run in second) == ["2", "3"]
     # No trial has a second run in the experiment that the last one went to.
     assert [run.info.run_name for run in read_runs(tracking_uri)] == ["4"]
+
+
+@pytest.mark.parametrize("is_elsewhere", [True, False])
+def test_run_that_a_person_deleted_stays_deleted(tracking_uri: str, is_elsewhere: bool) -> None:
+    mlflow.set_tracking_uri(tracking_uri)
+    study = optuna.create_study(study_name="mine")
+    with mlflow.start_run() if is_elsewhere else nullcontext():
+        study.optimize(objective, n_trials=2, callbacks=[hpo.MLflowCallback()])
+    deleted, _ = read_runs(tracking_uri, "Default" if is_elsewhere else "mine")
+    mlflow.delete_run(deleted.info.run_id)
+    callback = hpo.MLflowCallback()
+    study.optimize(objective, n_trials=1, callbacks=[callback])
+    assert callback.close().n_behind == 0
+    expected = ["2"] if is_elsewhere else ["1", "2"]
+    assert [run.info.run_name for run in read_runs(tracking_uri)] == expected
 
 
 def test_active_run_of_another_store_is_nobodys_parent(tracking_uri: str, tmp_path: Path) -> None:
