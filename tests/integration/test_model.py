@@ -4,13 +4,14 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import mlflow
 import numpy as np
 import pandas as pd
 import pytest
 import requests
 import skops.io
 from mlflow.entities import LoggedModel
-from mlflow.models import Model, validate_serving_input
+from mlflow.models import Model
 from sklearn.datasets import load_iris
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import accuracy_score
@@ -23,6 +24,7 @@ from hpo.estimators.loading import load_model
 from hpo.tracking.models import SHIPPED_MODULES
 from tests.support.checker import read_stores
 from tests.support.commands import run_python
+from tests.support.doors import post
 from tests.support.here import call_main, run_here_well
 from tests.support.servers import free_port, serving
 from tests.support.sharing import FinishedRun
@@ -163,7 +165,8 @@ def test_examples_are_strict_json_that_the_server_takes(shop: Path) -> None:
     strict = json.loads(text, parse_constant=refuse_constant)
     assert any(None in row for row in strict["dataframe_split"]["data"])
     json.loads((location / "input_example.json").read_text(), parse_constant=refuse_constant)
-    answer = validate_serving_input(str(location), text)
+    model = mlflow.pyfunc.load_model(str(location))
+    answer = post(model, model.metadata.get_input_schema(), text, "application/json")
     assert set(answer) <= {"y", "n"}
 
 

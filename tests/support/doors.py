@@ -96,9 +96,9 @@ def predict_by_doors(
     }
     for form, body in bodies.items():
         request = json.dumps({form: body, "params": PROBABILITIES}, allow_nan=False)
-        said[form] = _post(served, schema, request, "application/json")
+        said[form] = post(served, schema, request, "application/json")
     try:
-        labels = _post(served, schema, file.read_text(encoding="utf-8"), "text/csv")
+        labels = post(served, schema, file.read_text(encoding="utf-8"), "text/csv")
     except MlflowException as refusal:
         if not text:
             raise AssertionError("text/csv") from refusal
@@ -112,7 +112,7 @@ def _probabilities(table: pd.DataFrame) -> np.ndarray:
     return table.filter(regex="^probability_").to_numpy()
 
 
-def _post(model: Any, schema: Any, body: str, kind: str) -> np.ndarray:
+def post(model: Any, schema: Any, body: str, kind: str) -> np.ndarray:
     answer = scoring_server.invocations(body, kind, model, schema)
     assert answer.status == 200, answer.response
     return np.asarray(json.load(io.StringIO(answer.response))["predictions"])
