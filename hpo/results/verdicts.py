@@ -86,7 +86,7 @@ class Verdicts:
         return f"no other of {n_complete} trials ties within noise"
 
     def describe_convergence(self) -> str:
-        """What did not converge; empty where all did."""
+        """How many fits did not converge; empty where all did."""
         n, n_complete = self.estimates.n_unconverged, self.n_trials["complete"]
         if self.best.converged:
             return f"{n} of {n_complete} trials did not converge" if n else ""
@@ -96,7 +96,7 @@ class Verdicts:
         )
 
     def describe_end(self) -> str:
-        """What ended the search before all trials were there; empty where nothing did."""
+        """Why trials are missing: timeout or patience; empty where none is."""
         if self.ended == "timeout":
             return (
                 "the timeout ended the search,"

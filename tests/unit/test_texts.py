@@ -17,10 +17,10 @@ from hpo.estimators.logistic_regression import LOGISTIC_REGRESSION
 from hpo.results.estimates import NestedScore
 from hpo.results.intervals import Estimate
 from hpo.results.model_card import MAX_ROWS, make_card
-from hpo.results.texts import make_dashboard_notes
+from hpo.results.texts import make_dashboard_notes, summarize_search
 from hpo.results.tracking_state import TrackingState
 
-from .driving import define
+from .driving import define, space_of
 from .test_result import RESULT, replace_estimates
 
 DEFINITION = define()
@@ -117,3 +117,21 @@ def test_only_trial_0_is_the_baseline_whoever_has_its_score():
         trial.number = number
     notes = make_dashboard_notes("study", RESULT, TrackingState(), trials, LOGISTIC_REGRESSION)
     assert [number for number, note in notes.items() if "**Baseline**" in note] == [0]
+
+
+def test_trial_that_did_not_converge_says_so_in_its_note():
+    trials = [
+        optuna.create_trial(value=0.5, user_attrs={"hpo.converged": converged})
+        for converged in (True, False)
+    ]
+    for number, trial in enumerate(trials):
+        trial.number = number
+    notes = make_dashboard_notes("study", RESULT, TrackingState(), trials, LOGISTIC_REGRESSION)
+    assert [number for number, note in notes.items() if "**Did not converge**" in note] == [1]
+
+
+def test_summary_is_plain_text(dataset):
+    assert summarize_search(DEFINITION, dataset, space_of(DEFINITION)) == (
+        "accuracy of logistic regression, 120 training rows, 5 folds;"
+        " searched: C, penalty, l1_ratio, class_weight"
+    )
