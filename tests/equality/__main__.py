@@ -66,9 +66,7 @@ INTENDED: tuple[Intended, ...] = (
     *(
         Intended(paths=f"*{path}*", before=None, after=None, reason=reason)
         for path, reason in (
-            ("cv_", "fold scores are under fold_<scorer>"),
             ("fold_", "fold scores are under fold_<scorer>"),
-            ("stdout", "the report begins with its verdict"),
             ("hpo.verdict", "the verdict is a tag"),
             ("constant_", "the model that ignores the columns is compared with"),
             ("n_trials_not_converged", "fits that did not converge are counted"),
