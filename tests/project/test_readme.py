@@ -153,7 +153,7 @@ def test_readme_is_as_long_as_a_first_user_reads() -> None:
 def test_python_examples_run(directory: Path) -> None:
     pages = (README, REFERENCE, PAGES["reliability.md"], PAGES["migrating.md"])
     examples = [example for text in pages for example in blocks("python", text)]
-    assert len(examples) == 7
+    assert len(examples) == 6
     shutil.copytree(ROOT / "studies", directory / "studies")
     before = (
         "import optuna, hpo, pandas as pd\nfrom sklearn.datasets import load_wine\ntable = load_wine(as_frame=True).frame\n"
