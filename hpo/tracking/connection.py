@@ -48,7 +48,7 @@ def connect(tracking_uri: str) -> MlflowClient:
     with hold_locks(path, wait=True):
         if not path.exists():
             making = path.parent / FOLDER / f"{path.name}.making"
-            for remnant in path.parent.glob(f"{making.name}*"):
+            for remnant in making.parent.glob(f"{making.name}*"):
                 remnant.unlink()
             use_wal(making)
             SqlAlchemyStore(

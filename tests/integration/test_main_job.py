@@ -36,8 +36,10 @@ def test_first_run_prints_its_report_and_nothing_else(finished: FinishedRun) -> 
     assert (finished.returncode, finished.stderr) == (0, "")
     picture = read_stores(**stores_of(finished.directory))
     lines = finished.stdout.splitlines()
-    assert lines[0].split() == ["study", "iris:", "50", "trials", "(50", "complete)"]
-    facts = dict(line.split(maxsplit=1) for line in lines[1:9])
+    assert lines[0] == f"verdict   {picture.parent.data.tags['hpo.verdict']}"
+    assert lines[1].startswith("against   always answering '")
+    assert lines[2] == "study     iris: 50 trials (50 complete)"
+    facts = dict(line.split(maxsplit=1) for line in lines[3:11])
     assert list(facts) == [
         "columns",
         "best",
@@ -58,7 +60,7 @@ def test_first_run_prints_its_report_and_nothing_else(finished: FinishedRun) -> 
         for name in picture.experiment.tags
         if name.startswith("mlflow.sharedViewState.")
     ]
-    assert [line.strip() for line in lines[9:]] == [
+    assert [line.strip() for line in lines[11:]] == [
         f"mlflow ui  ->  http://127.0.0.1:5000{page}&viewStateShareKey={view}",
         "next      python -m hpo.ui  (both pages)",
         f"python -m hpo.predict {picture.model.model_uri} ROWS.csv  (score a table)",
@@ -194,7 +196,17 @@ def test_json_is_one_object_with_every_key(one_trial: FinishedRun) -> None:
     seconds = content.pop("seconds")
     assert 0 < seconds.pop("search") < seconds.pop("total") < COMMAND_SECONDS
     assert seconds == {}
+    constant = content["constant"]
+    assert constant["answer"] == "always answering '0'"
+    assert constant["scores"]["accuracy"] == pytest.approx(1 / 3)
+    assert constant["gain"]["value"] == content["holdout"]["accuracy"] - 1 / 3
     assert content == {
+        "verdict": "Tuning brought nothing: the defaults are what was chosen",
+        "constant": constant,
+        "caution": None,
+        "ended": "finished",
+        "n_missing": 0,
+        "n_not_converged": 0,
         "study": "elsewhere",
         "storage": "sqlite:///optuna.db",
         "tracking_uri": "sqlite:///mlflow.db",
@@ -207,6 +219,8 @@ def test_json_is_one_object_with_every_key(one_trial: FinishedRun) -> None:
             "value": trial.value,
             "std": run.data.metrics["cv_accuracy_std"],
             "params": {**trial.params, **trial.user_attrs["hpo.derived"]},
+            "chosen": trial.params,
+            "converged": True,
             "run_id": run.info.run_id,
             "rule": "best",
             "refit": "train",
@@ -304,7 +318,10 @@ def test_timeout_and_signals_end_it_cleanly_and_the_next_run_goes_on(
     report = run_here_well(directory, "--trials", "50", "--timeout", "0.2")
     n_told = count_told(directory)
     assert 1 <= n_told < 50
-    assert f"iris: {n_told} trials ({n_told} complete)\n" in report
+    assert (
+        f"iris: {n_told} trials ({n_told} complete);"
+        f" the timeout ended the search, {50 - n_told} of 50 trials are missing\n"
+    ) in report
     # A terminal's Ctrl-C reaches the whole group, docker stop only the first process.
     for number, send in ((signal.SIGINT, os.killpg), (signal.SIGTERM, os.kill)):
         exit_code, stderr = interrupt(directory, number, send, n_told=n_told + 3)

@@ -141,10 +141,11 @@ class Stack:
         }
 
     def _mount(self, config: str) -> Path:
-        """A config's file, with its addresses translated."""
+        """A config's file, with its addresses translated; written once, since servers read it."""
         source = ROOT / self.compose["configs"][config]["file"]
         target = self.directory / source.name
-        target.write_text(self.translate(source.read_text(encoding="utf-8")), encoding="utf-8")
+        if not target.exists():
+            target.write_text(self.translate(source.read_text(encoding="utf-8")), encoding="utf-8")
         return target
 
     def command(self, words: list[str]) -> list[str]:

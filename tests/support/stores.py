@@ -60,7 +60,8 @@ def copy_directory(source: Path, target: Path) -> Path:
     along.
     """
     close_stores()
-    shutil.copytree(source, target)
+    # The WAL's files come and go with whoever reads the source, and hold nothing.
+    shutil.copytree(source, target, ignore=shutil.ignore_patterns("*.db-wal", "*.db-shm"))
     with closing(sqlite3.connect(target / "mlflow.db")) as connection, connection:
         for table, column in (
             ("experiments", "artifact_location"),
