@@ -55,7 +55,7 @@ class Ledger:
 
     def count(self) -> int:
         """Count all trials, those that other clients added too."""
-        return self._repeat(lambda _: self._storage.get_n_trials(self.study_id))
+        return self._repeat(lambda _: self._storage.count_trials(self.study_id))
 
     def annotate(self, notes: Mapping[int | None, str]) -> None:
         """Write the dashboard notes of trials, by number, and of the study, under None; at once."""
@@ -83,7 +83,7 @@ class Ledger:
         )
 
         def create(is_repeated: bool) -> tuple[int, int]:
-            if is_repeated and self._storage.get_n_trials(self.study_id) > number:
+            if is_repeated and self._storage.count_trials(self.study_id) > number:
                 found = self._find_made(number, template)
                 if found is not None:
                     return found

@@ -12,7 +12,18 @@ from typing import Any
 
 from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, TrialState
-from sqlalchemy import DateTime, Enum, bindparam, column, delete, insert, select, table, update
+from sqlalchemy import (
+    DateTime,
+    Enum,
+    bindparam,
+    column,
+    delete,
+    func,
+    insert,
+    select,
+    table,
+    update,
+)
 
 from hpo.markdown import merge_note
 
@@ -43,6 +54,12 @@ NOTE_LENGTH = 2045
 
 class LedgerStorage(RDBStorage):
     """The storage of a study that one driver owns."""
+
+    def count_trials(self, study_id: int) -> int:
+        """Count a study's trials; ``get_n_trials`` reads them all, which takes longer with each."""
+        of_study = _TRIALS.c.study_id == study_id
+        with self.engine.connect() as connection:
+            return connection.scalar(select(func.count()).select_from(_TRIALS).where(of_study)) or 0
 
     def finish_trial(self, trial_id: int, result: FrozenTrial) -> bool:
         """Store the results of a trial.
