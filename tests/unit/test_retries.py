@@ -36,6 +36,7 @@ VERBS = (
     "get_study_id_from_name",
     "get_all_trials",
     "get_trial_id_from_study_id_trial_number",
+    "count_trials",
     "create_new_trial",
     "set_trial_param",
     "set_trial_user_attr",
@@ -44,7 +45,7 @@ VERBS = (
 )
 # The verb that is asked what became of another one, whose answer was lost.
 LOOKED_UP_BY = (
-    ("create_new_trial", "get_n_trials"),
+    ("create_new_trial", "count_trials"),
     ("create_new_trial", "get_trial_id_from_study_id_trial_number"),
 )
 REFUSED_OR_LOST = pytest.mark.parametrize("after", [False, True], ids=["refused", "answer-lost"])
