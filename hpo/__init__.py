@@ -47,7 +47,7 @@ def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'hpo' has no attribute {name!r}")
     with warnings.catch_warnings():
-        # Of tqdm, which Optuna loads, in a notebook without widgets; no bar of it is shown.
+        # tqdm, which Optuna loads, warns in a notebook without widgets; none of its bars is shown.
         warnings.filterwarnings("ignore", "IProgress not found")
         return getattr(import_module(_HOMES[name]), name)
 

@@ -103,7 +103,7 @@ class ColumnConverter(TransformerMixin, BaseEstimator):
             DataFrame of shape (n_samples, n_features), in the order of the parameters.
 
         Raises:
-            ConversionError: A column is missing, or a value is none that its column can hold.
+            ConversionError: A column is missing, or cannot hold one of its values.
         """
         check_is_fitted(self)
         return self.convert(self._take(X, is_fit=False))
@@ -113,8 +113,8 @@ class ColumnConverter(TransformerMixin, BaseEstimator):
 
         Args:
             raw: The rows.
-            is_strict: Whether what is neither true nor false, or no date, is refused; training
-                takes it for missing.
+            is_strict: Whether a value that is neither true nor false, or is no date, is refused;
+                training takes it for missing.
         """
         converters: dict[str, Callable[[pd.Series, bool], pd.Series]] = {
             "numeric": self._to_numbers,
@@ -165,7 +165,7 @@ class ColumnConverter(TransformerMixin, BaseEstimator):
     def _to_numbers(self, column: pd.Series, is_strict: bool) -> pd.Series:
         has_comma = column.name in self.decimal_comma
         if is_strict and has_comma and types.is_float_dtype(column) and column.notna().any():
-            # What is 1.5 here was "1.5" in a file, one thousand and a half or fifteen hundred.
+            # A float 1.5 may have been "1.500" in a file, which is fifteen hundred there.
             _refuse(column, column.notna(), "numbers as text with a decimal comma", _AS_TEXT)
         if not types.is_numeric_dtype(column):
             text = to_text(column)
@@ -203,7 +203,7 @@ class ColumnConverter(TransformerMixin, BaseEstimator):
     def _to_categories(self, column: pd.Series, is_strict: bool) -> pd.Series:
         """Turn text into Python strings, one object a distinct value: the encoder loops over them.
 
-        The inverse of pandas' guess, where a column of text looks like numbers in these rows alone.
+        It undoes pandas' guess where a column of text looks like numbers in these rows alone.
         """
         if types.is_numeric_dtype(column) and column.notna().any():
             if is_strict and column.name in self.exact:
@@ -229,7 +229,7 @@ class ColumnConverter(TransformerMixin, BaseEstimator):
 
 
 def _is_lost(raw: pd.Series, converted: pd.Series) -> pd.Series:
-    """Whether conversion would silently make a value a missing one."""
+    """Whether conversion would silently turn a value into a missing one."""
     return converted.isna() & to_text(raw).notna()
 
 

@@ -7,7 +7,7 @@ so the params of ``[search_space]`` are fields of the class that an estimator's 
 Two runs with the same identity continue one study. Everything belongs to the identity but the
 study's name, its stop rules, where the data lies (the data's own digest stands for that), and what
 changes no trial: the rule that chooses among them, and nested searches. Which labels are gaps and
-what becomes of rare classes is in the data's digest too.
+what becomes of rare classes shows in the data's digest too.
 """
 
 import hashlib
@@ -51,7 +51,7 @@ NOT_IDENTITY = STOP_RULES | {
 }
 
 IDENTITY_IF_SET = frozenset({"data.positive"})
-"""Keys that studies begun before them lack: unset, they are not part of the identity."""
+"""Keys that older studies do not have: while unset, they are not part of the identity."""
 
 Names = Annotated[tuple[str, ...], Field(strict=False)]
 """A list of names; a list is no tuple to a strict model."""
@@ -94,8 +94,8 @@ class DataSection(Section):
     ``group`` are never split. Texts such as NA are gaps in the target, too, but for
     ``keep_labels``. ``rare`` says what becomes of classes with too few rows for the hold-out or a
     fold: the table is refused, their rows are dropped, or they are pooled into one class.
-    ``positive`` is the class of two that metrics such as f1 are of; by default that of 1, yes or
-    true, else the rarer one.
+    ``positive`` is the class of two that metrics such as f1 are of; by default the greater of two
+    whole numbers, of two words ``yes``, ``true`` or the like, else the rarer one.
     """
 
     source: str = Field("iris", min_length=1)

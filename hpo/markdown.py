@@ -4,13 +4,13 @@ import re
 
 
 def code(value: object) -> str:
-    """Text of the data's as code, on one line: nothing in it is taken as Markdown or HTML."""
+    """Format text from data as code, on one line: none of it is taken as Markdown or HTML."""
     text = " ".join(str(value).split()).replace("`", "'").replace("|", "\\|")
     return f"`{text or ' '}`"
 
 
 def escape(text: str) -> str:
-    """A sentence with words of the data's in it: shown as it is, nothing taken as Markdown."""
+    """Escape a sentence that quotes data: none of it is taken as Markdown or HTML."""
     return re.sub(r"([\\`*_\[\]<>|&~$])", r"\\\1", text)
 
 

@@ -1,8 +1,8 @@
-"""MLflow's generic door to a logged model: the rows as they come, the prediction that is asked for.
+"""MLflow's ``pyfunc`` interface to a logged model: raw rows in, the prediction asked for out.
 
-MLflow's own loader of scikit-learn models gives ``predict`` alone, and what it is told with
-``params`` is ignored. Every model ships with this module and names it, so it imports pandas and
-MLflow alone, and it does not move.
+MLflow's own loader of scikit-learn models gives ``predict`` alone, and ignores ``params``. Every
+model ships with this module and names it, so it imports pandas and MLflow alone, and it does not
+move.
 """
 
 from typing import Any
@@ -40,7 +40,7 @@ class ServedModel:
         try:
             return getattr(self._pipeline, method)(rows)
         except ValueError as error:
-            # MLflow's server says what its own errors say; of others, that they were unexpected.
+            # MLflow's server shows the text of its own errors alone.
             raise _refusal(str(error)) from error
 
 

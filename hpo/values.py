@@ -1,4 +1,4 @@
-"""Values of a raw table: texts that stand for gaps, numbers, truth and dates, and how they read.
+"""Values of a raw table: texts that stand for gaps, numbers, truth and dates, and reading them.
 
 Models ship with this module, so it imports pandas and scikit-learn alone, and it does not move.
 """
@@ -47,9 +47,9 @@ def is_text(column: pd.Series) -> bool:
 
 
 def changes_as_number(texts: pd.Series) -> bool:
-    """Whether a text among distinct ones would come back otherwise if pandas took it for a number.
+    """Whether reading distinct texts as numbers or booleans would change one of them.
 
-    Or for a boolean. "5" comes back, also from a float; "007", "1.0", "1e5" and "TRUE" do not.
+    "5" comes back the same, also from a float; "007", "1.0", "1e5" and "TRUE" do not.
     """
     numbers = texts[pd.to_numeric(texts, errors="coerce").notna()]
     is_whole = numbers.str.fullmatch(r"0|-?[1-9]\d{0,14}")

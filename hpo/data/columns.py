@@ -1,8 +1,8 @@
 """Columns: the kind of each, decided once from the training rows, applied to every row after.
 
-Takes a raw frame as pandas reads it and gives :class:`Columns`. Raw values become the few dtypes
-that preprocessing knows: float64 for numbers and booleans, text for categories, datetime64 for
-dates. How is in :mod:`hpo.conversion`, which ships with the model.
+:mod:`hpo.data.kinds` decides. Raw values become the few dtypes that preprocessing knows: float64
+for numbers and booleans, text for categories, datetime64 for dates. :mod:`hpo.conversion`, which
+ships with the model, converts them.
 """
 
 import pandas as pd
@@ -86,7 +86,7 @@ class Columns(BaseModel, frozen=True):
 
         Args:
             raw: Rows with all the features, of shape (n_samples, n_columns).
-            is_strict: Whether a boolean that is none, and a date that is none, are refused too.
+            is_strict: Whether what is no boolean or no date in such a column is refused too.
 
         Returns:
             DataFrame of shape (n_samples, n_features), in the order of :attr:`features`.

@@ -65,7 +65,7 @@ class Dataset:
 
     @property
     def has_plain_numbers(self) -> bool:
-        """Whether a row as it was read is what preprocessing takes: whole and decimal numbers."""
+        """Whether preprocessing takes rows as they are read: all columns are integers or floats."""
         return not self.example.empty and all(
             isinstance(dtype, np.dtype) and (dtype.kind in "iu" or dtype == np.float64)
             for dtype in self.example.dtypes
@@ -73,7 +73,7 @@ class Dataset:
 
     @property
     def has_only_floats(self) -> bool:
-        """Whether all columns are float64, and not for a gap among whole numbers alone."""
+        """Whether all columns are float64, none of them only for a gap among whole numbers."""
         if (self.example.dtypes != np.float64).any():
             return False
         gaps = self.X_train.isna()

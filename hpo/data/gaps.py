@@ -70,7 +70,7 @@ def mark_gaps(
 
 
 def _read_numbers(texts: pd.Series) -> pd.Series:
-    """Read texts as numbers where all are and each stays another one: "01" and "1" stay text."""
+    """Read texts as numbers where all are, and stay distinct: "01" and "1" stay text."""
     numbers = pd.to_numeric(texts, errors="coerce")
     is_same = numbers.notna().all() and numbers.nunique() == texts.nunique()
     # A nullable type, because a gap beside them would round large whole numbers.

@@ -66,9 +66,8 @@ def decide_columns(
 class _Decision(NamedTuple):
     """A decision: the column's kind, what else is true of it, what a person should know.
 
-    The kind is empty where the column is dropped.
-
-    Kind and readings are names of attributes of :class:`Columns`, which leaves alone what has none.
+    Kind and readings are names of attributes of :class:`Columns`. The kind is empty, a name that
+    :class:`Columns` ignores, where the column is dropped.
     """
 
     kind: str = ""

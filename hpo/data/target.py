@@ -1,4 +1,4 @@
-"""The target as the data room sees it: read, its gaps said, held out; the task knows the rest."""
+"""The target as the data room sees it: read, its gaps noted, held out; the task knows the rest."""
 
 import json
 from collections.abc import Mapping
@@ -86,13 +86,13 @@ class Target(Protocol):
 def read_target(
     column: pd.Series, gaps: Mapping[str, int], target: Target, notes: list[str]
 ) -> np.ndarray:
-    """Read a target whose gaps are missing by now, and say how they become labels again.
+    """Read a target whose gaps are marked as missing; note how to keep them as labels.
 
     Args:
-        column: With the gaps missing.
+        column: The target, its gaps marked as missing.
         gaps: Each text that was taken for a gap, with its number of rows.
         target: Reads it.
-        notes: Are added to.
+        notes: Gets what a person should know, one line each.
 
     Raises:
         DataError: It cannot be predicted.

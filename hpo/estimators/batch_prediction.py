@@ -30,7 +30,7 @@ def predict_table(
         keep_all: Whether all columns are kept.
 
     Returns:
-        The kept columns and the task's for every row, in the file's order; and notes for a person.
+        A row for each of the file's: the kept columns, then the task's; and notes for a person.
 
     Raises:
         DataError: The model cannot score this table.

@@ -104,7 +104,7 @@ def fit_final_model(
         pipeline = unfitted.fit(dataset.X_train, dataset.y_train)
     failed = any(issubclass(each.category, ConvergenceWarning) for each in caught)
     scorers = dict.fromkeys((*metrics, *task.holdout_metrics(dataset.y_train)))
-    # A score that is not defined for these rows.
+    # scikit-learn warns of a score that is not defined for these rows.
     with warnings.catch_warnings(action="ignore"):
         scores = score_model(
             task,

@@ -107,10 +107,10 @@ def load_model(directory: Path) -> ShippedModel:
 
 
 def _take_off_conversion(pipeline: object, columns: Columns) -> object:
-    """The steps behind the conversion, which is done here so that errors can say where.
+    """Give the steps behind the conversion; the caller converts, so that errors can say where.
 
     Raises:
-        ModelError: The model converts otherwise than it says.
+        ModelError: The model and the file beside it convert differently.
     """
     steps = pipeline.steps if isinstance(pipeline, Pipeline) else []
     if not steps or type(steps[0][1]) is not ColumnConverter:

@@ -53,7 +53,7 @@ class Task(Target, Protocol):
         ...
 
     def encode(self, y: np.ndarray, known: np.ndarray | None = None) -> np.ndarray:
-        """Turn a target into what folds are fitted on, as one of the ``known`` would be."""
+        """Turn a target into what folds are fitted on; ``known`` has values that ``y`` may lack."""
         ...
 
     def split(self, dataset: Dataset, section: CvSection, seed: int) -> list[Split]:
@@ -97,7 +97,7 @@ class Task(Target, Protocol):
         ...
 
     def constant_model(self, y: np.ndarray) -> Any:
-        """A fitted model that ignores the columns, whatever a metric counts the best of those."""
+        """A fitted model that ignores the columns, the same one for every metric."""
         ...
 
     def describe_constant(self, model: Any, metric: str) -> str:

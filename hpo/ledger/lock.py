@@ -18,7 +18,7 @@ from typing import IO, Any
 from hpo.errors import LedgerError, StudyLockedError
 
 FOLDER = ".hpo"
-"""Beside a database: its locks, and what is being made."""
+"""Beside a database: holds its locks, and a new database while it is being made."""
 
 
 @contextmanager

@@ -65,7 +65,7 @@ def rounded(value: float) -> float:
 
 
 def local_time(seconds: float) -> datetime:
-    """Seconds since 1970, UTC, as Optuna keeps moments: local time that does not say so."""
+    """Turn seconds since 1970, UTC, into naive local time, as Optuna keeps moments."""
     return datetime.fromtimestamp(seconds)  # noqa: DTZ006 - see above
 
 

@@ -1,17 +1,17 @@
 """Verdicts of a result in plain words, each one line: what a person reads before any figure.
 
-An interval decides each of them, never a difference alone.
+Nothing is called better or worse unless its interval says so.
 """
 
 from hpo.results.estimates import BestTrial, Estimates
 from hpo.results.intervals import Estimate, greatest_score
 
 Ended = str
-"""What ended a search: ``finished``, ``timeout`` or ``patience``."""
+"""How a search ended: ``finished``, ``timeout`` or ``patience``."""
 
 
 class Verdicts:
-    """The sentences of a result, of the values that it holds."""
+    """The sentences about a result, made from the values that it holds."""
 
     metric: str
     n_trials: dict[str, int]

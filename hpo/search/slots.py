@@ -164,7 +164,7 @@ class Slots:
                 user_attrs=attributes,
                 intermediate_values=dict(enumerate(scores)),
             )
-        # Of slots that are open together, when a slot was asked or told is no time of its own.
+        # The times of the fits: slots that are open together wait for each other to be told.
         # The clock of a worker's machine may be ahead of this one's.
         ended = min(time.time(), max(step.ended for step in results))
         started = min(ended, *(step.started for step in results))

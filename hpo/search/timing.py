@@ -73,7 +73,7 @@ def time_kinds(
 
 
 def mean_seconds(kinds: Sequence[Kind]) -> float:
-    """The mean time of a fit, each kind as often as it is drawn.
+    """The mean time of a fit, each kind weighted by its share.
 
     A kind that was not timed counts as the timed ones that it shares most words with.
     """

@@ -143,7 +143,7 @@ def is_same_store(one: str, other: str) -> bool:
 
 
 def as_tags(attributes: Mapping[str, object]) -> dict[str, str]:
-    """Make user attributes, but for the one of ours, tags that MLflow takes."""
+    """Make tags that MLflow takes of user attributes, leaving out our own."""
     return {
         keys.allowed(name): str(value)
         for name, value in attributes.items()

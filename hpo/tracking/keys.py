@@ -62,8 +62,8 @@ MODEL_NAME = "model"
 MODEL_CARD_FILE = "model_card.md"
 
 fold_metric = "fold_{}".format
-"""Fold scores: one value a fold, the fold being the step. A page shows the last one of a metric, so
-its name is not one that a mean could have."""
+"""Fold scores: one value a fold, the fold being the step. MLflow's page shows the last value of a
+metric, so the name must not look like that of a mean."""
 cv_mean = "cv_{}_mean".format
 """The mean over the folds."""
 cv_std = "cv_{}_std".format

@@ -28,7 +28,7 @@ from hpo.tracking.reader import all_pages
 from hpo.tracking.run_records import ModelRecord, StudyRecord
 
 SHIPPED_MODULES = ("__init__.py", "calendar.py", "conversion.py", "serving.py", "values.py")
-"""What a loaded model imports of this package."""
+"""The modules of this package that a loaded model imports."""
 
 
 class ModelWriter:
@@ -182,10 +182,10 @@ def save_model(record: ModelRecord, path: Path, described: Model) -> None:
 def _sign(record: ModelRecord) -> ModelSignature:
     """Say what goes in and out.
 
-    MLflow 3.17 has no type for a column that may be read as integers or as floats, by whether these
-    rows have a gap: ``double`` refuses the first, ``long`` the second, and with ``AnyType`` its
-    server takes no CSV. So a signature with inputs is for tables of floats alone; elsewhere the
-    model converts what comes, and refuses what it cannot.
+    A column of whole numbers is read as integers, but as floats where these rows have a gap, and
+    MLflow 3.17 has no type for both: ``double`` refuses integers, ``long`` refuses floats, and with
+    ``AnyType`` its server takes no CSV. So a signature names inputs only where all columns are
+    floats; elsewhere the model converts what comes, and refuses what it cannot.
     """
     params = ParamSchema([ParamSpec(serving.PREDICT_METHOD, DataType.string, "predict")])
     outputs = mlflow.models.infer_signature(model_output=record.expected["predict"]).outputs

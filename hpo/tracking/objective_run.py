@@ -2,7 +2,7 @@
 
 MLflow keeps them in the thread that started them. Where ``n_jobs`` is more than one, objectives run
 in threads of Optuna's, which know nothing of the run in the main thread; MLflow's public functions
-do not show it to them, hence the stack.
+do not show it to them, hence the import of its private stack.
 """
 
 import logging

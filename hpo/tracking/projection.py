@@ -36,7 +36,7 @@ class Projection:
 
     @property
     def written(self) -> frozenset[int]:
-        """The trials whose runs were finished once, those that are purged since too."""
+        """The trials whose runs were finished once, including those purged since."""
         return self._purged.union(self.run_ids)
 
     def reconcile(self, trials: Sequence[FrozenTrial]) -> None:

@@ -146,7 +146,7 @@ class ModelRecord:
         expected: Prediction method to its outcome for them; the loaded model must make the same.
         input_types: Column name to MLflow's name of the type that it is converted to, in the order
             of the input example.
-        has_typed_inputs: Whether rows as they are read have these types, whichever they are.
+        has_typed_inputs: Whether any rows, as they are read, have these types.
         metrics: Scores on the hold-out.
         params: As text.
         time_ms: When its trial ended, milliseconds since 1970, UTC.

@@ -104,7 +104,7 @@ class Classification:
         return DummyClassifier(strategy="prior").fit(np.zeros((len(y), 1)), y)
 
     def describe_constant(self, model: Any, metric: str) -> str:
-        """Say which class it answers, or for a metric of probabilities that it knows the shares."""
+        """Say which class it answers; for a metric of probabilities, that it knows the shares."""
         if judges_probabilities(metric):
             return "knowing only how common each class is"
         label = str(model.classes_[model.class_prior_.argmax()])

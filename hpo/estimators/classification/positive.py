@@ -18,12 +18,12 @@ POSITIVE_METRICS = frozenset(
         "recall",
     }
 )
-"""scikit-learn's scorers with a ``pos_label``; the others need none and take two classes alike."""
+"""scikit-learn's scorers with a ``pos_label``; the others treat two classes alike."""
 
 YES = frozenset({"1", "true", "t", "yes", "y", "positive", "pos"})
 
 RARE_SHARE = 0.2
-"""Of the rows, below which a class is rare; of many classes, below half of an equal share."""
+"""Share of the rows below which a class is rare; of many classes, half of an equal share."""
 
 
 def find_positive(y: np.ndarray, named: str | None) -> Any:

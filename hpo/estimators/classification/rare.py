@@ -63,7 +63,7 @@ def _find_rare(
 ) -> list[int]:
     """The fewest of the smallest classes without which the rest can be split; perhaps none.
 
-    A class that only the pooled one leaves too few rows is pooled too.
+    A class that has too few rows only once the pooled one takes its share is pooled too.
     """
     if groups is not None:
         groups = np.unique(groups, return_inverse=True)[1]
@@ -73,7 +73,7 @@ def _find_rare(
     }
     smallest_first = sorted(sizes, key=sizes.__getitem__)
     is_pooling = section.rare == "pool"
-    # The pooled class is one of the two that are left at least.
+    # Two classes at least are left, the pooled one included.
     for n_rare in range(len(smallest_first) - (0 if is_pooling else 1)):
         rare, others = smallest_first[:n_rare], smallest_first[n_rare:]
         if sizes[others[0]][1] <= folds.cv.n_splits:  # a row a fold, and one held out

@@ -60,7 +60,7 @@ class Predicted(ClassifierMixin, BaseEstimator):
 
 
 class _OneClass(ClassifierMixin, BaseEstimator):
-    """The same as 0 and 1, where 1 is the positive class: scorers take that for it."""
+    """The same predictions as 0 and 1: scorers take 1 for the positive class."""
 
     def __init__(self, predicted: Predicted) -> None:
         self.predicted = predicted
