@@ -202,8 +202,13 @@ def _find_unfinished(study: str, trials: Trials, runs: StudyRuns | None) -> list
 
 def _all_done(study: str, trials: Trials, runs: StudyRuns | None) -> Finding:
     n_finished = len(trials.finished())
-    has_both = runs is not None and trials.uid is not None
-    where = ", all of them in MLflow" if has_both and n_finished else ""
+    where = ""
+    if runs is not None and trials.uid is not None and n_finished:
+        there = {key_of(run) for run in runs.active}
+        n_deleted = sum(keys.trial_key(trials.uid, n) not in there for n in trials.finished())
+        where = ", all of them in MLflow"
+        if n_deleted:
+            where = f", in MLflow but for {n_deleted} whose runs were deleted"
     left_out = ""
     if trials.foreign:
         left_out = f"; another client's, RUNNING and left alone: {len(trials.foreign)}"

@@ -65,8 +65,9 @@ class Dataset:
 
     @property
     def has_plain_numbers(self) -> bool:
-        """Whether preprocessing takes rows as they are read: all columns are integers or floats."""
-        return not self.example.empty and all(
+        """Whether preprocessing takes rows as they are read: integers or floats, as numbers."""
+        is_all_numeric = self.columns.features == self.columns.numeric
+        return is_all_numeric and all(
             isinstance(dtype, np.dtype) and (dtype.kind in "iu" or dtype == np.float64)
             for dtype in self.example.dtypes
         )
@@ -74,7 +75,7 @@ class Dataset:
     @property
     def has_only_floats(self) -> bool:
         """Whether all columns are float64, none of them only for a gap among whole numbers."""
-        if (self.example.dtypes != np.float64).any():
+        if not self.has_plain_numbers or (self.example.dtypes != np.float64).any():
             return False
         gaps = self.X_train.isna()
         return not (gaps.any() & ((self.X_train % 1 == 0) | gaps).all()).any()
@@ -156,7 +157,6 @@ def naming(source: str) -> Iterator[None]:
 
 def _groups(column: pd.Series) -> np.ndarray:
     """Name each row's group."""
-    column, _ = mark_gaps(column)
     n_missing = int(column.isna().sum())
     if n_missing:
         raise DataError(

@@ -52,15 +52,15 @@ def read_table(
     """
     if os.path.isdir(path) or not os.path.exists(path):
         what = "a directory" if os.path.isdir(path) else "not there"
-        raise DataError(
-            f"data: {path} is {what}", hint="give a file with --data FILE, which this user may read"
-        )
+        hint = "give a file with --data FILE, which this user may read"
+        raise DataError(f"data: {path} is {what}", hint=hint)
     ending = _ending_of(path)
     try:
         if ending in CSV_ENDINGS:
             frame, notes = _read_csv(path, target, text)
         else:
-            frame, notes = getattr(pd, f"read_{BINARY_FORMATS[ending]}")(path), []
+            read = getattr(pd, f"read_{BINARY_FORMATS[ending]}")
+            frame, notes = read(path).reset_index(drop=True), []
     except UnicodeDecodeError as error:
         guess = "UTF-16" if error.object[:2] in UTF16_MARKS else "Latin-1 or Windows-1252"
         raise DataError(
@@ -143,7 +143,7 @@ def write_table(frame: pd.DataFrame, to: Path | IO[str]) -> None:
     except OSError as error:
         raise DataError(
             f"data: {to} cannot be written ({error.strerror or error})",
-            hint="name another with --output",
+            hint="name another file",
         ) from error
     finally:
         making.unlink(missing_ok=True)

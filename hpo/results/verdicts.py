@@ -118,7 +118,8 @@ class Verdicts:
             )
         if self.ended == "patience":
             return "the same command with a larger study.patience  (search on)"
-        return f"the same command with --trials {2 * sum(self.n_trials.values())}  (search on)"
+        n_trials = max(self.n_wanted, sum(self.n_trials.values()))
+        return f"the same command with --trials {2 * n_trials}  (search on)"
 
     def describe_gain(self) -> str:
         """Whether the search was worth it, in words."""

@@ -24,7 +24,7 @@ from hpo.tracking.run_creation import create_run, find_or_create_experiment, kee
 from hpo.tracking.run_records import FinalRecord, StudyRecord
 from hpo.tracking.saved_view import make_view_tag, reads_views, trials_path
 
-_GONE = "**The study of this run was deleted from its ledger**; a later one has its name."
+_GONE = "**The study of this run was deleted from its ledger**; a later one has its name.\n\n"
 
 
 class ParentRun:
@@ -73,6 +73,7 @@ class ParentRun:
         if run is None:
             return
         self.run_id = run.info.run_id
+        self._unmark(run)
         self.written = parse_numbers(run.data.tags.get(keys.WRITTEN_TRIALS, ""))
         has_view = bool(study.view) and reads_views(self._tracking_uri)
         self.trials_path = trials_path(self.experiment_id, study.uid, has_view=has_view)
@@ -192,9 +193,17 @@ class ParentRun:
                 and not reader.is_deleted(run)
             )
             if is_predecessor:
-                description = f"{_GONE}\n\n{tags.get(keys.DESCRIPTION, '')}"[:TAG_LENGTH]
-                self.client.set_tag(run.info.run_id, keys.DESCRIPTION, description)
+                description = f"{_GONE}{tags.get(keys.DESCRIPTION, '')}"
+                if len(description) <= TAG_LENGTH:
+                    self.client.set_tag(run.info.run_id, keys.DESCRIPTION, description)
                 self.client.set_tag(run.info.run_id, keys.STUDY_GONE, "true")
+
+    def _unmark(self, run: Run) -> None:
+        """Take back that the study is gone: its ledger was away, and is there again."""
+        if keys.STUDY_GONE in run.data.tags:
+            description = run.data.tags.get(keys.DESCRIPTION, "").removeprefix(_GONE)
+            self.client.set_tag(run.info.run_id, keys.DESCRIPTION, description)
+            self.client.delete_tag(run.info.run_id, keys.STUDY_GONE)
 
     def _describe(self) -> None:
         study = self._study

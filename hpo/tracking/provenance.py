@@ -153,6 +153,7 @@ def _make_model_record(
 ) -> ModelRecord:
     columns = dataset.columns
     example = dataset.example
+    rows = columns.convert(example)
     key = keys.trial_key(study.uid, result.best.number)
     return ModelRecord(
         key=key if result.refit == "train" else f"{key}/{result.refit}",
@@ -163,7 +164,9 @@ def _make_model_record(
         input_example=example.astype(object).where(example.notna(), None)
         if example.isna().any(axis=None)
         else example,
-        expected={method: getattr(result.model, method)(example) for method in CHECKED_METHODS},
+        # Of the steps that were fitted, on rows as they were in training: the conversion that
+        # ships before them is held to it.
+        expected={method: getattr(result.model[-2:], method)(rows) for method in CHECKED_METHODS},
         input_types=columns.signature(),
         has_typed_inputs=dataset.has_only_floats,
         metrics={keys.holdout_metric(name): score for name, score in result.holdout.items()},

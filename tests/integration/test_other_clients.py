@@ -252,6 +252,22 @@ def test_older_parent_says_that_its_study_is_gone(directory: Path) -> None:
     assert "hpo.study_gone" not in newer.data.tags
 
 
+def test_parent_whose_ledger_is_there_again_says_so_no_more(directory: Path) -> None:
+    run_here_well(directory, "--trials", "2")
+    stores = stores_of(directory)
+    client = MlflowClient(stores["tracking_uri"])
+    older = read_stores(**stores).parent.info.run_id
+    before = client.get_run(older).data.tags["mlflow.note.content"]
+    (directory / "optuna.db").rename(directory / "away.db")
+    run_here_well(directory, "--trials", "2")
+    assert client.get_run(older).data.tags["hpo.study_gone"] == "true"
+    (directory / "away.db").replace(directory / "optuna.db")
+    run_here_well(directory, "--trials", "2")
+    tags = client.get_run(older).data.tags
+    assert "hpo.study_gone" not in tags
+    assert tags["mlflow.note.content"] == before
+
+
 def test_parent_of_another_ledger_keeps_its_words(directory: Path) -> None:
     run_here_well(directory, "--trials", "2")
     stores = stores_of(directory)

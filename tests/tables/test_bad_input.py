@@ -246,7 +246,7 @@ REFUSED = {
     "group with gaps": Case(
         "the group column 'colour' has 40 missing values",
         "name every row's group",
-        changed(colour=["red", "?", "blue"] * 40),
+        changed(colour=["red", "", "blue"] * 40),
         study=study_with("group = 'colour'"),
     ),
     "pool that is too small": Case(

@@ -47,6 +47,15 @@ def test_table_of_plain_numbers(tmp_path: Path, name: str) -> None:
     check_table(tmp_path / "table.csv", "target")
 
 
+def test_number_that_is_named_as_a_category(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    grade = rng.integers(1, 5, 300)
+    table = pd.DataFrame({"x": rng.normal(size=300), "grade": grade})
+    table["target"] = np.where(table["x"] + (grade == 2) + rng.normal(size=300) > 0.5, "yes", "no")
+    table.to_csv(tmp_path / "table.csv", index=False)
+    check_table(tmp_path / "table.csv", "target", categorical=("grade",))
+
+
 CELLS = {
     "whole": ["1", "2", "30", "-4"],
     "whole with gaps": ["1", "2", "30", ""],

@@ -136,6 +136,15 @@ def test_every_format_gives_the_same(shipped, tmp_path, name):
     pd.testing.assert_frame_equal(predict(shipped.directory, tmp_path / name)[0], expected)
 
 
+def test_index_of_a_file_has_no_part_in_its_predictions(shipped, tmp_path):
+    rows = shop().iloc[10:15]
+    rows.to_parquet(tmp_path / "rows.parquet")
+    expected, _ = predict(shipped.directory, write(tmp_path, rows))
+    pd.testing.assert_frame_equal(
+        predict(shipped.directory, tmp_path / "rows.parquet")[0], expected
+    )
+
+
 def test_gaps_and_unseen_categories_are_answered(shipped, tmp_path):
     rows = shop().head(3).astype(object)
     rows.loc[0, :] = None
