@@ -53,7 +53,7 @@ def _prefixed(prefix: str, values: Mapping[str, Any]) -> dict[str, Any]:
 
 def _fold_columns(scores: Mapping[str, Sequence[float]]) -> dict[str, float]:
     return {
-        f"cv_{scorer}_fold_{fold}": score
+        f"fold_{scorer}_{fold}": score
         for scorer, of_folds in scores.items()
         for fold, score in enumerate(of_folds)
     }

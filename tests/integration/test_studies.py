@@ -138,7 +138,7 @@ def test_export_has_every_trial_whole(made):
             params = {**trial.params, **trial.user_attrs["hpo.derived"]}
             assert {name: row[f"params_{name}"] for name in params} == params
             for scorer, scores in trial.user_attrs["hpo.scores"].items():
-                assert [row[f"cv_{scorer}_fold_{fold}"] for fold in range(5)] == scores
+                assert [row[f"fold_{scorer}_{fold}"] for fold in range(5)] == scores
             assert pd.Timestamp(row["start"]).timestamp() == trial.datetime_start.timestamp()
             assert row["seconds"] == trial.duration.total_seconds()
 
