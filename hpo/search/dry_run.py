@@ -21,7 +21,7 @@ from hpo.search.nested import check_nested
 from hpo.search.plan import Plan, load_data, make_plan
 from hpo.search.timing import mean_seconds, time_kinds
 
-DRIVER_SECONDS = 0.05
+DRIVER_SECONDS = 0.03
 """Asking, telling and storing one trial on SQLite, while tracking takes its share of a core."""
 
 N_DRAWN = 200
