@@ -14,6 +14,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
+from urllib.parse import quote
 
 from hpo.errors import LedgerError, StudyLockedError
 
@@ -43,7 +44,9 @@ def lock_paths(database: Path, study_name: str | None = None) -> list[Path]:
     Version 0.1.0 locked a file beside the database. Where there is one, it is locked too: a driver
     of that version may be running.
     """
-    name = f"{database.name}.{study_name}.lock" if study_name else f"{database.name}.lock"
+    # Other programs may give a study a name with a slash; hpo's own names stay as they are.
+    of_study = f".{quote(study_name, safe='')}" if study_name else ""
+    name = f"{database.name}{of_study}.lock"
     earlier = database.with_name(f".{name}")
     return [database.parent / FOLDER / name, *([earlier] if os.path.exists(earlier) else [])]
 

@@ -341,7 +341,42 @@ def test_study_of_the_callback_is_listed_exported_and_deleted(directory):
         )
     close_stores()
     printed = well(call_main(directory, "delete", "mine", "--yes")).splitlines()
-    assert printed[1] == "trash     MLflow's experiment 1 (runs: 3, logged models: 0)"
+    assert printed[1] == "trash     of MLflow's experiment 1 (runs: 3, logged models: 0)"
+    assert names(directory) == []
+
+
+def test_delete_leaves_an_experiment_that_was_there_before(directory):
+    """MLflow's own, or a person's, which only this study's runs are in."""
+    stores = stores_of(directory)
+    client = MlflowClient(stores["tracking_uri"])
+    mine = client.create_experiment("mine")
+    for name, experiment in (("a", "Default"), ("b", "mine")):
+        study = optuna.create_study(study_name=name, storage=stores["storage"])
+        with MLflowCallback(stores["tracking_uri"], experiment_name=experiment) as callback:
+            study.optimize(lambda trial: trial.suggest_float("x", 0, 1), 2, callbacks=[callback])
+        close_stores()
+        well(call_main(directory, "delete", name, "--yes"))
+    for experiment_id, name in (("0", "Default"), (mine, "mine")):
+        experiment = client.get_experiment(experiment_id)
+        assert (experiment.name, experiment.lifecycle_stage) == (name, "active")
+        assert client.search_runs([experiment_id]) == []
+
+
+def test_delete_keeps_a_version_that_was_made_of_the_models_files(directory):
+    run_here_well(directory, "--trials", "2")
+    client = MlflowClient(stores_of(directory)["tracking_uri"])
+    (model,) = client.search_logged_models(["1"])
+    client.create_registered_model("files")
+    client.create_model_version("files", source=model.artifact_location)
+    assert "files" in well(call_main(directory, "delete", "iris", "--yes"))
+    assert client.get_logged_model(model.model_id).status == "READY"
+    assert client.get_experiment("1").lifecycle_stage == "active"
+
+
+def test_study_with_a_slash_in_its_name_is_listed_and_deleted(directory):
+    optuna.create_study(study_name="a/b", storage=stores_of(directory)["storage"])
+    assert names(directory) == ["a/b"]
+    well(call_main(directory, "delete", "a/b", "--yes"))
     assert names(directory) == []
 
 
