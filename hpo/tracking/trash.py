@@ -136,5 +136,5 @@ def _delete_experiment(client: MlflowClient, experiment: Experiment, uid: str) -
 
 
 def _mark(uid: str) -> str:
-    """What the name of a study's experiment ends with, in the trash."""
+    """The end of the name that a study's experiment has in the trash."""
     return f" (deleted {uid[:8]})"
