@@ -129,6 +129,27 @@ def test_numbers_that_look_like_others_alone_are_read_as_in_training(shipped, tm
     assert table.nunique().tolist() == [1, 1, 1]
 
 
+def test_what_is_kept_changes_no_prediction(tmp_path):
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame({"id": [f"{row:03d}" for row in range(N_ROWS)]})
+    table["grade"] = rng.choice([1.0, 2.0, np.nan], N_ROWS)
+    table["size"] = rng.choice([5.5, 6.0], N_ROWS)
+    table["weight"] = rng.normal(size=N_ROWS)
+    table["buys"] = np.where(table["weight"] + (table["size"] == 6) > 0.5, "yes", "no")
+    rows = write(tmp_path, table)
+    rows.write_text(rows.read_text().replace("6.0", "6"))
+    section = DataSection(source=str(rows), target="buys", categorical=("grade", "size"))
+    dataset = load_dataset(section, CLASSIFICATION, seed=0, n_splits=5)
+    pipeline = build_pipeline(
+        LOGISTIC_REGRESSION, dataset.columns, PreprocessingSection(), PARAMS
+    ).fit(dataset.X_train, dataset.y_train)
+    model = load_model(ship(tmp_path / "model", pipeline, dataset.columns))
+    expected, _ = predict_table(model, rows, keep=["id"])
+    kept, _ = predict_table(model, rows, keep=["id", "grade", "size", "weight"])
+    assert kept["id"].tolist() == table["id"].tolist()
+    pd.testing.assert_frame_equal(kept[expected.columns], expected, check_exact=True)
+
+
 @pytest.mark.parametrize("name", ["rows.parquet", "rows.feather", "rows.csv.gz"])
 def test_every_format_gives_the_same(shipped, tmp_path, name):
     write_table(shop(), tmp_path / name)
