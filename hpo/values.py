@@ -59,14 +59,13 @@ def changes_as_number(texts: pd.Series) -> bool:
 
 def to_text(column: pd.Series) -> pd.Series:
     """Text without surrounding blanks; missing stays missing, and an empty text is missing."""
-    present = column.dropna()
-    if (
-        types.is_float_dtype(column)
-        and (present % 1 == 0).all()
-        and (present.abs() < LARGEST_WHOLE_FLOAT).all()
-    ):
-        # Whole numbers that are floats only for their gaps: "5", not "5.0".
-        column = column.astype("Int64")
+    if types.is_float_dtype(column):
+        # Each number by itself, whatever the others are: 5.0, a float for its gaps, is "5".
+        codes, distinct = pd.factorize(column)
+        numbers = pd.Series(distinct)
+        is_whole = (numbers % 1 == 0) & (numbers.abs() < LARGEST_WHOLE_FLOAT)
+        whole = numbers.where(is_whole).astype("Int64").astype("str")
+        return whole.where(is_whole, numbers.astype("str")).reindex(codes).set_axis(column.index)
     text = column.astype("str").str.strip()
     return text.mask(text == "")
 

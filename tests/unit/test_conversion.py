@@ -119,3 +119,13 @@ def test_number_that_is_a_category_is_the_same_category_alone(values) -> None:
     for position in range(4):
         alone = converter.transform(table.iloc[[position]])["a"].tolist()
         np.testing.assert_array_equal(alone, together[position : position + 1])
+
+
+@pytest.mark.parametrize("dtype", ["float64", "Float64"])
+def test_number_that_is_a_category_is_the_same_category_among_unseen_ones(dtype) -> None:
+    values = pd.Series([1.0, np.nan, 2.0, -0.0, 2.5, 2.0**53, 1.0], index=[5, 5, 0, 1, 2, 3, 4])
+    table = pd.DataFrame({"a": values.astype(dtype)})
+    text = ColumnConverter(categorical=["a"]).convert(table)["a"]
+    expected = ["1", np.nan, "2", "0", "2.5", "9007199254740992.0", "1"]
+    np.testing.assert_array_equal(text.tolist(), expected)
+    assert text.index.equals(table.index)
