@@ -10,6 +10,7 @@ from importlib.metadata import version
 
 import numpy as np
 import pandas as pd
+from pandas.api import types
 
 from hpo.data.dataset import Dataset
 from hpo.definition import StudyDefinition, digest_of
@@ -36,6 +37,8 @@ from hpo.tracking.run_records import (
 SERVING_PACKAGES = ("mlflow", "scikit-learn", "skops", "numpy", "scipy", "pandas")
 
 CHECKED_METHODS = ("predict", "predict_proba")
+
+_IN_JSON = (str, bool, int, float)
 
 MAX_HELD_OUT_ROWS = 20_000
 """Rows that models are compared and drawn on; of a larger hold-out, drawn by the seed."""
@@ -160,10 +163,7 @@ def _make_model_record(
         trial_number=result.best.number,
         refit=result.refit,
         model=result.model,
-        # A gap is null in JSON, which has no NaN.
-        input_example=example.astype(object).where(example.notna(), None)
-        if example.isna().any(axis=None)
-        else example,
+        input_example=_make_json_ready(example, rows),
         # Of the steps that were fitted, on rows as they were in training: the conversion that
         # ships before them is held to it.
         expected={method: getattr(result.model[-2:], method)(rows) for method in CHECKED_METHODS},
@@ -176,6 +176,22 @@ def _make_model_record(
         trusted_types=trusted_types(recipe),
         files={COLUMNS_FILE: columns.model_dump_json()},
     )
+
+
+def _make_json_ready(example: pd.DataFrame, converted: pd.DataFrame) -> pd.DataFrame:
+    """The rows as JSON holds them: a gap is None, a date, a duration or a Decimal is text."""
+    ready = {}
+    for name, column in example.items():
+        values = column
+        if column.dtype.kind in "mM":
+            values = column.astype("str")
+        elif column.dtype == object:
+            values = column.map(lambda cell: cell if isinstance(cell, _IN_JSON) else str(cell))
+        elif types.is_float_dtype(column) and converted[name].dtype == object:  # Categories.
+            values = converted[name]
+        has_gaps = column.isna().any()
+        ready[name] = values.astype(object).where(column.notna(), None) if has_gaps else values
+    return pd.DataFrame(ready)
 
 
 def _measure(result: StudyResult) -> tuple[dict[str, float], dict[str, dict[int, float]]]:

@@ -1,8 +1,11 @@
 """The logged model, as somebody else uses it: loaded in a fresh process, and served over HTTP."""
 
+import datetime as dt
 import json
 from collections.abc import Callable
+from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import mlflow
 import numpy as np
@@ -283,3 +286,31 @@ def test_served_model_answers_with_the_right_class(finished: FinishedRun) -> Non
         )
     assert answer.json() == {"predictions": y.iloc[[0, 50, 100]].tolist()}
     assert refused.status_code == 400
+
+
+HELD_AS_OBJECTS: dict[str, list[Any]] = {
+    "decimals": [Decimal("1.50"), Decimal("2.25"), None, Decimal("-3.00")],
+    "durations": [dt.timedelta(days=1), dt.timedelta(hours=5), None, dt.timedelta(seconds=7)],
+    "times": [dt.time(1, 30), dt.time(2), None, dt.time(3)],
+    "days": [dt.date(2026, 1, 31), dt.date(2025, 2, 28), None, dt.date(2024, 12, 1)],
+    "moments": [dt.datetime(2026, 1, 31, 5, tzinfo=dt.UTC), None, None, None],
+    "grades": [1.0, 2.0, None, 30.0],
+}
+"""Values of a Parquet file that JSON has no form for, and whole numbers with gaps."""
+
+
+@pytest.mark.parametrize("kind", HELD_AS_OBJECTS)
+def test_table_of_values_that_json_has_not_gets_its_model(directory: Path, kind: str) -> None:
+    y = np.random.default_rng(0).integers(0, 2, 120)
+    table = pd.DataFrame({"x": y + np.linspace(0, 2, 120), "a": HELD_AS_OBJECTS[kind] * 30, "y": y})
+    table.to_parquet(directory / "shop.parquet")
+    flags = ("--data", "shop.parquet", "--target", "y", "--trials", "2")
+    if kind == "grades":
+        (directory / "study.toml").write_text('[data]\ncategorical = ["a"]\n')
+        flags += ("--study", "study.toml")
+    run_here_well(directory, *flags)
+    location = Path(model_of(directory).artifact_location)
+    model = mlflow.pyfunc.load_model(str(location))
+    text = (location / "serving_input_example.json").read_text(encoding="utf-8")
+    answer = post(model, None, text, "application/json")
+    assert answer.tolist() == model.predict(model.input_example).tolist()
