@@ -20,7 +20,7 @@ Every error has a message of one line (subject, constraint, "but got" value) and
 command to use next.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from typing import Any
 
@@ -139,6 +139,12 @@ def first_line(error: BaseException) -> str:
     """Give the first line of another library's error, or its type if it has no text."""
     lines = str(error).strip().splitlines()
     return lines[0] if lines else type(error).__name__
+
+
+def name_some(names: Sequence[str], most: int) -> str:
+    """List names for a sentence, and how many more there are."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
 
 
 def nearest(name: str, known: Iterable[str], *, n: int = 1) -> list[str]:

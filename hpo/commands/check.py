@@ -1,11 +1,10 @@
 """``check``: says what a run would meet, and runs nothing."""
 
 import argparse
-import json
 
 from hpo.commands.environment import use_mlflow_here
 from hpo.commands.inputs import definition_of, settings_of
-from hpo.commands.output import print_text
+from hpo.commands.output import print_json, print_text
 from hpo.errors import InputError
 
 
@@ -19,7 +18,7 @@ def check(options: argparse.Namespace) -> int:
     except InputError as error:
         findings = [Finding.of("settings", error)]
     if options.json:
-        print_text(json.dumps([finding.to_json() for finding in findings]))
+        print_json([finding.to_json() for finding in findings])
     else:
         print_text("\n".join(finding.to_text() for finding in findings))
     return next((finding.exit_code for finding in findings if finding.exit_code), 0)

@@ -5,7 +5,6 @@ which MLflow's runs are found, and the same command goes on.
 """
 
 import argparse
-import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +14,7 @@ from hpo.commands.output import ask, print_result
 from hpo.errors import InputError
 from hpo.ledger.deletion import delete_study, locked_for_deletion
 from hpo.ledger.inspection import OPTUNA, read_database
-from hpo.ledger.listing import ListedStudy, find_study, list_studies
+from hpo.ledger.listing import ListedStudy, find_study, is_nested, list_studies
 from hpo.settings import hide_password
 
 if TYPE_CHECKING:
@@ -29,7 +28,7 @@ def delete(options: argparse.Namespace) -> int:
     with read_database(storage_url, OPTUNA) as connection:
         studies = list_studies(connection)
     study = find_study(studies, options.name, storage_url)
-    nested = [other for other in studies if _is_nested(other, study)]
+    nested = [other for other in studies if is_nested(other.name, study.name)]
     use_mlflow_here()
     from hpo.tracking.trash import find_holdings, move_to_trash
 
@@ -50,11 +49,6 @@ def delete(options: argparse.Namespace) -> int:
 
 
 _LABELS = {"ledger": "deleted", "mlflow": "trash", "kept": "kept"}
-
-
-def _is_nested(other: ListedStudy, study: ListedStudy) -> bool:
-    pattern = rf"{re.escape(study.name)}\.nested-\d+-of-\d+"
-    return re.fullmatch(pattern, other.name) is not None
 
 
 def _describe(

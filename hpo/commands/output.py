@@ -32,7 +32,7 @@ def say_error(error: HpoError) -> None:
 
 
 def print_json(content: object) -> None:
-    """Print one JSON object on standard output."""
+    """Print JSON on standard output, on one line."""
     print_text(json.dumps(content))
 
 
@@ -49,8 +49,10 @@ def print_result(content: object, text: str, *, as_json: bool) -> None:
         from hpo.results.result import split_report
 
         print_table(split_report(text))
+    elif as_json:
+        print_json(content)
     else:
-        print_text(json.dumps(content) if as_json else text)
+        print_text(text)
 
 
 def ask(question: str) -> bool:

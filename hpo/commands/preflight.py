@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any, Self
 
 from hpo.errors import HpoError, LedgerError, TrackingError
-from hpo.ledger.inspection import OPTUNA, Trials, read_database, read_trials
-from hpo.ledger.lock import driven_elsewhere, find_driver, find_session, lock_key
+from hpo.ledger.inspection import OPTUNA, Trials, read_database, read_driver, read_trials
+from hpo.ledger.lock import driven_elsewhere
 from hpo.settings import DEFAULT_TRACKING_URI, ServiceSettings, hide_password, sqlite_path
 from hpo.tracking import keys
 from hpo.tracking.numbers import parse_numbers
@@ -23,6 +23,7 @@ from hpo.tracking.reader import (
     deleted_parent,
     is_finished,
     is_made,
+    is_trashed,
     key_of,
     read_runs,
     trashed_experiment,
@@ -106,15 +107,12 @@ class _Preflight:
 
     def check_storage(self, url: str) -> None:
         """Whether the ledger can be read and written, and who drives the study."""
-        path = sqlite_path(url)
-        if path is not None:
-            self.holder = find_driver(path, self.study)
+        self.holder = read_driver(url, None, self.study)  # a file's lock can be seen without it
         with self._noting("storage"):
             _check_writable(url, LedgerError)
         with self._noting("storage"), read_database(url, OPTUNA) as connection:
             self.trials = read_trials(connection, self.study)
-            if connection is not None and path is None:
-                self.holder = find_session(connection.connection.cursor(), lock_key(self.study))
+            self.holder = self.holder or read_driver(url, connection, self.study)
             state = "can be opened"
             if connection is None:
                 state = "is made by the first run; only then can optuna-dashboard open it"
@@ -132,7 +130,7 @@ class _Preflight:
             self.runs = runs = read_runs(url, self.study, uid) if is_there else StudyRuns()
             state = "can be opened" if is_there else "is made by the first run"
             self.findings.append(Finding("tracking", f"{hide_password(url)} {state}"))
-            if runs.experiment is not None and runs.experiment.lifecycle_stage == "deleted":
+            if runs.experiment is not None and is_trashed(runs.experiment):
                 raise trashed_experiment(runs.experiment)
             if (parent_id := runs.deleted_by_hand().get(uid or "")) is not None:
                 raise deleted_parent(self.study, parent_id)

@@ -93,12 +93,16 @@ class CrossValidation:
         for name, score in scores.items():
             if not np.isfinite(score):
                 return StepResult(failure=f"the score {name} is {score}", started=started)
-        failed = any(issubclass(each.category, ConvergenceWarning) for each in caught)
-        return StepResult(scores, converged=not failed, started=started)
+        return StepResult(scores, converged=did_converge(caught), started=started)
 
     def part(self, step: int) -> "CrossValidation":
         """The objective of one fold alone."""
         return replace(self, folds=self.folds[step : step + 1])
+
+
+def did_converge(caught: Iterable[warnings.WarningMessage]) -> bool:
+    """Whether a fit reached the solver's tolerance, from the warnings that it gave."""
+    return not any(issubclass(each.category, ConvergenceWarning) for each in caught)
 
 
 def prepare_folds(dataset: Dataset, definition: StudyDefinition, task: Task) -> list[Fold]:

@@ -12,14 +12,13 @@ import numpy as np
 import pandas as pd
 import skops.io
 from sklearn.base import clone
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.pipeline import Pipeline
 
 from hpo.data.columns import Columns
 from hpo.data.dataset import Dataset
 from hpo.definition import PreprocessingSection, StudyDefinition
 from hpo.errors import DataError
-from hpo.estimators.cross_validation import score_model
+from hpo.estimators.cross_validation import did_converge, score_model
 from hpo.estimators.preprocessing import TRUSTED_TYPES, build_preprocessing
 from hpo.estimators.recipe import Params, Recipe
 from hpo.estimators.tasks import task_of
@@ -102,7 +101,6 @@ def fit_final_model(
     unfitted = build_pipeline(recipe, dataset.columns, definition.preprocessing, params)
     with warnings.catch_warnings(record=True, action="always") as caught:
         pipeline = unfitted.fit(dataset.X_train, dataset.y_train)
-    failed = any(issubclass(each.category, ConvergenceWarning) for each in caught)
     scorers = dict.fromkeys((*metrics, *task.holdout_metrics(dataset.y_train)))
     # scikit-learn warns of a score that is not defined for these rows.
     with warnings.catch_warnings(action="ignore"):
@@ -114,7 +112,7 @@ def fit_final_model(
             scorers,
             positive=dataset.positive,
         )
-    return FinalModel(pipeline, scores, converged=not failed)
+    return FinalModel(pipeline, scores, converged=did_converge(caught))
 
 
 def take_raw_rows(pipeline: Pipeline, dataset: Dataset) -> Pipeline:

@@ -1,6 +1,7 @@
 """Lists the studies of a storage, read without making or changing anything."""
 
 import json
+import re
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
@@ -56,6 +57,16 @@ class ListedStudy:
     def to_json(self) -> dict[str, Any]:
         """Give the object that ``--json`` prints."""
         return asdict(self)
+
+
+def name_nested(index: int, n_folds: int) -> str:
+    """The end of the name of a nested search's study, after the study's own and a dot."""
+    return f"nested-{index}-of-{n_folds}"
+
+
+def is_nested(name: str, study: str) -> bool:
+    """Whether a name is that of a nested search of a study."""
+    return re.fullmatch(rf"{re.escape(study)}\.nested-\d+-of-\d+", name) is not None
 
 
 def list_studies(connection: Connection | None) -> list[ListedStudy]:

@@ -86,6 +86,11 @@ class ConstantModel:
         """Whether the final model's score is the higher one."""
         return self.gain.value > 0
 
+    @property
+    def is_surely_beaten(self) -> bool:
+        """Whether the whole interval of the gain says so."""
+        return self.gain.low > 0
+
 
 @dataclass(frozen=True)
 class Estimates:

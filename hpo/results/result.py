@@ -100,11 +100,6 @@ class StudyResult(Verdicts):
         return self.estimates.baseline_value
 
     @property
-    def holdout(self) -> dict[str, float]:
-        """Scorer name to score on the hold-out."""
-        return self.judged.holdout
-
-    @property
     def holdout_score(self) -> Estimate:
         """The score on the hold-out by the judged metric."""
         return self.estimates.holdout_score

@@ -3,11 +3,14 @@
 Nothing is called better or worse unless its interval says so.
 """
 
+from typing import Literal
+
+from hpo.estimators.final_model import FinalModel
 from hpo.results.estimates import BestTrial, Estimates
 from hpo.results.intervals import Estimate, greatest_score
 
-Ended = str
-"""How a search ended: ``finished``, ``timeout`` or ``patience``."""
+Ended = Literal["finished", "timeout", "patience"]
+"""How a search ended."""
 
 
 class Verdicts:
@@ -17,9 +20,15 @@ class Verdicts:
     n_trials: dict[str, int]
     best: BestTrial
     estimates: Estimates
+    judged: FinalModel
     n_wanted: int
     n_missing: int
     ended: Ended
+
+    @property
+    def holdout(self) -> dict[str, float]:
+        """Scorer name to score on the hold-out."""
+        return self.judged.holdout
 
     @property
     def optimism(self) -> Estimate:
@@ -33,7 +42,7 @@ class Verdicts:
         constant = self.estimates.constant
         if not constant.is_beaten:
             return f"No better than {constant.answer}: do not use this model"
-        if constant.gain.low <= 0:
+        if not constant.is_surely_beaten:
             rows = self.estimates.n_holdout_rows
             return f"Perhaps no better than {constant.answer}: {rows} held-out rows cannot tell"
         return self._describe_tuning(self.estimates.gain)
@@ -55,7 +64,7 @@ class Verdicts:
         """How the model compares with one that ignores the columns."""
         constant = self.estimates.constant
         ours = self.estimates.holdout_score.value
-        verdict = "better" if constant.gain.low > 0 else "perhaps no better"
+        verdict = "better" if constant.is_surely_beaten else "perhaps no better"
         return (
             f"{constant.answer}: {self.metric} {constant.scores[self.metric]:.4f},"
             f" the model {ours:.4f}: {verdict if constant.is_beaten else 'no better'},"
@@ -66,7 +75,7 @@ class Verdicts:
         """Why the model may be useless: by its own metric, or by accuracy; empty where neither."""
         constant = self.estimates.constant
         held_out = {**self.holdout, self.metric: self.estimates.holdout_score.value}
-        if constant.gain.low <= 0:
+        if not constant.is_surely_beaten:
             found = "not measurably better than" if constant.is_beaten else "no better than"
             return f"{found} {constant.answer} ({self._compare(self.metric, held_out)})"
         name = "accuracy"
@@ -143,11 +152,6 @@ class Verdicts:
         elif self.optimism.high < 0:
             verdict = "cv promises too little"
         return f"cv minus hold-out {_format_signed(self.optimism)}: {verdict}"
-
-    @property
-    def holdout(self) -> dict[str, float]:
-        """Scorer name to score on the hold-out."""
-        raise NotImplementedError
 
     def _compare(self, name: str, held_out: dict[str, float]) -> str:
         return f"{name} {held_out[name]:.4f} against {self.estimates.constant.scores[name]:.4f}"

@@ -33,9 +33,20 @@ def make_executor(workers: int | str, n_cells: int) -> Executor:
     """
     if isinstance(workers, str) and workers != "auto":
         return DaskExecutor(workers)
-    if isinstance(workers, str):
-        workers = loky.cpu_count() if n_cells > LARGE_CELLS else 1
-    return PoolExecutor(workers) if workers > 1 else LocalExecutor()
+    n_processes = count_processes(workers, n_cells)
+    return PoolExecutor(n_processes) if n_processes > 1 else LocalExecutor()
+
+
+def count_processes(workers: int | str, n_cells: int) -> int:
+    """Count the processes of this machine that score folds when a run starts.
+
+    Args:
+        workers: As :func:`make_executor` takes them.
+        n_cells: The same.
+    """
+    if isinstance(workers, int):
+        return workers
+    return loky.cpu_count() if workers == "auto" and n_cells > LARGE_CELLS else 1
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,8 @@ from hpo.data.dataset import Dataset
 from hpo.definition import SamplerSection, StudyDefinition
 from hpo.ledger.mirror import Mirror
 from hpo.ledger.storage import quiet_optuna
-from hpo.search.driver import LARGE_CELLS
-from hpo.search.loop import CHEAP_SECONDS, WORTH_SECONDS
+from hpo.search.driver import count_processes
+from hpo.search.loop import are_workers_worth_starting
 from hpo.search.nested import check_nested
 from hpo.search.plan import Plan, load_data, make_plan
 from hpo.search.timing import mean_seconds, time_kinds
@@ -71,12 +71,8 @@ def _estimate(plan: Plan, fold_seconds: float, workers: int | str) -> dict[str, 
     study = plan.definition.study
     n_folds = plan.objective.n_steps
     n_trials = (1 + (study.nested or 0)) * study.n_trials
-    trial_seconds = fold_seconds * n_folds
-    n_processes = workers if isinstance(workers, int) else 1
-    if workers == "auto" and (
-        plan.dataset.X_train.size > LARGE_CELLS
-        or (trial_seconds > CHEAP_SECONDS and n_trials * trial_seconds > WORTH_SECONDS)
-    ):
+    n_processes = count_processes(workers, plan.dataset.X_train.size)
+    if workers == "auto" and are_workers_worth_starting(fold_seconds * n_folds, n_trials):
         n_processes = loky.cpu_count()
     rounds = -(-n_folds // min(n_processes, n_folds))
     return {

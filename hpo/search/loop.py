@@ -31,6 +31,11 @@ OpenSlots = deque[tuple[Slot, Scoring | None]]
 """Slots that are open, the oldest first; one without a scoring was over before its first step."""
 
 
+def are_workers_worth_starting(trial_seconds: float, n_trials: int) -> bool:
+    """Whether workers save time on so many trials, each of which takes so long in this process."""
+    return trial_seconds > CHEAP_SECONDS and n_trials * trial_seconds > WORTH_SECONDS
+
+
 class Search:
     """One run of a study's search.
 
@@ -173,5 +178,4 @@ class Search:
         is_auto = self._driver.settings.workers == "auto"
         if not is_auto or not isinstance(self._executor, LocalExecutor) or loky.cpu_count() < 2:
             return False
-        n_left = self._study.n_trials - self.slots.n_told
-        return trial_seconds > CHEAP_SECONDS and n_left * trial_seconds > WORTH_SECONDS
+        return are_workers_worth_starting(trial_seconds, self._study.n_trials - self.slots.n_told)

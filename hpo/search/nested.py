@@ -19,6 +19,7 @@ from hpo.estimators.final_model import fit_final_model
 from hpo.estimators.recipes import DEFAULT_RECIPE
 from hpo.estimators.task import Split
 from hpo.estimators.tasks import task_of
+from hpo.ledger.listing import name_nested
 from hpo.ledger.trials import without_foreign
 from hpo.results.estimates import NestedScore
 from hpo.results.intervals import greatest_score
@@ -57,7 +58,7 @@ def score_nested(
         seconds = deadline - time.monotonic()
         if seconds <= 0:
             break
-        name = f"nested-{index}-of-{n_folds}"
+        name = name_nested(index, n_folds)
         outer = _plan_outer(plan, split, name, n_trials=n_trials, seconds=seconds)
         with driver.open(outer) as ledger:
             search = Search(driver, outer, ledger)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from sklearn.pipeline import Pipeline
 
+from hpo.errors import name_some
 from hpo.estimators.final_model import fit_final_model, refit_on_all, take_raw_rows
 from hpo.estimators.recipe import Params
 from hpo.ledger.storage import open_for_reading
@@ -56,9 +57,8 @@ class Searched:
         """Lines that say which trials have no part in the result."""
         if not self.foreign:
             return ()
-        n_foreign, numbers = len(self.foreign), ", ".join(map(str, self.foreign[:MAX_NAMED]))
-        more = f" and {n_foreign - MAX_NAMED} more" if n_foreign > MAX_NAMED else ""
-        return (f"another client asked or ended trial {numbers}{more}: left out of every result",)
+        numbers = name_some([*map(str, self.foreign)], MAX_NAMED)
+        return (f"another client asked or ended trial {numbers}: left out of every result",)
 
 
 def judge_study(

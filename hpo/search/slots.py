@@ -139,6 +139,7 @@ class Slots:
         result = slot.result
         if result is None:
             result = self._judge(results, is_pruned=is_pruned)
+            _date(result, results)
             if not self._ledger.tell(slot.number, slot.trial_id, result):
                 result = FOREIGN
         self._mirror.tell(result)
@@ -151,25 +152,18 @@ class Slots:
             attributes: dict[str, Any] = {FAILURE: failure}
             if results[-1].traceback:
                 attributes[TRACEBACK] = results[-1].traceback
-            result = create_trial(state=TrialState.FAIL, user_attrs=attributes)
-        else:
-            scores = self._judged_scores(results)
-            names = results[0].scores
-            attributes = {SCORES: {name: [step.scores[name] for step in results] for name in names}}
-            if not all(step.converged for step in results):
-                attributes[CONVERGED] = False
-            result = create_trial(
-                state=TrialState.PRUNED if is_pruned else TrialState.COMPLETE,
-                value=None if is_pruned else float(np.mean(scores)),
-                user_attrs=attributes,
-                intermediate_values=dict(enumerate(scores)),
-            )
-        # The times of the fits: slots that are open together wait for each other to be told.
-        # The clock of a worker's machine may be ahead of this one's.
-        ended = min(time.time(), max(step.ended for step in results))
-        started = min(ended, *(step.started for step in results))
-        result.datetime_start, result.datetime_complete = map(local_time, (started, ended))
-        return result
+            return create_trial(state=TrialState.FAIL, user_attrs=attributes)
+        scores = self._judged_scores(results)
+        names = results[0].scores
+        attributes = {SCORES: {name: [step.scores[name] for step in results] for name in names}}
+        if not all(step.converged for step in results):
+            attributes[CONVERGED] = False
+        return create_trial(
+            state=TrialState.PRUNED if is_pruned else TrialState.COMPLETE,
+            value=None if is_pruned else float(np.mean(scores)),
+            user_attrs=attributes,
+            intermediate_values=dict(enumerate(scores)),
+        )
 
     def _judged_scores(self, results: Sequence[StepResult]) -> tuple[float, ...]:
         return tuple(result.scores[self._study.metric] for result in results)
@@ -216,6 +210,14 @@ class Slots:
 
 FOREIGN = create_trial(state=TrialState.FAIL)
 """A foreign trial's result, as sampler, pruner and rules see it."""
+
+
+def _date(trial: FrozenTrial, results: Sequence[StepResult]) -> None:
+    """Give a trial the times of its steps: slots that are open together are told later."""
+    # The clock of a worker's machine may be ahead of this one's.
+    ended = min(time.time(), max(step.ended for step in results))
+    started = min(ended, *(step.started for step in results))
+    trial.datetime_start, trial.datetime_complete = map(local_time, (started, ended))
 
 
 def _is_over(trial: FrozenTrial) -> bool:

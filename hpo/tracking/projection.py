@@ -88,12 +88,9 @@ class Projection:
 
     def missing(self, trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
         """The finished trials that have no finished run and never had one."""
+        written = self.written
         return [
-            trial
-            for trial in trials
-            if trial.state.is_finished()
-            and trial.number not in self.run_ids
-            and trial.number not in self._purged
+            trial for trial in trials if trial.state.is_finished() and trial.number not in written
         ]
 
     def describe(self, trial: FrozenTrial) -> TrialRecord:

@@ -148,7 +148,7 @@ def find_experiments(tracking_uri: str, names: Iterable[str]) -> dict[str, str]:
         return {}
     with _open_store(tracking_uri) as store:
         found = filter(None, map(store.get_experiment_by_name, names))
-        return {each.name: each.experiment_id for each in found if not _is_trashed(each)}
+        return {each.name: each.experiment_id for each in found if not is_trashed(each)}
 
 
 @contextmanager
@@ -203,7 +203,8 @@ def all_pages(search: Callable[..., Any], *arguments: Any, **options: Any) -> li
     return found
 
 
-def _is_trashed(experiment: Experiment) -> bool:
+def is_trashed(experiment: Experiment) -> bool:
+    """Whether a person deleted the experiment."""
     return bool(experiment.lifecycle_stage == LifecycleStage.DELETED)
 
 

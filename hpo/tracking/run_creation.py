@@ -31,7 +31,7 @@ def find_or_create_experiment(client: MlflowClient, study: StudyRecord) -> str:
         if study.summary:
             tags[keys.DESCRIPTION] = study.summary
         return str(client.create_experiment(study.experiment or study.name, tags=tags))
-    if experiment.lifecycle_stage == "deleted":
+    if reader.is_trashed(experiment):
         raise reader.trashed_experiment(experiment)
     return str(experiment.experiment_id)
 

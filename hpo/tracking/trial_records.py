@@ -11,6 +11,7 @@ from hpo.ledger.trials import (
     SCORES,
     TRACEBACK,
     fold_scores,
+    has_converged,
     is_foreign,
     mean_and_std,
     milliseconds,
@@ -104,7 +105,7 @@ def _tags(trial: FrozenTrial, study: StudyRecord) -> dict[str, str]:
     }
     tags[keys.TRIAL_STATE] = trial.state.name
     if SCORES in trial.user_attrs:
-        tags[keys.CONVERGED] = str(trial.user_attrs.get(CONVERGED, True)).lower()
+        tags[keys.CONVERGED] = str(has_converged(trial)).lower()
     if FAILURE in trial.user_attrs:
         tags[keys.FAILURE] = str(trial.user_attrs[FAILURE])
     if is_left_out(trial, study):

@@ -8,7 +8,7 @@ import numpy as np
 
 from hpo.data.target import Folds
 from hpo.definition import DataSection
-from hpo.errors import DataError
+from hpo.errors import DataError, name_some
 from hpo.estimators.classification import target
 
 POOLED = "(rare)"
@@ -41,8 +41,7 @@ def treat_rare(
         return labels, everything
     is_rare = np.isin(codes, rare)
     counts = [f"'{classes[code]}' ({(codes == code).sum()})" for code in rare]
-    more = f" and {len(counts) - MAX_NAMED} more" if len(counts) > MAX_NAMED else ""
-    named = ", ".join(counts[:MAX_NAMED]) + more
+    named = name_some(counts, MAX_NAMED)
     if section.rare == "drop":
         n_rows = f"{is_rare.sum()} of {len(labels)} rows"
         notes.append(f"{n_rows} dropped: classes with too few rows: {named} (data.rare)")
