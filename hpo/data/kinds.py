@@ -121,7 +121,7 @@ def _decide_text(column: pd.Series, present: pd.Series) -> _Decision:
             f" {distinct.str.len().mean():.0f} characters); data.categorical uses it as it is"
         )
     if len(distinct) == len(column) and len(column) > 20:
-        return _Decision("", ("ids",), "dropped: it has another value in every row")
+        return _Decision("", ("ids",), "dropped: a different value in every row")
     words = distinct[pd.to_numeric(distinct, errors="coerce").isna()]
     is_mostly_numbers = len(words) < len(distinct) / 2
     return _as_categories(

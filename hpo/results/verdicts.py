@@ -52,13 +52,13 @@ class Verdicts:
         if gain is None:
             return "The defaults failed: there is nothing to compare the model with"
         if gain.low == gain.high:
-            return "Tuning brought nothing: the defaults are what was chosen"
+            return "Tuning changed nothing: the defaults are what was chosen"
         if gain.low > 0:
             return f"Better than the defaults by {_format_amount(gain, self.metric)}"
         if gain.high < 0:
             lost = Estimate(-gain.value, -gain.high, -gain.low)
             return f"Worse than the defaults by {_format_amount(lost, self.metric)}: keep those"
-        return "Tuning brought nothing you can measure: keep the defaults"
+        return "Tuning made no measurable difference: the defaults do as well"
 
     def describe_constant(self) -> str:
         """How the model compares with one that ignores the columns."""
@@ -131,30 +131,32 @@ class Verdicts:
         return f"the same command with --trials {2 * n_trials}  (search on)"
 
     def describe_gain(self) -> str:
-        """Whether the search was worth it, in words."""
+        """The gain over scikit-learn's defaults, and what its interval says of it."""
         gain = self.estimates.gain
         if gain is None:
             return "unknown: scikit-learn's defaults failed"
         if gain.low == gain.high:
-            return "the search gained nothing over the defaults: they are what was chosen"
-        measured = f"{_format_signed(gain)} on {self.estimates.n_holdout_rows} held-out rows"
-        if gain.low > 0:
-            return f"{measured}, over scikit-learn's defaults"
-        if gain.high < 0:
-            return f"the search lost to the defaults: {measured}"
-        return f"the search gained nothing over the defaults that is more than chance: {measured}"
+            return "none: the defaults are what was chosen"
+        found = _by_sign(gain, "worse than", "not measurably different from", "better than")
+        rows = self.estimates.n_holdout_rows
+        return f"{_format_signed(gain)} on {rows} held-out rows: {found} the defaults"
 
     def describe_optimism(self) -> str:
         """How far the CV score can be believed, in words."""
-        verdict = "no more than chance"
-        if self.optimism.low > 0:
-            verdict = "cv promises too much"
-        elif self.optimism.high < 0:
-            verdict = "cv promises too little"
-        return f"cv minus hold-out {_format_signed(self.optimism)}: {verdict}"
+        found = _by_sign(
+            self.optimism, "cv promises too little", "within chance", "cv promises too much"
+        )
+        return f"cv minus hold-out {_format_signed(self.optimism)}: {found}"
 
     def _compare(self, name: str, held_out: dict[str, float]) -> str:
         return f"{name} {held_out[name]:.4f} against {self.estimates.constant.scores[name]:.4f}"
+
+
+def _by_sign(estimate: Estimate, below: str, around: str, above: str) -> str:
+    """The word for an interval below zero, around it, or above it."""
+    if estimate.low > 0:
+        return above
+    return below if estimate.high < 0 else around
 
 
 def _format_signed(estimate: Estimate) -> str:

@@ -370,7 +370,7 @@ CURED = {
             "'same' dropped: it is 'same' in every row",
             "'empty' dropped: it is empty",
             "'row' dropped: it numbers the rows",
-            "'key' dropped: it has another value in every row",
+            "'key' dropped: a different value in every row",
         ),
         "1 numeric, 3 categorical",
     ),

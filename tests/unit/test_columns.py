@@ -82,7 +82,7 @@ def test_decision_and_values_do_not_depend_on_the_order_of_the_rows(name):
         ([1.5] * N, "'a' dropped: it is '1.5' in every row"),
         (list(range(1, N + 1)), "'a' dropped: it numbers the rows"),
         (list(range(5000 + N, 5000, -1)), "'a' dropped: it numbers the rows"),
-        ([f"id-{number}" for number in range(N)], "'a' dropped: it has another value in every row"),
+        ([f"id-{number}" for number in range(N)], "'a' dropped: a different value in every row"),
     ],
 )
 def test_column_that_says_nothing_is_dropped_and_said(values, note):

@@ -104,8 +104,8 @@ def test_text_says_one_fact_a_line():
         "best": "trial 17: penalty = l2, C = 0.1235",
         "cv": "accuracy 0.9750 ± 0.0125 (scikit-learn's defaults 0.9500); 3 of 48 trials tie within noise",
         "hold-out": "accuracy 1.0000 (95 % interval 0.8750 to 1.0000, 30 rows), neg_log_loss -0.0625",
-        "gain": "+0.0625 (+0.0312 to +0.1250) on 30 held-out rows, over scikit-learn's defaults",
-        "optimism": "cv minus hold-out -0.0250 (-0.0250 to +0.1000): no more than chance",
+        "gain": "+0.0625 (+0.0312 to +0.1250) on 30 held-out rows: better than the defaults",
+        "optimism": "cv minus hold-out -0.0250 (-0.0250 to +0.1000): within chance",
         "model": "models:/m-1",
         "pages": "optuna-dashboard sqlite:///optuna.db  ->  http://127.0.0.1:8080",
         "next": "python -m hpo.ui  (both pages)",
@@ -181,20 +181,17 @@ def test_single_best_is_not_called_a_tie():
     [
         (
             Estimate(0.02, -0.01, 0.05),
-            "the search gained nothing over the defaults that is more than chance: +0.0200 (-0.0100 to +0.0500)",
+            "+0.0200 (-0.0100 to +0.0500) on 30 held-out rows: not measurably different from",
         ),
         (
             Estimate(-0.02, -0.05, 0.01),
-            "the search gained nothing over the defaults that is more than chance: -0.0200 (",
+            "-0.0200 (-0.0500 to +0.0100) on 30 held-out rows: not measurably different from",
         ),
         (
             Estimate(-0.02, -0.05, -0.01),
-            "the search lost to the defaults: -0.0200 (-0.0500 to -0.0100) on 30 held-out rows",
+            "-0.0200 (-0.0500 to -0.0100) on 30 held-out rows: worse than the defaults",
         ),
-        (
-            Estimate(0.0, 0.0, 0.0),
-            "the search gained nothing over the defaults: they are what was chosen",
-        ),
+        (Estimate(0.0, 0.0, 0.0), "none: the defaults are what was chosen"),
         (None, "unknown: scikit-learn's defaults failed"),
     ],
 )

@@ -44,9 +44,12 @@ UNSURE = against(0.84, 0.833, Estimate(0.007, -0.01, 0.02))
     [
         (Estimate(0.04, 0.0312, 0.0512), "Better than the defaults by 3.1 to 5.1 points"),
         (Estimate(0.3, 0.1, 1.0), "Better than the defaults by 10 to 100 points"),
-        (Estimate(0.02, -0.01, 0.05), "Tuning brought nothing you can measure: keep the defaults"),
+        (
+            Estimate(0.02, -0.01, 0.05),
+            "Tuning made no measurable difference: the defaults do as well",
+        ),
         (Estimate(-0.02, -0.05, -0.01), "Worse than the defaults by 1 to 5 points: keep those"),
-        (Estimate(0.0, 0.0, 0.0), "Tuning brought nothing: the defaults are what was chosen"),
+        (Estimate(0.0, 0.0, 0.0), "Tuning changed nothing: the defaults are what was chosen"),
         (None, "The defaults failed: there is nothing to compare the model with"),
     ],
 )

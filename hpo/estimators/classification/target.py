@@ -69,9 +69,8 @@ def hold_out(
         cause = error
     raise DataError(
         f"data: training rows and a hold-out of test_size = {section.test_size:g}"
-        " do not both hold every class"
-        f" ({cause or 'one has no row in one of the two'};"
-        f" class '{classes[counts.argmin()]}' has {counts.min()} of {len(labels)} rows)",
+        " do not both hold every class:"
+        f" class '{classes[counts.argmin()]}' has {counts.min()} of {len(labels)} rows",
         hint=f"change data.test_size, or {_spare_rare(len(classes))}",
     ) from cause
 
