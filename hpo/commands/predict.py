@@ -4,7 +4,6 @@ import argparse
 import os
 import re
 import sys
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -55,7 +54,6 @@ def load(uri: str, tracking_uri: str) -> "ShippedModel":
             "model: this should be models:/NAME@ALIAS, models:/NAME/VERSION, models:/m-...,"
             f" runs:/... or a directory, not '{uri}'"
         )
-    from hpo.tracking.reader import fetch_model
+    from hpo.tracking.model_files import load_logged_model
 
-    with tempfile.TemporaryDirectory(prefix="hpo-") as directory:
-        return load_model(fetch_model(uri, tracking_uri, Path(directory)))
+    return load_logged_model(uri, tracking_uri)

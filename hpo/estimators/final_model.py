@@ -17,10 +17,11 @@ from sklearn.pipeline import Pipeline
 from hpo.data.columns import Columns
 from hpo.data.dataset import Dataset
 from hpo.definition import PreprocessingSection, StudyDefinition
-from hpo.errors import DataError
+from hpo.errors import DataError, ModelError
 from hpo.estimators.cross_validation import did_converge, score_model
 from hpo.estimators.preprocessing import TRUSTED_TYPES, build_preprocessing
 from hpo.estimators.recipe import Params, Recipe
+from hpo.estimators.skops_file import check_skops
 from hpo.estimators.tasks import task_of
 
 CHECKED_ROWS = 200
@@ -61,7 +62,7 @@ def trusted_types(recipe: Recipe) -> tuple[str, ...]:
     return (*TRUSTED_TYPES, *recipe.trusted_types)
 
 
-def check_saving(recipe: Recipe, dataset: Dataset, definition: StudyDefinition) -> None:
+def check_saving(dataset: Dataset, definition: StudyDefinition) -> None:
     """Make sure before the search that its model can be saved and loaded safely.
 
     Raises:
@@ -72,13 +73,10 @@ def check_saving(recipe: Recipe, dataset: Dataset, definition: StudyDefinition) 
         Pipeline([("preprocessing", preprocessing.fit(dataset.X_train.head(CHECKED_ROWS)))]),
         dataset,
     )
-    saved = skops.io.dumps(model)
-    untrusted = set(skops.io.get_untrusted_types(data=saved)) - set(trusted_types(recipe))
-    if untrusted:
-        raise DataError(
-            "data: the model could not be loaded safely,"
-            f" it would hold {', '.join(sorted(untrusted))}"
-        )
+    try:
+        check_skops(skops.io.dumps(model))
+    except ModelError as error:
+        raise DataError(f"data: the model could not be loaded safely: {error}") from error
 
 
 def fit_final_model(

@@ -1,41 +1,52 @@
-"""The safe loader: a model's files may be somebody else's, so nothing in them is trusted.
+"""The safe loader, the only one: a model's files may be somebody else's, so none is trusted.
 
-Two files are read. ``model.skops`` may hold what skops knows and a constant list of types, nothing
-else: MLflow's own loader would take that list from the model's ``MLmodel`` file, where a crafted
-model can trust itself. ``hpo_columns.json`` says how raw rows are converted. A pickle, or code that
-lies beside them, is never touched.
+Three files are read. ``MLmodel`` is to name what hpo logs: MLflow's own loader runs whatever it
+names. ``hpo_columns.json`` says how raw rows are converted. ``model.skops`` may hold a constant
+list of types: MLflow would take that list from ``MLmodel``, where a crafted model can trust itself.
+Code that lies beside them is never touched: classes of ours are those of this package.
 """
 
+import struct
+import tokenize
 import warnings
 import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-import skops.io
+import numpy as np
+import pandas as pd
+import yaml
 from sklearn.compose import ColumnTransformer
 from sklearn.exceptions import InconsistentVersionWarning
 from sklearn.pipeline import Pipeline
-from skops.io.exceptions import UntrustedTypesFoundException
 
 from hpo.conversion import ColumnConverter
 from hpo.data.columns import Columns
 from hpo.errors import ModelError, first_line
-from hpo.estimators.preprocessing import TRUSTED_TYPES
 from hpo.estimators.recipe import Recipe
 from hpo.estimators.recipes import RECIPES
+from hpo.estimators.skops_file import MAX_BYTES, read_skops
 
+DESCRIPTION_FILE = "MLmodel"
 MODEL_FILE = "model.skops"
 COLUMNS_FILE = "hpo_columns.json"
+LARGEST_FILES = {DESCRIPTION_FILE: 2**26, COLUMNS_FILE: 2**26, MODEL_FILE: MAX_BYTES}
+"""What is read of a model, and how many bytes of each file at most."""
 
-_TRUSTED_TYPES = [
-    *TRUSTED_TYPES,
-    *(name for recipe in RECIPES.values() for name in recipe.trusted_types),
-]
-"""Types that a model may hold beside those that skops trusts; no file can add to them."""
+_DESCRIBED = {
+    ("python_function", "loader_module"): ("hpo.serving", "mlflow.sklearn"),
+    ("python_function", "code"): ("code", None),
+    ("sklearn", "code"): ("code", None),
+    ("sklearn", "pickled_model"): (MODEL_FILE,),
+    ("sklearn", "serialization_format"): ("skops",),
+}
+"""What the flavours of ``MLmodel`` may say; hpo 0.1.0 named MLflow's loader."""
 
-_FROM_ODD_FILES = (
+FROM_ODD_FILES = (
     ArithmeticError,
     AssertionError,
     AttributeError,
@@ -45,9 +56,14 @@ _FROM_ODD_FILES = (
     MemoryError,
     OSError,
     RuntimeError,
+    SyntaxError,
     TypeError,
     ValueError,
+    struct.error,
+    tokenize.TokenError,
+    yaml.YAMLError,
     zipfile.BadZipFile,
+    zlib.error,
 )
 
 
@@ -59,11 +75,22 @@ class ShippedModel:
         pipeline: Preprocessing and an estimator of a recipe; takes converted rows.
         columns: The features by kind.
         recipe: Of the estimator.
+        whole: The pipeline as it was saved; takes raw rows.
     """
 
     pipeline: Pipeline
     columns: Columns
     recipe: Recipe
+    whole: Pipeline = field(repr=False)
+
+    def predict(self, rows: pd.DataFrame, method: str) -> np.ndarray:
+        """Predict raw rows by a method of the estimator.
+
+        Raises:
+            ModelError: It cannot.
+        """
+        with refusing("it does not predict"):
+            return np.asarray(getattr(self.whole, method)(rows))
 
 
 def load_model(directory: Path) -> ShippedModel:
@@ -76,7 +103,8 @@ def load_model(directory: Path) -> ShippedModel:
         ModelError: It is no model of ours, or holds a type that is not trusted; nothing of it was
             run.
     """
-    found = {path.name for path in directory.iterdir()}
+    with refusing("its files cannot be listed"):
+        found = {path.name for path in directory.iterdir()}
     if MODEL_FILE not in found:
         pickles = sorted(
             name for name in found if name.endswith((".pkl", ".pickle", ".joblib", ".cloudpickle"))
@@ -99,11 +127,64 @@ def load_model(directory: Path) -> ShippedModel:
         refusing("its files are damaged"),
         warnings.catch_warnings(action="ignore", category=InconsistentVersionWarning),
     ):
-        text = (directory / COLUMNS_FILE).read_text(encoding="utf-8")
-        columns = Columns.model_validate_json(text)
-        pipeline = skops.io.load(directory / MODEL_FILE, trusted=_TRUSTED_TYPES)
-    pipeline = _check_parts(_take_off_conversion(pipeline, columns))
-    return ShippedModel(pipeline, columns, RECIPES[type(pipeline[-1]).__name__])
+        if DESCRIPTION_FILE in found:
+            _check_description(_read(directory, DESCRIPTION_FILE))
+        columns = Columns.model_validate_json(_read(directory, COLUMNS_FILE))
+        whole = read_skops(_read(directory, MODEL_FILE))
+        pipeline = _check_parts(_take_off_conversion(whole, columns))
+    return ShippedModel(pipeline, columns, RECIPES[type(pipeline[-1]).__name__], whole)
+
+
+def _read(directory: Path, name: str) -> bytes:
+    """Read a file of a model.
+
+    Raises:
+        ModelError: It is no plain file of this directory, or too large.
+    """
+    path = directory / name
+    if not path.is_file() or not path.resolve().is_relative_to(directory.resolve()):
+        raise ModelError(
+            f"model: {name} should be a plain file in its directory",
+            hint="download the model anew",
+        )
+    if path.stat().st_size > LARGEST_FILES[name]:
+        raise too_large(name)
+    return path.read_bytes()
+
+
+def too_large(name: str) -> ModelError:
+    """The error for a file of a model that is larger than any of ours."""
+    return ModelError(
+        f"model: {name} should have {LARGEST_FILES[name]} bytes at most, but got more",
+        hint="use a model that python -m hpo.run logged",
+    )
+
+
+class _PlainLoader(yaml.SafeLoader):
+    """YAML without merge keys, which a few lines can let grow without bound."""
+
+    def flatten_mapping(self, node: Any) -> None:
+        """Leave a mapping as it is."""
+
+
+def _check_description(text: bytes) -> None:
+    """Refuse what MLflow would load otherwise than hpo logs it.
+
+    Raises:
+        ModelError: A flavour, or what it names, is none of ours.
+    """
+    flavors = yaml.load(text, _PlainLoader)["flavors"]  # noqa: S506 - a safe loader
+    others = sorted(map(str, flavors.keys() - {flavor for flavor, _ in _DESCRIBED}))
+    odd = [f"flavour {name}" for name in others]
+    for (flavor, key), allowed in _DESCRIBED.items():
+        said = (flavors.get(flavor) or {}).get(key)
+        if said not in allowed:
+            odd.append(f"{key} {said!r}")
+    if odd:
+        raise ModelError(
+            f"model: its {DESCRIPTION_FILE} names {', '.join(odd)[:200]}, which hpo never logs",
+            hint="nothing of it was run",
+        )
 
 
 def _take_off_conversion(pipeline: object, columns: Columns) -> object:
@@ -146,12 +227,7 @@ def refusing(what: str) -> Iterator[None]:
     """Turn whatever reading or using odd files raises into one line."""
     try:
         yield
-    except UntrustedTypesFoundException as error:
-        line = str(error).splitlines()[0].rpartition("file: ")[2].rstrip(".")
-        raise ModelError(
-            f"model: it holds types that are not trusted: {line}", hint="nothing of it was run"
-        ) from error
-    except _FROM_ODD_FILES as error:
+    except FROM_ODD_FILES as error:
         raise ModelError(
             f"model: {what} ({type(error).__name__}: {first_line(error)[:200]})",
             hint="nothing was predicted",

@@ -22,6 +22,16 @@ TRUSTED_TYPES = (
 )
 """Types of conversion and preprocessing beside those that skops trusts."""
 
+SAVED_TYPES = (
+    "sklearn.compose._column_transformer.ColumnTransformer",
+    "sklearn.impute._base.MissingIndicator",
+    "sklearn.impute._base.SimpleImputer",
+    "sklearn.pipeline.Pipeline",
+    "sklearn.preprocessing._data.StandardScaler",
+    "sklearn.preprocessing._encoders.OneHotEncoder",
+)
+"""The classes of scikit-learn that preprocessing is made of, by the paths that skops saves."""
+
 
 def encode_categories(X: pd.DataFrame, columns: Columns) -> pd.DataFrame:
     """Replace each category by its position among the column's sorted texts, missing being a text.

@@ -132,7 +132,7 @@ def make_plan(definition: StudyDefinition, dataset: Dataset | None = None) -> Pl
     recipe = DEFAULT_RECIPE
     task = task_of(recipe)
     dataset = dataset or load_data(definition)
-    check_saving(recipe, dataset, definition)
+    check_saving(dataset, definition)
     folds = prepare_folds(dataset, definition, task)
     positive = None
     if dataset.positive is not None:

@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import mlflow
 import numpy as np
@@ -23,9 +23,13 @@ import hpo
 from hpo import serving
 from hpo.errors import TrackingError
 from hpo.tracking import keys
+from hpo.tracking.model_files import load_logged_model
 from hpo.tracking.parent_run import ParentRun
 from hpo.tracking.reader import all_pages
 from hpo.tracking.run_records import ModelRecord, StudyRecord
+
+if TYPE_CHECKING:
+    from hpo.estimators.loading import ShippedModel
 
 SHIPPED_MODULES = ("__init__.py", "calendar.py", "conversion.py", "serving.py", "values.py")
 """The modules of this package that a loaded model imports."""
@@ -127,12 +131,9 @@ class ModelWriter:
                 self._client.log_model_artifacts(model.model_id, str(saved))
                 self._count("uploaded")
             if "checked" not in self._done:
-                copy = mlflow.artifacts.download_artifacts(
-                    artifact_uri=model.artifact_location,
-                    dst_path=directory,
-                    tracking_uri=self._tracking_uri,
+                _check_same_predictions(
+                    load_logged_model(model.artifact_location, self._tracking_uri), record
                 )
-                _check_same_predictions(copy, record)
                 self._count("checked")
         run_id = self._parent.run_id
         outputs = self._client.get_run(run_id).outputs
@@ -214,11 +215,9 @@ def rehearse(model: Any) -> None:
         )
 
 
-def _check_same_predictions(path: str, record: ModelRecord) -> None:
-    model = mlflow.pyfunc.load_model(path)
-    for method in record.expected:
-        predicted = model.predict(record.input_example, params={serving.PREDICT_METHOD: method})
-        if not np.array_equal(predicted, record.expected[method]):
+def _check_same_predictions(model: "ShippedModel", record: ModelRecord) -> None:
+    for method, expected in record.expected.items():
+        if not np.array_equal(model.predict(record.input_example, method), expected):
             raise TrackingError(
                 "the logged model, loaded back, predicts otherwise than the fitted one",
                 hint="report this as a bug",

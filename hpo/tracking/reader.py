@@ -1,66 +1,24 @@
-"""Asks MLflow what a store holds of a study, and for a logged model's files; changes nothing."""
+"""Asks MLflow what a store holds of a study; changes nothing."""
 
-import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any
 
-import mlflow
 from mlflow.entities import Experiment, LifecycleStage, Run, ViewType
-from mlflow.exceptions import MlflowException
 from mlflow.store.tracking import DEFAULT_LOCAL_FILE_AND_ARTIFACT_PATH
 from mlflow.store.tracking.rest_store import RestStore
 from mlflow.utils.credentials import get_default_host_creds
-from sqlalchemy.exc import SQLAlchemyError
 
-from hpo.errors import ModelError, SettingsError, TrackingError, first_line
+from hpo.errors import TrackingError, first_line
 from hpo.ledger.inspection import MLFLOW, read_database
-from hpo.settings import hide_password, sqlite_path
+from hpo.settings import sqlite_path
 from hpo.sqlite import url_unchanged
 from hpo.tracking import keys
-from hpo.tracking.connection import check_reachable, check_server, translated
+from hpo.tracking.connection import check_server, translated
 
 _RUNS_PAGE = 50_000
-
-
-def fetch_model(uri: str, tracking_uri: str, directory: Path) -> Path:
-    """Download a model's files.
-
-    Args:
-        uri: ``models:/...`` or ``runs:/...``.
-        tracking_uri: The store that knows it.
-        directory: An empty directory for them.
-
-    Returns:
-        Where they are.
-
-    Raises:
-        SettingsError: There is no such SQLite file; it is not made.
-        TrackingError: The server is away.
-        ModelError: There is no such model, or its files cannot be had.
-    """
-    path = sqlite_path(tracking_uri)
-    if path is not None and not os.path.exists(path):
-        raise SettingsError(
-            f"tracking URI: {path} is not there", hint="name MLflow's store with --tracking-uri"
-        )
-    check_reachable(tracking_uri)
-    # MLflow looks a model's URI up in the process's own store, whatever the argument says.
-    mlflow.set_tracking_uri(tracking_uri)
-    try:
-        return Path(
-            mlflow.artifacts.download_artifacts(
-                uri, dst_path=str(directory), tracking_uri=tracking_uri
-            )
-        )
-    except (MlflowException, SQLAlchemyError, OSError) as error:
-        reason = hide_password(first_line(error))
-        raise ModelError(
-            f"model: {uri} cannot be fetched from {hide_password(tracking_uri)}: {reason}"
-        ) from error
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,8 @@ waits while an earlier one is pending. All of it may be repeated: a decision onc
 """
 
 import json
-import tempfile
 import time
 from dataclasses import dataclass
-from pathlib import Path
 
 from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
@@ -19,12 +17,12 @@ from mlflow.exceptions import MlflowException
 from mlflow.utils.mlflow_tags import MLFLOW_MODEL_VERSIONS
 
 from hpo.errors import ModelError, TrackingError
-from hpo.estimators.loading import ShippedModel, load_model, refusing
+from hpo.estimators.loading import ShippedModel, refusing
 from hpo.estimators.tasks import task_of
 from hpo.results.holdout import judge_models, may_take_over
 from hpo.results.tracking_state import RegistryState
 from hpo.tracking import keys
-from hpo.tracking.reader import fetch_model
+from hpo.tracking.model_files import load_logged_model
 from hpo.tracking.run_records import FinalRecord, HeldOut
 
 TURN_SECONDS = 10.0
@@ -150,11 +148,7 @@ class Registry:
         if champion is None:
             return self.final.rule != "never", "there was no champion"
         try:
-            with tempfile.TemporaryDirectory(prefix="hpo-") as directory:
-                files = fetch_model(
-                    f"models:/{self.name}/{champion}", self.tracking_uri, Path(directory)
-                )
-                shipped = load_model(files)
+            shipped = load_logged_model(f"models:/{self.name}/{champion}", self.tracking_uri)
             differs = self._difference(shipped)
             if differs:
                 return False, f"not comparable: {differs}"

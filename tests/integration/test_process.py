@@ -6,15 +6,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import optuna
-import pandas as pd
 import pytest
 from optuna.storages import RDBStorage
 from optuna.trial import create_trial
-from sklearn.linear_model import LogisticRegression
 
 from hpo.tracking.process import TrackingProcess
-from hpo.tracking.run_records import FinalRecord, ModelRecord, StudyRecord
+from hpo.tracking.run_records import FinalRecord, StudyRecord
 from tests.support.commands import COMMAND_SECONDS
+from tests.support.models import small_model
 from tests.support.servers import free_port
 from tests.support.stores import stores_of
 
@@ -116,22 +115,9 @@ def test_both_sides_have_more_to_say_than_a_pipe_holds(
     rows.
     """
     monkeypatch.chdir(directory)
-    stores, X = stores_of(directory), pd.DataFrame({"x": [0.0, 1.0, 2.0, 3.0]})
+    stores = stores_of(directory)
     make_study(stores["storage"], N_TRIALS)
-    model = LogisticRegression().fit(X, [0, 0, 1, 1])
-    record = ModelRecord(
-        key="0123/0",
-        trial_number=0,
-        model=model,
-        input_example=X,
-        expected={"predict": model.predict(X)},
-        metrics={},
-        params={},
-        time_ms=1,
-        requirements=("scikit-learn",),
-        input_types={"x": "double"},
-        files={"rows.txt": "x" * 1_000_000},
-    )
+    record = small_model("0123/0", files={"rows.txt": "x" * 1_000_000})
     with TrackingProcess() as process:
         process.open(
             stores["storage"],

@@ -19,19 +19,17 @@ from typing import Any
 
 import mlflow
 import optuna
-import pandas as pd
 import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Run, ViewType
 from optuna.trial import FrozenTrial
-from sklearn.linear_model import LogisticRegression
 
 import hpo.tracking.follower
 from hpo.errors import LedgerError, TrackingError
 from hpo.results.links import view_id
 from hpo.results.tracking_state import TrackingState
 from hpo.tracking.follower import Follower
-from hpo.tracking.run_records import DatasetRecord, FinalRecord, ModelRecord, StudyRecord
+from hpo.tracking.run_records import DatasetRecord, FinalRecord, StudyRecord
 from hpo.tracking.writer import MlflowWriter
 from tests.support.checker import (
     check_nothing_runs,
@@ -40,6 +38,7 @@ from tests.support.checker import (
     check_scores,
     read_projection,
 )
+from tests.support.models import small_model
 from tests.unit.driving import N_FOLDS, define, drive, open_study
 from tests.unit.test_retries import ALWAYS, REFUSED_OR_LOST, Flaky, Lossy
 
@@ -132,19 +131,8 @@ class Study:
         )
 
     def model(self, number: int) -> FinalRecord:
-        X = pd.DataFrame({"x": [0.0, 1.0, 2.0, 3.0]})
-        model = LogisticRegression().fit(X, [0, 0, 1, 1])
-        record = ModelRecord(
-            key=f"{self.uid}/{number}",
-            trial_number=number,
-            model=model,
-            input_example=X,
-            expected={"predict": model.predict(X)},
-            metrics={"test_accuracy": 1.0},
-            params={"C": "1.0"},
-            time_ms=1,
-            requirements=("scikit-learn",),
-            input_types={"x": "double"},
+        record = small_model(
+            f"{self.uid}/{number}", trial_number=number, metrics={"test_accuracy": 1.0}
         )
         return FinalRecord(record, n_finished=N_TRIALS)
 

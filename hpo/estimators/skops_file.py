@@ -1,0 +1,149 @@
+"""Reads a skops file that may be somebody else's: it holds what our models hold, or is refused.
+
+skops itself trusts every estimator and some functions, and finds the classes it is told of by
+importing their modules. Here the kinds of nodes, their classes, the names and sizes of the members
+and the settings that start processes or write files are looked at first, in the schema, which is
+plain JSON.
+"""
+
+import io
+import json
+import re
+import zipfile
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import skops.io
+
+from hpo.errors import ModelError
+from hpo.estimators.preprocessing import SAVED_TYPES, TRUSTED_TYPES
+from hpo.estimators.recipes import RECIPES
+
+MAX_BYTES = 2**29
+"""Of all that is read of a model, unpacked: a coefficient takes 8, a category 100."""
+
+_SCHEMA = "schema.json"
+_MEMBER = re.compile(r"[0-9]+\.npy")
+_COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+
+_TRUSTED_TYPES = [
+    *TRUSTED_TYPES,
+    *(name for recipe in RECIPES.values() for name in recipe.trusted_types),
+]
+"""Types that a model may hold beside those that skops trusts; no file can add to them."""
+
+_SCALARS = {
+    f"numpy.{kind.__name__}"
+    for kind in np.sctypeDict.values()
+    if issubclass(kind, np.number | np.bool_ | np.str_)
+}
+_CLASSES_OF_NODE = {
+    "DTypeNode": {"numpy.dtype"},
+    "DictNode": {"builtins.dict"},
+    "JsonNode": {"builtins.str"},
+    "ListNode": {"builtins.list"},
+    "NdArrayNode": {"numpy.ndarray", *_SCALARS},
+    "ObjectNode": {*SAVED_TYPES, *_TRUSTED_TYPES},
+    "SliceNode": {"builtins.slice"},
+    "TupleNode": {"builtins.tuple"},
+    "TypeNode": {"builtins.bool", "builtins.float", "builtins.int", "builtins.str", *_SCALARS},
+}
+"""Every kind of node that a model of ours holds, and the classes of each, beside estimators."""
+
+_UNSET = ("n_jobs", "memory")
+"""What an estimator of ours leaves alone: predicting would start processes or write files."""
+
+
+def read_skops(content: bytes) -> Any:
+    """Load a file's content.
+
+    Raises:
+        ModelError: It holds what no model of ours holds; nothing of it was run.
+        Exception: Of many kinds, where it is damaged.
+    """
+    check_skops(content)
+    return skops.io.loads(content, trusted=_TRUSTED_TYPES)
+
+
+def check_skops(content: bytes) -> None:
+    """Refuse, without loading anything, what no model of ours holds.
+
+    Raises:
+        ModelError: A type is not trusted, or the file is not as ours are.
+        Exception: Of many kinds, where it is damaged.
+    """
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        sizes = _member_sizes(archive)
+        schema = json.loads(archive.read(_SCHEMA))
+    strange = set()
+    n_bytes = 0
+    for node in _iter_nodes(schema):
+        name = f"{node['__module__']}.{node['__class__']}"
+        if name not in _CLASSES_OF_NODE.get(node["__loader__"], ()) and not _is_estimator(node):
+            strange.add(name)
+        # A member that is named twice is read twice.
+        n_bytes += sizes[node["file"]] if "file" in node else 0
+        if node["__loader__"] == "ObjectNode":
+            _check_settings(name, node)
+    if strange:
+        raise ModelError(
+            f"model: it holds types that are not trusted: {sorted(strange)}",
+            hint="nothing of it was run",
+        )
+    _check_size(n_bytes)
+
+
+def _member_sizes(archive: zipfile.ZipFile) -> dict[str, int]:
+    """Give the size of each member, unpacked.
+
+    Raises:
+        ModelError: A member has a name or a size that none of ours has.
+    """
+    members = archive.infolist()
+    _check_size(sum(member.file_size for member in members))
+    for member in members:
+        is_named = member.filename == _SCHEMA or _MEMBER.fullmatch(member.filename)
+        if not is_named or member.compress_type not in _COMPRESSIONS:
+            raise ModelError(
+                f"model: it holds a member that no model of ours has: '{member.filename[:100]}'",
+                hint="nothing of it was run",
+            )
+    return {member.filename: member.file_size for member in members}
+
+
+def _check_size(n_bytes: int) -> None:
+    if n_bytes > MAX_BYTES:
+        raise ModelError(
+            f"model: it should unpack to {MAX_BYTES} bytes at most, but got {n_bytes}",
+            hint="nothing of it was run",
+        )
+
+
+def _iter_nodes(schema: Any) -> Iterator[dict[str, Any]]:
+    waiting = [schema]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, dict):
+            if "__loader__" in value:
+                yield value
+            waiting.extend(value.values())
+        elif isinstance(value, list):
+            waiting.extend(value)
+
+
+def _is_estimator(node: dict[str, Any]) -> bool:
+    """Whether it is an estimator of scikit-learn that has a recipe here."""
+    is_sklearn = str(node["__module__"]).startswith("sklearn.")
+    return node["__loader__"] == "ObjectNode" and is_sklearn and node["__class__"] in RECIPES
+
+
+def _check_settings(name: str, node: dict[str, Any]) -> None:
+    attributes = (node.get("content") or {}).get("content") or {}
+    for setting in _UNSET:
+        value = attributes.get(setting, {"content": "null"})["content"]
+        if value != "null":
+            raise ModelError(
+                f"model: {setting} of {name} should be null, but got {str(value)[:100]}",
+                hint="nothing of it was run",
+            )

@@ -1,0 +1,185 @@
+"""Fetches a logged model's files for the safe loader; the only way from MLflow to a loaded model.
+
+The files that the loader reads are asked for by their names, so nothing that a store answers can
+name a path, and no more of them is read than a model of ours may have.
+"""
+
+import os
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+import mlflow
+from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
+from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+from mlflow.store.artifact.http_artifact_repo import HttpArtifactRepository
+from mlflow.store.artifact.local_artifact_repo import LocalArtifactRepository
+from mlflow.store.artifact.models_artifact_repo import ModelsArtifactRepository
+from mlflow.store.artifact.runs_artifact_repo import RunsArtifactRepository
+from mlflow.utils.credentials import get_default_host_creds
+from mlflow.utils.rest_utils import augmented_raise_for_status, http_request
+from sqlalchemy.exc import SQLAlchemyError
+
+from hpo.errors import ModelError, SettingsError, TrackingError, first_line
+from hpo.settings import hide_password, sqlite_path
+from hpo.tracking.connection import check_reachable
+
+if TYPE_CHECKING:
+    from hpo.estimators.loading import ShippedModel
+
+DOWNLOAD_SECONDS = 600.0
+"""How long the files of a model may take from a server that goes on sending."""
+
+_CHUNK_BYTES = 2**20
+
+
+def load_logged_model(uri: str, tracking_uri: str) -> "ShippedModel":
+    """Load a logged model with the safe loader.
+
+    Args:
+        uri: ``models:/...``, ``runs:/...``, or where the files are, as MLflow says it.
+        tracking_uri: The store that knows it.
+
+    Raises:
+        SettingsError: There is no such SQLite file; it is not made.
+        TrackingError: The server is away.
+        ModelError: There is no such model, its files cannot be had, or it is not safe to load.
+    """
+    from hpo.estimators.loading import load_model  # noqa: PLC0415 - it loads scikit-learn
+
+    with _fetched(uri, tracking_uri) as files:
+        return load_model(files)
+
+
+def find_problem(location: str, tracking_uri: str) -> str | None:
+    """Say why a model that MLflow knows cannot be loaded; None where it can.
+
+    Args:
+        location: Where its files are, as MLflow says it.
+        tracking_uri: The store that knows it.
+
+    Raises:
+        TrackingError: The server is away, or the files can neither be had nor be missed.
+    """
+    from hpo.estimators.loading import load_model  # noqa: PLC0415 - it loads scikit-learn
+
+    with ExitStack() as stack:
+        try:
+            files = stack.enter_context(_fetched(location, tracking_uri))
+        except ModelError as error:
+            raise TrackingError(str(error), hint=error.hint) from error
+        try:
+            load_model(files)
+        except ModelError as error:
+            return str(error)
+    return None
+
+
+@contextmanager
+def _fetched(uri: str, tracking_uri: str) -> Iterator[Path]:
+    """Have the files that the loader reads, in a directory."""
+    path = sqlite_path(tracking_uri)
+    if path is not None and not os.path.exists(path):
+        raise SettingsError(
+            f"tracking URI: {path} is not there", hint="name MLflow's store with --tracking-uri"
+        )
+    check_reachable(tracking_uri)
+    if uri.startswith(("models:", "runs:")):
+        # MLflow looks them up in the process's own store, whatever the argument says.
+        mlflow.set_tracking_uri(tracking_uri)
+    with tempfile.TemporaryDirectory(prefix="hpo-") as directory:
+        with _translated(uri, tracking_uri):
+            files = _fetch(_open_repository(uri, tracking_uri), Path(directory))
+        yield files
+
+
+@contextmanager
+def _translated(uri: str, tracking_uri: str) -> Iterator[None]:
+    from hpo.estimators.loading import FROM_ODD_FILES  # noqa: PLC0415 - it loads scikit-learn
+
+    try:
+        yield
+    except (MlflowException, SQLAlchemyError, *FROM_ODD_FILES) as error:
+        reason = hide_password(first_line(error))
+        raise ModelError(
+            f"model: {uri} cannot be fetched from {hide_password(tracking_uri)}: {reason}"
+        ) from error
+
+
+def _open_repository(uri: str, tracking_uri: str) -> Any:
+    """Open the place where a model's files are."""
+    if RunsArtifactRepository.is_runs_uri(uri):
+        uri = _find_model_of_run(uri, tracking_uri)
+    repository = get_artifact_repository(uri, tracking_uri=tracking_uri)
+    while isinstance(repository, ModelsArtifactRepository):
+        repository = repository.repo
+    return repository
+
+
+def _find_model_of_run(uri: str, tracking_uri: str) -> str:
+    """Give the place of the newest model of this name that a run logged, or of its own files."""
+    client = MlflowClient(tracking_uri)
+    run_id, path = RunsArtifactRepository.parse_runs_uri(uri)
+    run = client.get_run(run_id)
+    outputs = run.outputs.model_outputs if run.outputs else ()
+    logged = [client.get_logged_model(output.model_id) for output in outputs]
+    named = [model for model in logged if model.name == path]
+    if named:
+        return str(max(named, key=lambda model: model.creation_timestamp).artifact_location)
+    return f"{run.info.artifact_uri}/{path or ''}"
+
+
+def _fetch(repository: Any, directory: Path) -> Path:
+    """Give a directory with the files that the loader reads: a local store's own, or copies.
+
+    Raises:
+        ModelError: A file is larger than any of ours.
+    """
+    from hpo.estimators.loading import LARGEST_FILES, too_large  # noqa: PLC0415 - scikit-learn
+
+    if isinstance(repository, LocalArtifactRepository):
+        return Path(repository.artifact_dir)
+    sizes = {
+        PurePosixPath(entry.path).name: entry.file_size or 0
+        for entry in repository.list_artifacts()
+        if not entry.is_dir
+    }
+    end = time.monotonic() + DOWNLOAD_SECONDS
+    for name, largest in LARGEST_FILES.items():
+        if sizes.get(name, 0) > largest:
+            raise too_large(name)
+        if name not in sizes:
+            # The listing may name them in words of its own, such as "evil/../model.skops".
+            continue
+        if not isinstance(repository, HttpArtifactRepository):
+            repository.download_artifacts(name, dst_path=str(directory))
+        elif _download(repository.artifact_uri, directory / name, largest, end) > largest:
+            raise too_large(name)
+    return directory
+
+
+def _download(address: str, path: Path, largest: int, end: float) -> int:
+    """Write a file of a server; gives how many bytes it sent until they were more than allowed.
+
+    MLflow's own client writes whatever comes, for as long as it comes.
+    """
+    n_bytes = 0
+    answer = http_request(get_default_host_creds(address), f"/{path.name}", "GET", stream=True)
+    with closing(answer), path.open("wb") as file:
+        augmented_raise_for_status(answer)
+        for chunk in answer.iter_content(_CHUNK_BYTES):
+            n_bytes += len(chunk)
+            if n_bytes > largest:
+                break
+            if time.monotonic() > end:
+                raise TrackingError(
+                    f"{hide_password(address)} has been sending {path.name}"
+                    f" for {DOWNLOAD_SECONDS:.0f} s",
+                    hint="try again when it is faster",
+                )
+            file.write(chunk)
+    return n_bytes
