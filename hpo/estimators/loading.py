@@ -54,6 +54,7 @@ FROM_ODD_FILES = (
     ImportError,
     LookupError,
     MemoryError,
+    NameError,
     OSError,
     RuntimeError,
     SyntaxError,
