@@ -17,6 +17,7 @@ from hpo.ledger.inspection import OPTUNA, Trials, read_database, read_driver, re
 from hpo.ledger.lock import driven_elsewhere
 from hpo.settings import DEFAULT_TRACKING_URI, ServiceSettings, hide_password, sqlite_path
 from hpo.tracking import keys
+from hpo.tracking.model_files import find_problem_of
 from hpo.tracking.numbers import parse_numbers
 from hpo.tracking.reader import (
     StudyRuns,
@@ -73,9 +74,9 @@ def check_run(settings: ServiceSettings, study: str) -> list[Finding]:
         settings: Where ledger and tracking are.
         study: The study's name.
     """
-    preflight = _Preflight(study)
+    preflight = _Preflight(study, settings.tracking_uri)
     preflight.check_storage(settings.storage)
-    preflight.check_tracking(settings.tracking_uri)
+    preflight.check_tracking()
     preflight.check_study()
     return preflight.findings
 
@@ -86,6 +87,7 @@ class _Preflight:
 
     Attributes:
         study: The study's name.
+        tracking_uri: MLflow's.
         findings: One for each thing looked at; an error ends its own check only.
         trials: The study in the ledger, or None where the ledger cannot be read.
         runs: The study in MLflow, or None where MLflow cannot be read.
@@ -93,6 +95,7 @@ class _Preflight:
     """
 
     study: str
+    tracking_uri: str
     findings: list[Finding] = field(default_factory=list)
     trials: Trials | None = None
     runs: StudyRuns | None = None
@@ -118,8 +121,9 @@ class _Preflight:
                 state = "is made by the first run; only then can optuna-dashboard open it"
             self.findings.append(Finding("storage", f"{hide_password(url)} {state}"))
 
-    def check_tracking(self, url: str) -> None:
+    def check_tracking(self) -> None:
         """Whether MLflow can be read and written, and nothing of the study was deleted in it."""
+        url = self.tracking_uri
         with self._noting("tracking"):
             _check_writable(url, TrackingError)
         with self._noting("tracking"):
@@ -142,7 +146,20 @@ class _Preflight:
             self.findings.append(Finding.of("study", error))
         elif self.trials is not None:
             left = _find_unfinished(self.study, self.trials, self.runs)
+            with self._noting("study"):
+                left += self._find_lost_model(self.trials.uid)
             self.findings += left or [_all_done(self.study, self.trials, self.runs)]
+
+    def _find_lost_model(self, uid: str | None) -> list[Finding]:
+        """Find a final model that the parent run names and that cannot be loaded."""
+        tags = self.runs.parent_tags(uid) if self.runs and uid else {}
+        uri = tags.get(keys.MODEL_URI)
+        problem = uri and find_problem_of(uri.removeprefix("models:/"), self.tracking_uri)
+        if not problem:
+            return []
+        message = f"the model {uri} of study '{self.study}' cannot be loaded: {problem}"
+        hint = "run the same command again: it writes it again"
+        return [Finding("study", message, hint, TrackingError.exit_code)]
 
 
 def _check_writable(url: str, error: type[HpoError]) -> None:

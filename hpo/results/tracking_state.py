@@ -38,6 +38,7 @@ class TrackingState:
         n_behind: Finished trials without a finished child run, or None while unknown.
         model_uri: ``models:/...`` of the current final model, or None.
         registry: The final model in the registry, or None where it is not registered.
+        has_restored: Whether artifacts that were gone were written again.
         tracking_problem: Why the store is behind, one line, or None.
     """
 
@@ -48,4 +49,5 @@ class TrackingState:
     n_behind: int | None = None
     model_uri: str | None = None
     registry: RegistryState | None = None
+    has_restored: bool = False
     tracking_problem: str | None = None

@@ -68,7 +68,9 @@ class Follower:
         self._writer = MlflowWriter(tracking_uri, study)
         self._projection = make_projection(self._writer, study)
         self._writer.on_step = lambda: notify(len(self._projection.run_ids))
+        self._writer.on_loss = self._note_loss
         self._notify = notify
+        self._lost: list[str] = []
         self._has_failed = False
         self._has_warned = False
         self._has_recovered = False
@@ -99,10 +101,9 @@ class Follower:
             status: How the parent run ends.
             wait_seconds: How long to go on while nothing gets through.
         """
-        write_rest = partial(self._write_rest, final, status)
         self._last_progress = time.monotonic()
         while (
-            not self._attempt(write_rest)
+            not self._attempt(partial(self._write_rest, final, status))
             and (seconds := self._last_progress + wait_seconds - time.monotonic()) > 0
         ):
             time.sleep(min(self._pause_seconds, seconds))
@@ -117,6 +118,7 @@ class Follower:
             n_behind=n_behind,
             model_uri=self._model_uri,
             registry=self._registry,
+            has_restored=bool(self._lost),
             tracking_problem=self._problem,
         )
 
@@ -126,6 +128,8 @@ class Follower:
             # A lost answer may have left runs that were created twice.
             self._projection.learn()
             self._catch_up()
+        if final is not None:
+            self._writer.forget_lost(final)
         if self._writer.parent_is_open:
             self._writer.write_text(keys.JOURNAL_FILE, export_journal(self._study()))
         if final is not None:
@@ -135,6 +139,11 @@ class Follower:
         self._writer.close(status, end_time_ms(self._trials()), self._projection.written)
         if final is not None:
             self._registry = self._writer.register(final)
+
+    def _note_loss(self, line: str) -> None:
+        if line not in self._lost:
+            self._lost.append(line)
+            self._notify(f"{line}: written again")
 
     def _write_drawings(self, final: FinalRecord) -> None:
         """Draw what is wanted and not there yet; the next run tries again what cannot be drawn."""

@@ -7,14 +7,15 @@ name a path, and no more of them is read than a model of ours may have.
 import os
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager
+from collections.abc import Collection, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 import mlflow
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST, ErrorCode
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 from mlflow.store.artifact.http_artifact_repo import HttpArtifactRepository
 from mlflow.store.artifact.local_artifact_repo import LocalArtifactRepository
@@ -26,13 +27,20 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from hpo.errors import ModelError, SettingsError, TrackingError, first_line
 from hpo.settings import hide_password, sqlite_path
+from hpo.tracking import keys
 from hpo.tracking.connection import check_reachable
+from hpo.tracking.reader import open_store
 
 if TYPE_CHECKING:
     from hpo.estimators.loading import ShippedModel
 
 DOWNLOAD_SECONDS = 600.0
 """How long the files of a model may take from a server that goes on sending."""
+
+EXPECTED_NAMES = ("MLmodel", "code", "hpo_columns.json", "model.skops")
+"""What is in the folder of every model that a run logged."""
+
+INCOMPLETE = "it was not written to its end"
 
 _CHUNK_BYTES = 2**20
 
@@ -51,50 +59,65 @@ def load_logged_model(uri: str, tracking_uri: str) -> "ShippedModel":
     """
     from hpo.estimators.loading import load_model  # noqa: PLC0415 - it loads scikit-learn
 
-    with _fetched(uri, tracking_uri) as files:
+    with tempfile.TemporaryDirectory(prefix="hpo-") as directory:
+        with _translated(uri, tracking_uri):
+            files = _fetch(_open_repository(uri, tracking_uri), Path(directory))
         return load_model(files)
 
 
-def find_problem(location: str, tracking_uri: str) -> str | None:
+def find_problem(
+    location: str, tracking_uri: str, names: Collection[str] = EXPECTED_NAMES
+) -> str | None:
     """Say why a model that MLflow knows cannot be loaded; None where it can.
 
     Args:
         location: Where its files are, as MLflow says it.
         tracking_uri: The store that knows it.
+        names: What is to be in its folder.
 
     Raises:
         TrackingError: The server is away, or the files can neither be had nor be missed.
     """
     from hpo.estimators.loading import load_model  # noqa: PLC0415 - it loads scikit-learn
 
-    with ExitStack() as stack:
+    with tempfile.TemporaryDirectory(prefix="hpo-") as directory:
         try:
-            files = stack.enter_context(_fetched(location, tracking_uri))
+            with _translated(location, tracking_uri):
+                repository = _open_repository(location, tracking_uri)
+                files = _fetch(repository, Path(directory))
+                missing = sorted(set(names).difference(_sizes(repository)))
         except ModelError as error:
             raise TrackingError(str(error), hint=error.hint) from error
+        if missing:
+            return f"it lacks {', '.join(missing)}"
         try:
             load_model(files)
         except ModelError as error:
-            return str(error)
+            return str(error).removeprefix("model: ")
     return None
 
 
-@contextmanager
-def _fetched(uri: str, tracking_uri: str) -> Iterator[Path]:
-    """Have the files that the loader reads, in a directory."""
-    path = sqlite_path(tracking_uri)
-    if path is not None and not os.path.exists(path):
-        raise SettingsError(
-            f"tracking URI: {path} is not there", hint="name MLflow's store with --tracking-uri"
-        )
-    check_reachable(tracking_uri)
-    if uri.startswith(("models:", "runs:")):
-        # MLflow looks them up in the process's own store, whatever the argument says.
-        mlflow.set_tracking_uri(tracking_uri)
-    with tempfile.TemporaryDirectory(prefix="hpo-") as directory:
-        with _translated(uri, tracking_uri):
-            files = _fetch(_open_repository(uri, tracking_uri), Path(directory))
-        yield files
+def find_problem_of(model_id: str, tracking_uri: str) -> str | None:
+    """Say why the final model of a study cannot be loaded; None where it can.
+
+    Args:
+        model_id: The logged model's.
+        tracking_uri: A store that has its tables.
+
+    Raises:
+        TrackingError: MLflow is away.
+    """
+    with open_store(tracking_uri) as store:
+        try:
+            model = store.get_logged_model(model_id)
+        except MlflowException as error:
+            if error.error_code != ErrorCode.Name(RESOURCE_DOES_NOT_EXIST):
+                raise
+            return "MLflow does not have it"
+    if keys.INCOMPLETE in model.tags:
+        return INCOMPLETE
+    names = (*EXPECTED_NAMES, keys.MODEL_CARD_FILE)
+    return find_problem(model.artifact_location, tracking_uri, names)
 
 
 @contextmanager
@@ -111,7 +134,21 @@ def _translated(uri: str, tracking_uri: str) -> Iterator[None]:
 
 
 def _open_repository(uri: str, tracking_uri: str) -> Any:
-    """Open the place where a model's files are."""
+    """Open the place where a model's files are.
+
+    Raises:
+        SettingsError: There is no such SQLite file; it is not made.
+        TrackingError: The server is away.
+    """
+    path = sqlite_path(tracking_uri)
+    if path is not None and not os.path.exists(path):
+        raise SettingsError(
+            f"tracking URI: {path} is not there", hint="name MLflow's store with --tracking-uri"
+        )
+    check_reachable(tracking_uri)
+    if uri.startswith(("models:", "runs:")):
+        # MLflow looks them up in the process's own store, whatever the argument says.
+        mlflow.set_tracking_uri(tracking_uri)
     if RunsArtifactRepository.is_runs_uri(uri):
         uri = _find_model_of_run(uri, tracking_uri)
     repository = get_artifact_repository(uri, tracking_uri=tracking_uri)
@@ -143,11 +180,7 @@ def _fetch(repository: Any, directory: Path) -> Path:
 
     if isinstance(repository, LocalArtifactRepository):
         return Path(repository.artifact_dir)
-    sizes = {
-        PurePosixPath(entry.path).name: entry.file_size or 0
-        for entry in repository.list_artifacts()
-        if not entry.is_dir
-    }
+    sizes = _sizes(repository)
     end = time.monotonic() + DOWNLOAD_SECONDS
     for name, largest in LARGEST_FILES.items():
         if sizes.get(name, 0) > largest:
@@ -160,6 +193,12 @@ def _fetch(repository: Any, directory: Path) -> Path:
         elif _download(repository.artifact_uri, directory / name, largest, end) > largest:
             raise too_large(name)
     return directory
+
+
+def _sizes(repository: Any) -> dict[str, int]:
+    """Give the names in a model's folder, and how many bytes each is said to have."""
+    listed = repository.list_artifacts("")
+    return {PurePosixPath(entry.path).name: entry.file_size or 0 for entry in listed}
 
 
 def _download(address: str, path: Path, largest: int, end: float) -> int:

@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import mlflow
 import numpy as np
@@ -23,13 +23,10 @@ import hpo
 from hpo import serving
 from hpo.errors import TrackingError
 from hpo.tracking import keys
-from hpo.tracking.model_files import load_logged_model
+from hpo.tracking.model_files import INCOMPLETE, find_problem, load_logged_model
 from hpo.tracking.parent_run import ParentRun
 from hpo.tracking.reader import all_pages
 from hpo.tracking.run_records import ModelRecord, StudyRecord
-
-if TYPE_CHECKING:
-    from hpo.estimators.loading import ShippedModel
 
 SHIPPED_MODULES = ("__init__.py", "calendar.py", "conversion.py", "serving.py", "values.py")
 """The modules of this package that a loaded model imports."""
@@ -44,6 +41,7 @@ class ModelWriter:
         study: What the parent run says.
         parent: The parent run, found or created.
         on_step: Called whenever a part of a model got through; a later attempt goes on after it.
+        on_loss: Called with what MLflow has lost and is about to get again.
     """
 
     def __init__(
@@ -53,12 +51,14 @@ class ModelWriter:
         study: StudyRecord,
         parent: ParentRun,
         on_step: Callable[[], None],
+        on_loss: Callable[[str], None],
     ) -> None:
         self._client = client
         self._tracking_uri = tracking_uri
         self._study = study
         self._parent = parent
         self._on_step = on_step
+        self._on_loss = on_loss
         self._begun_id = ""
         self._done: set[str] = set()
 
@@ -87,6 +87,8 @@ class ModelWriter:
         if current is None:
             self._parent.reopen()
             current = self._log(record, begun or self._begin(record), step)
+        else:
+            self._restore_lost(record, current)
         for model in ready:
             if model.model_id != current.model_id and keys.SUPERSEDED_BY not in model.tags:
                 self._client.set_logged_model_tags(
@@ -96,6 +98,21 @@ class ModelWriter:
             # The selection rule was changed and changed back.
             self._client.delete_logged_model_tag(current.model_id, keys.SUPERSEDED_BY)
         return str(current.model_id)
+
+    def _restore_lost(self, record: ModelRecord, model: LoggedModel) -> None:
+        """Write a model's files again, in their place, where it cannot be loaded any more."""
+        problem = find_problem(model.artifact_location, self._tracking_uri)
+        if keys.INCOMPLETE in model.tags:
+            problem = INCOMPLETE
+        if problem is None:
+            return
+        self._on_loss(f"the logged model {model.model_uri} cannot be loaded ({problem})")
+        self._parent.reopen()
+        self._client.set_logged_model_tags(model.model_id, {keys.INCOMPLETE: "true"})
+        self._upload(record, model)
+        self._check(record, model)
+        self._client.delete_logged_model_tag(model.model_id, keys.INCOMPLETE)
+        self._on_step()
 
     def _begin(self, record: ModelRecord) -> LoggedModel:
         tags = {
@@ -119,22 +136,12 @@ class ModelWriter:
         return model
 
     def _log(self, record: ModelRecord, model: LoggedModel, step: int) -> LoggedModel:
-        with tempfile.TemporaryDirectory(prefix="hpo-") as directory:
-            saved = Path(directory, "saved")
-            if "uploaded" not in self._done:
-                described = Model(
-                    run_id=self._parent.run_id,
-                    model_id=model.model_id,
-                    artifact_path=model.artifact_location,
-                )
-                save_model(record, saved, described)
-                self._client.log_model_artifacts(model.model_id, str(saved))
-                self._count("uploaded")
-            if "checked" not in self._done:
-                _check_same_predictions(
-                    load_logged_model(model.artifact_location, self._tracking_uri), record
-                )
-                self._count("checked")
+        if "uploaded" not in self._done:
+            self._upload(record, model)
+            self._count("uploaded")
+        if "checked" not in self._done:
+            self._check(record, model)
+            self._count("checked")
         run_id = self._parent.run_id
         outputs = self._client.get_run(run_id).outputs
         linked = [output.model_id for output in (outputs.model_outputs if outputs else ())]
@@ -148,6 +155,31 @@ class ModelWriter:
         ]
         self._client.log_batch(run_id, metrics=metrics)
         return self._client.finalize_logged_model(model.model_id, LoggedModelStatus.READY)
+
+    def _upload(self, record: ModelRecord, model: LoggedModel) -> None:
+        described = Model(
+            run_id=self._parent.run_id,
+            model_id=model.model_id,
+            artifact_path=model.artifact_location,
+        )
+        with tempfile.TemporaryDirectory(prefix="hpo-") as directory:
+            save_model(record, Path(directory, "saved"), described)
+            self._client.log_model_artifacts(model.model_id, f"{directory}/saved")
+
+    def _check(self, record: ModelRecord, model: LoggedModel) -> None:
+        """Load a model back and compare what it predicts.
+
+        Raises:
+            ModelError: It is not what was uploaded.
+            TrackingError: It predicts otherwise.
+        """
+        loaded = load_logged_model(model.artifact_location, self._tracking_uri)
+        for method, expected in record.expected.items():
+            if not np.array_equal(loaded.predict(record.input_example, method), expected):
+                raise TrackingError(
+                    "the logged model, loaded back, predicts otherwise than the fitted one",
+                    hint="report this as a bug",
+                )
 
     def _count(self, part: str) -> None:
         self._done.add(part)
@@ -213,12 +245,3 @@ def rehearse(model: Any) -> None:
         mlflow.sklearn.save_model(
             model, f"{directory}/model", serialization_format="skops", pip_requirements=["mlflow"]
         )
-
-
-def _check_same_predictions(model: "ShippedModel", record: ModelRecord) -> None:
-    for method, expected in record.expected.items():
-        if not np.array_equal(model.predict(record.input_example, method), expected):
-            raise TrackingError(
-                "the logged model, loaded back, predicts otherwise than the fitted one",
-                hint="report this as a bug",
-            )

@@ -72,7 +72,7 @@ def read_runs(tracking_uri: str, experiment: str, uid: str | None) -> StudyRuns:
     Raises:
         TrackingError: It cannot be read.
     """
-    with _open_store(tracking_uri) as store:
+    with open_store(tracking_uri) as store:
         found = store.get_experiment_by_name(experiment)
         if found is None:
             return StudyRuns()
@@ -104,13 +104,13 @@ def find_experiments(tracking_uri: str, names: Iterable[str]) -> dict[str, str]:
     """
     if not is_made(tracking_uri):
         return {}
-    with _open_store(tracking_uri) as store:
+    with open_store(tracking_uri) as store:
         found = filter(None, map(store.get_experiment_by_name, names))
         return {each.name: each.experiment_id for each in found if not is_trashed(each)}
 
 
 @contextmanager
-def _open_store(tracking_uri: str) -> Iterator[Any]:
+def open_store(tracking_uri: str) -> Iterator[Any]:
     """Open MLflow's store for reading, without making or changing anything."""
     path = sqlite_path(tracking_uri)
     with ExitStack() as stack, translated():

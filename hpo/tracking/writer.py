@@ -17,6 +17,7 @@ from hpo.tracking import keys
 from hpo.tracking.child_runs import ChildRuns
 from hpo.tracking.connection import check_reachable, connect, translating
 from hpo.tracking.entities import make_metrics, make_tags
+from hpo.tracking.lost_files import forget_lost
 from hpo.tracking.models import ModelWriter
 from hpo.tracking.parent_run import ParentRun
 from hpo.tracking.run_records import Drawings, FinalRecord, StudyRecord, TrialRecord
@@ -34,6 +35,7 @@ class MlflowWriter:
         n_steps: Counts what got through: each child run, and each part of the final model; what is
             counted is not done again.
         on_step: Called whenever ``n_steps`` grows.
+        on_loss: Called with a line on what MLflow has lost and is about to get again.
 
     Raises:
         TrackingError: From every method, where MLflow refuses or is away.
@@ -42,6 +44,7 @@ class MlflowWriter:
     def __init__(self, tracking_uri: str, study: StudyRecord) -> None:
         self.n_steps = 0
         self.on_step: Callable[[], None] = lambda: None
+        self.on_loss: Callable[[str], None] = lambda _: None
         self._study = study
         self._tracking_uri = tracking_uri
         self._parent = ParentRun(tracking_uri, study)
@@ -86,7 +89,12 @@ class MlflowWriter:
         self._parent.open(self._client, start_time_ms)
         self._children = ChildRuns(self._client, self._study.uid, self._parent)
         self._models = ModelWriter(
-            self._client, self._tracking_uri, self._study, self._parent, self._count_step
+            self._client,
+            self._tracking_uri,
+            self._study,
+            self._parent,
+            self._count_step,
+            self.on_loss,
         )
 
     def find_trials(self) -> tuple[dict[int, str], dict[int, str]]:
@@ -127,6 +135,10 @@ class MlflowWriter:
     def write_parent_metric(self, name: str, points: Iterable[tuple[int, float, int]]) -> None:
         """Log a metric of the parent run: step, value and time (milliseconds) of each point."""
         self._parent.log_metric(name, points)
+
+    def forget_lost(self, final: FinalRecord) -> None:
+        """Look whether the files of a finished study are there; else they will be written again."""
+        forget_lost(self._client, self._parent, self._study, final, self.on_loss)
 
     def write_model(self, final: FinalRecord, best_run_id: str | None = None) -> str:
         """Log the final model, unless it is there under its key, and say so on the parent run.
