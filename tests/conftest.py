@@ -31,6 +31,7 @@ FAST = (
     "integration/test_callback_migration.py",
     "integration/test_dry_run.py",
     "integration/test_failures.py",
+    "integration/test_places.py",
     "integration/test_registry.py",
     "integration/test_studies.py",
     "project/test_imports.py",

@@ -19,7 +19,7 @@ def export(options: argparse.Namespace) -> int:
     from hpo.data.tables import check_output, write_table
     from hpo.ledger.storage import read_study
     from hpo.results.trials_table import describe_trial, make_table
-    from hpo.tracking.reader import find_run_ids
+    from hpo.tracking.study_runs import find_run_ids
 
     path = None if options.csv is None else Path(options.csv)
     if path is not None:

@@ -33,10 +33,12 @@ def list(options: argparse.Namespace) -> int:  # noqa: A001 - the command's name
     problem: HpoError | None = None
     if studies:
         use_mlflow_here()
-        from hpo.tracking.reader import find_experiments
+        from hpo.tracking.study_runs import find_experiments
 
         try:
-            experiments = find_experiments(settings.tracking_uri, drivers)
+            experiments = find_experiments(
+                settings.tracking_uri, {study.name: study.uid for study in studies}
+            )
         except TrackingError as error:
             problem = error
     _print(studies, experiments, drivers, as_json=options.json)

@@ -25,8 +25,8 @@ from hpo.ledger.storage import open_storage
 from hpo.settings import STORAGE_VARIABLE, ServiceSettings, hide_password
 from hpo.sqlite import remove_logs
 from hpo.tracking.connection import check_reachable, connect
-from hpo.tracking.reader import read_runs
 from hpo.tracking.saved_view import reads_views, trials_path
+from hpo.tracking.study_runs import read_runs
 
 HOST = "127.0.0.1"
 START_SECONDS = 60.0

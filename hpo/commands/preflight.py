@@ -20,15 +20,14 @@ from hpo.tracking import keys
 from hpo.tracking.model_files import find_problem_of
 from hpo.tracking.numbers import parse_numbers
 from hpo.tracking.reader import (
-    StudyRuns,
     deleted_parent,
     is_finished,
     is_made,
     is_trashed,
     key_of,
-    read_runs,
     trashed_experiment,
 )
+from hpo.tracking.study_runs import StudyRuns, read_runs
 
 
 @dataclass(frozen=True)

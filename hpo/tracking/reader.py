@@ -1,8 +1,7 @@
 """Asks MLflow what a store holds of a study; changes nothing."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -21,38 +20,6 @@ from hpo.tracking.connection import check_server, translated
 _RUNS_PAGE = 50_000
 
 
-@dataclass(frozen=True)
-class StudyRuns:
-    """A study in MLflow.
-
-    Attributes:
-        experiment: In the trash or not; None where there is none.
-        runs: Those with the study's uid and a key, in the trash or not.
-    """
-
-    experiment: Experiment | None = None
-    runs: tuple[Run, ...] = ()
-
-    @property
-    def active(self) -> list[Run]:
-        """Those that are not in the trash."""
-        return [run for run in self.runs if not is_deleted(run)]
-
-    def parent_tags(self, uid: str) -> dict[str, str]:
-        """The tags of the study's parent run; none where there is no such run."""
-        tags = (dict(run.data.tags) for run in self.active if key_of(run) == uid)
-        return next(tags, {})
-
-    def deleted_by_hand(self) -> dict[str, str]:
-        """Key to run id of the runs that a person deleted, where no other run has the key."""
-        there = {key_of(run) for run in self.active}
-        return {
-            key_of(run): run.info.run_id
-            for run in self.runs
-            if was_deleted_by_hand(run) and key_of(run) not in there
-        }
-
-
 def is_made(tracking_uri: str) -> bool:
     """Whether MLflow's tables are there, which a server that answers has.
 
@@ -64,49 +31,6 @@ def is_made(tracking_uri: str) -> bool:
         return True
     with read_database(tracking_uri, MLFLOW) as connection:
         return connection is not None
-
-
-def read_runs(tracking_uri: str, experiment: str, uid: str | None) -> StudyRuns:
-    """Read what a server that answers, or a database that has its tables, holds of a study.
-
-    Raises:
-        TrackingError: It cannot be read.
-    """
-    with open_store(tracking_uri) as store:
-        found = store.get_experiment_by_name(experiment)
-        if found is None:
-            return StudyRuns()
-        runs = search_runs(store, [found.experiment_id], keys.STUDY_UID, str(uid))
-        return StudyRuns(found, tuple(run for run in runs if key_of(run)))
-
-
-def find_run_ids(tracking_uri: str, experiment: str, uid: str | None) -> dict[int, str]:
-    """Find the finished runs of a study's trials, by number; none where MLflow has no tables yet.
-
-    Raises:
-        TrackingError: MLflow is away.
-    """
-    if uid is None or not is_made(tracking_uri):
-        return {}
-    runs = read_runs(tracking_uri, experiment, uid).active
-    return {
-        keys.number_of(key_of(run)): run.info.run_id
-        for run in runs
-        if key_of(run) != uid and is_finished(run)
-    }
-
-
-def find_experiments(tracking_uri: str, names: Iterable[str]) -> dict[str, str]:
-    """Find the ids of experiments by name; none where MLflow has no tables yet.
-
-    Raises:
-        TrackingError: MLflow is away.
-    """
-    if not is_made(tracking_uri):
-        return {}
-    with open_store(tracking_uri) as store:
-        found = filter(None, map(store.get_experiment_by_name, names))
-        return {each.name: each.experiment_id for each in found if not is_trashed(each)}
 
 
 @contextmanager
@@ -128,7 +52,9 @@ def open_store(tracking_uri: str) -> Iterator[Any]:
         yield store
 
 
-def search_runs(store: Any, experiment_ids: Sequence[str], tag: str, value: str) -> list[Run]:
+def search_runs(
+    store: Any, experiment_ids: Sequence[str], tag: str, value: str, *, comparator: str = "="
+) -> list[Run]:
     """Find all runs with a tag, in the trash or not, the earliest first.
 
     Args:
@@ -136,12 +62,13 @@ def search_runs(store: Any, experiment_ids: Sequence[str], tag: str, value: str)
         experiment_ids: Where to look.
         tag: The tag's name.
         value: Its value, which holds no quote.
+        comparator: One of MLflow's, between the tag and the value.
     """
     try:
         return all_pages(
             store.search_runs,
             list(experiment_ids),
-            f"tags.`{tag}` = '{value}'",
+            f"tags.`{tag}` {comparator} '{value}'",
             run_view_type=ViewType.ALL,
             max_results=_RUNS_PAGE,
             order_by=["start_time", "run_id"],
@@ -201,3 +128,8 @@ def is_finished(run: Run) -> bool:
 def was_deleted_by_hand(run: Run) -> bool:
     """Whether a person deleted the run: it was finished, and is no duplicate."""
     return is_deleted(run) and is_finished(run) and keys.DUPLICATE_OF not in run.data.tags
+
+
+def order_of_keeping(run: Run) -> tuple[bool, bool, int, str]:
+    """Of runs with one key the least stays: a finished one, then the earliest, then by its id."""
+    return is_deleted(run), not is_finished(run), run.info.start_time, run.info.run_id

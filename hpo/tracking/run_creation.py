@@ -4,6 +4,7 @@ An attempt whose answer was lost may have created a run, so a key may have sever
 """
 
 from collections.abc import Mapping
+from itertools import filterfalse
 
 from mlflow import MlflowClient
 from mlflow.entities import Run
@@ -11,6 +12,7 @@ from mlflow.entities import Run
 from hpo.tracking import keys, reader
 from hpo.tracking.entities import make_tags
 from hpo.tracking.run_records import StudyRecord
+from hpo.tracking.study_runs import find_experiment
 
 
 def find_or_create_experiment(client: MlflowClient, study: StudyRecord) -> str:
@@ -24,8 +26,10 @@ def find_or_create_experiment(client: MlflowClient, study: StudyRecord) -> str:
     """
     if study.experiment_id is not None:
         experiment = client.get_experiment(study.experiment_id)
+    elif study.experiment is not None:
+        experiment = client.get_experiment_by_name(study.experiment)
     else:
-        experiment = client.get_experiment_by_name(study.experiment or study.name)
+        experiment = find_experiment(client, study.name, study.uid)
     if experiment is None:
         tags = {keys.EXPERIMENT_KIND: keys.MODEL_TRAINING}
         if study.summary:
@@ -65,8 +69,7 @@ def keep_one(client: MlflowClient, runs: list[Run]) -> Run | None:
     Returns:
         The one that stays. Where none is active, a finished one that a person deleted, or None.
     """
-    active = [run for run in runs if not reader.is_deleted(run)]
-    active.sort(key=lambda run: (not reader.is_finished(run), run.info.start_time, run.info.run_id))
+    active = sorted(filterfalse(reader.is_deleted, runs), key=reader.order_of_keeping)
     for duplicate in active[1:]:
         # The tag tells it from a run that a person deletes.
         client.set_tag(duplicate.info.run_id, keys.DUPLICATE_OF, active[0].info.run_id)
