@@ -1,5 +1,9 @@
-"""The soak: ``python -m tests.faults --kills 100 [--server]`` and ``python -m tests.faults --races
-20``.
+"""The soak: ``python -m tests.faults --soak MINUTES [--seed N]``, ``--kills 100 [--server]`` and
+``--races 20``.
+
+``--soak`` disturbs several studies at once in every way there is, on SQLite and PostgreSQL, with an
+MLflow server. Round k has the seed N + k: a finding names it, and ``--soak 0.1 --seed`` with it
+plays that round alone.
 
 Runs are killed with SIGKILL at random times, half of them the driver alone and half its whole
 process group, and each study is
@@ -11,7 +15,8 @@ import signal
 import sys
 from collections.abc import Sequence
 
-from .soak import race_often, soak
+from .rounds import Tally, storm_for
+from .soak import Report, race_often, soak
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -19,6 +24,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m tests.faults", description=(__doc__ or "").splitlines()[0]
     )
+    parser.add_argument("--soak", type=float, default=0, help="minutes of a storm (default: 0)")
     parser.add_argument("--kills", type=int, default=0, help="runs to kill (default: 0)")
     parser.add_argument("--seed", type=int, default=0, help="decides when (default: 0)")
     parser.add_argument(
@@ -31,7 +37,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = parser.parse_args(argv)
     # Servers are in groups of their own: they end with this process however it is asked to end.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    reports = []
+    reports: list[Report | Tally] = []
+    if options.soak:
+        reports.append(storm_for(60 * options.soak, seed=options.seed, note=note))
+        print(reports[-1].to_text())
     if options.kills:
         reports.append(
             soak(

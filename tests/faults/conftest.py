@@ -2,21 +2,16 @@
 each test.
 """
 
-import os
 import shutil
-import signal
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 from mlflow import MlflowClient
 
-from tests.support.processes import command_line, processes
-from tests.support.servers import free_port, serving_tracking
-
 from .converging import Place, Reference, make_reference, place_in
 from .proxy import Proxy
+from .server import Server
 
 MakeReference = Callable[..., Reference]
 
@@ -50,42 +45,6 @@ def long_reference(undisturbed: MakeReference) -> Reference:
 def place(make_directory: Callable[[str], Path]) -> Place:
     """Both stores in a directory, their tables made."""
     return place_in(make_directory("disturbed"))
-
-
-class Server:
-    """A real ``mlflow server`` that can be stopped, frozen and started again on its port."""
-
-    def __init__(self, directory: Path) -> None:
-        self.directory = directory
-        self.port = free_port()
-        self._running = ExitStack()
-        self.is_running = False
-
-    @property
-    def address(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
-
-    def start(self) -> None:
-        if not self.is_running:
-            self._running.enter_context(serving_tracking(self.directory, self.port))
-            self.is_running = True
-
-    def stop(self) -> None:
-        """As a crash would: SIGKILL."""
-        self._running.close()
-        self.is_running = False
-
-    def freeze(self) -> None:
-        self._send(signal.SIGSTOP)
-
-    def thaw(self) -> None:
-        self._send(signal.SIGCONT)
-
-    def _send(self, number: signal.Signals) -> None:
-        mark = f"\0--port\0{self.port}\0".encode()
-        pids = [pid for pid, _, _ in processes() if mark in command_line(pid)]
-        assert pids
-        os.killpg(os.getpgid(pids[0]), number)
 
 
 @pytest.fixture(scope="session")

@@ -40,16 +40,18 @@ class Place:
         database: MLflow's SQLite file.
         address: A server's, or None where MLflow is that file.
         command_address: What the command is given for it: a proxy's.
+        ledger: The URL of a ledger that is not in the directory.
     """
 
     directory: Path
     database: Path
     address: str | None = None
     command_address: str | None = None
+    ledger: str | None = None
 
     @property
     def storage(self) -> str:
-        return f"sqlite:///{self.directory}/optuna.db"
+        return self.ledger or f"sqlite:///{self.directory}/optuna.db"
 
     @property
     def tracking_uri(self) -> str:
@@ -59,7 +61,8 @@ class Place:
     def variables(self) -> dict[str, str]:
         """The environment of the command."""
         address = self.command_address or self.address
-        return {"MLFLOW_TRACKING_URI": address} if address else {}
+        named = {"MLFLOW_TRACKING_URI": address, "HPO_STORAGE": self.ledger}
+        return {name: value for name, value in named.items() if value}
 
 
 def place_in(directory: Path) -> Place:

@@ -16,10 +16,10 @@ from tests.support.here import call_main, run_here
 from tests.support.stores import count_finished_runs, count_told, n_running
 from tests.support.studies import running_long_fits
 
-from .conftest import Server
 from .converging import Kept, Place, Reference, assert_converged, read_kept
 from .disturbing import INJECTED, Ended, end, later
 from .proxy import Mode, Proxy
+from .server import Server
 
 BEHIND = "hpo: MLflow does not take what is written ("
 CAUGHT_UP = "hpo: MLflow has caught up"
