@@ -13,8 +13,15 @@ from pathlib import Path
 from typing import Any, Self
 
 from hpo.errors import HpoError, LedgerError, TrackingError
-from hpo.ledger.inspection import OPTUNA, Trials, read_database, read_driver, read_trials
-from hpo.ledger.lock import driven_elsewhere
+from hpo.ledger.inspection import (
+    OPTUNA,
+    Trials,
+    read_database,
+    read_driver,
+    read_maker,
+    read_trials,
+)
+from hpo.ledger.lock import driven_elsewhere, made_elsewhere
 from hpo.settings import DEFAULT_TRACKING_URI, ServiceSettings, hide_password, sqlite_path
 from hpo.tracking import keys
 from hpo.tracking.model_files import find_problem_of
@@ -117,6 +124,7 @@ class _Preflight:
             self.holder = self.holder or read_driver(url, connection, self.study)
             state = "can be opened"
             if connection is None:
+                _check_maker(url)
                 state = "is made by the first run; only then can optuna-dashboard open it"
             self.findings.append(Finding("storage", f"{hide_password(url)} {state}"))
 
@@ -131,6 +139,8 @@ class _Preflight:
             uid = self.trials.uid if self.trials else None
             is_there = is_made(url)
             self.runs = runs = read_runs(url, self.study, uid) if is_there else StudyRuns()
+            if not is_there:
+                _check_maker(url)
             state = "can be opened" if is_there else "is made by the first run"
             self.findings.append(Finding("tracking", f"{hide_password(url)} {state}"))
             if runs.experiment is not None and is_trashed(runs.experiment):
@@ -170,6 +180,12 @@ def _check_writable(url: str, error: type[HpoError]) -> None:
                 f"{place} is not writable for this user",
                 hint="change its owner or mode, or put the database elsewhere",
             )
+
+
+def _check_maker(url: str) -> None:
+    """Refuse a database whose tables another process is making: a run would wait for it."""
+    if (maker := read_maker(url)) is not None:
+        raise made_elsewhere(hide_password(url), maker)
 
 
 def _check_old_file_store(tracking_uri: str) -> None:

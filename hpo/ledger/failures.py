@@ -18,6 +18,9 @@ RETRY_SECONDS = 60.0
 FIRST_PAUSE_SECONDS = 0.05
 LONGEST_PAUSE_SECONDS = 1.0
 
+NOTE_SECONDS = 3.0
+"""After so long a person is told what is waited for."""
+
 T = TypeVar("T")
 
 
@@ -26,27 +29,43 @@ def never() -> int | None:
     return None
 
 
-def repeat(action: Callable[[bool], T], stop_signal: Callable[[], int | None] = never) -> T:
+def say_nothing(_: str) -> None:
+    """Nobody wants to know what is waited for."""
+
+
+def repeat(
+    action: Callable[[bool], T],
+    stop_signal: Callable[[], int | None] = never,
+    note: Callable[[str], None] = say_nothing,
+    patience_seconds: float | None = None,
+) -> T:
     """Do something with a storage, again while it fails for a reason that passes.
 
     Args:
         action: Takes whether an attempt came before, whose outcome is then unknown; does no harm
             when done twice.
         stop_signal: The number of a signal that asked to stop, or None.
+        note: Takes one line that says what is waited for, where it takes a while.
+        patience_seconds: How long to go on; by default ``RETRY_SECONDS``.
 
     Raises:
-        LedgerError: The reason does not pass, or did not within ``RETRY_SECONDS``.
+        LedgerError: The reason does not pass, or did not in time.
         InterruptedBySignal: A signal came meanwhile.
     """
-    give_up, pause, is_repeated = time.monotonic() + RETRY_SECONDS, FIRST_PAUSE_SECONDS, False
+    started, pause, is_repeated, is_said = time.monotonic(), FIRST_PAUSE_SECONDS, False, False
+    patience_seconds = RETRY_SECONDS if patience_seconds is None else patience_seconds
     while True:
         try:
             return action(is_repeated)
         except LedgerError as error:
-            if not error.may_pass or time.monotonic() >= give_up:
+            waited_seconds = time.monotonic() - started
+            if not error.may_pass or waited_seconds >= patience_seconds:
                 raise
             if (number := stop_signal()) is not None:
                 raise InterruptedBySignal(number, f"stopped while {error}") from error
+            if waited_seconds >= NOTE_SECONDS and not is_said:
+                is_said = True
+                note(f"waiting: {error}")
         time.sleep(pause)
         pause, is_repeated = min(2 * pause, LONGEST_PAUSE_SECONDS), True
 

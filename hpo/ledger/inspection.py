@@ -9,17 +9,15 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
 
 import sqlalchemy
 from sqlalchemy import Connection, NullPool, create_engine, text
 
 from hpo.errors import LedgerError, SettingsError, TrackingError, first_line
-from hpo.ledger.lock import find_driver, find_session, lock_key
+from hpo.ledger.lock import find_driver
+from hpo.ledger.postgresql import SCHEMA_KEY, engine_arguments, find_session, lock_key
 from hpo.settings import hide_password, needing_driver, sqlite_path
 from hpo.sqlite import url_unchanged
-
-CONNECT_SECONDS = 5
 
 OPTUNA = "optuna"
 MLFLOW = "mlflow"
@@ -61,27 +59,45 @@ def read_database(url: str, package: str) -> Iterator[Connection | None]:
     if path is not None and not os.path.exists(path):
         yield None
         return
-    patience: dict[str, Any] = {"connect_timeout": CONNECT_SECONDS} if path is None else {}
+    with _reading(url, package) as connection:
+        tables = read_tables(connection)
+        other = MLFLOW if package == OPTUNA else OPTUNA
+        if TABLES[other] <= tables:
+            raise SettingsError(
+                f"{hide_password(url)} holds the tables of {other},"
+                f" beside which {package} cannot make its own",
+                hint="give the two two databases, with --storage and --tracking-uri",
+            )
+        yield connection if is_whole(tables, package) else None
+
+
+def read_tables(connection: Connection) -> set[str]:
+    """Read the names of a database's tables."""
+    return set(sqlalchemy.inspect(connection).get_table_names())
+
+
+def is_whole(tables: set[str], package: str) -> bool:
+    """Whether all of a package's tables are there.
+
+    Without the last one, which names the schema, making them was cut short: the next run makes the
+    rest.
+    """
+    return TABLES[package] | {"alembic_version"} <= tables
+
+
+@contextmanager
+def _reading(url: str, package: str) -> Iterator[Connection]:
+    path = sqlite_path(url)
     try:
         with needing_driver(url):
             engine = create_engine(
                 url if path is None else url_unchanged(path),
-                connect_args=patience,
                 poolclass=NullPool,
+                **(engine_arguments(url) if path is None else {}),
             )
         with engine.connect() as connection:
             connection.execution_options(postgresql_readonly=True)
-            tables = set(sqlalchemy.inspect(connection).get_table_names())
-            other = MLFLOW if package == OPTUNA else OPTUNA
-            if TABLES[other] <= tables:
-                raise SettingsError(
-                    f"{hide_password(url)} holds the tables of {other},"
-                    f" beside which {package} cannot make its own",
-                    hint="give the two two databases, with --storage and --tracking-uri",
-                )
-            # Without the last one, which names the schema, making them was cut short: the next run
-            # makes the rest.
-            yield connection if TABLES[package] | {"alembic_version"} <= tables else None
+            yield connection
     except (sqlalchemy.exc.SQLAlchemyError, sqlite3.Error, OSError) as error:
         raise (LedgerError if package == OPTUNA else TrackingError)(
             f"{hide_password(url)} cannot be read: {first_line(error.__cause__ or error)}",
@@ -133,3 +149,12 @@ def read_driver(url: str, connection: Connection | None, study: str) -> str | No
     if connection is None:
         return None
     return find_session(connection.connection.cursor(), lock_key(study))
+
+
+def read_maker(url: str) -> str | None:
+    """Who makes the tables of a database just now, or None where nobody does."""
+    path = sqlite_path(url)
+    if path is not None:
+        return find_driver(path)
+    with _reading(url, OPTUNA) as connection:
+        return find_session(connection.connection.cursor(), SCHEMA_KEY)

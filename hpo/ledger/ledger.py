@@ -14,7 +14,7 @@ from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from hpo.errors import LedgerError, StudyLockedError
-from hpo.ledger.failures import never, repeat
+from hpo.ledger.failures import never, repeat, say_nothing
 from hpo.ledger.identity import StudyIdentity, open_study
 from hpo.ledger.storage import open_driven, quiet_optuna
 from hpo.ledger.transactions import LedgerStorage
@@ -40,12 +40,14 @@ class Ledger:
         name: str,
         identity: Mapping[str, Any],
         stop_signal: Callable[[], int | None] = never,
+        note: Callable[[str], None] = say_nothing,
     ) -> None:
         self.uid = str(identity["uid"])
         self.notes = tuple(identity.get("notes", ()))
         self._name = name
         self._storage = storage
         self._stop_signal = stop_signal
+        self._note = note
         self.study_id = self._repeat(lambda _: storage.get_study_id_from_name(name))
         self._last_trial_id: int | None = None
 
@@ -167,7 +169,7 @@ class Ledger:
         return None
 
     def _repeat(self, action: Callable[[bool], T]) -> T:
-        return repeat(action, self._stop_signal)
+        return repeat(action, self._stop_signal, self._note)
 
 
 @contextmanager
@@ -177,6 +179,7 @@ def open_ledger(
     *,
     stop_signal: Callable[[], int | None] = never,
     wait: Callable[[StudyLockedError], bool] = lambda _: False,
+    note: Callable[[str], None] = say_nothing,
 ) -> Iterator[Ledger]:
     """Lock, create or resume a study; the lock is held for the length of the ``with`` block.
 
@@ -186,6 +189,7 @@ def open_ledger(
         stop_signal: Gives the number of a signal that asked to stop, or None; asked while the
             storage is away.
         wait: Asked with the reason while another driver has the study; false gives up.
+        note: Takes one line that says what is waited for.
 
     Raises:
         StudyLockedError: Another driver has the study.
@@ -194,7 +198,9 @@ def open_ledger(
     """
     with (
         quiet_optuna(),
-        open_driven(storage_url, study.name, wait=wait, stop_signal=stop_signal) as storage,
+        open_driven(
+            storage_url, study.name, wait=wait, stop_signal=stop_signal, note=note
+        ) as storage,
     ):
-        identity = repeat(lambda _: open_study(storage, study), stop_signal)
-        yield Ledger(storage, study.name, identity, stop_signal)
+        identity = repeat(lambda _: open_study(storage, study), stop_signal, note)
+        yield Ledger(storage, study.name, identity, stop_signal, note)

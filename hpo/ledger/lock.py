@@ -1,19 +1,18 @@
 """One driver a study, by a lock that ends with its holder: a file's, or PostgreSQL's own.
 
-The file lies in a hidden folder beside the SQLite file and is held here; on PostgreSQL the
-connection that writes holds the lock, in ``ledger.storage``. A lock's file is never deleted: who
-waits for it would then hold a file that nobody else can find.
+The file lies in a hidden folder beside the SQLite file and is held here; PostgreSQL's own is in
+``ledger.postgresql``. A lock's file is never deleted: who waits for it would then hold a file that
+nobody else can find.
 """
 
 import fcntl
-import hashlib
 import os
 import socket
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 from urllib.parse import quote
 
 from hpo.errors import LedgerError, StudyLockedError
@@ -24,17 +23,33 @@ FOLDER = ".hpo"
 
 @contextmanager
 def hold_locks(
-    database: Path, study_name: str | None = None, *, wait: bool = False, subject: str = "this file"
+    database: Path, study_name: str | None = None, *, subject: str = "this file"
 ) -> Iterator[None]:
     """Hold the lock of an SQLite file, or of one study in it, as :func:`hold_lock` does."""
     with ExitStack() as stack:
         for path in lock_paths(database, study_name):
-            stack.enter_context(hold_lock(path, wait=wait, subject=subject))
+            stack.enter_context(hold_lock(path, subject=subject))
         yield
 
 
-def find_driver(database: Path, study_name: str) -> str | None:
-    """Who drives a study in an SQLite file, or None where nobody does; nothing is made."""
+@contextmanager
+def hold_tables(database: Path) -> Iterator[None]:
+    """Be the one process that makes an SQLite file's tables, for a ``with`` block.
+
+    Raises:
+        LedgerError: Another one makes them, which may pass.
+    """
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(hold_locks(database))
+        except StudyLockedError as error:
+            holder = find_driver(database) or "it has just ended"
+            raise made_elsewhere(str(database), holder) from error
+        yield
+
+
+def find_driver(database: Path, study_name: str | None = None) -> str | None:
+    """Who drives a study in an SQLite file, or makes its tables, or None; nothing is made."""
     return next(filter(None, map(find_holder, lock_paths(database, study_name))), None)
 
 
@@ -52,7 +67,7 @@ def lock_paths(database: Path, study_name: str | None = None) -> list[Path]:
 
 
 @contextmanager
-def hold_lock(path: Path, *, wait: bool = False, subject: str = "this file") -> Iterator[None]:
+def hold_lock(path: Path, *, subject: str = "this file") -> Iterator[None]:
     """Hold an exclusive lock on a file, made with its folder where it is missing.
 
     It is held for a ``with`` block; the file names the holder.
@@ -60,7 +75,7 @@ def hold_lock(path: Path, *, wait: bool = False, subject: str = "this file") -> 
     Children do not inherit its descriptor, as Python opens files, so none can keep the lock.
 
     Raises:
-        StudyLockedError: Another process holds it and ``wait`` is false.
+        StudyLockedError: Another process holds it.
         LedgerError: The file cannot be made.
     """
     try:
@@ -72,7 +87,7 @@ def hold_lock(path: Path, *, wait: bool = False, subject: str = "this file") -> 
         ) from error
     with file:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise driven_elsewhere(subject, _read_holder(file)) from error
         with suppress(OSError):  # on a full disk the lock holds, namelessly
@@ -95,37 +110,20 @@ def find_holder(path: Path) -> str | None:
     return None
 
 
-def lock_key(study_name: str) -> int:
-    """The number that is locked for a study in a PostgreSQL database."""
-    return int.from_bytes(hashlib.sha256(study_name.encode()).digest()[:8], signed=True)
-
-
-def find_session(cursor: Any, key: int) -> str | None:
-    """Who holds such a lock in this database, or None where nobody does.
-
-    Args:
-        cursor: Of a connection to PostgreSQL.
-        key: That of :func:`lock_key`.
-    """
-    cursor.execute(
-        "SELECT application_name, backend_start FROM pg_locks JOIN pg_stat_activity USING (pid)"
-        " WHERE locktype = 'advisory' AND granted AND objsubid = 1"
-        " AND classid::bigint = %s AND objid::bigint = %s"
-        " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())",
-        (key >> 32 & 0xFFFFFFFF, key & 0xFFFFFFFF),
-    )
-    found = cursor.fetchone()
-    if found is None:
-        return None
-    name, since = found  # another user's are hidden
-    return f"{name or 'another user'}{f', since {since:%Y-%m-%dT%H:%M:%S%z}' if since else ''}"
-
-
 def driven_elsewhere(subject: str, holder: str) -> StudyLockedError:
     """The error that names who has a study."""
     return StudyLockedError(
         f"{subject} is being driven by another process ({holder})",
         hint="--wait waits for it to end",
+    )
+
+
+def made_elsewhere(place: str, holder: str) -> LedgerError:
+    """The error that names who makes the tables of a database."""
+    return LedgerError(
+        f"the tables of {place} are being made by another process ({holder})",
+        hint="if it is stopped, let it go on or end it; then run the same command again",
+        may_pass=True,
     )
 
 

@@ -6,7 +6,6 @@ made.
 """
 
 import os
-import socket
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
@@ -20,8 +19,10 @@ from optuna.trial import FrozenTrial
 from sqlalchemy.engine import ExceptionContext
 
 from hpo.errors import LedgerError, StudyLockedError
-from hpo.ledger.failures import make_error, never, repeat, translated
-from hpo.ledger.lock import driven_elsewhere, find_session, hold_locks, lock_key
+from hpo.ledger.failures import make_error, never, repeat, say_nothing, translated
+from hpo.ledger.inspection import OPTUNA, is_whole, read_tables
+from hpo.ledger.lock import hold_locks, hold_tables, made_elsewhere
+from hpo.ledger.postgresql import SCHEMA_KEY, StudyLock, engine_arguments, take_lock
 from hpo.ledger.transactions import LedgerStorage
 from hpo.settings import hide_password, needing_driver, sqlite_path
 from hpo.sqlite import checkpoint, use_wal
@@ -34,16 +35,6 @@ BUSY_SECONDS = 5.0
 
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.05, 1.0
 
-_SCHEMA_KEY = 0x68706F
-
-_KEEPALIVE = {
-    "connect_timeout": 10,
-    "keepalives_idle": 20,
-    "keepalives_interval": 10,
-    "keepalives_count": 3,
-}
-"""Of PostgreSQL's client: a server or network that is dead is noticed within a minute."""
-
 T = TypeVar("T")
 
 
@@ -54,6 +45,7 @@ def open_driven(
     *,
     wait: Callable[[StudyLockedError], bool],
     stop_signal: Callable[[], int | None] = never,
+    note: Callable[[str], None] = say_nothing,
 ) -> Iterator[LedgerStorage]:
     """Open a storage, which may be new, as the one driver of a study, for a ``with`` block.
 
@@ -63,6 +55,7 @@ def open_driven(
         wait: Asked with the reason while another driver has the study; false gives up.
         stop_signal: Gives the number of a signal that asked to stop, or None; asked while the
             storage is locked.
+        note: Takes one line that says what is waited for.
 
     Raises:
         StudyLockedError: Another driver has the study.
@@ -76,14 +69,14 @@ def open_driven(
             _patiently(
                 lambda: stack.enter_context(hold_locks(path, study_name, subject=subject)), wait
             )
-        storage = open_storage(url, stop_signal)
+        storage = open_storage(url, stop_signal, note)
         stack.callback(storage.engine.dispose)
         if path is not None:
             stack.callback(_checkpoint_quietly, path)
         else:
-            key = lock_key(study_name)
+            lock = StudyLock(study_name, subject)
             sqlalchemy.event.listen(
-                storage.engine, "connect", lambda connection, _: _lock_on(connection, key, subject)
+                storage.engine, "connect", lambda connection, _: lock.take(connection)
             )
             # From here on one connection is open, which holds the lock: a second one would not get
             # it.
@@ -102,8 +95,12 @@ def _patiently(take: Callable[[], object], wait: Callable[[StudyLockedError], bo
         time.sleep(WAIT_SECONDS)
 
 
-def open_storage(url: str, stop_signal: Callable[[], int | None] = never) -> LedgerStorage:
-    """Open the Optuna storage behind a URL and make its tables.
+def open_storage(
+    url: str,
+    stop_signal: Callable[[], int | None] = never,
+    note: Callable[[str], None] = say_nothing,
+) -> LedgerStorage:
+    """Open the Optuna storage behind a URL and make its tables where they are missing.
 
     Raises:
         LedgerError: It cannot be opened.
@@ -113,15 +110,13 @@ def open_storage(url: str, stop_signal: Callable[[], int | None] = never) -> Led
     path = sqlite_path(url)
 
     def connect(_: bool) -> LedgerStorage:
-        with translated(url):
+        with translated(url), _making_tables(url, stop_signal):
             if path is not None:
                 use_wal(path, BUSY_SECONDS)
-            return _connect(url)
+            return _connect(url, stop_signal)
 
-    # Two starters on new files would both create the tables.
-    schema_lock = _postgresql_schema_lock(url) if path is None else hold_locks(path, wait=True)
-    with needing_driver(url), translated(url), schema_lock:
-        storage = repeat(connect, stop_signal)
+    with needing_driver(url):
+        storage = repeat(connect, stop_signal, note)
         if path is not None:
             # In WAL mode a power cut may lose a commit that is not yet on disk; a killed process
             # loses none, and none is ever torn.
@@ -168,15 +163,21 @@ def read_study(url: str, study_name: str) -> list[FrozenTrial]:
             storage.engine.dispose()
 
 
-def _connect(url: str, *, skip_table_creation: bool = False) -> LedgerStorage:
-    """Optuna's storage with an engine whose errors are ours."""
-    arguments: dict[str, Any] = {"connect_args": {"timeout": BUSY_SECONDS}}
+def _bound(url: str, stop_signal: Callable[[], int | None] = never) -> dict[str, Any]:
+    """Arguments of an engine that waits for nothing for ever."""
     if sqlite_path(url) is None:
-        name = f"hpo on {socket.gethostname()[:30]}, pid {os.getpid()}"
-        arguments = {
-            "connect_args": {**_KEEPALIVE, "application_name": name},
-            "pool_pre_ping": True,
-        }
+        return engine_arguments(url, stop_signal)
+    return {"connect_args": {"timeout": BUSY_SECONDS}}
+
+
+def _connect(
+    url: str,
+    stop_signal: Callable[[], int | None] = never,
+    *,
+    skip_table_creation: bool = False,
+) -> LedgerStorage:
+    """Optuna's storage with an engine whose errors are ours."""
+    arguments = {**_bound(url, stop_signal), "pool_pre_ping": sqlite_path(url) is None}
     storage = LedgerStorage(url, engine_kwargs=arguments, skip_table_creation=skip_table_creation)
 
     def translate(context: ExceptionContext) -> None:
@@ -201,23 +202,22 @@ def _checkpoint_quietly(path: Path) -> None:
 
 
 @contextmanager
-def _postgresql_schema_lock(url: str) -> Iterator[None]:
-    engine = sqlalchemy.create_engine(url, poolclass=sqlalchemy.NullPool, connect_args=_KEEPALIVE)
-    with engine.connect() as connection:
-        connection.execute(sqlalchemy.text("SELECT pg_advisory_lock(:key)"), {"key": _SCHEMA_KEY})
+def _making_tables(url: str, stop_signal: Callable[[], int | None]) -> Iterator[None]:
+    """Be the one that makes the tables where they are missing: two starters would collide.
+
+    Raises:
+        LedgerError: Another process makes them, which may pass.
+    """
+    path = sqlite_path(url)
+    arguments = _bound(url, stop_signal)
+    engine = sqlalchemy.create_engine(url, poolclass=sqlalchemy.NullPool, **arguments)
+    with engine.connect() as connection, ExitStack() as stack:
+        if not is_whole(read_tables(connection), OPTUNA):
+            if path is not None:
+                stack.enter_context(hold_tables(path))
+            elif holder := take_lock(connection.connection.cursor(), SCHEMA_KEY):
+                raise made_elsewhere(hide_password(url), holder)
         yield
-
-
-def _lock_on(connection: Any, key: int, subject: str) -> None:
-    """Lock a study on a new connection; the lock outlives transactions, not the connection."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_try_advisory_lock(%s)", (key,))
-        is_ours = cursor.fetchone()[0]
-        holder = "" if is_ours else find_session(cursor, key) or "it has only just started"
-    connection.commit()
-    if not is_ours:
-        connection.close()
-        raise driven_elsewhere(subject, holder)
 
 
 @contextmanager

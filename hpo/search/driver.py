@@ -20,19 +20,22 @@ LARGE_CELLS = 1_000_000
 """Above so many values in the training rows workers are worth starting before the first fit."""
 
 
-def make_executor(workers: int | str, n_cells: int) -> Executor:
+def make_executor(
+    workers: int | str, n_cells: int, stop_signal: Callable[[], int | None] = never
+) -> Executor:
     """Make the executor that a run starts with.
 
     Args:
         workers: Processes, 1 for this one, "auto" for one a core where the table is large, or a
             Dask scheduler's address.
         n_cells: Values in the training rows.
+        stop_signal: Gives the number of a signal that asked to stop, or None.
 
     Raises:
         SettingsError: The Dask cluster cannot be used.
     """
     if isinstance(workers, str) and workers != "auto":
-        return DaskExecutor(workers)
+        return DaskExecutor(workers, stop_signal)
     n_processes = count_processes(workers, n_cells)
     return PoolExecutor(n_processes) if n_processes > 1 else LocalExecutor()
 
@@ -91,4 +94,5 @@ class Driver:
             plan.identity(self.versions),
             stop_signal=self.stop_signal,
             wait=wait,
+            note=self.progress.note,
         )

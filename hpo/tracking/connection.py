@@ -2,8 +2,9 @@
 
 import re
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TypeVar
 from urllib.parse import urlsplit
 
@@ -15,12 +16,17 @@ from mlflow.utils.credentials import get_default_host_creds
 from mlflow.utils.rest_utils import http_request
 from sqlalchemy.exc import SQLAlchemyError
 
-from hpo.errors import TrackingError, first_line
-from hpo.ledger.lock import FOLDER, hold_locks
+from hpo.errors import LedgerError, TrackingError, first_line
+from hpo.ledger.failures import never, repeat
+from hpo.ledger.inspection import MLFLOW, read_database
+from hpo.ledger.lock import FOLDER, hold_tables
 from hpo.settings import hide_password, sqlite_path
 from hpo.sqlite import checkpoint, use_wal
 
 REACH_SECONDS = 3.0
+
+MAKER_SECONDS = 15.0
+"""How long to wait for another process that makes the tables."""
 
 _REFUSALS = {
     401: (
@@ -33,19 +39,39 @@ _REFUSALS = {
 T = TypeVar("T")
 
 
-def connect(tracking_uri: str) -> MlflowClient:
+def connect(tracking_uri: str, stop_signal: Callable[[], int | None] = never) -> MlflowClient:
     """Make a client; for an SQLite file, make its tables first where they are missing.
 
     MLflow makes its tables in many steps and guards none of them: two processes that start on a new
     file would collide, and one that is killed leaves a file that no later run can use. So they are
     made under a lock, in a file that gets its name when it is whole.
+
+    Raises:
+        TrackingError: Another process makes them, and has not ended in time.
+        InterruptedBySignal: A signal came meanwhile.
     """
     path = sqlite_path(tracking_uri)
-    if path is None:
-        return MlflowClient(tracking_uri)
+    if path is not None and not _has_tables(tracking_uri):
+        try:
+            repeat(
+                lambda _: _make_tables(tracking_uri, path),
+                stop_signal,
+                patience_seconds=MAKER_SECONDS,
+            )
+        except LedgerError as error:
+            raise TrackingError(str(error), hint=error.hint) from error
+    return MlflowClient(tracking_uri)
+
+
+def _has_tables(tracking_uri: str) -> bool:
+    with read_database(tracking_uri, MLFLOW) as connection:
+        return connection is not None
+
+
+def _make_tables(tracking_uri: str, path: Path) -> None:
     from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore  # noqa: PLC0415 - slow
 
-    with hold_locks(path, wait=True):
+    with hold_tables(path):
         if not path.exists():
             making = path.parent / FOLDER / f"{path.name}.making"
             for remnant in making.parent.glob(f"{making.name}*"):
@@ -56,7 +82,7 @@ def connect(tracking_uri: str) -> MlflowClient:
             ).engine.dispose()
             checkpoint(making)
             making.replace(path)
-        return MlflowClient(tracking_uri)
+        MlflowClient(tracking_uri)  # makes what a file that is there lacks
 
 
 def check_reachable(tracking_uri: str) -> None:

@@ -140,10 +140,10 @@ def test_database_that_is_away_is_one_line_without_its_password(
     url = cluster.url("x").replace(str(cluster.port), "1")
     process = run_here(directory, *FLAGS, HPO_STORAGE=url)
     assert (process.returncode, process.stdout) == (4, "")
-    assert process.stderr.startswith(
-        "hpo: the storage postgresql+psycopg://hpo:***@127.0.0.1:1/x failed: "
-    )
-    assert process.stderr.count("\n") == 1
+    reason = "the storage postgresql+psycopg://hpo:***@127.0.0.1:1/x failed: "
+    waiting, line = process.stderr.splitlines()
+    assert waiting.startswith(f"hpo: waiting: {reason}")
+    assert line.startswith(f"hpo: {reason}")
     assert PASSWORD not in process.stderr
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from hpo.errors import LedgerError, StudyLockedError
-from hpo.ledger.lock import find_driver, find_holder, hold_lock, hold_locks
+from hpo.ledger.lock import find_driver, find_holder, hold_lock, hold_locks, hold_tables
 
 HOLDER = """
 import subprocess, sys
@@ -23,15 +23,6 @@ with hold_lock(Path(sys.argv[1])):
     child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=sys.stdin, close_fds=False)
     print(child.pid, flush=True)
     child.wait()
-"""
-
-WAITER = """
-import sys
-from pathlib import Path
-from hpo.ledger.lock import hold_lock
-print("asks", flush=True)
-with hold_lock(Path(sys.argv[1]), wait=True):
-    print("has it")
 """
 
 
@@ -77,16 +68,24 @@ def test_lock_dies_with_its_holder_though_a_child_lives(tmp_path):
         assert take(path)
 
 
-def test_waiting_gets_the_lock_when_the_other_lets_go(tmp_path):
-    path = tmp_path / "study.lock"
-    with second_process(path) as (process, _):
-        command = [sys.executable, "-c", WAITER, str(path)]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as waiter:
-            assert waiter.stdout.readline() == "asks\n"
-            with pytest.raises(subprocess.TimeoutExpired, match="timed out"):
-                waiter.wait(timeout=0.3)
-            process.stdin.close()
-            assert waiter.communicate(timeout=30)[0] == "has it\n"
+def test_maker_of_the_tables_is_named_until_it_lets_go(tmp_path):
+    database = tmp_path / "optuna.db"
+    (tmp_path / ".hpo").mkdir()
+    with second_process(tmp_path / ".hpo" / "optuna.db.lock") as (process, _):
+        line = (
+            rf"^the tables of \S+optuna\.db are being made by another process"
+            rf" \(host .*, pid {process.pid}, since 20"
+        )
+        with pytest.raises(LedgerError, match=line) as caught:
+            make_tables(database)
+        assert caught.value.may_pass
+    make_tables(database)
+
+
+def make_tables(database: Path) -> None:
+    """Take the tables' lock and let it go."""
+    with hold_tables(database):
+        pass
 
 
 def test_holder_is_found_without_making_or_taking_the_lock(tmp_path):
