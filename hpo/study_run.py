@@ -37,14 +37,11 @@ from hpo.search.outcome import Searched, judge_study
 from hpo.search.plan import Plan, load_data, make_plan
 from hpo.settings import ServiceSettings
 from hpo.sqlite import remove_logs
-from hpo.tracking.interface import Tracking
+from hpo.tracking.interface import CLOSING_SECONDS, Tracking
 from hpo.tracking.process import TrackingProcess
 from hpo.tracking.provenance import make_final_record, make_study_record
 from hpo.tracking.run_records import RunStatus
 from hpo.versions import recorded_versions
-
-CLOSING_SECONDS = 2.5
-"""How long a run that is stopped, or whose ledger is gone, waits for tracking to catch up."""
 
 
 def run_study(
@@ -86,7 +83,7 @@ def run_study(
         follower = stack.enter_context(tracking or TrackingProcess())
         dataset = load_data(definition, data)
         check_nested(dataset, definition)
-        executor = make_executor(settings.workers, dataset.X_train.size)
+        executor = make_executor(settings.workers, dataset.X_train.size, stop_signal)
         stack.enter_context(closing(executor))
         plan = make_plan(definition, dataset)
         driver = Driver(settings, recorded_versions(), executor, progress, stop_signal)
@@ -114,7 +111,14 @@ def run_study(
         final = make_final_record(
             study, ended, result, plan.searched_definition, dataset, plan.recipe, settings
         )
-        state = follower.finish(final, "FINISHED", settings.tracking_wait_seconds)
+        state = follower.finish(
+            final, "FINISHED", settings.tracking_wait_seconds, stop_signal=stop_signal
+        )
+        number = stop_signal()
+        if number is not None and state.tracking_problem is not None:
+            raise InterruptedBySignal(
+                number, f"stopped before MLflow had everything: {state.tracking_problem}"
+            )
         description = final.conclusion.description
         notes = make_dashboard_notes(
             description, result, state, searched.trials, plan.recipe, searched.foreign

@@ -19,12 +19,13 @@ from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial
 
 from hpo.errors import HpoError, LedgerError, first_line
-from hpo.ledger.failures import translated
+from hpo.ledger.failures import never, translated
 from hpo.ledger.journal import export_journal
 from hpo.results.tracking_state import RegistryState, TrackingState
 from hpo.tracking import keys
 from hpo.tracking.interface import ignore
 from hpo.tracking.models import rehearse
+from hpo.tracking.process import POLL_SECONDS
 from hpo.tracking.projection import Projection, end_time_ms
 from hpo.tracking.run_records import (
     Drawings,
@@ -92,7 +93,11 @@ class Follower:
         return time.monotonic() >= self._next_attempt and self._attempt(self._catch_up)
 
     def finish(
-        self, final: FinalRecord | None, status: RunStatus, wait_seconds: float
+        self,
+        final: FinalRecord | None,
+        status: RunStatus,
+        wait_seconds: float,
+        stop_signal: Callable[[], int | None] = never,
     ) -> TrackingState:
         """Write everything, then the final model, close the parent run, and register the model.
 
@@ -100,13 +105,15 @@ class Follower:
             final: What the end of the search brought, or None where no model is to be logged.
             status: How the parent run ends.
             wait_seconds: How long to go on while nothing gets through.
+            stop_signal: Gives the number of a signal that asked to stop, or None.
         """
         self._last_progress = time.monotonic()
-        while (
-            not self._attempt(partial(self._write_rest, final, status))
-            and (seconds := self._last_progress + wait_seconds - time.monotonic()) > 0
-        ):
-            time.sleep(min(self._pause_seconds, seconds))
+        while not self._attempt(partial(self._write_rest, final, status)) and stop_signal() is None:
+            end = min(self._last_progress + wait_seconds, time.monotonic() + self._pause_seconds)
+            if time.monotonic() >= end:
+                break
+            while stop_signal() is None and (seconds := end - time.monotonic()) > 0:
+                time.sleep(min(seconds, POLL_SECONDS))
         n_behind = None
         with suppress(LedgerError):
             n_behind = len(self._projection.missing(self._trials()))

@@ -8,7 +8,7 @@ pays for none of it and MLflow's page shows the trials a little later.
 import logging
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING
@@ -62,6 +62,7 @@ class InlineTracking(Tracking):
         wait_seconds: float,
         *,
         is_hurried: bool = False,  # noqa: ARG002 - there is no other process that could hang
+        stop_signal: Callable[[], int | None] = lambda: None,
     ) -> TrackingState:
         """Write everything, or go on until nothing got through for so many seconds."""
         if self._follower is None:
@@ -69,7 +70,7 @@ class InlineTracking(Tracking):
         if final is None:
             self._notify = ignore
         with _quiet():
-            return self._follower.finish(final, status, wait_seconds)
+            return self._follower.finish(final, status, wait_seconds, stop_signal)
 
     def _hear(self, message: str | int) -> None:
         self._notify(message)

@@ -1,10 +1,14 @@
 """``Tracking``: what a run needs of whatever writes its study to MLflow."""
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Protocol
 
 from hpo.results.tracking_state import TrackingState
 from hpo.tracking.run_records import FinalRecord, Notify, RunStatus, StudyRecord
+
+CLOSING_SECONDS = 2.5
+"""How long a run that is stopped, or whose ledger is gone, waits for tracking to catch up."""
 
 
 def ignore(_: str | int) -> None:
@@ -37,6 +41,7 @@ class Tracking(AbstractContextManager["Tracking"], Protocol):
         wait_seconds: float,
         *,
         is_hurried: bool = False,
+        stop_signal: Callable[[], int | None] = lambda: None,
     ) -> TrackingState:
         """Wait until everything is written, or nothing got through for so many seconds.
 
@@ -47,4 +52,6 @@ class Tracking(AbstractContextManager["Tracking"], Protocol):
             wait_seconds: How long to go on while nothing gets through.
             is_hurried: Whether to stop after ``wait_seconds`` even while writes get through; the
                 next run does the rest.
+            stop_signal: Gives the number of a signal that asked to stop, or None; once it does, the
+                wait is over within ``CLOSING_SECONDS`` and one more write.
         """

@@ -17,6 +17,7 @@ import sys
 import threading
 import time
 import warnings
+from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from multiprocessing import Pipe
@@ -24,7 +25,7 @@ from multiprocessing.connection import Connection
 
 from hpo.child_process import serve_driver
 from hpo.results.tracking_state import TrackingState
-from hpo.tracking.interface import Tracking, ignore
+from hpo.tracking.interface import CLOSING_SECONDS, Tracking, ignore
 from hpo.tracking.run_records import FinalRecord, Notify, RunStatus, StudyRecord
 
 POLL_SECONDS = 0.1
@@ -110,6 +111,7 @@ class TrackingProcess(Tracking):
         wait_seconds: float,
         *,
         is_hurried: bool = False,
+        stop_signal: Callable[[], int | None] = lambda: None,
     ) -> TrackingState:
         """Wait until everything is written, or nothing got through for so many seconds."""
         if self._reader is None:
@@ -120,11 +122,14 @@ class TrackingProcess(Tracking):
         started = time.monotonic()
         self._send((final, status, wait_seconds))
         while self._reader.is_alive():
+            if stop_signal() is not None and not is_hurried:
+                is_hurried, started = True, time.monotonic()
+                patience = CLOSING_SECONDS + HURRIED_HANG_SECONDS
             since = started if is_hurried else max(started, self._heard_at)
             seconds = since + patience - time.monotonic()
             if seconds <= 0:
                 return _NO_ANSWER
-            self._reader.join(seconds)
+            self._reader.join(min(seconds, POLL_SECONDS))
         return self._state or self._describe_end()
 
     def _send(self, message: tuple[object, ...]) -> None:
