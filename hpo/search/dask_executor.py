@@ -11,16 +11,17 @@ import math
 import threading
 import time
 import warnings
-from collections.abc import Mapping
-from concurrent.futures import CancelledError
-from contextlib import ExitStack
-from functools import cache
-from typing import Any
+from collections.abc import Callable, Mapping
+from concurrent.futures import CancelledError, Future, wait
+from contextlib import ExitStack, suppress
+from functools import cache, partial
+from typing import Any, TypeVar
 
 from threadpoolctl import threadpool_limits
 
-from hpo.errors import HpoError, SettingsError
+from hpo.errors import HpoError, InterruptedBySignal, SettingsError
 from hpo.estimators.objective import Objective, StepResult
+from hpo.ledger.failures import never
 from hpo.search.executor import Executor
 from hpo.versions import describe_changes, recorded_versions
 
@@ -29,10 +30,19 @@ WORKERS_SECONDS = 30
 LOST_SECONDS = 60.0
 """How long a scheduler may be away in the middle of a run."""
 
+SEND_SECONDS = 300.0
+"""How long the folds may take to reach the workers; Dask itself gives up a worker after so long."""
+
+CLOSE_SECONDS = 3.0
+POLL_SECONDS = 0.2
+"""How long a signal waits while the cluster does not answer."""
+
 MAX_LOSSES = 20
 """Consecutive losses of a fold tolerated; after more it is the fold that kills its workers."""
 
 START_HINT = "start one: dask scheduler, and workers: dask worker ADDRESS --nthreads 1"
+
+T = TypeVar("T")
 
 
 class DaskExecutor(Executor):
@@ -40,12 +50,13 @@ class DaskExecutor(Executor):
 
     Args:
         address: Of the scheduler, ``tcp://host:port``.
+        stop_signal: Gives the number of a signal that asked to stop, or None.
 
     Raises:
         SettingsError: No scheduler answers, it has no workers, or one of them has other versions.
     """
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, stop_signal: Callable[[], int | None] = never) -> None:
         try:
             # A quarter of a second that a run without a cluster does not spend.
             import distributed  # noqa: PLC0415
@@ -55,6 +66,7 @@ class DaskExecutor(Executor):
             ) from error
         _silence_distributed()
         self.address = address
+        self._stop_signal = stop_signal
         self.losses = (
             CancelledError,
             distributed.scheduler.KilledWorker,
@@ -65,8 +77,11 @@ class DaskExecutor(Executor):
         try:
             # It warns of versions; those that matter are compared below.
             with warnings.catch_warnings(action="ignore"):
-                self._client = distributed.Client(
-                    address, timeout=CONNECT_SECONDS, set_as_default=False
+                self._client = self._ask(
+                    partial(
+                        distributed.Client, address, timeout=CONNECT_SECONDS, set_as_default=False
+                    ),
+                    2 * CONNECT_SECONDS,
                 )
         except (OSError, ValueError) as error:
             raise SettingsError(
@@ -79,8 +94,11 @@ class DaskExecutor(Executor):
 
     def _check_workers(self) -> None:
         try:
-            self._client.wait_for_workers(1, timeout=WORKERS_SECONDS)
-            self._client.run(_check_versions, recorded_versions())
+            self._ask(
+                lambda: self._client.wait_for_workers(1, timeout=WORKERS_SECONDS),
+                2 * WORKERS_SECONDS,
+            )
+            self._ask(lambda: self._client.run(_check_versions, recorded_versions()))
         except TimeoutError as error:
             raise SettingsError(
                 f"--workers: the Dask scheduler at {self.address} has no workers", hint=START_HINT
@@ -94,7 +112,7 @@ class DaskExecutor(Executor):
         """Send the objective to every worker; one that joins later gets it from the others."""
         super().hold(objective)
         self._scatter()
-        n_threads = sum(self._client.nthreads().values())
+        n_threads = sum(self._ask(self._client.nthreads).values())
         self.n_useful_trials = 1 + math.ceil(n_threads / objective.n_steps)
 
     def submit(self, params: Mapping[str, Any], step: int) -> Any:
@@ -114,7 +132,7 @@ class DaskExecutor(Executor):
                 f"the Dask cluster at {self.address} is gone",
                 hint="run the same command again to go on",
             )
-        if self._client.status != "running" or not self._client.nthreads():
+        if self._client.status != "running" or not self._ask(self._client.nthreads):
             return False
         self.count_loss(MAX_LOSSES, "Dask workers", hint="they may run out of memory")
         if any(part.status != "finished" for part in self._parts):
@@ -123,11 +141,46 @@ class DaskExecutor(Executor):
 
     def close(self) -> None:
         """Leave the cluster; what it still scores for this run is cancelled."""
-        self._client.close()
+        with suppress(HpoError):  # a cluster that hangs is left as it is
+            self._ask(self._client.close, CLOSE_SECONDS, is_closing=True)
 
     def _scatter(self) -> None:
         parts = [self.objective.part(step) for step in range(self.objective.n_steps)]
-        self._parts = self._client.scatter(parts, broadcast=True, hash=False)
+        self._parts = self._ask(
+            lambda: self._client.scatter(parts, broadcast=True, hash=False), SEND_SECONDS
+        )
+
+    def _ask(
+        self, call: Callable[[], T], seconds: float = LOST_SECONDS, *, is_closing: bool = False
+    ) -> T:
+        """Call the cluster in a thread, which is left behind where no answer comes.
+
+        Raises:
+            HpoError: None came in so many seconds.
+            InterruptedBySignal: A signal came meanwhile.
+        """
+        answer: Future[T] = Future()
+
+        def run() -> None:
+            try:
+                answer.set_result(call())
+            except BaseException as error:  # noqa: BLE001 - raised where the answer is taken
+                answer.set_exception(error)
+
+        threading.Thread(target=run, name="hpo-dask", daemon=True).start()
+        give_up = time.monotonic() + seconds
+        while not wait([answer], POLL_SECONDS).done:
+            if not is_closing and (number := self._stop_signal()) is not None:
+                raise InterruptedBySignal(
+                    number, f"stopped while the Dask cluster at {self.address} did not answer"
+                )
+            if time.monotonic() > give_up:
+                raise HpoError(
+                    f"the Dask cluster at {self.address} does not answer",
+                    hint="end a scheduler or worker of it that is stopped,"
+                    " then run the same command again",
+                )
+        return answer.result()
 
 
 def _silence_distributed() -> None:
