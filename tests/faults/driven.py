@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -151,17 +151,20 @@ def remembered(place: Place, study: str) -> Kept:
 def _finished_trials(place: Place, study: str) -> Iterator[tuple]:
     if place.ledger is None and not (place.directory / "optuna.db").exists():
         return
-    # Looking makes no tables: a driver may be making them.
-    storage = RDBStorage(place.storage, skip_table_creation=True, skip_compatibility_check=True)
-    # The study is not there yet, or the session was cut off.
-    with suppress(KeyError, SQLAlchemyError, optuna.exceptions.StorageInternalError):
+    # The tables or the study are not there yet, or the session was cut off.
+    with ExitStack() as stack:
+        stack.enter_context(
+            suppress(KeyError, SQLAlchemyError, optuna.exceptions.StorageInternalError)
+        )
+        # Looking makes no tables: a driver may be making them.
+        storage = RDBStorage(place.storage, skip_table_creation=True)
+        stack.callback(storage.engine.dispose)
         for trial in optuna.load_study(study_name=study, storage=storage).trials:
             if trial.state.is_finished():
                 yield (
                     *(trial.number, trial.state.name, repr(trial.params), repr(trial.values)),
                     *(trial.datetime_start, trial.datetime_complete),
                 )
-    storage.engine.dispose()
 
 
 def _finished_runs(place: Place, study: str) -> Iterator[tuple[str, str]]:
