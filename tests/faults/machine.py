@@ -89,9 +89,7 @@ class AnyOrder(RuleBasedStateMachine):
     @property
     def study(self) -> optuna.Study | None:
         with suppress(KeyError):
-            return optuna.load_study(
-                study_name="any", storage=stores_of(self.directory)["storage"]
-            )
+            return optuna.load_study(study_name="any", storage=stores_of(self.directory)["storage"])
         return None
 
     @property
@@ -225,8 +223,7 @@ class AnyOrder(RuleBasedStateMachine):
         current = [
             model
             for model in models
-            if model.source_run_id == parent.info.run_id
-            and "hpo.superseded_by" not in model.tags
+            if model.source_run_id == parent.info.run_id and "hpo.superseded_by" not in model.tags
         ]
         assert len(current) == 1, current
         assert current[0].model_uri == parent.data.tags["hpo.model_uri"]

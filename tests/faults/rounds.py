@@ -169,25 +169,28 @@ def make_studies(
             yield Driven(name, place, reference.flags, reference, mark)
 
 
-def rest(studies: list[Driven], mark: str) -> Iterator[str]:
+def rest(
+    studies: list[Driven],
+    mark: str,
+    bound_seconds: float = BOUND_SECONDS,
+    orphan_seconds: float = ORPHAN_SECONDS,
+) -> Iterator[str]:
     """Let every driver end, then every process; name what is older than its bound and kill it."""
-    until = time.monotonic() + BOUND_SECONDS
+    until = time.monotonic() + bound_seconds
     while time.monotonic() < until and any(study.running for study in studies):
         time.sleep(0.2)
     for study in studies:
         for driver in study.running:
-            yield f"{study.study}: pid {driver.pid} runs for {driver_age(driver):.0f} s: {said(driver)}"
+            age = time.monotonic() - driver.started
+            yield f"{study.study}: pid {driver.pid} runs for {age:.0f} s: {said(driver)}"
             send(driver.pid, signal.SIGKILL, group=True)
-    until = time.monotonic() + ORPHAN_SECONDS
+            driver.process.wait()
+    until = time.monotonic() + orphan_seconds
     while time.monotonic() < until and marked_processes(mark):
         time.sleep(0.2)
     for pid in marked_processes(mark):
         yield f"process {pid} is left of a driver that has ended"
         send(pid, signal.SIGKILL)
-
-
-def driver_age(driver: Driver) -> float:
-    return time.monotonic() - driver.started
 
 
 def said(driver: Driver) -> str:
