@@ -11,6 +11,7 @@
     │   └── IdentityError             the study exists with another definition or other data
     ├── TrackingError              3  MLflow does not have everything
     ├── LedgerError                4  the Optuna storage failed
+    │   └── LedgerGoneError           its file or its study was removed during the run
     ├── NoCompletedTrialError      5  no trial to choose from
     ├── TooManyFailuresError       6  most trials fail: stopped early
     ├── StudyLockedError           7  another driver has the study
@@ -99,6 +100,10 @@ class LedgerError(HpoError):
     def __init__(self, message: str, *, hint: str | None = None, may_pass: bool = False) -> None:
         super().__init__(message, hint=hint)
         self.may_pass = may_pass
+
+
+class LedgerGoneError(LedgerError):
+    """The file or the study was removed, or replaced, while the run went on."""
 
 
 class NoCompletedTrialError(HpoError):

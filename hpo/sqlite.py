@@ -16,7 +16,7 @@ def use_wal(path: Path, busy_seconds: float = BUSY_SECONDS) -> None:
 
 def checkpoint(path: Path, busy_seconds: float = BUSY_SECONDS) -> None:
     """Move the WAL file's content into the file itself: a copy of it is then the whole database."""
-    with closing(sqlite3.connect(path, timeout=busy_seconds)) as connection:
+    with closing(_connect(path, busy_seconds)) as connection:
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
@@ -31,8 +31,13 @@ def remove_logs(paths: Iterable[Path | None]) -> None:
     """
     for path in paths:
         if path is not None and path.with_name(f"{path.name}-wal").exists():
-            with suppress(sqlite3.Error), closing(sqlite3.connect(path, timeout=0)) as connection:
+            with suppress(sqlite3.Error), closing(_connect(path, 0)) as connection:
                 connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
+
+
+def _connect(path: Path, busy_seconds: float) -> sqlite3.Connection:
+    """Connect to a file that is there; none is made where it was removed."""
+    return sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", timeout=busy_seconds, uri=True)
 
 
 def url_unchanged(path: Path) -> str:

@@ -16,7 +16,13 @@ import pandas as pd
 from threadpoolctl import threadpool_limits
 
 from hpo.definition import StudyDefinition
-from hpo.errors import HpoError, InterruptedBySignal, LedgerError
+from hpo.errors import (
+    HpoError,
+    InterruptedBySignal,
+    LedgerError,
+    LedgerGoneError,
+    StudyLockedError,
+)
 from hpo.estimators.recipe import Recipe
 from hpo.ledger.failures import never
 from hpo.ledger.ledger import Ledger
@@ -131,6 +137,8 @@ def _annotate(ledger: Ledger, notes: Mapping[int | None, str], progress: Progres
     """Write the dashboard notes; a ledger that fails now takes nothing from the result."""
     try:
         ledger.annotate(notes)
+    except LedgerGoneError:
+        raise
     except LedgerError as error:
         progress.note(
             f"optuna-dashboard's notes are not up to date, the same command writes them: {error}"
@@ -181,7 +189,7 @@ def _closing_on_error(
         yield
     except (HpoError, KeyboardInterrupt) as error:
         is_stopped = isinstance(error, InterruptedBySignal | KeyboardInterrupt)
-        is_hurried = is_stopped or isinstance(error, LedgerError)
+        is_hurried = is_stopped or isinstance(error, LedgerError | StudyLockedError)
         status: RunStatus = "KILLED" if is_stopped else "FAILED"
         with suppress(HpoError):
             if not is_hurried:

@@ -45,6 +45,10 @@ def open_study(storage: LedgerStorage, asked: StudyIdentity) -> Mapping[str, Any
         IdentityError: It was begun with another definition or other data, or not by hpo.
     """
     name = asked.name
+    try:
+        storage.get_study_id_from_name(name)
+    except KeyError:
+        storage.remove_orphans()
     study = optuna.create_study(
         storage=storage, study_name=name, direction="maximize", load_if_exists=True
     )

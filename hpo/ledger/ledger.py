@@ -12,9 +12,11 @@ from typing import Any, TypeVar
 from optuna.distributions import BaseDistribution
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import FrozenTrial, TrialState, create_trial
+from sqlalchemy.exc import IntegrityError
 
 from hpo.errors import LedgerError, StudyLockedError
 from hpo.ledger.failures import never, repeat, say_nothing
+from hpo.ledger.guard import guard_study, study_gone
 from hpo.ledger.identity import StudyIdentity, open_study
 from hpo.ledger.storage import open_driven, quiet_optuna
 from hpo.ledger.transactions import LedgerStorage
@@ -169,7 +171,13 @@ class Ledger:
         return None
 
     def _repeat(self, action: Callable[[bool], T]) -> T:
-        return repeat(action, self._stop_signal, self._note)
+        def act(is_repeated: bool) -> T:
+            try:
+                return action(is_repeated)
+            except (KeyError, IntegrityError) as error:
+                raise study_gone(self._name) from error
+
+        return repeat(act, self._stop_signal, self._note)
 
 
 @contextmanager
@@ -203,4 +211,6 @@ def open_ledger(
         ) as storage,
     ):
         identity = repeat(lambda _: open_study(storage, study), stop_signal, note)
-        yield Ledger(storage, study.name, identity, stop_signal, note)
+        ledger = Ledger(storage, study.name, identity, stop_signal, note)
+        guard_study(storage.engine, ledger.study_id, study.name, ledger.uid)
+        yield ledger

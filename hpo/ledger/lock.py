@@ -24,12 +24,16 @@ FOLDER = ".hpo"
 @contextmanager
 def hold_locks(
     database: Path, study_name: str | None = None, *, subject: str = "this file"
-) -> Iterator[None]:
-    """Hold the lock of an SQLite file, or of one study in it, as :func:`hold_lock` does."""
+) -> Iterator[dict[Path, os.stat_result]]:
+    """Hold the lock of an SQLite file, or of one study in it, as :func:`hold_lock` does.
+
+    Gives the files that are locked, as they are.
+    """
     with ExitStack() as stack:
-        for path in lock_paths(database, study_name):
-            stack.enter_context(hold_lock(path, subject=subject))
-        yield
+        yield {
+            path: stack.enter_context(hold_lock(path, subject=subject))
+            for path in lock_paths(database, study_name)
+        }
 
 
 @contextmanager
@@ -67,7 +71,7 @@ def lock_paths(database: Path, study_name: str | None = None) -> list[Path]:
 
 
 @contextmanager
-def hold_lock(path: Path, *, subject: str = "this file") -> Iterator[None]:
+def hold_lock(path: Path, *, subject: str = "this file") -> Iterator[os.stat_result]:
     """Hold an exclusive lock on a file, made with its folder where it is missing.
 
     It is held for a ``with`` block; the file names the holder.
@@ -94,7 +98,7 @@ def hold_lock(path: Path, *, subject: str = "this file") -> Iterator[None]:
             file.truncate(0)
             since = datetime.now(UTC).isoformat(timespec="seconds")
             file.write(f"host {socket.gethostname()}, pid {os.getpid()}, since {since}".encode())
-        yield
+        yield os.fstat(file.fileno())
 
 
 def find_holder(path: Path) -> str | None:

@@ -20,6 +20,7 @@ from sqlalchemy.engine import ExceptionContext
 
 from hpo.errors import LedgerError, StudyLockedError
 from hpo.ledger.failures import make_error, never, repeat, say_nothing, translated
+from hpo.ledger.guard import guard_files
 from hpo.ledger.inspection import OPTUNA, is_whole, read_tables
 from hpo.ledger.lock import hold_locks, hold_tables, made_elsewhere
 from hpo.ledger.postgresql import SCHEMA_KEY, StudyLock, engine_arguments, take_lock
@@ -66,13 +67,14 @@ def open_driven(
     path, subject = sqlite_path(url), f"study '{study_name}'"
     with ExitStack() as stack:
         if path is not None:
-            _patiently(
+            locks = _patiently(
                 lambda: stack.enter_context(hold_locks(path, study_name, subject=subject)), wait
             )
         storage = open_storage(url, stop_signal, note)
         stack.callback(storage.engine.dispose)
         if path is not None:
             stack.callback(_checkpoint_quietly, path)
+            guard_files(storage.engine, url, path, locks, subject)
         else:
             lock = StudyLock(study_name, subject)
             sqlalchemy.event.listen(
@@ -85,7 +87,7 @@ def open_driven(
         yield storage
 
 
-def _patiently(take: Callable[[], object], wait: Callable[[StudyLockedError], bool]) -> object:
+def _patiently(take: Callable[[], T], wait: Callable[[StudyLockedError], bool]) -> T:
     while True:
         try:
             return take()

@@ -15,6 +15,7 @@ from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import (
     DateTime,
     Enum,
+    Select,
     bindparam,
     column,
     delete,
@@ -47,6 +48,29 @@ _STEPS = table(
 _OF_STUDY = table("study_system_attributes", *map(column, ("study_id", "key", "value_json")))
 _ATTRIBUTES = table("trial_user_attributes", *map(column, ("trial_id", "key", "value_json")))
 
+_PARENTS = (
+    *(
+        (name, "study_id", "studies")
+        for name in (
+            "trials",
+            "study_directions",
+            "study_user_attributes",
+            "study_system_attributes",
+        )
+    ),
+    *(
+        (name, "trial_id", "trials")
+        for name in (
+            "trial_user_attributes",
+            "trial_system_attributes",
+            "trial_params",
+            "trial_values",
+            "trial_intermediate_values",
+            "trial_heartbeats",
+        )
+    ),
+)
+"""Table, its column that names a parent, the parent's table; parents first."""
 
 NOTE_LENGTH = 2045
 """Characters of a note in one attribute; the page joins them (``optuna_dashboard/_note.py``)."""
@@ -54,6 +78,15 @@ NOTE_LENGTH = 2045
 
 class LedgerStorage(RDBStorage):
     """The storage of a study that one driver owns."""
+
+    def remove_orphans(self) -> None:
+        """Remove what is left of deleted studies: SQLite gives their ids to the next new ones."""
+        if self.engine.dialect.name != "sqlite":
+            return
+        with self.engine.begin() as connection:
+            for child, key, parent in _PARENTS:
+                of_parent: Select[Any] = select(column(key)).select_from(table(parent))
+                connection.execute(delete(table(child)).where(column(key).not_in(of_parent)))
 
     def count_trials(self, study_id: int) -> int:
         """Count a study's trials; ``get_n_trials`` reads them all, which takes longer with each."""

@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import mlflow
 import optuna
@@ -15,7 +16,9 @@ from mlflow import MlflowClient
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 import hpo
+from hpo.errors import LedgerError
 from hpo.progress import Progress
+from hpo.results.tracking_state import TrackingState
 from hpo.tracking.inline import InlineTracking
 from tests.support.checker import check_stores, read_notes, read_stores, read_trials
 from tests.support.here import call_main, run_here_well
@@ -274,6 +277,51 @@ def test_parent_of_another_ledger_keeps_its_words(directory: Path) -> None:
     older = read_stores(**stores).parent.info.run_id
     run_here_well(directory, "--trials", "2", "--storage", "sqlite:///other.db")
     assert "hpo.study_gone" not in MlflowClient(stores["tracking_uri"]).get_run(older).data.tags
+
+
+# What a person takes away while a run goes on.
+
+
+def delete_study(directory: Path) -> None:
+    optuna.delete_study(study_name="iris", storage=stores_of(directory)["storage"])
+
+
+@pytest.mark.parametrize(
+    ("take", "line"),
+    [
+        (lambda directory: (directory / "optuna.db").unlink(), "its file was removed or replaced"),
+        (delete_study, "study 'iris', or a trial of it, was deleted while the run went on"),
+    ],
+    ids=["file", "study"],
+)
+def test_ledger_that_is_taken_away_is_one_line_and_the_next_run_begins_anew(
+    directory: Path, take: Callable[[Path], object], line: str
+) -> None:
+    with pytest.raises(LedgerError, match=line) as caught:
+        search(directory, 5, Watching(4, 5, lambda: take(directory)))
+    assert caught.value.exit_code == 4
+    ledger = directory / "optuna.db"
+    assert ledger.exists() == ("study" in line)
+    close_stores()
+    report = run_here_well(directory, "--trials", "5")
+    assert "iris: 5 trials (5 complete)" in report
+    assert len(read_trials(stores_of(directory)["storage"])) == 5
+
+
+def test_ledger_that_is_taken_away_while_the_model_is_logged_is_said(directory: Path) -> None:
+    class Taking(InlineTracking):
+        def finish(self, *arguments: Any, **options: Any) -> TrackingState:
+            state = super().finish(*arguments, **options)
+            (directory / "optuna.db").unlink()
+            return state
+
+    close_stores()
+    with pytest.raises(LedgerError, match="its file was removed or replaced"):
+        hpo.run_study(
+            hpo.load_definition(overrides={"study.n_trials": 3}),
+            hpo.ServiceSettings(**stores_of(directory), workers=1, plots=False),
+            tracking=Taking(),
+        )
 
 
 # Times.
