@@ -16,6 +16,10 @@ IDENTITY = "hpo.identity"
 """Study attribute: uid, definition, data digest and versions; written once, in one transaction."""
 
 
+OTHER_VERSIONS = "hpo.other_versions"
+"""Study attribute: there once it was resumed with other versions."""
+
+
 @dataclass(frozen=True)
 class StudyIdentity:
     """Everything that makes a study this one.
@@ -45,10 +49,7 @@ def open_study(storage: LedgerStorage, asked: StudyIdentity) -> Mapping[str, Any
         IdentityError: It was begun with another definition or other data, or not by hpo.
     """
     name = asked.name
-    try:
-        storage.get_study_id_from_name(name)
-    except KeyError:
-        storage.remove_orphans()
+    storage.remove_orphans()
     study = optuna.create_study(
         storage=storage, study_name=name, direction="maximize", load_if_exists=True
     )
@@ -71,7 +72,13 @@ def open_study(storage: LedgerStorage, asked: StudyIdentity) -> Mapping[str, Any
         )
     others = ", ".join(describe_changes(known["versions"], asked.versions))
     note = f"begun with other versions ({others}): new trials may differ from those of one run"
-    return {**known, "notes": [note] if others else []}
+    if others and OTHER_VERSIONS not in study.user_attrs:
+        study.set_user_attr(OTHER_VERSIONS, True)
+    return {
+        **known,
+        "notes": [note] if others else [],
+        "has_other_versions": bool(others) or OTHER_VERSIONS in study.user_attrs,
+    }
 
 
 def _begin(study: optuna.Study, asked: StudyIdentity) -> Mapping[str, Any]:

@@ -33,6 +33,7 @@ class Ledger:
     Attributes:
         uid: 32 hexadecimal digits, the study's own for ever.
         study_id: The storage's own id of it.
+        has_same_versions: Whether every run of it had the versions that it was begun with.
         notes: What a person should know of a study that is resumed, one line each.
     """
 
@@ -45,6 +46,7 @@ class Ledger:
         note: Callable[[str], None] = say_nothing,
     ) -> None:
         self.uid = str(identity["uid"])
+        self.has_same_versions = not identity.get("has_other_versions", False)
         self.notes = tuple(identity.get("notes", ()))
         self._name = name
         self._storage = storage

@@ -80,7 +80,7 @@ class LedgerStorage(RDBStorage):
     """The storage of a study that one driver owns."""
 
     def remove_orphans(self) -> None:
-        """Remove what is left of deleted studies: SQLite gives their ids to the next new ones."""
+        """Remove what is left of deleted studies and trials: SQLite gives their ids again."""
         if self.engine.dialect.name != "sqlite":
             return
         with self.engine.begin() as connection:

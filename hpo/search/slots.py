@@ -12,6 +12,7 @@ import warnings
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,8 @@ from hpo.estimators.space import SearchedSpace, derived_params
 from hpo.ledger.ledger import Ledger
 from hpo.ledger.mirror import MIN_TRIALS_TO_JUDGE_FAILURES, Mirror
 from hpo.ledger.trials import CONVERGED, DERIVED, FAILURE, SCORES, TRACEBACK, is_foreign, local_time
+from hpo.search.queued import UNUSABLE, as_stored, check_names, describe_unusable
+from hpo.search.verification import verify_last
 
 
 @dataclass(frozen=True)
@@ -58,13 +61,17 @@ class Slots:
         self._ledger = ledger
         self._study = definition.study
         self._space = space
-        self._mirror = Mirror(
+        make_mirror = partial(
+            Mirror,
             definition.sampler,
             definition.pruner,
             seed=self._study.seed,
             concurrency=self._study.concurrency,
         )
+        self._mirror = make_mirror()
         self._ahead = deque(ledger.trials())
+        if ledger.has_same_versions:
+            verify_last(definition, [*self._ahead], make_mirror(), space, _result_of)
         while self._ahead and _is_over(self._ahead[0]):
             trial = self._ahead.popleft()
             self._show(trial)
@@ -189,22 +196,25 @@ class Slots:
         if trial.state == TrialState.WAITING:
             try:
                 params = self._start_queued(trial, trial_id)
-            except (ValueError, TypeError, UserWarning) as error:
-                reason = f"queued with params that are not in the search space: {error}"
-                return Slot(trial.number, trial_id, failure=reason)
+            except UNUSABLE as error:
+                return Slot(trial.number, trial_id, failure=describe_unusable(error))
         else:
             self._show(trial)
             params = self._space.replay(trial.params)
         return Slot(trial.number, trial_id, params)
 
     def _start_queued(self, trial: FrozenTrial, trial_id: int) -> dict[str, Any]:
-        asked = self._mirror.ask(trial.number, fixed=trial.system_attrs.get("fixed_params", {}))
+        fixed = trial.system_attrs.get("fixed_params", {})
+        asked = self._mirror.ask(trial.number, fixed=fixed)
+        check_names(fixed, (name for name, _ in self._space.entries))
         with warnings.catch_warnings():
             # Optuna warns of a number outside its range, takes it, and refuses to read it back.
             warnings.filterwarnings("error", message="Fixed parameter")
-            params = self._space.complete(self._space.suggest(asked))
-        derived = derived_params(params, asked.params)
-        self._ledger.start_queued(trial_id, asked.params, asked.distributions, derived)
+            self._space.suggest(asked)
+        chosen = as_stored(asked)
+        params = self._space.replay(chosen)
+        derived = derived_params(params, chosen)
+        self._ledger.start_queued(trial_id, chosen, asked.distributions, derived)
         return params
 
 

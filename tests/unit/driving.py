@@ -155,11 +155,12 @@ def drive(
         if not open_slots or n_told == stop_after:
             return
         slot = open_slots.popleft()
-        finish(
-            slots,
-            slot,
-            failure("ValueError: every fifth") if slot.number % 5 == 4 else score(slot.params),
-        )
+        if slot.failure is not None:
+            slots.tell(slot, [StepResult(failure=slot.failure)])
+        elif slot.number % 5 == 4:
+            finish(slots, slot, failure("ValueError: every fifth"))
+        else:
+            finish(slots, slot, score(slot.params))
         n_told += 1
 
 

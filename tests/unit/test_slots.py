@@ -6,6 +6,7 @@ import time
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 from optuna.trial import TrialState
 
@@ -224,7 +225,30 @@ def test_queued_trial_whose_driver_died_is_adopted_with_the_same_params(storage_
 
 
 @pytest.mark.parametrize(
-    "params", [{"penalty": "l3"}, {"C": "much"}, {**QUEUED, "C": 1e9}], ids=str
+    "params",
+    [
+        {"penalty": "l3"},
+        {"C": "much"},
+        {**QUEUED, "C": 1e9},
+        {"C": 10**400},
+        {"C": -(10**400)},
+        {"penalty": 10**400},
+        {"C": float("nan")},
+        {"C": float("inf")},
+        {"C": None},
+        {"C": True},
+        {"C": "1.0"},
+        {"C": {"low": 1}},
+        {"C": [1.0]},
+        {"penalty": True},
+        {"penalty": ["l2"]},
+        {"penalty": None},
+        {"class_weight": {"a": {"b": 1}}},
+        {"c": 1.0},
+        {"": 1.0},
+        {"penalty": "l2\n\x1b[31m" + "x" * 10_000},
+    ],
+    ids=lambda params: str(params)[:30].encode("unicode_escape").decode(),
 )
 def test_queued_trial_that_is_not_in_the_space_fails_with_its_reason(storage_url, params):
     begin(storage_url)
@@ -235,11 +259,23 @@ def test_queued_trial_that_is_not_in_the_space_fails_with_its_reason(storage_url
         assert slots.next_slot(3).number == 1
     queued = read_trials(storage_url)[0]
     assert queued.state.name == "FAIL"
-    assert queued.user_attrs["hpo.failure"].startswith(
-        "queued with params that are not in the search space"
-    )
+    reason = queued.user_attrs["hpo.failure"]
+    assert reason.startswith("queued with params that are not in the search space: ")
+    assert reason.isprintable()
+    assert len(reason) < 400
     with open_study(storage_url) as slots:
         assert slots.n_told == 1
+
+
+@pytest.mark.parametrize("C", [7, np.float64(7)], ids=repr)
+def test_queued_number_is_taken_as_the_storage_gives_it_back(storage_url, C):
+    begin(storage_url)
+    read_study(storage_url).enqueue_trial({**QUEUED, "C": C})
+    with open_study(storage_url) as slots:
+        left = slots.next_slot(1)
+        assert (left.params["C"], type(left.params["C"])) == (7.0, float)
+    with open_study(storage_url) as slots:
+        assert slots.next_slot(1) == left
 
 
 @pytest.mark.parametrize("is_queued", [True, False])
