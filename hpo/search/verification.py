@@ -41,6 +41,7 @@ def verify_last(
     Raises:
         IdentityError: One differs.
     """
+    name = definition.name
     known = [trial for trial in trials if trial.state.is_finished() or is_foreign(trial)]
     if known != list(trials[: len(known)]) or [t.number for t in known] != [*range(len(known))]:
         return
@@ -58,10 +59,10 @@ def verify_last(
             if not _are_equal(trial_asked.params, trial.params):
                 changes = ", ".join(describe_changes(trial_asked.params, trial.params))
                 raise IdentityError(
-                    f"trial {number} of study '{definition.name}' is not the one that its search asks"
+                    f"trial {number} of study '{name}' is not the one that its search asks"
                     f" ({changes}): a second driver wrote it, or it was changed",
                     hint="start another study with --name,"
-                    f" or this one anew after: python -m hpo delete {definition.name}",
+                    f" or this one anew after: python -m hpo delete {name}",
                 )
         else:
             params = (
