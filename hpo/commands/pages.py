@@ -80,14 +80,14 @@ class Pages(ExitStack):
         storage = settings.storage
         tracking = settings.tracking_uri
         self.callback(remove_logs, settings.sqlite_files())
-        open_storage(storage).engine.dispose()
+        open_storage(storage, self._stop_signal).engine.dispose()
         with read_database(storage, OPTUNA) as connection:
             trials = read_trials(connection, study)
             studies = list_studies(connection)
         if studies and trials.study_id is None:
             say_error(missing_study(study, studies, storage))
         check_reachable(tracking)
-        connect(tracking)
+        connect(tracking, self._stop_signal)
         experiment = read_runs(tracking, study, trials.uid).experiment
         path = ""
         if experiment is not None:

@@ -151,12 +151,12 @@ class DaskExecutor(Executor):
         )
 
     def _ask(
-        self, call: Callable[[], T], seconds: float = LOST_SECONDS, *, is_closing: bool = False
+        self, call: Callable[[], T], seconds: float | None = None, *, is_closing: bool = False
     ) -> T:
         """Call the cluster in a thread, which is left behind where no answer comes.
 
         Raises:
-            HpoError: None came in so many seconds.
+            HpoError: None came in so many seconds, by default ``LOST_SECONDS``.
             InterruptedBySignal: A signal came meanwhile.
         """
         answer: Future[T] = Future()
@@ -168,7 +168,7 @@ class DaskExecutor(Executor):
                 answer.set_exception(error)
 
         threading.Thread(target=run, name="hpo-dask", daemon=True).start()
-        give_up = time.monotonic() + seconds
+        give_up = time.monotonic() + (LOST_SECONDS if seconds is None else seconds)
         while not wait([answer], POLL_SECONDS).done:
             if not is_closing and (number := self._stop_signal()) is not None:
                 raise InterruptedBySignal(

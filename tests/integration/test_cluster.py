@@ -5,12 +5,14 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
 import pytest
 
+from hpo.errors import HpoError, InterruptedBySignal
 from hpo.search.dask_executor import DaskExecutor
 from tests.support.checker import check_stores, trial_table
 from tests.support.commands import COMMAND_SECONDS, start_hpo, wait_until
@@ -163,6 +165,24 @@ def test_call_that_is_cancelled_as_the_wait_for_it_ends_counts_as_lost(cluster: 
 
     with closing(DaskExecutor(cluster)) as executor, pytest.raises(executor.losses):
         executor._client.sync(cancelled, callback_timeout=5.0)
+
+
+@pytest.mark.parametrize("is_told", [True, False], ids=["signal", "no signal"])
+def test_worker_that_is_stopped_keeps_nobody_deaf(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_told: bool
+) -> None:
+    monkeypatch.setattr("hpo.search.dask_executor.LOST_SECONDS", 3.0)
+    end = time.monotonic() + 2.0
+
+    def stop_signal() -> int | None:
+        return signal.SIGTERM if is_told and time.monotonic() > end else None
+
+    with scheduler(tmp_path) as address, worker(tmp_path, address) as process:
+        process.send_signal(signal.SIGSTOP)
+        error, line = (InterruptedBySignal, "did not") if is_told else (HpoError, "does not")
+        with pytest.raises(error, match=f"the Dask cluster at {address} {line} answer$"):
+            DaskExecutor(address, stop_signal)
+        assert time.monotonic() - end < 10.0
 
 
 def test_worker_with_other_versions_is_refused(tmp_path: Path, other_pandas: str) -> None:
