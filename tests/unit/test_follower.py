@@ -455,6 +455,16 @@ def test_no_wait_is_one_attempt(study, uri):
     assert tracking.follower._writer.n_calls == 1
 
 
+def test_signal_ends_the_wait_between_two_attempts(study, uri):
+    tracking = failing(study, uri, "open", ALWAYS)
+    end = time.monotonic() + 1.0
+    state = tracking.follower.finish(
+        None, "FINISHED", 60.0, lambda: 15 if time.monotonic() > end else None
+    )
+    assert state.n_behind == N_TRIALS
+    assert 1.0 < time.monotonic() - end + 1.0 < 5.0
+
+
 class Slow(Flaky):
     """Takes its time for every call of its verb."""
 
