@@ -36,6 +36,7 @@ from hpo.results.texts import (
     make_dashboard_notes,
     make_failure_dashboard_notes,
 )
+from hpo.results.tracking_state import TrackingState
 from hpo.search.driver import Driver, make_executor
 from hpo.search.loop import Search
 from hpo.search.nested import check_nested, score_nested
@@ -46,7 +47,7 @@ from hpo.sqlite import remove_logs
 from hpo.tracking.interface import CLOSING_SECONDS, Tracking
 from hpo.tracking.process import TrackingProcess
 from hpo.tracking.provenance import make_final_record, make_study_record
-from hpo.tracking.run_records import RunStatus
+from hpo.tracking.run_records import FinalRecord, RunStatus
 from hpo.versions import recorded_versions
 
 
@@ -117,20 +118,29 @@ def run_study(
         final = make_final_record(
             study, ended, result, plan.searched_definition, dataset, plan.recipe, settings
         )
-        state = follower.finish(
-            final, "FINISHED", settings.tracking_wait_seconds, stop_signal=stop_signal
-        )
-        number = stop_signal()
-        if number is not None and state.tracking_problem is not None:
-            raise InterruptedBySignal(
-                number, f"stopped before MLflow had everything: {state.tracking_problem}"
-            )
+        state = _finish(follower, final, settings.tracking_wait_seconds, stop_signal)
         description = final.conclusion.description
         notes = make_dashboard_notes(
             description, result, state, searched.trials, plan.recipe, searched.foreign
         )
         _annotate(ledger, notes, progress)
         return replace(result, tracking=state, total_seconds=time.perf_counter() - started)
+
+
+def _finish(
+    follower: Tracking,
+    final: FinalRecord,
+    wait_seconds: float,
+    stop_signal: Callable[[], int | None],
+) -> TrackingState:
+    """Have everything written; a signal that comes before it is ends the run."""
+    state = follower.finish(final, "FINISHED", wait_seconds, stop_signal=stop_signal)
+    number = stop_signal()
+    if number is not None and state.tracking_problem is not None:
+        raise InterruptedBySignal(
+            number, f"stopped before MLflow had everything: {state.tracking_problem}"
+        )
+    return state
 
 
 def _annotate(ledger: Ledger, notes: Mapping[int | None, str], progress: Progress) -> None:

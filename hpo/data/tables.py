@@ -50,9 +50,8 @@ def read_table(
     Raises:
         DataError: The file cannot be read as the table that its ending promises.
     """
-    if not os.path.isfile(path):  # noqa: PTH113 - a name that is too long raises there
-        what = "no regular file" if os.path.exists(path) else "not there"
-        what = "a directory" if os.path.isdir(path) else what
+    if os.path.isdir(path) or not os.path.exists(path):
+        what = "a directory" if os.path.isdir(path) else "not there"
         hint = "give a file with --data FILE, which this user may read"
         raise DataError(f"data: {path} is {what}", hint=hint)
     ending = _ending_of(path)

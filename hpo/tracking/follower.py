@@ -6,13 +6,11 @@ with a growing pause; no error ever reaches the search.
 """
 
 import gc
-import math
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from functools import cache, partial
 from importlib import import_module
-from typing import Any
 
 import optuna
 from optuna.storages import RDBStorage
@@ -23,14 +21,13 @@ from hpo.ledger.failures import never, translated
 from hpo.ledger.journal import export_journal
 from hpo.results.tracking_state import RegistryState, TrackingState
 from hpo.tracking import keys
-from hpo.tracking.interface import ignore
+from hpo.tracking.drawings import draw_figures
+from hpo.tracking.interface import POLL_SECONDS, ignore
 from hpo.tracking.models import rehearse
-from hpo.tracking.process import POLL_SECONDS
 from hpo.tracking.projection import Projection, end_time_ms
 from hpo.tracking.run_records import (
     Drawings,
     FinalRecord,
-    HeldOut,
     Notify,
     RunStatus,
     StudyRecord,
@@ -160,7 +157,7 @@ class Follower:
             return
         if self._drawings is None:
             try:
-                self._drawings = _draw(
+                self._drawings = draw_figures(
                     final.model.model, final.held_out, self._study(), self._writer.on_step
                 )
             except HpoError:
@@ -220,33 +217,6 @@ class Follower:
         self._problem = None
         self._pause_seconds = FIRST_PAUSE_SECONDS
         return True
-
-
-def _draw(
-    shipped: Any, held: HeldOut, study: optuna.Study, on_step: Callable[[], None]
-) -> Drawings:
-    from hpo.results.figures import draw_model  # noqa: PLC0415 - it loads matplotlib and plotly
-    from hpo.results.plots import draw_study  # noqa: PLC0415 - the same
-
-    of_model, importances = draw_model(
-        held.recipe,
-        held.model,
-        shipped,
-        held.X,
-        held.y,
-        metric=held.metric,
-        seed=held.seed,
-        positive=held.positive,
-    )
-    metrics = {
-        keys.importance_metric(column): value
-        for column, value in importances.items()
-        if math.isfinite(value)
-    }
-    on_step()
-    of_study = draw_study(study)
-    on_step()
-    return Drawings(of_model, of_study, metrics)
 
 
 def warm_up() -> None:

@@ -7,6 +7,9 @@ from typing import Protocol
 from hpo.results.tracking_state import TrackingState
 from hpo.tracking.run_records import FinalRecord, Notify, RunStatus, StudyRecord
 
+POLL_SECONDS = 0.1
+"""How long a finished trial waits, at most, before its run is written, and a signal in a pause."""
+
 CLOSING_SECONDS = 2.5
 """How long a run that is stopped, or whose ledger is gone, waits for tracking to catch up."""
 

@@ -25,11 +25,8 @@ from multiprocessing.connection import Connection
 
 from hpo.child_process import serve_driver
 from hpo.results.tracking_state import TrackingState
-from hpo.tracking.interface import CLOSING_SECONDS, Tracking, ignore
+from hpo.tracking.interface import CLOSING_SECONDS, POLL_SECONDS, Tracking, ignore
 from hpo.tracking.run_records import FinalRecord, Notify, RunStatus, StudyRecord
-
-POLL_SECONDS = 0.1
-"""How long a finished trial waits, at most, before its run is written."""
 
 HANG_SECONDS = 20.0
 """How much longer than agreed the driver waits for an answer: two calls that hang take as long."""
