@@ -4,20 +4,21 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from hypothesis import HealthCheck, Verbosity, settings
+from hypothesis import HealthCheck, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from .machine import AnyOrder
 
-ORDERS = settings(
-    max_examples=8,
-    stateful_step_count=8,
-    deadline=None,
-    derandomize=True,
-    suppress_health_check=list(HealthCheck),
-    verbosity=Verbosity.normal,
-)
+N_ORDERS = 8
+"""In the suite, each of so many steps at most; ``--hypothesis-profile=explore`` takes its own number."""
 
 
 def test_any_order_converges_or_leads_on(make_directory: Callable[[str], Path]) -> None:
-    run_state_machine_as_test(partial(AnyOrder, make_directory), settings=ORDERS)
+    profile = settings.default
+    orders = settings(
+        profile,
+        max_examples=N_ORDERS if profile.derandomize else profile.max_examples,
+        stateful_step_count=N_ORDERS,
+        suppress_health_check=list(HealthCheck),
+    )
+    run_state_machine_as_test(partial(AnyOrder, make_directory), settings=orders)
