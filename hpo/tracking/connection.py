@@ -22,6 +22,9 @@ from hpo.ledger.inspection import MLFLOW, read_database
 from hpo.ledger.lock import FOLDER, hold_tables
 from hpo.settings import hide_password, sqlite_path
 from hpo.sqlite import checkpoint, use_wal
+from hpo.tracking.interface import ignore
+from hpo.tracking.moved_store import FOLDER as ARTIFACTS
+from hpo.tracking.moved_store import move_addresses
 
 REACH_SECONDS = 3.0
 
@@ -39,12 +42,23 @@ _REFUSALS = {
 T = TypeVar("T")
 
 
-def connect(tracking_uri: str, stop_signal: Callable[[], int | None] = never) -> MlflowClient:
+def connect(
+    tracking_uri: str,
+    stop_signal: Callable[[], int | None] = never,
+    notify: Callable[[str], None] = ignore,
+) -> MlflowClient:
     """Make a client; for an SQLite file, make its tables first where they are missing.
+
+    The artifact addresses of a file that was moved or copied follow it.
 
     MLflow makes its tables in many steps and guards none of them: two processes that start on a new
     file would collide, and one that is killed leaves a file that no later run can use. So they are
     made under a lock, in a file that gets its name when it is whole.
+
+    Args:
+        tracking_uri: MLflow's.
+        stop_signal: Gives the number of a signal that asked to stop, or None.
+        notify: Takes a line for a person, where addresses were changed.
 
     Raises:
         TrackingError: Another process makes them, and has not ended in time.
@@ -60,6 +74,9 @@ def connect(tracking_uri: str, stop_signal: Callable[[], int | None] = never) ->
             )
         except LedgerError as error:
             raise TrackingError(str(error), hint=error.hint) from error
+    if path is not None:
+        for old, new in move_addresses(path).items():
+            notify(f"MLflow's artifacts are looked for in {new / ARTIFACTS}, no longer in {old}")
     return MlflowClient(tracking_uri)
 
 

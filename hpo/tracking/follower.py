@@ -67,6 +67,7 @@ class Follower:
         self._projection = make_projection(self._writer, study)
         self._writer.on_step = lambda: notify(len(self._projection.run_ids))
         self._writer.on_loss = self._note_loss
+        self._writer.notify = notify
         self._notify = notify
         self._lost: list[str] = []
         self._has_failed = False

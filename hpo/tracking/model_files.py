@@ -5,10 +5,11 @@ name a path, and no more of them is read than a model of ours may have.
 """
 
 import os
+import sqlite3
 import tempfile
 import time
 from collections.abc import Collection, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +30,7 @@ from hpo.errors import ModelError, SettingsError, TrackingError, first_line
 from hpo.settings import hide_password, sqlite_path
 from hpo.tracking import keys
 from hpo.tracking.connection import check_reachable
+from hpo.tracking.moved_store import move_addresses
 from hpo.tracking.reader import open_store
 
 if TYPE_CHECKING:
@@ -59,6 +61,10 @@ def load_logged_model(uri: str, tracking_uri: str) -> "ShippedModel":
     """
     from hpo.estimators.loading import load_model  # noqa: PLC0415 - it loads scikit-learn
 
+    path = sqlite_path(tracking_uri)
+    if path is not None and path.exists():
+        with suppress(sqlite3.Error):  # a store that may only be read stays as it is
+            move_addresses(path)
     with tempfile.TemporaryDirectory(prefix="hpo-") as directory:
         with _translated(uri, tracking_uri):
             files = _fetch(_open_repository(uri, tracking_uri), Path(directory))

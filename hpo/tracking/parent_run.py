@@ -20,11 +20,10 @@ from hpo.tracking.entities import (
     make_tags,
 )
 from hpo.tracking.numbers import format_numbers, parse_numbers
+from hpo.tracking.predecessors import mark_predecessors, unmark
 from hpo.tracking.run_creation import create_run, find_or_create_experiment, keep_one
 from hpo.tracking.run_records import FinalRecord, StudyRecord
 from hpo.tracking.saved_view import make_view_tag, reads_views, trials_path
-
-_GONE = "**The study of this run was deleted from its ledger**; a later one has its name.\n\n"
 
 
 class ParentRun:
@@ -73,7 +72,7 @@ class ParentRun:
         if run is None:
             return
         self.run_id = run.info.run_id
-        self._unmark(run)
+        unmark(client, run)
         self.written = parse_numbers(run.data.tags.get(keys.WRITTEN_TRIALS, ""))
         has_view = bool(study.view) and reads_views(self._tracking_uri)
         self.trials_path = trials_path(self.experiment_id, study.uid, has_view=has_view)
@@ -127,7 +126,10 @@ class ParentRun:
         # What a person made too long to be added to stays as it is.
         if conclusion.description and len(description) <= TAG_LENGTH:
             tags[keys.DESCRIPTION] = description
-        if metrics.items() <= run.data.metrics.items() and tags.items() <= run.data.tags.items():
+        is_said = metrics.items() <= run.data.metrics.items() and (
+            tags.items() <= run.data.tags.items()
+        )
+        if is_said and not self.is_open:
             return
         self.reopen()
         if conclusion.card:
@@ -165,45 +167,13 @@ class ParentRun:
                 return None
             if run is not None:
                 raise reader.deleted_parent(study.name, run.info.run_id)
-            self._mark_predecessors()
+            mark_predecessors(self.client, self.experiment_id, study)
             tags = {keys.STUDY_UID: study.uid}
             run = create_run(
                 self.client, self.experiment_id, study.uid, study.name, start_time_ms, tags
             )
         self.own_ids = frozenset({run.info.run_id, *(known.info.run_id for known in runs)})
         return run
-
-    def _mark_predecessors(self) -> None:
-        """Say on parent runs of this study's name that their studies are gone from the ledger.
-
-        A ledger has one study of a name, and this study's run is about to be created.
-        """
-        study = self._study
-        if keys.LEDGER not in study.tags:
-            return
-        of_name = reader.search_runs(
-            self.client, [self.experiment_id], keys.STUDY_NAME, study.tags[keys.STUDY_NAME]
-        )
-        for run in of_name:
-            tags = run.data.tags
-            is_predecessor = (
-                tags.get(keys.LEDGER) == study.tags[keys.LEDGER]
-                and reader.key_of(run) == tags.get(keys.STUDY_UID)
-                and keys.STUDY_GONE not in tags
-                and not reader.is_deleted(run)
-            )
-            if is_predecessor:
-                description = f"{_GONE}{tags.get(keys.DESCRIPTION, '')}"
-                if len(description) <= TAG_LENGTH:
-                    self.client.set_tag(run.info.run_id, keys.DESCRIPTION, description)
-                self.client.set_tag(run.info.run_id, keys.STUDY_GONE, "true")
-
-    def _unmark(self, run: Run) -> None:
-        """Take back that the study is gone: its ledger was away, and is there again."""
-        if keys.STUDY_GONE in run.data.tags:
-            description = run.data.tags.get(keys.DESCRIPTION, "").removeprefix(_GONE)
-            self.client.set_tag(run.info.run_id, keys.DESCRIPTION, description)
-            self.client.delete_tag(run.info.run_id, keys.STUDY_GONE)
 
     def _describe(self) -> None:
         study = self._study

@@ -17,10 +17,11 @@ from hpo.tracking import keys
 from hpo.tracking.child_runs import ChildRuns
 from hpo.tracking.connection import check_reachable, connect, translating
 from hpo.tracking.entities import make_metrics, make_tags
+from hpo.tracking.interface import ignore
 from hpo.tracking.lost_files import forget_lost
 from hpo.tracking.models import ModelWriter
 from hpo.tracking.parent_run import ParentRun
-from hpo.tracking.run_records import Drawings, FinalRecord, StudyRecord, TrialRecord
+from hpo.tracking.run_records import Drawings, FinalRecord, Notify, StudyRecord, TrialRecord
 
 
 @translating
@@ -36,6 +37,7 @@ class MlflowWriter:
             counted is not done again.
         on_step: Called whenever ``n_steps`` grows.
         on_loss: Called with a line on what MLflow has lost and is about to get again.
+        notify: Takes a line for a person: what was put right that a person should know of.
 
     Raises:
         TrackingError: From every method, where MLflow refuses or is away.
@@ -45,6 +47,7 @@ class MlflowWriter:
         self.n_steps = 0
         self.on_step: Callable[[], None] = lambda: None
         self.on_loss: Callable[[str], None] = lambda _: None
+        self.notify: Notify = ignore
         self._study = study
         self._tracking_uri = tracking_uri
         self._parent = ParentRun(tracking_uri, study)
@@ -85,7 +88,7 @@ class MlflowWriter:
         Args:
             start_time_ms: When the study began, milliseconds since 1970, UTC.
         """
-        self._client = connect(self._tracking_uri)
+        self._client = connect(self._tracking_uri, notify=self.notify)
         self._parent.open(self._client, start_time_ms)
         self._children = ChildRuns(self._client, self._study.uid, self._parent)
         self._models = ModelWriter(

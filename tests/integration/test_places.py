@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -87,3 +88,88 @@ def test_list_names_the_experiment_of_a_study_without_a_parent_run_by_its_name(c
         (parent,) = client.search_runs(["1"], "tags.`mlflow.parentRunId` IS NULL")
         client.delete_run(parent.info.run_id)
     assert as_json(call_main(copy, "list", "--json"))["studies"][0]["experiment_id"] == "1"
+
+
+# The working directory.
+
+
+def copy_as_it_is(source: Path, target: Path) -> Path:
+    """``cp -r``: the addresses in the copy are the original's."""
+    close_stores()
+    return Path(shutil.copytree(source, target))
+
+
+def files_of(directory: Path) -> dict[str, int]:
+    """Every artifact, and when it was written."""
+    paths = (directory / "mlruns").rglob("*")
+    return {str(path): path.stat().st_mtime_ns for path in paths if path.is_file()}
+
+
+def load_model(directory: Path) -> None:
+    """Predict with the only model of a directory."""
+    with client_of(directory) as client:
+        (model,) = client.search_logged_models(["1"])
+    (directory / "rows.csv").write_text(
+        "sepal length (cm),sepal width (cm),petal length (cm),petal width (cm)\n5,3,1,0.2\n"
+    )
+    ended = call_main(directory, "predict", f"models:/{model.model_id}", "rows.csv")
+    assert (ended.returncode, ended.stderr) == (0, ""), ended.stderr
+
+
+def note_of_move(old: Path, new: Path) -> str:
+    return f"hpo: MLflow's artifacts are looked for in {new}/mlruns, no longer in {old}\n"
+
+
+def test_artifacts_of_a_moved_directory_are_found_in_it(copy, tmp_path):
+    moved = copy.rename(tmp_path / "moved")
+    files = {path.replace(str(copy), str(moved)) for path in files_of(moved)}
+    ended = run_here(moved, *FLAGS)
+    assert (ended.returncode, ended.stderr) == (0, note_of_move(copy, moved))
+    load_model(moved)
+    assert not copy.exists()
+    assert {*files_of(moved)} == files
+    assert run_here_well(moved, *FLAGS)
+
+
+def test_model_of_a_moved_directory_predicts_before_the_next_run(copy, tmp_path):
+    load_model(copy.rename(tmp_path / "moved"))
+
+
+@pytest.mark.parametrize("has_artifacts", [True, False])
+def test_copied_directory_never_writes_into_the_originals(copy, tmp_path, has_artifacts):
+    before = files_of(copy)
+    other = copy_as_it_is(copy, tmp_path / "other")
+    if not has_artifacts:
+        shutil.rmtree(other / "mlruns")
+    ended = run_here(other, "--trials", str(N_TRIALS + 1))
+    assert ended.returncode == 0
+    assert ended.stderr.startswith(note_of_move(copy, other))
+    assert files_of(copy) == before
+    assert any("definition.json" in path for path in files_of(other))
+    assert run_here_well(copy, *FLAGS)
+    assert files_of(copy) == before
+
+
+def test_addresses_of_a_store_that_is_used_from_elsewhere_stay(copy, tmp_path):
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    flags = ("--tracking-uri", f"sqlite:///{copy}/mlflow.db", "--data", "wine", "--trials", "1")
+    for _ in range(2):
+        run_here_well(elsewhere, *flags)
+    run_here_well(copy, *FLAGS)
+    assert any("definition.json" in path for path in files_of(elsewhere))
+    with client_of(copy) as client:
+        (experiment,) = client.search_experiments(filter_string="name = 'wine'")
+        assert experiment.artifact_location.startswith(str(elsewhere))
+
+
+def test_files_that_are_gone_are_written_again(copy):
+    before = {*files_of(copy)}
+    shutil.rmtree(copy / "mlruns")
+    ended = run_here(copy, *FLAGS)
+    assert ended.returncode == 0
+    line = "hpo: the files of study 'iris' are gone from MLflow, and written again\n"
+    assert line in ended.stderr
+    of_parent = {path for path in before if "/models/" not in path}
+    assert of_parent <= {*files_of(copy)}
+    assert run_here_well(copy, *FLAGS)
