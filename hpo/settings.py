@@ -48,6 +48,7 @@ class ServiceSettings:
         tracking_wait_seconds: How long a finished run waits for a tracking store that is behind.
         wait: Whether to wait while another driver has the study.
         plots: Whether figures of study and model are drawn.
+        new_uid: Whether a study whose ledger was copied goes on as one of its own; once is enough.
     """
 
     storage: str = field(default=DEFAULT_STORAGE, repr=False)
@@ -57,6 +58,7 @@ class ServiceSettings:
     tracking_wait_seconds: float = 30.0
     wait: bool = False
     plots: bool = True
+    new_uid: bool = False
 
     def __post_init__(self) -> None:
         for name in ("storage", "tracking_uri"):

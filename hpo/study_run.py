@@ -42,7 +42,7 @@ from hpo.search.loop import Search
 from hpo.search.nested import check_nested, score_nested
 from hpo.search.outcome import Searched, judge_study
 from hpo.search.plan import Plan, load_data, make_plan
-from hpo.settings import ServiceSettings
+from hpo.settings import ServiceSettings, digest_of_place
 from hpo.sqlite import remove_logs
 from hpo.tracking.interface import CLOSING_SECONDS, Tracking
 from hpo.tracking.process import TrackingProcess
@@ -97,11 +97,12 @@ def run_study(
         ledger = stack.enter_context(driver.open(plan))
         text = describe_search(plan.searched_definition, dataset, plan.space)
         search = Search(driver, plan, ledger, partial(_note_best, ledger, plan, text))
+        where = ledger.settle(digest_of_place(settings.storage), makes_uid=settings.new_uid)
         study = make_study_record(
             plan.searched_definition,
             dataset,
             plan.space,
-            ledger.uid,
+            where,
             ledger.study_id,
             driver.versions,
             settings.storage,

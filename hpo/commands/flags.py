@@ -170,6 +170,9 @@ def _add_keeping(where: argparse._ArgumentGroup) -> None:
         "--no-plots", action="store_false", dest="plots", help="draw no figures of study and model"
     )
     where.add_argument(
+        "--new-uid", action="store_true", help="go on with a copied ledger as a study of its own"
+    )
+    where.add_argument(
         "--wait", action="store_true", help="wait while another process drives the study"
     )
 

@@ -18,6 +18,7 @@ from hpo.errors import LedgerError, StudyLockedError
 from hpo.ledger.failures import never, repeat, say_nothing
 from hpo.ledger.guard import guard_study, study_gone
 from hpo.ledger.identity import StudyIdentity, open_study
+from hpo.ledger.places import Whereabouts, settle
 from hpo.ledger.storage import open_driven, quiet_optuna
 from hpo.ledger.transactions import LedgerStorage
 from hpo.ledger.trials import DERIVED, is_foreign
@@ -31,7 +32,7 @@ class Ledger:
     """An open study; made by :func:`open_ledger`.
 
     Attributes:
-        uid: 32 hexadecimal digits, the study's own for ever.
+        uid: 32 hexadecimal digits, the study's own until it is copied.
         study_id: The storage's own id of it.
         has_same_versions: Whether every run of it had the versions that it was begun with.
         notes: What a person should know of a study that is resumed, one line each.
@@ -54,6 +55,19 @@ class Ledger:
         self._note = note
         self.study_id = self._repeat(lambda _: storage.get_study_id_from_name(name))
         self._last_trial_id: int | None = None
+
+    def settle(self, place: str, *, makes_uid: bool) -> Whereabouts:
+        """Keep with the study where it is driven, under a new uid where that is asked for.
+
+        Args:
+            place: Stands for the ledger's database.
+            makes_uid: Whether it is a copy that is to be a study of its own.
+        """
+        where = self._repeat(
+            lambda _: settle(self._storage, self.study_id, place, makes_uid=makes_uid)
+        )
+        self.uid = where.uid
+        return where
 
     def trials(self) -> list[FrozenTrial]:
         """All trials as the storage has them, by number."""

@@ -12,6 +12,7 @@ from hpo.markdown import merge_note
 from hpo.results.links import runs_path
 from hpo.results.model_card import MODEL_URI_MARK
 from hpo.tracking import keys, reader
+from hpo.tracking.copies import check_writers, release_original
 from hpo.tracking.entities import (
     TAG_LENGTH,
     make_dataset_input,
@@ -89,6 +90,7 @@ class ParentRun:
     def reopen(self) -> None:
         """Make a terminated run take content again; before anything new is written to it."""
         if self.own_ids and not self.is_open:
+            check_writers(self._study, [self.client.get_run(self.run_id)])
             self.client.update_run(self.run_id, status="RUNNING")
             self._describe()
 
@@ -151,6 +153,7 @@ class ParentRun:
             end_time_ms: Milliseconds since 1970, UTC.
             written: The trials whose runs are finished, or were.
         """
+        check_writers(self._study, [self.client.get_run(self.run_id)])
         if written:
             numbers = format_numbers(written, TAG_LENGTH)
             self.client.set_tag(self.run_id, keys.WRITTEN_TRIALS, numbers)
@@ -161,12 +164,14 @@ class ParentRun:
         """Find or create the run; None where the study has none and is to get none."""
         study = self._study
         runs = reader.search_runs(self.client, [self.experiment_id], keys.KEY, study.uid)
+        check_writers(study, runs)
         run = keep_one(self.client, runs)
         if run is None or reader.is_deleted(run):
             if not study.makes_parent:
                 return None
             if run is not None:
                 raise reader.deleted_parent(study.name, run.info.run_id)
+            release_original(self.client, study)
             mark_predecessors(self.client, self.experiment_id, study)
             tags = {keys.STUDY_UID: study.uid}
             run = create_run(

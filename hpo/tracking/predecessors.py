@@ -25,6 +25,7 @@ def mark_predecessors(client: MlflowClient, experiment_id: str, study: StudyReco
         is_predecessor = (
             tags.get(keys.LEDGER) == study.tags[keys.LEDGER]
             and reader.key_of(run) == tags.get(keys.STUDY_UID)
+            and reader.key_of(run) != study.copied_from
             and keys.STUDY_GONE not in tags
             and not reader.is_deleted(run)
         )

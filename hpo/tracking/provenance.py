@@ -18,6 +18,7 @@ from hpo.estimators.final_model import FinalModel, trusted_types
 from hpo.estimators.loading import COLUMNS_FILE
 from hpo.estimators.recipe import Recipe
 from hpo.estimators.space import SearchedSpace
+from hpo.ledger.places import Whereabouts
 from hpo.results.links import dashboard_study
 from hpo.results.model_card import make_card
 from hpo.results.result import StudyResult
@@ -48,7 +49,7 @@ def make_study_record(
     definition: StudyDefinition,
     dataset: Dataset,
     space: SearchedSpace,
-    uid: str,
+    where: Whereabouts,
     study_id: int,
     versions: Mapping[str, str],
     storage: str,
@@ -60,7 +61,7 @@ def make_study_record(
         definition: What is searched.
         dataset: On which data.
         space: What a trial is asked.
-        uid: The study's uid.
+        where: The study's uid, and where its ledger has been.
         study_id: The storage's own id of it.
         versions: Package name to version.
         storage: The ledger's URL.
@@ -69,7 +70,7 @@ def make_study_record(
     identity = definition.identity()
     columns = dataset.columns
     return StudyRecord(
-        uid=uid,
+        uid=where.uid,
         name=definition.name,
         value_name=keys.cv_mean(definition.study.metric),
         is_scored_here=True,
@@ -77,6 +78,7 @@ def make_study_record(
         tags={
             keys.STUDY_NAME: definition.name,
             keys.LEDGER: digest_of_place(storage),
+            keys.WRITER: digest_of_place(storage),
             keys.DATA_DIGEST: dataset.digest,
             keys.DEFINITION_DIGEST: digest_of(identity),
             **{keys.version_tag(package): text for package, text in versions.items()},
@@ -98,7 +100,9 @@ def make_study_record(
         description=description,
         summary=summarize_search(definition, dataset, space),
         dashboard=dashboard_study(study_id),
-        view=make_view(definition, space, uid),
+        places=where.places,
+        copied_from=where.copied_from,
+        view=make_view(definition, space, where.uid),
     )
 
 

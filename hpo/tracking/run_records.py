@@ -85,6 +85,8 @@ class StudyRecord:
         summary: The same in one line of plain text, for the experiment.
         dashboard: The study's address in optuna-dashboard, or None.
         view: The view that compares its trials, as MLflow's page saves one; empty for none.
+        places: Where its ledger has been; empty where any may write to the study.
+        copied_from: The uid that it had when its ledger was copied, or None.
     """
 
     uid: str
@@ -104,6 +106,8 @@ class StudyRecord:
     summary: str = ""
     dashboard: str | None = None
     view: str = ""
+    places: tuple[str, ...] = ()
+    copied_from: str | None = None
 
 
 @dataclass(frozen=True)

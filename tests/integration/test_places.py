@@ -173,3 +173,79 @@ def test_files_that_are_gone_are_written_again(copy):
     of_parent = {path for path in before if "/models/" not in path}
     assert of_parent <= {*files_of(copy)}
     assert run_here_well(copy, *FLAGS)
+
+
+# Two copies of a ledger, and one store.
+
+
+@pytest.fixture
+def halves(made: Path, tmp_path: Path) -> list[Path]:
+    """Two copies of a ledger, whose study is in one MLflow store, that of the first."""
+    first = copy_directory(made, tmp_path / "first")
+    second = tmp_path / "second"
+    second.mkdir()
+    shutil.copy(first / "optuna.db", second)
+    return [first, second]
+
+
+def run_half(halves: list[Path], index: int, *flags: str) -> Ended:
+    store = f"sqlite:///{halves[0]}/mlflow.db"
+    flags = ("--tracking-uri", store, "--tracking-wait", "0", *flags)
+    return run_here(halves[index], *flags)
+
+
+TOLD = "MLflow has study 'iris' from another copy of this ledger; go on with that copy, or add"
+
+
+def parents(directory: Path) -> list[Any]:
+    with client_of(directory) as client:
+        return list(client.search_runs(["1"], "tags.`hpo.key` LIKE '" + "_" * 32 + "'"))
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_second_copy_that_writes_is_told(halves, first):
+    second = 1 - first
+    assert run_half(halves, first, "--trials", str(N_TRIALS + 1)).returncode == 0
+    before = count(halves[0])
+    for n_trials in (N_TRIALS, N_TRIALS + 2):
+        ended = run_half(halves, second, "--trials", str(n_trials))
+        assert ended.returncode == 3
+        assert TOLD in ended.stderr
+        assert count(halves[0]) == before
+    assert run_half(halves, first, "--trials", str(N_TRIALS + 2)).returncode == 0
+
+
+@pytest.mark.parametrize("forked", [0, 1])
+def test_copy_goes_on_under_a_new_uid(halves, forked):
+    other = 1 - forked
+    flags = ("--trials", str(N_TRIALS + 1))
+    assert run_half(halves, 1, *flags).returncode == 0
+    assert run_half(halves, 0, *flags).returncode == 3
+    for _ in range(2):
+        ended = run_half(halves, forked, *flags, "--new-uid")
+        assert (ended.returncode, ended.stderr) == (0, "")
+    for index in (other, forked):
+        ended = run_half(halves, index, *flags)
+        assert (ended.returncode, ended.stderr) == (0, "")
+    of_both = parents(halves[0])
+    assert len({run.data.tags["hpo.study"] for run in of_both}) == 2
+    assert not any("hpo.study_gone" in run.data.tags for run in of_both)
+    assert count(halves[0])[0] == 2 * (N_TRIALS + 2)
+
+
+def test_copies_that_have_a_store_each_are_asked_nothing(copy, tmp_path):
+    other = copy_directory(copy, tmp_path / "other")
+    for directory in (copy, other, copy):
+        run_here_well(directory, "--trials", str(N_TRIALS + 1))
+    moved = other.rename(tmp_path / "moved")
+    assert run_here(moved, "--trials", str(N_TRIALS + 2)).returncode == 0
+    assert run_here(moved.rename(other), "--trials", str(N_TRIALS + 3)).returncode == 0
+
+
+def test_ledger_that_was_restored_from_a_backup_goes_on(copy):
+    shutil.copy(copy / "optuna.db", copy / "backup.db")
+    run_here_well(copy, "--trials", str(N_TRIALS + 1))
+    close_stores()
+    shutil.copy(copy / "backup.db", copy / "optuna.db")
+    run_here_well(copy, "--trials", str(N_TRIALS + 1))
+    assert count(copy)[0] == N_TRIALS + 2
