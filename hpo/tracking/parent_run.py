@@ -1,7 +1,8 @@
 """Writes a study's experiment and parent run: what was searched, and what is known of it now."""
 
 import time
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
+from itertools import filterfalse
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -11,8 +12,7 @@ from mlflow.entities import Metric, Run
 from hpo.markdown import merge_note
 from hpo.results.links import runs_path
 from hpo.results.model_card import MODEL_URI_MARK
-from hpo.tracking import keys, reader
-from hpo.tracking.copies import check_writers, release_original
+from hpo.tracking import copies, keys, reader
 from hpo.tracking.entities import (
     TAG_LENGTH,
     make_dataset_input,
@@ -20,9 +20,10 @@ from hpo.tracking.entities import (
     make_params,
     make_tags,
 )
+from hpo.tracking.interface import ignore
 from hpo.tracking.numbers import format_numbers, parse_numbers
 from hpo.tracking.predecessors import mark_predecessors, unmark
-from hpo.tracking.run_creation import create_run, find_or_create_experiment, keep_one
+from hpo.tracking.run_creation import create_run, find_or_create_experiment, give_way, keep_one
 from hpo.tracking.run_records import FinalRecord, StudyRecord
 from hpo.tracking.saved_view import make_view_tag, reads_views, trials_path
 
@@ -56,12 +57,15 @@ class ParentRun:
         self.written: frozenset[int] = frozenset()
         self.is_open = False
 
-    def open(self, client: MlflowClient, start_time_ms: int) -> None:
+    def open(
+        self, client: MlflowClient, start_time_ms: int, notify: Callable[[str], None] = ignore
+    ) -> None:
         """Find or create experiment and run; one that was left unfinished is described again.
 
         Args:
             client: Of the store.
             start_time_ms: When the study began, milliseconds since 1970, UTC.
+            notify: Takes a line for a person.
         """
         study = self._study
         self.client = client
@@ -69,7 +73,7 @@ class ParentRun:
         if study.outer_run_id is not None:
             self.run_id = study.outer_run_id
             return
-        run = self._find_or_create_run(start_time_ms)
+        run = self._find_or_create_run(start_time_ms, notify)
         if run is None:
             return
         self.run_id = run.info.run_id
@@ -90,7 +94,7 @@ class ParentRun:
     def reopen(self) -> None:
         """Make a terminated run take content again; before anything new is written to it."""
         if self.own_ids and not self.is_open:
-            check_writers(self._study, [self.client.get_run(self.run_id)])
+            copies.check_writers(self._study, [self.client.get_run(self.run_id)])
             self.client.update_run(self.run_id, status="RUNNING")
             self._describe()
 
@@ -128,10 +132,7 @@ class ParentRun:
         # What a person made too long to be added to stays as it is.
         if conclusion.description and len(description) <= TAG_LENGTH:
             tags[keys.DESCRIPTION] = description
-        is_said = metrics.items() <= run.data.metrics.items() and (
-            tags.items() <= run.data.tags.items()
-        )
-        if is_said and not self.is_open:
+        if metrics.items() <= run.data.metrics.items() and tags.items() <= run.data.tags.items():
             return
         self.reopen()
         if conclusion.card:
@@ -153,32 +154,47 @@ class ParentRun:
             end_time_ms: Milliseconds since 1970, UTC.
             written: The trials whose runs are finished, or were.
         """
-        check_writers(self._study, [self.client.get_run(self.run_id)])
+        copies.check_writers(self._study, [self.client.get_run(self.run_id)])
         if written:
             numbers = format_numbers(written, TAG_LENGTH)
             self.client.set_tag(self.run_id, keys.WRITTEN_TRIALS, numbers)
         self.client.set_terminated(self.run_id, status=status, end_time=end_time_ms)
         self.is_open = False
 
-    def _find_or_create_run(self, start_time_ms: int) -> Run | None:
+    def _find_or_create_run(self, start_time_ms: int, notify: Callable[[str], None]) -> Run | None:
         """Find or create the run; None where the study has none and is to get none."""
         study = self._study
-        runs = reader.search_runs(self.client, [self.experiment_id], keys.KEY, study.uid)
-        check_writers(study, runs)
+        runs = copies.search_parents(self.client, study, self.experiment_id)
+        copies.check_writers(study, runs)
+        runs = copies.keep_one_experiment(self._tracking_uri, study, runs, notify)
         run = keep_one(self.client, runs)
         if run is None or reader.is_deleted(run):
             if not study.makes_parent:
                 return None
             if run is not None:
                 raise reader.deleted_parent(study.name, run.info.run_id)
-            release_original(self.client, study)
+            copies.release_original(self.client, study)
             mark_predecessors(self.client, self.experiment_id, study)
-            tags = {keys.STUDY_UID: study.uid}
-            run = create_run(
-                self.client, self.experiment_id, study.uid, study.name, start_time_ms, tags
-            )
+            run = self._create_run(start_time_ms)
         self.own_ids = frozenset({run.info.run_id, *(known.info.run_id for known in runs)})
         return run
+
+    def _create_run(self, start_time_ms: int) -> Run:
+        """Create the run, or take that of another process which created it at the same moment."""
+        study = self._study
+        tags = {keys.STUDY_UID: study.uid}
+        run = create_run(
+            self.client, self.experiment_id, study.uid, study.name, start_time_ms, tags
+        )
+        # Whoever has described its run has looked already, and will not give way.
+        runs = copies.search_parents(self.client, study, self.experiment_id)
+        kept = min(
+            filterfalse(reader.is_deleted, runs),
+            key=lambda run: (not run.data.params, reader.order_of_keeping(run)),
+        )
+        if kept.info.run_id != run.info.run_id:
+            give_way(self.client, run.info.run_id, kept.info.run_id)
+        return kept
 
     def _describe(self) -> None:
         study = self._study

@@ -77,8 +77,7 @@ def make_study_record(
         params={name: str(value) for name, value in identity.items()},
         tags={
             keys.STUDY_NAME: definition.name,
-            keys.LEDGER: digest_of_place(storage),
-            keys.WRITER: digest_of_place(storage),
+            **dict.fromkeys((keys.LEDGER, keys.WRITER), digest_of_place(storage)),
             keys.DATA_DIGEST: dataset.digest,
             keys.DEFINITION_DIGEST: digest_of(identity),
             **{keys.version_tag(package): text for package, text in versions.items()},

@@ -71,9 +71,13 @@ def keep_one(client: MlflowClient, runs: list[Run]) -> Run | None:
     """
     active = sorted(filterfalse(reader.is_deleted, runs), key=reader.order_of_keeping)
     for duplicate in active[1:]:
-        # The tag tells it from a run that a person deletes.
-        client.set_tag(duplicate.info.run_id, keys.DUPLICATE_OF, active[0].info.run_id)
-        client.delete_run(duplicate.info.run_id)
+        give_way(client, duplicate.info.run_id, active[0].info.run_id)
     if active:
         return active[0]
     return next(filter(reader.was_deleted_by_hand, runs), None)
+
+
+def give_way(client: MlflowClient, run_id: str, kept_id: str) -> None:
+    """Delete a run that is there twice; a tag tells it from a run that a person deletes."""
+    client.set_tag(run_id, keys.DUPLICATE_OF, kept_id)
+    client.delete_run(run_id)

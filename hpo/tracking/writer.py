@@ -89,7 +89,7 @@ class MlflowWriter:
             start_time_ms: When the study began, milliseconds since 1970, UTC.
         """
         self._client = connect(self._tracking_uri, notify=self.notify)
-        self._parent.open(self._client, start_time_ms)
+        self._parent.open(self._client, start_time_ms, self.notify)
         self._children = ChildRuns(self._client, self._study.uid, self._parent)
         self._models = ModelWriter(
             self._client,

@@ -90,6 +90,26 @@ def test_list_names_the_experiment_of_a_study_without_a_parent_run_by_its_name(c
     assert as_json(call_main(copy, "list", "--json"))["studies"][0]["experiment_id"] == "1"
 
 
+def test_study_that_is_in_two_experiments_is_kept_in_one(copy):
+    # What a run left that did not find a renamed experiment: the same again.
+    with client_of(copy) as client:
+        client.rename_experiment("1", "of last year")
+        tags = {"mlflow.experimentKind": "custom_model_development"}
+        second = client.create_experiment("iris", tags=tags)
+        for run in client.search_runs(["1"]):
+            client.create_run(second, run.info.start_time + 1, run.data.tags)
+        (model,) = client.search_logged_models(["1"])
+        client.create_logged_model(second, "model", tags=model.tags)
+    ended = run_here(copy, *FLAGS)
+    line = (
+        "hpo: study 'iris' was in MLflow twice: experiment 1 keeps it,"
+        f" what experiment {second} had of it is in the trash\n"
+    )
+    assert (ended.returncode, ended.stderr) == (0, line)
+    assert count(copy) == (N_TRIALS + 1, 1)
+    run_here_well(copy, *FLAGS)
+
+
 # The working directory.
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
@@ -28,8 +29,10 @@ import hpo.tracking.follower
 from hpo.errors import LedgerError, TrackingError
 from hpo.results.links import view_id
 from hpo.results.tracking_state import TrackingState
+from hpo.tracking.connection import connect
 from hpo.tracking.follower import Follower
 from hpo.tracking.run_records import DatasetRecord, FinalRecord, StudyRecord
+from hpo.tracking.trial_records import make_record
 from hpo.tracking.writer import MlflowWriter
 from tests.support.checker import (
     check_nothing_runs,
@@ -524,7 +527,9 @@ def written(study: Study, migrated: Path, tmp_path_factory: pytest.TempPathFacto
 
 @pytest.fixture
 def store(written: Path, tmp_path: Path) -> Store:
-    return Store(f"sqlite:///{shutil.copy(written, tmp_path / 'mlflow.db')}")
+    uri = f"sqlite:///{shutil.copy(written, tmp_path / 'mlflow.db')}"
+    connect(uri)  # artifact addresses follow the copy, as the first run would have it
+    return Store(uri)
 
 
 class Store:
@@ -622,6 +627,53 @@ def test_of_runs_with_one_key_the_finished_then_the_earliest_stays(
         }
     assert store.child(0).info.status == "FINISHED"
     check_nothing_runs(study.trials, store.uri)
+
+
+def test_trial_that_two_processes_write_at_once_has_one_run(study, store):
+    trial = study.trials[0]
+    record = make_record(trial, study.record)
+    store.client._tracking_client.store._hard_delete_run(store.child(0).info.run_id)
+    first, second = (MlflowWriter(store.uri, study.record) for _ in range(2))
+    for writer in (first, second):
+        writer.open(0)
+    begun = first._children.create(record)
+    of_second = second.write_trial(record, None)
+    kept = first.write_trial(record, begun)
+    assert kept in (begun, of_second)
+    assert store.child(0).info.run_id == kept
+    assert store.deleted() == {({begun, of_second} - {kept}).pop(): kept}
+
+
+def test_two_processes_that_write_a_study_at_once_leave_one_run_of_each(study, uri):
+    MlflowClient(uri).create_experiment("iris")
+    both = [Tracking(study, uri) for _ in range(2)]
+    with ThreadPoolExecutor(2) as pool:
+        states = list(pool.map(Tracking.finish, both))
+    assert [(state.tracking_problem, state.n_behind) for state in states] == [(None, 0)] * 2
+    read_projection(study.trials, uri, "iris")
+
+
+class Overtaken:
+    """A client that another process overtakes: it creates the same run just before."""
+
+    _inner: MlflowClient
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+    def create_run(self, *arguments: Any, **options: Any) -> Run:
+        self.others = self._inner.create_run(*arguments, **options).info.run_id
+        self._inner.log_param(self.others, "n_trials", "8")
+        return self._inner.create_run(*arguments, **options)
+
+
+def test_process_that_finds_another_parent_after_creating_its_own_takes_the_others(study, uri):
+    client = Overtaken()
+    writer = WriterOn(uri, study.record, client)
+    writer.open(0)
+    assert writer.parent_run_id == client.others
+    (run,) = all_runs(uri, ViewType.DELETED_ONLY)
+    assert run.data.tags["hpo.duplicate_of"] == client.others
 
 
 def test_kept_run_that_a_person_deletes_stays_deleted_and_its_duplicate_too(study, store):
