@@ -97,12 +97,11 @@ def run_study(
         ledger = stack.enter_context(driver.open(plan))
         text = describe_search(plan.searched_definition, dataset, plan.space)
         search = Search(driver, plan, ledger, partial(_note_best, ledger, plan, text))
-        where = ledger.settle(digest_of_place(settings.storage), makes_uid=settings.new_uid)
         study = make_study_record(
             plan.searched_definition,
             dataset,
             plan.space,
-            where,
+            ledger.settle(digest_of_place(settings.storage), makes_uid=settings.new_uid),
             ledger.study_id,
             driver.versions,
             settings.storage,

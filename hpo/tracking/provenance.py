@@ -68,7 +68,6 @@ def make_study_record(
         description: Markdown: what is searched, and on which data.
     """
     identity = definition.identity()
-    columns = dataset.columns
     return StudyRecord(
         uid=where.uid,
         name=definition.name,
@@ -85,7 +84,7 @@ def make_study_record(
         texts={
             keys.DEFINITION_FILE: json.dumps(definition.model_dump(mode="json"), indent=2),
             keys.COLUMN_KINDS_FILE: json.dumps(
-                {"kinds": columns.kinds(), "notes": dataset.notes}, indent=2
+                {"kinds": dataset.columns.kinds(), "notes": dataset.notes}, indent=2
             ),
             keys.SPACE_FILE: json.dumps(definition.search_space.model_dump(mode="json"), indent=2),
         },
@@ -93,7 +92,7 @@ def make_study_record(
             dataset.name,
             dataset.digest,
             definition.data.source,
-            columns.signature(),
+            dataset.columns.signature(),
             len(dataset.X_train),
         ),
         description=description,

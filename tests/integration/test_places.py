@@ -183,18 +183,6 @@ def test_addresses_of_a_store_that_is_used_from_elsewhere_stay(copy, tmp_path):
         assert experiment.artifact_location.startswith(str(elsewhere))
 
 
-def test_files_that_are_gone_are_written_again(copy):
-    before = {*files_of(copy)}
-    shutil.rmtree(copy / "mlruns")
-    ended = run_here(copy, *FLAGS)
-    assert ended.returncode == 0
-    line = "hpo: the files of study 'iris' are gone from MLflow, and written again\n"
-    assert line in ended.stderr
-    of_parent = {path for path in before if "/models/" not in path}
-    assert of_parent <= {*files_of(copy)}
-    assert run_here_well(copy, *FLAGS)
-
-
 # Two copies of a ledger, and one store.
 
 
