@@ -160,6 +160,10 @@ class ParentRun:
             self.client.set_tag(self.run_id, keys.WRITTEN_TRIALS, numbers)
         self.client.set_terminated(self.run_id, status=status, end_time=end_time_ms)
         self.is_open = False
+        if self.own_ids:
+            # Another process may have created its own at that moment: the last to end sees both.
+            runs = copies.search_parents(self.client, self._study, self.experiment_id)
+            keep_one(self.client, [*filter(reader.is_finished, runs)])
 
     def _find_or_create_run(self, start_time_ms: int, notify: Callable[[str], None]) -> Run | None:
         """Find or create the run; None where the study has none and is to get none."""
