@@ -186,8 +186,11 @@ class StudyDefinition(Section):
 
     @model_validator(mode="after")
     def _check_derived_name(self) -> Self:
-        # A directory has no name to speak of; that it is one is said where the data is loaded.
-        if not STUDY_NAME.fullmatch(self.name) and not os.path.isdir(self.data.source):
+        # A directory has no name to speak of, an address none without its password; that it is one
+        # is said where the data is loaded.
+        source = self.data.source
+        is_named = STUDY_NAME.fullmatch(self.name) is not None
+        if not is_named and not os.path.isdir(source) and "://" not in source:
             raise ValueError(
                 f"a study name should be {STUDY_NAME_RULE}, but the data give '{self.name}':"
                 " set study.name or --name"

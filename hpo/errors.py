@@ -25,11 +25,10 @@ from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from typing import Any
 
+from hpo.escaping import on_one_line
 
-def on_one_line(text: str) -> str:
-    """Escape control characters: a message quotes input, which may hold any."""
-    line = " ".join(text.split())
-    return "".join(mark if mark.isprintable() else ascii(mark)[1:-1] for mark in line)
+MAX_COMPARED = 500
+"""Characters of a name and a known one together."""
 
 
 class HpoError(Exception):
@@ -154,7 +153,8 @@ def name_some(names: Sequence[str], most: int) -> str:
 
 def nearest(name: str, known: Iterable[str], *, n: int = 1) -> list[str]:
     """Give the known names most like this one, in any case; the nearest first."""
-    lower = {other.lower(): other for other in known}
+    # Comparing takes the product of the lengths; nobody mistypes a text.
+    lower = {other.lower(): other for other in known if len(name) + len(other) < MAX_COMPARED}
     return [lower[match] for match in get_close_matches(name.lower(), lower, n=n, cutoff=0.5)]
 
 

@@ -1,17 +1,31 @@
-"""Markdown: text from data as code, and notes that people may add to."""
+"""Markdown: text from data as code or escaped, addresses, and notes that people may add to."""
 
 import re
+from urllib.parse import quote
+
+from hpo.escaping import on_one_line, shorten, show
+
+MAX_CODE = 200
+"""Characters of a name or a cell."""
+
+_MARKS = re.compile(r"[\\`*_\[\]<>|&~$@]|:(?=//)|(?<=www)\.", re.IGNORECASE)
+"""What a page may take for markup, a link that nobody marked included."""
 
 
 def code(value: object) -> str:
     """Format text from data as code, on one line: none of it is taken as Markdown or HTML."""
-    text = " ".join(str(value).split()).replace("`", "'").replace("|", "\\|")
+    text = shorten(on_one_line(str(value)), MAX_CODE).replace("`", "'").replace("|", "\\|")
     return f"`{text or ' '}`"
 
 
 def escape(text: str) -> str:
     """Escape a sentence that quotes data: none of it is taken as Markdown or HTML."""
-    return re.sub(r"([\\`*_\[\]<>|&~$])", r"\\\1", text)
+    return _MARKS.sub(r"\\\g<0>", show(text))
+
+
+def address(url: str) -> str:
+    """Make an address that stays within the round brackets of a link."""
+    return quote(url, safe="/:#?&=%@+,;~*!$'[]")
 
 
 _LINE = "\n\n---\n_Written by hpo. What you write below this line stays._\n"

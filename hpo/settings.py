@@ -18,6 +18,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from hpo.errors import SettingsError
+from hpo.escaping import hide_password, is_utf8
 
 DEFAULT_STORAGE = "sqlite:///optuna.db"
 DEFAULT_TRACKING_URI = "sqlite:///mlflow.db"
@@ -144,25 +145,6 @@ def needing_driver(url: str) -> Iterator[None]:
         raise SettingsError(message, hint="pip install 'psycopg[binary]'") from error
 
 
-def hide_password(url: str) -> str:
-    """Give the URL with its password replaced by ``***``, for printing.
-
-    Works on any text, since error lines print URLs that are not valid.
-    """
-    scheme, separator, rest = url.partition("://")
-    # A password may itself hold "/" or "@": the credentials end at the last "@".
-    credentials, at, place = rest.rpartition("@")
-    user, colon, _ = credentials.partition(":")
-    if _PASSWORD_KEYS.search(credentials):
-        place = "***"  # the last "@" may belong to a password in the query
-    return _PASSWORD_KEYS.sub(
-        r"\1***", f"{scheme}{separator}{user}{':***' if colon else ''}{at}{place}"
-    )
-
-
-_PASSWORD_KEYS = re.compile(r"([?&][^=&]*(?:password|passwd|pwd)=)[^&]*", re.IGNORECASE)
-
-
 def _check_url(subject: str, url: str, kinds: tuple[str, ...], example: str) -> None:
     scheme = url.partition("://")[0]
     path = sqlite_path(url)
@@ -181,6 +163,7 @@ def _check_url(subject: str, url: str, kinds: tuple[str, ...], example: str) -> 
         and "?" not in url
     )
     rules = (
+        (is_utf8(url), "be UTF-8 text", hint),
         (is_known, f"start with {' or '.join(f'{kind}://' for kind in kinds)}", hint),
         (not any(mark in url for mark in "{}"), "have no brace", "Optuna reads braces as its own"),
         (not is_file or names_file, "name a file after 'sqlite:///'", hint),

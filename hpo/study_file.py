@@ -96,6 +96,7 @@ def _read_toml(path: Path) -> dict[str, Any]:
         isinstance(data, dict)
         and isinstance(data.get("source"), str)
         and Path(data["source"]).suffix
+        and "://" not in data["source"]
     ):
         data["source"] = str(path.parent / data["source"])
     return content

@@ -12,10 +12,10 @@ from hpo.commands.environment import use_mlflow_here
 from hpo.commands.inputs import settings_of
 from hpo.commands.output import ask, print_result
 from hpo.errors import InputError
+from hpo.escaping import hide_password
 from hpo.ledger.deletion import delete_study, locked_for_deletion
 from hpo.ledger.inspection import OPTUNA, read_database
 from hpo.ledger.listing import ListedStudy, find_study, is_nested, list_studies
-from hpo.settings import hide_password
 
 if TYPE_CHECKING:
     from hpo.tracking.trash import Holding

@@ -1,12 +1,11 @@
 """``export``: a study's trials as a table, or as one JSON object."""
 
 import argparse
-import sys
 from pathlib import Path
 
 from hpo.commands.environment import use_mlflow_here
 from hpo.commands.inputs import settings_of
-from hpo.commands.output import print_json, say_error, until_reader_leaves
+from hpo.commands.output import print_csv, print_json, say_error
 from hpo.errors import HpoError, TrackingError
 from hpo.ledger.inspection import OPTUNA, read_database
 from hpo.ledger.listing import find_study, list_studies
@@ -36,9 +35,10 @@ def export(options: argparse.Namespace) -> int:
     described = [describe_trial(trial, run_ids.get(trial.number)) for trial in trials]
     if options.json:
         print_json({"study": study.name, "trials": described})
+    elif path is None:
+        print_csv(make_table(described))
     else:
-        with until_reader_leaves():
-            write_table(make_table(described), sys.stdout if path is None else path)
+        write_table(make_table(described), path)
     if problem is not None:
         say_error(problem)
     return 0 if problem is None else problem.exit_code

@@ -17,6 +17,7 @@ from hpo.commands.store_flags import (
     add_where,
 )
 from hpo.errors import InputError, did_you_mean
+from hpo.escaping import is_utf8, quote
 from hpo.settings import WORKERS_VARIABLE, ServiceSettings
 
 COMMANDS: Mapping[str, str] = {
@@ -50,6 +51,9 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
         InputError: There is no such command, or a flag is wrong.
     """
     name = arguments[0]
+    for argument in arguments:
+        if not is_utf8(argument):
+            raise InputError(f"an argument should be UTF-8 text, but got {quote(argument)}")
     if not name.startswith("-") and name not in COMMANDS:
         hint = did_you_mean(name, COMMANDS, "python -m hpo shows every command")
         raise InputError(f"there is no command '{name}'", hint=hint)

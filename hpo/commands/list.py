@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from hpo.commands.environment import use_mlflow_here
 from hpo.commands.inputs import settings_of
 from hpo.commands.output import print_json, print_text, say, say_error
-from hpo.errors import HpoError, TrackingError, on_one_line
+from hpo.errors import HpoError, TrackingError
+from hpo.escaping import hide_password, on_one_line
 from hpo.ledger.inspection import OPTUNA, read_database, read_driver
 from hpo.ledger.listing import ListedStudy, list_studies
-from hpo.settings import hide_password
 
 _WORDS = {
     "COMPLETE": "complete",

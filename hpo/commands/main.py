@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 
 from hpo.commands.environment import use_one_thread
 from hpo.commands.flags import make_parser, parse
-from hpo.commands.output import print_error, print_text
+from hpo.commands.output import prepare_output, print_error, print_text, say_lines
 from hpo.errors import HpoError, InterruptedBySignal
-from hpo.settings import hide_password
+from hpo.escaping import hide_password
 
 if TYPE_CHECKING:
     from hpo.tracking.interface import Tracking
@@ -36,6 +36,7 @@ def main(
         The exit code of ``hpo.errors``.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
+    prepare_output()
     use_one_thread()
     try:
         if not arguments:
@@ -49,7 +50,7 @@ def main(
         error: HpoError = raised
         if "--debug" in arguments:
             lines = traceback.format_exc().splitlines()
-            print(*map(hide_password, lines), sep="\n", file=sys.stderr)
+            say_lines(map(hide_password, lines))
     except KeyboardInterrupt:
         error = InterruptedBySignal(signal.SIGINT, "stopped")
     return print_error(error, as_json="--json" in arguments)

@@ -19,10 +19,11 @@ from typing import IO
 
 from hpo.commands.output import say_error
 from hpo.errors import HpoError, InterruptedBySignal, LedgerError, SettingsError, TrackingError
+from hpo.escaping import hide_password
 from hpo.ledger.inspection import OPTUNA, read_database, read_trials
 from hpo.ledger.listing import list_studies, missing_study
 from hpo.ledger.storage import open_storage
-from hpo.settings import STORAGE_VARIABLE, ServiceSettings, hide_password
+from hpo.settings import STORAGE_VARIABLE, ServiceSettings
 from hpo.sqlite import remove_logs
 from hpo.tracking.connection import check_reachable, connect
 from hpo.tracking.saved_view import reads_views, trials_path

@@ -4,6 +4,7 @@ import argparse
 from functools import partial
 from typing import Any, NoReturn
 
+from hpo.commands.output import writing_output
 from hpo.errors import InputError, nearest
 
 _HINT = "--help shows every flag"
@@ -31,6 +32,16 @@ class Parser(argparse.ArgumentParser):
                 f"unrecognized arguments: {' '.join(unknown)}", hint=self._guess(unknown)
             )
         return found, unknown
+
+    def exit(self, status: int = 0, message: str | None = None) -> NoReturn:
+        """Make sure that a help text is out before the process ends.
+
+        Raises:
+            HpoError: Standard output is full or closed.
+        """
+        with writing_output():
+            pass
+        super().exit(status, message)
 
     def error(self, message: str) -> NoReturn:
         """Raise argparse's own message."""

@@ -3,13 +3,12 @@
 import argparse
 import os
 import re
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hpo.commands.environment import use_mlflow_here
 from hpo.commands.inputs import settings_of
-from hpo.commands.output import say, until_reader_leaves
+from hpo.commands.output import print_csv, say
 from hpo.errors import ModelError
 
 if TYPE_CHECKING:
@@ -29,8 +28,10 @@ def predict(options: argparse.Namespace) -> int:
     table, notes = predict_table(model, options.file, keep=options.keep, keep_all=options.keep_all)
     for note in notes:
         say(note)
-    with until_reader_leaves():
-        write_table(table, sys.stdout if options.output is None else options.output)
+    if options.output is None:
+        print_csv(table)
+    else:
+        write_table(table, options.output)
     return 0
 
 

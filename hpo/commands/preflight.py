@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from hpo.errors import HpoError, LedgerError, TrackingError
+from hpo.escaping import hide_password
 from hpo.ledger.inspection import (
     OPTUNA,
     Trials,
@@ -22,7 +23,7 @@ from hpo.ledger.inspection import (
     read_trials,
 )
 from hpo.ledger.lock import driven_elsewhere, made_elsewhere
-from hpo.settings import DEFAULT_TRACKING_URI, ServiceSettings, hide_password, sqlite_path
+from hpo.settings import DEFAULT_TRACKING_URI, ServiceSettings, sqlite_path
 from hpo.tracking import keys
 from hpo.tracking.model_files import find_problem_of
 from hpo.tracking.numbers import parse_numbers

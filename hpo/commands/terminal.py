@@ -10,6 +10,7 @@ from contextlib import contextmanager
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
+from rich.markup import escape
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -20,6 +21,7 @@ from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
+from hpo.escaping import on_one_line
 from hpo.progress import Progress, format_duration
 
 FRAMES_PER_SECOND = 4
@@ -59,7 +61,7 @@ class LiveProgress(Progress):
 
     def note(self, line: str) -> None:
         """Print a line above the view, where it stays."""
-        self._console.print(f"hpo: {line}", soft_wrap=True, markup=False, highlight=False)
+        self._console.print(Text(f"hpo: {on_one_line(line)}"), soft_wrap=True)
 
     def draw(self) -> RenderableType:
         """Draw the view as it is now."""
@@ -79,7 +81,12 @@ class LiveProgress(Progress):
         )
         line.append(f"   MLflow has {self.n_written}")
         table = Table(
-            "trial", "state", self._metric, box=None, header_style="dim", padding=(0, 2, 0, 0)
+            "trial",
+            "state",
+            escape(self._metric),
+            box=None,
+            header_style="dim",
+            padding=(0, 2, 0, 0),
         )
         for number, state, value in self.last:
             table.add_row(

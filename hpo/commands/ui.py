@@ -4,6 +4,7 @@ import argparse
 
 from hpo.commands.environment import catching_signals, use_mlflow_here
 from hpo.commands.inputs import definition_of, settings_of
+from hpo.commands.output import print_text
 
 
 def ui(options: argparse.Namespace) -> int:
@@ -16,6 +17,6 @@ def ui(options: argparse.Namespace) -> int:
         links = pages.show(
             definition_of(options).name, settings, options.dashboard_port, options.mlflow_port
         )
-        print(*(f"{name:<17} {link}" for name, link in links.items()), sep="\n", flush=True)
+        print_text("\n".join(f"{name:<17} {link}" for name, link in links.items()))
         pages.watch()
     return 0

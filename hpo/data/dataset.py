@@ -182,6 +182,11 @@ def _load_table(
 ) -> tuple[pd.DataFrame, str, list[str]]:
     """Load the raw table, the target's name and notes; check the columns that are named."""
     path, target, notes = Path(section.source), section.target, list[str]()
+    if "://" in section.source:
+        raise DataError(
+            f"data: this should be a file, but got the address {section.source}",
+            hint="download it, then give the file",
+        )
     if frame is not None:
         if target is None:
             raise DataError(

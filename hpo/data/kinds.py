@@ -10,6 +10,7 @@ from pandas.api import types
 
 from hpo.data.columns import Columns
 from hpo.errors import DataError
+from hpo.escaping import quote
 from hpo.values import (
     BOOLEANS,
     DECIMAL_COMMA,
@@ -52,7 +53,7 @@ def decide_columns(
         for reading in decision.readings:
             listed[reading].append(name)
         if decision.note:
-            listed["notes"].append(f"'{name}' {decision.note}")
+            listed["notes"].append(f"{quote(name)} {decision.note}")
     columns = Columns.model_validate(listed)
     if not columns.features:
         why = "; ".join(columns.notes) or "all are dropped, the target or the group"
@@ -87,7 +88,7 @@ def _decide(column: pd.Series) -> _Decision:
     if present.empty:
         return _Decision(note="dropped: it is empty")
     if len(present) == len(column) and (present == present.iloc[0]).all():
-        return _Decision(note=f"dropped: it is '{present.iloc[0]}' in every row")
+        return _Decision(note=f"dropped: it is {quote(present.iloc[0])} in every row")
     if types.is_bool_dtype(present):
         return _Decision("boolean")
     if types.is_datetime64_any_dtype(present):
@@ -124,9 +125,8 @@ def _decide_text(column: pd.Series, present: pd.Series) -> _Decision:
         return _Decision("", ("ids",), "dropped: a different value in every row")
     words = distinct[pd.to_numeric(distinct, errors="coerce").isna()]
     is_mostly_numbers = len(words) < len(distinct) / 2
-    return _as_categories(
-        column, f"taken as categories: '{min(words)}' is no number" if is_mostly_numbers else ""
-    )
+    note = f"taken as categories: {quote(min(words))} is no number"
+    return _as_categories(column, note if is_mostly_numbers else "")
 
 
 def _as_categories(column: pd.Series, note: str = "") -> _Decision:

@@ -17,6 +17,7 @@ import pandas as pd
 import pyarrow as pa
 
 from hpo.errors import DataError, first_line
+from hpo.escaping import as_utf8
 from hpo.values import MISSING
 
 BINARY_FORMATS = {
@@ -140,9 +141,10 @@ def write_table(frame: pd.DataFrame, to: Path | IO[str]) -> None:
         else:
             getattr(frame, f"to_{BINARY_FORMATS[ending]}")(making)
         making.replace(to)
-    except OSError as error:
+    except (OSError, ValueError, pa.ArrowException) as error:
+        reason = getattr(error, "strerror", None) or first_line(error)
         raise DataError(
-            f"data: {to} cannot be written ({error.strerror or error})",
+            f"data: {to} cannot be written ({reason})",
             hint="name another file",
         ) from error
     finally:
@@ -156,14 +158,15 @@ def _write_csv(frame: pd.DataFrame, to: Path | IO[str], separator: str) -> None:
 
 
 def make_harmless(cell: Any) -> Any:
-    """Make a cell that a spreadsheet shows and does not run; other values stay as they are.
+    """Make a cell that a file of text can hold, and that a spreadsheet shows and does not run.
 
-    The marks, full-width ones too, are those of
+    Values that are no text stay as they are. The marks, full-width ones too, are those of
     https://owasp.org/www-community/attacks/CSV_Injection.
     """
-    return (
-        f"'{cell}" if isinstance(cell, str) and cell.lstrip(" ").startswith(FORMULA_MARKS) else cell
-    )
+    if not isinstance(cell, str):
+        return cell
+    text = as_utf8(cell)
+    return f"'{text}" if text.lstrip(" ").startswith(FORMULA_MARKS) else text
 
 
 def _ending_of(path: Path) -> str:

@@ -10,6 +10,7 @@ import pandas as pd
 
 from hpo.definition import CvSection, DataSection
 from hpo.errors import DataError
+from hpo.escaping import quote
 
 
 @dataclass(frozen=True)
@@ -106,6 +107,6 @@ def read_target(
         hint = f"{error.hint}; a gap becomes a label with {keep}"
         raise DataError(str(error), hint=hint) from error
     if gaps:
-        rows = ", ".join(f"'{text}' in {n_rows} rows" for text, n_rows in gaps.items())
-        notes.append(f"'{column.name}' is {rows}: a gap, no label; {keep} keeps it as one")
+        rows = ", ".join(f"{quote(text)} in {n_rows} rows" for text, n_rows in gaps.items())
+        notes.append(f"{quote(column.name)} is {rows}: a gap, no label; {keep} keeps it as one")
     return labels

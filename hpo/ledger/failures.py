@@ -10,7 +10,7 @@ import sqlalchemy
 from optuna.exceptions import StorageInternalError
 
 from hpo.errors import HpoError, InterruptedBySignal, LedgerError, first_line
-from hpo.settings import hide_password
+from hpo.escaping import hide_password
 
 RETRY_SECONDS = 60.0
 """How long a storage may be locked, restarting or away in the middle of a run."""

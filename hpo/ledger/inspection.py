@@ -14,9 +14,10 @@ import sqlalchemy
 from sqlalchemy import Connection, NullPool, create_engine, text
 
 from hpo.errors import LedgerError, SettingsError, TrackingError, first_line
+from hpo.escaping import hide_password
 from hpo.ledger.lock import find_driver
 from hpo.ledger.postgresql import SCHEMA_KEY, engine_arguments, find_session, lock_key
-from hpo.settings import hide_password, needing_driver, sqlite_path
+from hpo.settings import needing_driver, sqlite_path
 from hpo.sqlite import url_unchanged
 
 OPTUNA = "optuna"

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, text
 
 from hpo.errors import InputError, did_you_mean
-from hpo.settings import hide_password
+from hpo.escaping import hide_password
 
 _STUDIES = "SELECT study_id, study_name FROM studies ORDER BY study_id"
 _STATES = "SELECT study_id, state, count(*) AS n FROM trials GROUP BY study_id, state"

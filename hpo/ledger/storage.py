@@ -25,7 +25,7 @@ from hpo.ledger.inspection import OPTUNA, is_whole, read_tables
 from hpo.ledger.lock import hold_locks, hold_tables, made_elsewhere
 from hpo.ledger.postgresql import SCHEMA_KEY, StudyLock, engine_arguments, take_lock
 from hpo.ledger.transactions import LedgerStorage
-from hpo.settings import hide_password, needing_driver, sqlite_path
+from hpo.settings import needing_driver, sqlite_path
 from hpo.sqlite import checkpoint, use_wal
 
 WAIT_SECONDS = 1.0

@@ -27,7 +27,7 @@ def tabulate(model: Pipeline, X: pd.DataFrame, y: np.ndarray) -> dict[str, pd.Da
     classes = model.classes_
     counts = confusion_matrix(y, model.predict(X), labels=classes)
     matrix = pd.DataFrame(counts, columns=classes)
-    matrix.insert(0, "true class", classes)
+    matrix.insert(0, "true class", classes, allow_duplicates=True)
     return {"confusion_matrix": matrix}
 
 

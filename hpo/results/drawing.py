@@ -9,7 +9,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from hpo import escaping
 from hpo.data.tables import write_table
+from hpo.escaping import on_one_line
 
 MAX_LABELS = 25
 """Classes in a matrix, bars in a chart."""
@@ -48,12 +50,7 @@ def make_figure(
 
 def shorten(name: object) -> str:
     """A name in ``NAME_LENGTH`` characters, its middle left out."""
-    text = str(name)
-    return (
-        text
-        if len(text) <= NAME_LENGTH
-        else f"{text[: NAME_LENGTH // 2]}…{text[-NAME_LENGTH // 2 + 1 :]}"
-    )
+    return escaping.shorten(on_one_line(str(name)), NAME_LENGTH)
 
 
 def to_png(figure: Figure) -> bytes:

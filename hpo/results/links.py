@@ -4,7 +4,8 @@ MLflow's pages are fragments (``#/...``) of the server's address. Each names the
 MLflow opens its pages for language models unless told otherwise.
 """
 
-from hpo.settings import DEFAULT_STORAGE, DEFAULT_TRACKING_URI, hide_password
+from hpo.escaping import hide_password
+from hpo.settings import DEFAULT_STORAGE, DEFAULT_TRACKING_URI
 
 DASHBOARD = "http://127.0.0.1:8080"
 """Where ``optuna-dashboard`` serves its page by default."""

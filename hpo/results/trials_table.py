@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 from optuna.trial import FrozenTrial
 
+from hpo.escaping import as_utf8
 from hpo.ledger.trials import DERIVED, FAILURE, fold_scores
 
 
@@ -38,6 +39,7 @@ def make_table(trials: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
 
     Params and the scores of folds get a column each.
     """
+    trials = [{name: _storable(value) for name, value in trial.items()} for trial in trials]
     parts = [
         pd.DataFrame(trials, columns=["number", "state", "value"]),
         pd.DataFrame([_prefixed("params_", trial["params"]) for trial in trials]),
@@ -45,6 +47,13 @@ def make_table(trials: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
         pd.DataFrame(trials, columns=["start", "end", "seconds", "failure", "run_id"]),
     ]
     return pd.concat(parts, axis="columns")
+
+
+def _storable(value: Any) -> Any:
+    """A value as a table can hold it: another client's text may have halves of characters."""
+    if isinstance(value, Mapping):
+        return {as_utf8(name): _storable(inner) for name, inner in value.items()}
+    return as_utf8(value) if isinstance(value, str) else value
 
 
 def _prefixed(prefix: str, values: Mapping[str, Any]) -> dict[str, Any]:

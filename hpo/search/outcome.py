@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from sklearn.pipeline import Pipeline
 
 from hpo.errors import name_some
+from hpo.escaping import hide_password
 from hpo.estimators.final_model import fit_final_model, refit_on_all, take_raw_rows
 from hpo.estimators.recipe import Params
 from hpo.ledger.storage import open_for_reading
@@ -18,7 +19,7 @@ from hpo.results.result import StudyResult
 from hpo.results.selection import count_states, count_ties
 from hpo.results.verdicts import Ended
 from hpo.search.plan import Plan
-from hpo.settings import ServiceSettings, hide_password
+from hpo.settings import ServiceSettings
 
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial

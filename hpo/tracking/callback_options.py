@@ -68,7 +68,8 @@ class TrialOptions:
     def name_metrics(self, n_values: int) -> list[str]:
         """The names of so many values; numbered where one name is given for several."""
         if not isinstance(self.metric_name, str):
-            return [keys.allowed(name) for name in self.metric_name]
+            names = keys.distinct(self.metric_name)
+            return [names[name] for name in self.metric_name]
         name = keys.allowed(self.metric_name)
         return [name] if n_values == 1 else [f"{name}_{i}" for i in range(n_values)]
 
@@ -144,8 +145,6 @@ def is_same_store(one: str, other: str) -> bool:
 
 def as_tags(attributes: Mapping[str, object]) -> dict[str, str]:
     """Make tags that MLflow takes of user attributes, leaving out our own."""
-    return {
-        keys.allowed(name): str(value)
-        for name, value in attributes.items()
-        if name != UID_ATTRIBUTE
-    }
+    return keys.renamed(
+        {name: value for name, value in attributes.items() if name != UID_ATTRIBUTE}
+    )

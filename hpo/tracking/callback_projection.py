@@ -116,8 +116,9 @@ class CallbackProjection(Projection):
             "state": trial.state.name,
             "direction": self._direction,
         }
-        for name, distribution in trial.distributions.items():
-            tags[keys.allowed(f"{name}_distribution")] = str(distribution)
+        tags |= keys.renamed(
+            {f"{name}_distribution": kind for name, kind in trial.distributions.items()}
+        )
         if self._options.has_trial_attributes:
             tags |= as_tags(trial.user_attrs)
         if self._options.has_study_attributes:

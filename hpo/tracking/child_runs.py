@@ -9,7 +9,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Metric, Run
 
 from hpo.tracking import keys, reader
-from hpo.tracking.entities import make_metrics, make_params, make_tags
+from hpo.tracking.entities import make_metrics, make_params, make_tags, make_text
 from hpo.tracking.parent_run import ParentRun
 from hpo.tracking.run_creation import create_run, keep_one
 from hpo.tracking.run_records import TrialRecord
@@ -109,7 +109,7 @@ class ChildRuns:
             run_id, metrics=metrics, params=make_params(params), tags=make_tags(tags)
         )
         if record.traceback is not None:
-            self._client.log_text(run_id, record.traceback, keys.TRACEBACK_FILE)
+            self._client.log_text(run_id, make_text(record.traceback), keys.TRACEBACK_FILE)
         self._client.set_terminated(run_id, status=record.status, end_time=record.end_time_ms)
         if not is_new:
             # Last, since MLflow ended it when its objective did.

@@ -17,10 +17,11 @@ from mlflow.utils.rest_utils import http_request
 from sqlalchemy.exc import SQLAlchemyError
 
 from hpo.errors import LedgerError, TrackingError, first_line
+from hpo.escaping import hide_password
 from hpo.ledger.failures import never, repeat
 from hpo.ledger.inspection import MLFLOW, read_database
 from hpo.ledger.lock import FOLDER, hold_tables
-from hpo.settings import hide_password, sqlite_path
+from hpo.settings import sqlite_path
 from hpo.sqlite import checkpoint, use_wal
 from hpo.tracking.interface import ignore
 from hpo.tracking.moved_store import FOLDER as ARTIFACTS

@@ -27,10 +27,9 @@ def draw_figures(
         seed=held.seed,
         positive=held.positive,
     )
+    names = keys.importance_metrics(held.X.columns)
     metrics = {
-        keys.importance_metric(column): value
-        for column, value in importances.items()
-        if math.isfinite(value)
+        names[column]: value for column, value in importances.items() if math.isfinite(value)
     }
     on_step()
     of_study = draw_study(study)

@@ -5,10 +5,12 @@ from collections.abc import Mapping
 
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
 
+from hpo.escaping import hide_passwords, show
 from hpo.tracking import keys
 from hpo.tracking.run_records import DatasetRecord
 
 PARAM_LENGTH = 6000
+NAME_LENGTH = 500
 TAG_LENGTH = 8000
 
 
@@ -17,14 +19,30 @@ def make_metrics(metrics: Mapping[str, float], time_ms: int, step: int = 0) -> l
     return [Metric(name, value, time_ms, step) for name, value in metrics.items()]
 
 
+def make_text(text: str, length: int | None = None) -> str:
+    """Text of any source as the value of a param or tag: no longer than MLflow takes.
+
+    What a database refuses (NUL, halves of characters) or a page would not show is escaped, and
+    passwords of URLs are hidden; lines stay lines.
+    """
+    return "\n".join(map(show, text.split("\n")))[:length]
+
+
 def make_params(params: Mapping[str, str]) -> list[Param]:
     """Params, each no longer than MLflow takes."""
-    return [Param(name, value[:PARAM_LENGTH]) for name, value in params.items()]
+    return [Param(name, make_text(value, PARAM_LENGTH)) for name, value in params.items()]
 
 
 def make_tags(tags: Mapping[str, str]) -> list[RunTag]:
     """Tags, each no longer than MLflow takes."""
-    return [RunTag(name, value[:TAG_LENGTH]) for name, value in tags.items()]
+    # A description is rendered, and what a person added to it stays as it is.
+    return [
+        RunTag(
+            name,
+            value[:TAG_LENGTH] if name == keys.DESCRIPTION else make_text(value, TAG_LENGTH),
+        )
+        for name, value in tags.items()
+    ]
 
 
 def make_dataset_input(record: DatasetRecord) -> DatasetInput:
@@ -34,10 +52,10 @@ def make_dataset_input(record: DatasetRecord) -> DatasetInput:
     ]
     profile = {"num_rows": record.n_rows, "num_elements": record.n_rows * len(columns)}
     dataset = Dataset(
-        name=record.name,
+        name=make_text(record.name, NAME_LENGTH),
         digest=record.digest,
         source_type="local",
-        source=json.dumps({"uri": record.source}),
+        source=json.dumps({"uri": hide_passwords(record.source)}),
         schema=json.dumps({"mlflow_colspec": columns}),
         profile=json.dumps(profile),
     )

@@ -1,6 +1,8 @@
 """Every metric, tag, artifact and run name that MLflow shows."""
 
 import re
+from collections.abc import Iterable, Mapping
+from itertools import chain, count
 
 # Tags. "hpo." ones are ours, "optuna." ones mirror Optuna; "mlflow." ones steer MLflow's pages.
 KEY = "hpo.key"
@@ -94,9 +96,11 @@ version_tag = "hpo.version.{}".format
 """The tag with the version of a package, the interpreter or the BLAS kernel."""
 
 
-def importance_metric(column: str) -> str:
-    """The loss of the hold-out's score when a column is shuffled."""
-    return allowed(f"importance_{column}")
+def importance_metrics(columns: Iterable[str]) -> dict[str, str]:
+    """Column to the metric of the hold-out's loss when it is shuffled; in the table's order."""
+    metrics = {column: f"importance_{column}" for column in columns}
+    made = distinct(metrics.values())
+    return {column: made[metric] for column, metric in metrics.items()}
 
 
 def interval_metrics(name: str, low: float, high: float) -> dict[str, float]:
@@ -117,7 +121,32 @@ def allowed(name: str) -> str:
 
     Characters that it refuses become ``_``; 250 characters are kept.
     """
-    return re.sub(r"[^\w\-. :/]|^\.|(?<![\w\- :])/|/(?![\w\- :])", "_", name[:250])
+    return re.sub(r"[^\w\-. :/]|^\.|(?<![\w\- :])/|/(?![\w\- :])", "_", name[:250] or "_")
+
+
+def distinct(names: Iterable[str]) -> dict[str, str]:
+    """Make each of several foreign names one that MLflow takes and no other has.
+
+    One that MLflow takes as it is stays; of others that would be the same, the second gets ``_2``.
+
+    Args:
+        names: In an order that is the same whenever they are written.
+    """
+    names = list(names)
+    made = {name: name for name in names if allowed(name) == name}
+    taken = set(made)
+    for name in names:
+        if name not in made:
+            numbered = (f"{allowed(name)[:240]}_{number}" for number in count(2))
+            made[name] = next(new for new in chain([allowed(name)], numbered) if new not in taken)
+            taken.add(made[name])
+    return made
+
+
+def renamed(values: Mapping[str, object]) -> dict[str, str]:
+    """Values under foreign names as text, each under a name of its own that MLflow takes."""
+    names = distinct(sorted(values))
+    return {names[name]: str(value) for name, value in values.items()}
 
 
 def number_of(key: str) -> int:

@@ -27,7 +27,8 @@ from mlflow.utils.rest_utils import augmented_raise_for_status, http_request
 from sqlalchemy.exc import SQLAlchemyError
 
 from hpo.errors import ModelError, SettingsError, TrackingError, first_line
-from hpo.settings import hide_password, sqlite_path
+from hpo.escaping import hide_password
+from hpo.settings import sqlite_path
 from hpo.tracking import keys
 from hpo.tracking.connection import check_reachable
 from hpo.tracking.moved_store import move_addresses

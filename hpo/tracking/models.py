@@ -23,6 +23,7 @@ import hpo
 from hpo import serving
 from hpo.errors import TrackingError
 from hpo.tracking import keys
+from hpo.tracking.entities import make_params
 from hpo.tracking.model_files import INCOMPLETE, find_problem, load_logged_model
 from hpo.tracking.parent_run import ParentRun
 from hpo.tracking.reader import all_pages
@@ -126,7 +127,7 @@ class ModelWriter:
             keys.MODEL_NAME,
             source_run_id=self._parent.run_id,
             model_type="classifier",
-            params=record.params,
+            params={param.key: param.value for param in make_params(record.params)},
             tags=tags,
         )
         # A later attempt of this process can go on with it.

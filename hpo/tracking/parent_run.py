@@ -203,9 +203,10 @@ class ParentRun:
     def _describe(self) -> None:
         study = self._study
         self.is_open = True
-        self.client.log_batch(
-            self.run_id, params=make_params(study.params), tags=make_tags(study.tags)
-        )
+        # MLflow refuses another text for a param that is there, such as an earlier hpo wrote it.
+        known = self.client.get_run(self.run_id).data.params
+        params = {name: text for name, text in study.params.items() if name not in known}
+        self.client.log_batch(self.run_id, params=make_params(params), tags=make_tags(study.tags))
         if study.dataset is not None:
             self.client.log_inputs(self.run_id, datasets=[make_dataset_input(study.dataset)])
         for path, text in study.texts.items():

@@ -10,8 +10,8 @@ import re
 import mlflow
 
 from hpo.errors import TrackingError
+from hpo.escaping import hide_password
 from hpo.results.links import comparison_path, runs_path, view_id
-from hpo.settings import hide_password
 from hpo.tracking.connection import ask_server
 
 PAGE_VERSION = "3.17"

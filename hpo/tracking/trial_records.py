@@ -48,7 +48,7 @@ def make_record(trial: FrozenTrial, study: StudyRecord) -> TrialRecord:
         status=STATUS_OF[trial.state],
         start_time_ms=start,
         end_time_ms=max(start, end),
-        params={keys.allowed(name): str(value) for name, value in params.items()},
+        params=keys.renamed(params),
         metrics={keys.TRIAL_NUMBER: float(trial.number), **metrics},
         steps=steps,
         tags=_tags(trial, study),
@@ -98,11 +98,8 @@ def _measure_other(trial: FrozenTrial, metric: str) -> Measured:
 
 
 def _tags(trial: FrozenTrial, study: StudyRecord) -> dict[str, str]:
-    tags = {
-        keys.allowed(name): str(value)
-        for name, value in trial.user_attrs.items()
-        if name not in _OWN_ATTRIBUTES
-    }
+    attributes = trial.user_attrs.items()
+    tags = keys.renamed({name: value for name, value in attributes if name not in _OWN_ATTRIBUTES})
     tags[keys.TRIAL_STATE] = trial.state.name
     if SCORES in trial.user_attrs:
         tags[keys.CONVERGED] = str(has_converged(trial)).lower()

@@ -224,7 +224,7 @@ def log_champion(tracking_uri: str) -> str:
     ("kind", "reason"),
     [
         ("other columns", "not comparable: the champion needs other columns (z)"),
-        ("other classes", "not comparable: not both know the classes ['no', 'perhaps']"),
+        ("other classes", "not comparable: not both know the classes 'no', 'perhaps'"),
         ("untrusted", "not comparable: model: its files are damaged"),
         ("gone", "not comparable: model: "),
     ],

@@ -6,7 +6,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from hpo.errors import SettingsError
-from hpo.settings import ServiceSettings, hide_password
+from hpo.escaping import hide_password
+from hpo.settings import ServiceSettings
 
 SECRET = "s3cr3t"
 schemes = st.sampled_from(

@@ -61,6 +61,7 @@ def test_constants_are_mlflows_and_distinct():
         "a/../b",
         "..",
         ".",
+        "",
         "../a",
         "a\nb",
         "ä=1",
@@ -69,7 +70,7 @@ def test_constants_are_mlflows_and_distinct():
     ],
 )
 def test_what_mlflow_refuses_in_a_name_is_replaced(name):
-    for made in (keys.allowed(name), keys.importance_metric(name)):
+    for made in (keys.allowed(name), keys.importance_metrics([name])[name]):
         _validate_metric_name(made)
         _validate_param(made, "1")
         _validate_tag(made, "1")
@@ -80,6 +81,28 @@ def test_what_mlflow_refuses_in_a_name_is_replaced(name):
 )
 def test_what_mlflow_takes_is_kept(name):
     assert keys.allowed(name) == name
+
+
+def test_names_that_collide_get_a_number():
+    assert keys.distinct(["a?", "b", "a!", "a_", "a$"]) == {
+        "a?": "a__2", "b": "b", "a!": "a__3", "a_": "a_", "a$": "a__4",
+    }  # fmt: skip
+    assert keys.importance_metrics(["a?", "a!"]) == {
+        "a?": "importance_a_",
+        "a!": "importance_a__2",
+    }
+    assert keys.renamed({"a!": 1, "a?": 2}) == keys.renamed({"a?": 2, "a!": 1})
+
+
+@given(st.lists(st.text(max_size=5) | st.text("?!$_2", max_size=4) | st.just("x" * 300 + "y")))
+def test_distinct_names_are_distinct_and_mlflows(names):
+    made = keys.distinct(names)
+    assert made.keys() == set(names)
+    assert len(set(made.values())) == len(made)
+    for name, new in made.items():
+        _validate_metric_name(new)
+        assert len(new) <= 250
+        assert new == name or keys.allowed(name) != name
 
 
 def test_tags_of_ours_say_so():

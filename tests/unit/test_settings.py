@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from hpo.errors import SettingsError
-from hpo.settings import MAX_WORKERS, ServiceSettings, hide_password, read_settings, sqlite_path
+from hpo.escaping import hide_password
+from hpo.settings import MAX_WORKERS, ServiceSettings, read_settings, sqlite_path
 
 STORAGE = "postgresql+psycopg://me:secret@db:5432/optuna"
 

@@ -11,7 +11,7 @@ from sklearn.pipeline import Pipeline
 from hpo.data.dataset import Dataset
 from hpo.data.target import Folds
 from hpo.definition import CvSection, DataSection
-from hpo.errors import on_one_line
+from hpo.escaping import on_one_line, quote
 from hpo.estimators.classification import positive as positive_class
 from hpo.estimators.classification import target
 from hpo.estimators.classification.rare import treat_rare
@@ -141,7 +141,8 @@ class Classification:
     def difference(self, model: Any, other: Any) -> str:
         """Say which classes only one of two classifiers knows."""
         unknown = set(model.classes_.tolist()) ^ set(other.classes_.tolist())
-        return f"not both know the classes {sorted(unknown, key=str)[:5]}" if unknown else ""
+        named = ", ".join(map(quote, sorted(unknown, key=str)[:5]))
+        return f"not both know the classes {named}" if unknown else ""
 
 
 CLASSIFICATION = Classification()

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from hpo.errors import DataError, did_you_mean
+from hpo.escaping import quote
 
 POSITIVE_METRICS = frozenset(
     {
@@ -59,7 +60,7 @@ def advise(metrics: Sequence[str], y: np.ndarray, positive: Any, *, is_named: bo
     judged = [name for name in metrics if name in POSITIVE_METRICS]
     if positive is not None and judged and not is_named and not _says_yes(positive):
         notes.append(
-            f"the positive class of {', '.join(judged)} is '{positive}':"
+            f"the positive class of {', '.join(judged)} is {quote(positive)}:"
             " data.positive (--positive) names the other"
         )
     classes, counts = np.unique(y, return_counts=True)
@@ -67,7 +68,7 @@ def advise(metrics: Sequence[str], y: np.ndarray, positive: Any, *, is_named: bo
     if metrics[0] == "accuracy" and share < min(RARE_SHARE, 0.5 / len(classes)):
         better = "average_precision" if rarest == positive else "f1_macro"
         notes.append(
-            f"class '{rarest}' has {100 * share:.1f}% of the rows, so accuracy hardly sees it:"
+            f"class {quote(rarest)} has {100 * share:.1f}% of the rows, so accuracy hardly sees it:"
             f" --metric balanced_accuracy or {better} does"
         )
     return notes

@@ -9,6 +9,7 @@ import numpy as np
 from hpo.data.target import Folds
 from hpo.definition import DataSection
 from hpo.errors import DataError, name_some
+from hpo.escaping import quote
 from hpo.estimators.classification import target
 
 POOLED = "(rare)"
@@ -40,7 +41,7 @@ def treat_rare(
     if not rare:
         return labels, everything
     is_rare = np.isin(codes, rare)
-    counts = [f"'{classes[code]}' ({(codes == code).sum()})" for code in rare]
+    counts = [f"{quote(classes[code])} ({(codes == code).sum()})" for code in rare]
     named = name_some(counts, MAX_NAMED)
     if section.rare == "drop":
         n_rows = f"{is_rare.sum()} of {len(labels)} rows"

@@ -12,6 +12,7 @@ from sklearn.model_selection import (
 
 from hpo.definition import CvSection, DataSection
 from hpo.errors import DataError
+from hpo.escaping import quote
 
 MAX_CLASSES = 100
 
@@ -21,7 +22,9 @@ def read_labels(column: pd.Series, notes: list[str]) -> np.ndarray:
     present = column.dropna()
     n_missing = len(column) - len(present)
     if n_missing:
-        notes.append(f"{n_missing} of {len(column)} rows dropped: '{column.name}' is missing there")
+        notes.append(
+            f"{n_missing} of {len(column)} rows dropped: {quote(column.name)} is missing there"
+        )
     if present.dtype.kind == "f" and (present % 1 == 0).all():
         present = present.astype(np.int64)
     labels = (
