@@ -2,11 +2,13 @@
 
 Data, study files, the environment and servers may hold anything. What a terminal, a log or a tag
 shows of them goes through :func:`on_one_line`, or line by line through :func:`show`; Markdown,
-HTML and CSV have marks of their own to escape on top (``hpo.markdown``, Jinja's autoescape,
-``hpo.data.tables``).
+HTML and CSV have marks of their own (``hpo.markdown``, Jinja's autoescape, :func:`make_harmless`).
 """
 
 import re
+from typing import Any
+
+FORMULA_MARKS = tuple("=+-@\t\r\n\0＝＋－＠")  # noqa: RUF001 - full-width on purpose
 
 MAX_LINE = 2000
 """Characters of a line; what is longer is a cell or a name, not a sentence."""
@@ -53,6 +55,18 @@ def is_utf8(text: str) -> bool:
 def as_utf8(text: str) -> str:
     """Escape what no file and no database can hold."""
     return text.encode("utf-8", "backslashreplace").decode()
+
+
+def make_harmless(cell: Any) -> Any:
+    """Make a cell that a file of text can hold, and that a spreadsheet shows and does not run.
+
+    Values that are no text stay as they are. The marks, full-width ones too, are those of
+    https://owasp.org/www-community/attacks/CSV_Injection.
+    """
+    if not isinstance(cell, str):
+        return cell
+    text = as_utf8(cell)
+    return f"'{text}" if text.lstrip(" ").startswith(FORMULA_MARKS) else text
 
 
 def hide_password(url: str) -> str:

@@ -130,7 +130,14 @@ def _read_workers(text: str) -> int | str:
 def sqlite_path(url: str) -> Path | None:
     """Give the absolute path of an SQLite URL's file, or None for any other URL."""
     prefix = "sqlite:///"
-    return Path(url.removeprefix(prefix)).resolve() if url.startswith(prefix) else None
+    if not url.startswith(prefix):
+        return None
+    try:
+        return Path(url.removeprefix(prefix)).resolve()
+    except FileNotFoundError as error:
+        raise SettingsError(
+            "the working directory is gone", hint="cd to a directory that exists"
+        ) from error
 
 
 @contextmanager

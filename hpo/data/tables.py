@@ -4,20 +4,21 @@ pandas reads. Here is what it does silently and a person should know: a column n
 separator or encoding, rows of another length, labels such as "NA" that would become missing.
 """
 
-import codecs
 import csv
 import io
 import os
+import sys
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Generator
+from contextlib import closing
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 import pandas as pd
 import pyarrow as pa
 
 from hpo.errors import DataError, first_line
-from hpo.escaping import as_utf8
+from hpo.escaping import make_harmless
 from hpo.values import MISSING
 
 BINARY_FORMATS = {
@@ -30,8 +31,7 @@ BINARY_FORMATS = {
 
 CSV_ENDINGS = (".csv", ".tsv", ".txt")
 COMPRESSED_ENDINGS = (".gz", ".bz2")
-HEADER_BYTES = 1 << 20
-FORMULA_MARKS = tuple("=+-@\t\r\n\0＝＋－＠")  # noqa: RUF001 - full-width on purpose
+START_BYTES = 1 << 20
 UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 
 
@@ -87,16 +87,11 @@ def find_line(path: Path, row: int) -> str:
     if _ending_of(path) not in CSV_ENDINGS:
         return f"row {row + 1}"
     separator, _ = _read_header(path)
-    with pa.input_stream(str(path), compression="detect") as stream:
-        reader = csv.reader(
-            io.TextIOWrapper(stream, encoding="utf-8-sig", newline=""), delimiter=separator
-        )
-        n_rows, last = 0, 0
-        for values in reader:
-            first, last = last + 1, reader.line_num
-            if values and n_rows == row + 1:  # the header is a row too
-                return f"line {first}"
-            n_rows += bool(values)
+    n_rows, before = 0, 0
+    for values, last in _iter_rows(path, separator):
+        if values and n_rows == row + 1:  # the header is a row too
+            return f"line {before + 1}"
+        n_rows, before = n_rows + bool(values), last
     return f"row {row + 1}"
 
 
@@ -157,18 +152,6 @@ def _write_csv(frame: pd.DataFrame, to: Path | IO[str], separator: str) -> None:
     harmless.to_csv(to, sep=separator, index=False, quoting=csv.QUOTE_NONNUMERIC)
 
 
-def make_harmless(cell: Any) -> Any:
-    """Make a cell that a file of text can hold, and that a spreadsheet shows and does not run.
-
-    Values that are no text stay as they are. The marks, full-width ones too, are those of
-    https://owasp.org/www-community/attacks/CSV_Injection.
-    """
-    if not isinstance(cell, str):
-        return cell
-    text = as_utf8(cell)
-    return f"'{text}" if text.lstrip(" ").startswith(FORMULA_MARKS) else text
-
-
 def _ending_of(path: Path) -> str:
     """The lower-case ending that names the format, compression aside."""
     endings = [
@@ -203,19 +186,20 @@ def _read_csv(
 def _read_header(path: Path) -> tuple[str, list[str]]:
     """The separator, that of the four which gives the most columns, and the column names."""
     with pa.input_stream(str(path), compression="detect") as stream:
-        start = stream.read(HEADER_BYTES)
+        start = stream.read(START_BYTES)
     if b"\0" in start and start[:2] not in UTF16_MARKS:
         raise DataError(
             f"data: {path} is not text (it holds NUL bytes)",
             hint="save it as CSV in UTF-8, or give Parquet",
         )
-    text = codecs.getincrementaldecoder("utf-8-sig")().decode(start).lstrip("\r\n")
-    if not text.strip():
+    headers = []
+    for mark in ",;\t|":
+        with closing(_iter_rows(path, mark)) as rows:
+            headers.append((mark, next((row for row, _ in rows if row), [])))
+    separator, header = max(headers, key=lambda found: len(found[1]))
+    if not "".join(header).strip():
         raise DataError(f"data: {path} is empty", hint="give a table with a header and rows")
-    headers = [
-        (mark, next(csv.reader(io.StringIO(text, newline=""), delimiter=mark))) for mark in ",;\t|"
-    ]
-    return max(headers, key=lambda header: len(header[1]))
+    return separator, header
 
 
 def _check_frame(path: Path | str, frame: pd.DataFrame) -> None:
@@ -239,14 +223,20 @@ def _check_names(path: Path | str, header: list[str]) -> None:
 
 def _check_rows(path: Path, separator: str, header: list[str]) -> None:
     """Refuse the first row whose number of values is another one; pandas would fill or shift it."""
+    for row, line in _iter_rows(path, separator):
+        if row and len(row) != len(header):
+            raise DataError(
+                f"data: {path} line {line}: {len(header)} values are expected, but got {len(row)}",
+                hint="mend the line; a value that holds the separator needs quotes",
+            )
+
+
+def _iter_rows(path: Path, separator: str) -> Generator[tuple[list[str], int], None, None]:
+    """Each row of a text file, with the number of its last line; a cell may have any length."""
+    csv.field_size_limit(sys.maxsize)  # of the process; by default 128 KiB
     with pa.input_stream(str(path), compression="detect") as stream:
         reader = csv.reader(
             io.TextIOWrapper(stream, encoding="utf-8-sig", newline=""), delimiter=separator
         )
         for row in reader:
-            if row and len(row) != len(header):
-                raise DataError(
-                    f"data: {path} line {reader.line_num}: {len(header)} values are expected,"
-                    f" but got {len(row)}",
-                    hint="mend the line; a value that holds the separator needs quotes",
-                )
+            yield row, reader.line_num

@@ -16,6 +16,7 @@ import loky
 from threadpoolctl import threadpool_limits
 
 from hpo.child_process import serve_driver
+from hpo.errors import HpoError
 from hpo.estimators.objective import Objective, StepResult
 from hpo.search.executor import Executor
 
@@ -56,7 +57,13 @@ class PoolExecutor(Executor):
         super().hold(objective)
         # A name of its own: workers know by it which objective they have mapped.
         self._path = str(Path(self._directory.name, f"{uuid.uuid4().hex}.joblib"))
-        joblib.dump(objective, self._path)
+        try:
+            joblib.dump(objective, self._path)
+        except OSError as error:
+            raise HpoError(
+                f"the folds cannot be written to {self._path} ({error.strerror or error})",
+                hint="set TMPDIR to a directory with room, or use --workers 1",
+            ) from error
         self.n_useful_trials = 1 + math.ceil(self._n_workers / objective.n_steps)
 
     def submit(self, params: Mapping[str, Any], step: int) -> Any:

@@ -239,3 +239,12 @@ def test_tracking_wait_is_a_time(seconds):
         SettingsError, match=r"^--tracking-wait: this should be 0 or more seconds, but got "
     ):
         read_settings(tracking_wait_seconds=seconds, environment={})
+
+
+def test_working_directory_that_is_gone(tmp_path, monkeypatch):
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    with pytest.raises(SettingsError, match="the working directory is gone"):
+        read_settings(environment={})

@@ -218,3 +218,13 @@ def test_programs_get_text_as_it_is_and_spreadsheets_do_not(tmp_path):
         tmp_path / "t.csv"
     ).read_text() == '"\'=a","n"\n"\'=1+1",-5.0\n"\'-5",1.0\n"plain",2.0\n'
     assert pd.read_parquet(tmp_path / "t.parquet")["=a"].tolist() == ["=1+1", "-5", "plain"]
+
+
+@pytest.mark.parametrize("separator", [",", ";"])
+def test_header_and_cells_have_any_length(tmp_path, separator):
+    names = [f"{number}-{'n' * 700}" for number in range(2000)]
+    rows = [["c" * 200_000, *["1"] * 1999], ["d", *["2"] * 1999]]
+    text = "".join(separator.join(row) + "\n" for row in [names, *rows])
+    frame, _ = read_table(write(tmp_path, text), names[1])
+    assert frame.columns.tolist() == names
+    assert frame.iloc[0, 0] == "c" * 200_000
