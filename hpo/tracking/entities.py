@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from itertools import accumulate
 
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
 
@@ -11,6 +12,8 @@ from hpo.tracking.run_records import DatasetRecord
 
 PARAM_LENGTH = 6000
 NAME_LENGTH = 500
+SCHEMA_LENGTH = 1_000_000
+"""Of a table's columns as JSON."""
 TAG_LENGTH = 8000
 
 
@@ -51,12 +54,19 @@ def make_dataset_input(record: DatasetRecord) -> DatasetInput:
         {"type": kind, "name": name, "required": True} for name, kind in record.columns.items()
     ]
     profile = {"num_rows": record.n_rows, "num_elements": record.n_rows * len(columns)}
+    tags = [InputTag(keys.DATASET_CONTEXT, "training")]
+    # MLflow refuses a longer schema; the artifact has all columns.
+    ends = accumulate(len(json.dumps(column)) + 2 for column in columns)
+    n_shown = sum(end < SCHEMA_LENGTH for end in ends)
+    if n_shown < len(columns):
+        shown = f"the first {n_shown} of {len(columns)}; all are in {keys.COLUMN_KINDS_FILE}"
+        tags.append(InputTag(keys.COLUMNS, shown))
     dataset = Dataset(
         name=make_text(record.name, NAME_LENGTH),
         digest=record.digest,
         source_type="local",
         source=json.dumps({"uri": hide_passwords(record.source)}),
-        schema=json.dumps({"mlflow_colspec": columns}),
+        schema=json.dumps({"mlflow_colspec": columns[:n_shown]}),
         profile=json.dumps(profile),
     )
-    return DatasetInput(dataset, tags=[InputTag(keys.DATASET_CONTEXT, "training")])
+    return DatasetInput(dataset, tags=tags)

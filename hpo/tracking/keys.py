@@ -44,6 +44,8 @@ RUN_NAME = "mlflow.runName"
 DESCRIPTION = "mlflow.note.content"
 SOURCE_NAME = "mlflow.source.name"
 DATASET_CONTEXT = "mlflow.data.context"
+COLUMNS = "hpo.columns"
+"""Of a table with more columns than MLflow takes: how many are shown, and where all are."""
 EXPERIMENT_KIND = "mlflow.experimentKind"
 MODEL_TRAINING = "custom_model_development"
 
