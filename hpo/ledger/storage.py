@@ -19,6 +19,7 @@ from optuna.trial import FrozenTrial
 from sqlalchemy.engine import ExceptionContext
 
 from hpo.errors import LedgerError, StudyLockedError
+from hpo.escaping import hide_password
 from hpo.ledger.failures import make_error, never, repeat, say_nothing, translated
 from hpo.ledger.guard import guard_files
 from hpo.ledger.inspection import OPTUNA, is_whole, read_tables
