@@ -5,7 +5,8 @@ from typing import Any
 
 import optuna
 
-from hpo.errors import did_you_mean, on_one_line
+from hpo.errors import did_you_mean
+from hpo.escaping import on_one_line
 
 REASON_LENGTH = 300
 
