@@ -38,8 +38,6 @@ target = "y"
 n_splits = 2
 """
 MAX_TRIALS = 6
-ARTIFACTS_MOVE = False
-"""To be True once a model is written where a moved directory is, not where it was."""
 POINTS = (
     points.OPEN_STUDY,
     points.DESCRIBE_STUDY,
@@ -230,7 +228,7 @@ class AnyOrder(RuleBasedStateMachine):
         assert len(current) == 1, current
         assert current[0].model_uri == parent.data.tags["hpo.model_uri"]
         location = current[0].artifact_location.removeprefix("file://")
-        assert not ARTIFACTS_MOVE or Path(location).is_relative_to(self.directory), location
+        assert Path(location).is_relative_to(self.directory), location
         assert model_bytes(current[0], stores_of(self.directory)["tracking_uri"])
 
 
