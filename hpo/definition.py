@@ -2,7 +2,7 @@
 
 Every key has a default and a rule for what is allowed; the defaults are the Iris study. Two things
 are not known here: scikit-learn, so metric names are checked where they are used, and estimators,
-so the params of ``[search_space]`` are fields of the class that an estimator's recipe brings.
+so the params of ``[search_space]`` belong to the class that an estimator's recipe brings.
 
 Two runs with the same identity continue one study. Everything belongs to the identity but the
 study's name, its stop rules, where the data lies (the data's own digest stands for that), and what
@@ -50,8 +50,11 @@ NOT_IDENTITY = STOP_RULES | {
     "registry.rule",
 }
 
-IDENTITY_IF_SET = frozenset({"data.positive"})
-"""Keys that older studies do not have: while unset, they are not part of the identity."""
+VALUES_BEFORE: Mapping[str, Any] = {"data.positive": None, "estimator.name": "LogisticRegression"}
+"""Keys that older studies do not have, with the value that those have in effect.
+
+With this value a key is not part of the identity.
+"""
 
 Names = Annotated[tuple[str, ...], Field(strict=False)]
 """A list of names; a list is no tuple to a strict model."""
@@ -108,6 +111,16 @@ class DataSection(Section):
     keep_labels: Names = ()
     rare: Literal["refuse", "drop", "pool"] = "refuse"
     positive: Annotated[str, BeforeValidator(_as_text, str | int | bool)] | None = None
+
+
+class EstimatorSection(Section):
+    """``[estimator]``: which estimator is searched, by scikit-learn's name of its class.
+
+    Where none is named, it is the linear one that fits the target: ``LogisticRegression`` for
+    classes, ``Ridge`` for numbers.
+    """
+
+    name: str | None = None
 
 
 class PreprocessingSection(Section):
@@ -178,6 +191,7 @@ class StudyDefinition(Section):
     data: DataSection = DataSection()
     preprocessing: PreprocessingSection = PreprocessingSection()
     cv: CvSection = CvSection()
+    estimator: EstimatorSection = EstimatorSection()
     search_space: SerializeAsAny[SearchSpace] = SearchSpace()
     sampler: SamplerSection = SamplerSection()
     pruner: PrunerSection = PrunerSection()
@@ -224,7 +238,7 @@ class StudyDefinition(Section):
         return {
             key: value
             for key, value in _flatten(self.model_dump(mode="json")).items()
-            if key not in NOT_IDENTITY and not (key in IDENTITY_IF_SET and value is None)
+            if key not in NOT_IDENTITY and (key, value) not in VALUES_BEFORE.items()
         }
 
 

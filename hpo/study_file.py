@@ -17,7 +17,7 @@ from pydantic import ValidationError, create_model
 from hpo.definition import StudyDefinition as AnyDefinition
 from hpo.errors import DefinitionError, did_you_mean
 from hpo.estimators.recipe import Recipe
-from hpo.estimators.recipes import DEFAULT_RECIPE
+from hpo.estimators.recipes import DEFAULT_RECIPE, recipe_named
 from hpo.search_space import Range
 
 FLAGS = {
@@ -31,6 +31,7 @@ FLAGS = {
     "data.source": "--data",
     "data.target": "--target",
     "data.positive": "--positive",
+    "estimator.name": "--estimator",
 }
 """Keys that a flag of the command may override."""
 
@@ -55,9 +56,16 @@ def load_definition(
         if isinstance(inner, dict):
             inner[name] = value
     try:
-        return StudyDefinition.model_validate(content)
+        return _class_of(content).model_validate(content)
     except ValidationError as error:
         raise _explain(error, path, overrides) from None
+
+
+def _class_of(content: Mapping[str, Any]) -> type[AnyDefinition]:
+    """The definition of the estimator that a file names."""
+    section = content.get("estimator")
+    name = section.get("name") if isinstance(section, dict) else None
+    return definition_class(recipe_named(name) if isinstance(name, str) else DEFAULT_RECIPE)
 
 
 @cache

@@ -20,7 +20,7 @@ from hpo.data.columns import Columns
 from hpo.data.gaps import mark_gaps
 from hpo.data.kinds import decide_columns
 from hpo.data.tables import BINARY_FORMATS, read_table, take_frame
-from hpo.data.target import Folds, Target, read_target
+from hpo.data.target import Folds, TargetChoice, read_target
 from hpo.definition import CvSection, DataSection
 from hpo.errors import DataError, did_you_mean
 
@@ -36,6 +36,7 @@ class Dataset:
     Attributes:
         name: The bundled table's name, or the file's.
         target: The target column's name.
+        task: What is predicted, by the name of the task.
         columns: The features by kind.
         X_train: DataFrame of shape (n_train, n_features).
         y_train: Labels, array of shape (n_train,).
@@ -51,6 +52,7 @@ class Dataset:
 
     name: str
     target: str
+    task: str
     columns: Columns
     X_train: pd.DataFrame
     y_train: np.ndarray
@@ -83,7 +85,7 @@ class Dataset:
 
 def load_dataset(
     section: DataSection,
-    target: Target,
+    choice: TargetChoice,
     *,
     seed: int,
     n_splits: int,
@@ -95,7 +97,7 @@ def load_dataset(
 
     Args:
         section: Which table, which target, how much to hold out, what to drop.
-        target: How the target is read and held out.
+        choice: How the target is read and held out, or what says so of its column.
         seed: Seed of the hold-out split.
         n_splits: Number of folds that the training rows must serve.
         n_repeats: How often they are split.
@@ -110,6 +112,7 @@ def load_dataset(
     with naming(section.source):
         is_csv = frame is None and Path(section.source).suffix.lower() not in BINARY_FORMATS
         column, gaps = mark_gaps(table[name], section.keep_labels, is_csv=is_csv)
+        target = choice.of_column(column)
         labels = read_target(column, gaps, target, notes)
         table = table[column.notna()]
         groups = None if section.group is None else _groups(table[section.group])
@@ -130,6 +133,7 @@ def load_dataset(
     return Dataset(
         name=Path(section.source).name,
         target=name,
+        task=target.name,
         columns=columns,
         X_train=X.iloc[train],
         y_train=labels[train],

@@ -28,8 +28,22 @@ class Folds:
     nested: int | None = None
 
 
-class Target(Protocol):
-    """How a target is read and held out: a part of what a task knows."""
+class TargetChoice(Protocol):
+    """What says which target a column is."""
+
+    def of_column(self, column: pd.Series) -> "Target":
+        """The target that fits a column; a target is its own choice."""
+        ...
+
+
+class Target(TargetChoice, Protocol):
+    """How a target is read and held out: a part of what a task knows.
+
+    Attributes:
+        name: Of the task.
+    """
+
+    name: str
 
     def read(self, column: pd.Series, notes: list[str]) -> np.ndarray:
         """Read the target of the rows that have one, noting what a person should know.

@@ -206,6 +206,7 @@ LOGISTIC_REGRESSION = Recipe(
         "max_iter": 100,
         "tol": 1e-4,
     },
+    takes_whole_numbers=lambda name, _entry: name == "max_iter",
     applies=_applies,
     derive=_derive,
     is_affordable=_is_affordable,

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from hpo.search_space import SearchSpace
+from hpo.search_space import Range, SearchSpace
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -81,7 +81,8 @@ class Recipe:
             a param whose default is None is derived unless the study file names it.
         asking_order: The params in the order in which a trial is asked for them.
         defaults: The baseline: scikit-learn's defaults, in the words of the space. A param that
-            applies to none of them is absent; one whose default is an ``int`` is whole.
+            applies to none of them is absent.
+        takes_whole_numbers: Whether a range of a param is one of whole numbers.
         applies: Whether a param means anything beside those that were chosen before it.
         derive: Params completed by a fixed rule on the training rows' shape and the seed.
         is_affordable: Whether a fit with one choice costs so little on rows of a shape that it
@@ -98,10 +99,11 @@ class Recipe:
 
     name: str
     title: str
-    task: Literal["classification"]
+    task: Literal["classification", "regression"]
     space: type[SearchSpace]
     asking_order: tuple[str, ...]
     defaults: Params
+    takes_whole_numbers: Callable[[str, Range], bool]
     applies: Callable[[str, Params], bool]
     derive: Callable[[Params, TrainingShape, int], dict[str, Any]]
     is_affordable: Callable[[str, Any, TrainingShape], bool]

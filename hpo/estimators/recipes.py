@@ -4,8 +4,11 @@ A new estimator is a recipe in a module of its own, and its line here.
 """
 
 from collections.abc import Mapping
+from typing import Any
 
 from hpo.definition import StudyDefinition
+from hpo.errors import DefinitionError, did_you_mean
+from hpo.estimators.linear_models import RIDGE
 from hpo.estimators.logistic_regression import LOGISTIC_REGRESSION
 from hpo.estimators.recipe import Recipe
 
@@ -20,13 +23,47 @@ def _by_name(*recipes: Recipe) -> Mapping[str, Recipe]:
 
 RECIPES = _by_name(
     LOGISTIC_REGRESSION,
+    RIDGE,
 )
 
 DEFAULT_RECIPE = LOGISTIC_REGRESSION
 
+USUAL_RECIPES: Mapping[str, Recipe] = {"classification": DEFAULT_RECIPE, "regression": RIDGE}
+"""What is searched where no estimator is named, by task."""
 
-def complete(definition: StudyDefinition) -> StudyDefinition:
-    """Give a definition that was made without a search space its recipe's default space."""
-    if isinstance(definition.search_space, DEFAULT_RECIPE.space):
-        return definition
-    return definition.model_copy(update={"search_space": DEFAULT_RECIPE.space()})
+
+def recipe_named(name: str) -> Recipe:
+    """The recipe of an estimator.
+
+    Raises:
+        DefinitionError: There is none.
+    """
+    if name not in RECIPES:
+        raise DefinitionError(
+            f"estimator.name: there is no estimator '{name}'",
+            hint=did_you_mean(name, RECIPES, f"for example {', '.join(list(RECIPES)[:4])}"),
+        )
+    return RECIPES[name]
+
+
+def complete(definition: StudyDefinition, task: str) -> tuple[StudyDefinition, Recipe]:
+    """Fill in what a definition leaves to the target: the estimator, its space, the metric.
+
+    Args:
+        definition: What is searched.
+        task: The task that the target is of.
+
+    Returns:
+        The definition with its estimator's name, and that estimator's recipe.
+
+    Raises:
+        DefinitionError: There is no such estimator.
+    """
+    name = definition.estimator.name
+    recipe = USUAL_RECIPES[task] if name is None else recipe_named(name)
+    changed: dict[str, Any] = {
+        "estimator": definition.estimator.model_copy(update={"name": recipe.name})
+    }
+    if not isinstance(definition.search_space, recipe.space):
+        changed["search_space"] = recipe.space()
+    return definition.model_copy(update=changed), recipe

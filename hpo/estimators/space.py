@@ -35,6 +35,16 @@ class SearchedSpace:
     seed: int
 
     @property
+    def names(self) -> list[str]:
+        """All params of the space, in asking order; those that only a study file names are last."""
+        named = [name for name, _ in self.entries]
+        return sorted(named, key=self._position)
+
+    def _position(self, name: str) -> int:
+        order = self.recipe.asking_order
+        return order.index(name) if name in order else len(order)
+
+    @property
     def searched(self) -> list[str]:
         """The params that trials choose, in the order of a study file."""
         return [name for name, entry in self.entries if isinstance(entry, Range | tuple)]
@@ -57,14 +67,15 @@ class SearchedSpace:
             Chosen and fixed params; what is to be derived is absent.
         """
         params: dict[str, Any] = {}
-        for name in self.recipe.asking_order:
-            entry = getattr(self.entries, name)
+        entries = dict(self.entries)
+        for name in self.names:
+            entry = entries[name]
             if entry is not None and self.recipe.applies(name, params):
                 params[name] = self._suggest_one(name, entry, trial)
         return params
 
     def _suggest_one(self, name: str, entry: Any, trial: BaseTrial) -> Any:
-        if isinstance(entry, Range) and isinstance(self.recipe.defaults.get(name), int):
+        if isinstance(entry, Range) and self.recipe.takes_whole_numbers(name, entry):
             return trial.suggest_int(name, int(entry.low), int(entry.high), log=entry.log)
         if isinstance(entry, Range):
             return trial.suggest_float(name, entry.low, entry.high, log=entry.log)
@@ -73,9 +84,11 @@ class SearchedSpace:
     def baseline(self) -> dict[str, Any] | None:
         """The params that trial 0 is given: the defaults, or None where the space lacks them."""
         chosen: dict[str, Any] = {}
-        for name, value in self.recipe.defaults.items():
-            entry = getattr(self.entries, name)
-            if entry is not None and not _holds(entry, value):
+        for name, entry in self.entries:
+            if entry is None or name not in self.recipe.defaults:
+                continue
+            value = self.recipe.defaults[name]
+            if not _holds(entry, value):
                 return None
             if isinstance(entry, Range | tuple):
                 chosen[name] = value
@@ -95,7 +108,11 @@ class SearchedSpace:
         if chosen is not None:
             return self.replay(chosen)
         space, defaults = self.recipe.space, self.recipe.defaults
-        always = [name for name in defaults if space.model_fields[name].default is not None]
+        always = [
+            name
+            for name, field in space.model_fields.items()
+            if field.default is not None and name in defaults
+        ]
         return self.complete({name: defaults[name] for name in always})
 
     def build(self, params: Params) -> "BaseEstimator":
@@ -105,7 +122,7 @@ class SearchedSpace:
 
 def _holds(entry: Any, value: Any) -> bool:
     if isinstance(entry, Range):
-        return bool(entry.low <= value <= entry.high)
+        return isinstance(value, int | float) and bool(entry.low <= value <= entry.high)
     return value in choices_of(entry)
 
 

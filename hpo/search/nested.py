@@ -16,9 +16,8 @@ from dataclasses import replace
 from hpo.data.dataset import Dataset
 from hpo.definition import CvSection, StudyDefinition
 from hpo.estimators.final_model import fit_final_model
-from hpo.estimators.recipes import DEFAULT_RECIPE
 from hpo.estimators.task import Split
-from hpo.estimators.tasks import task_of
+from hpo.estimators.tasks import TASKS
 from hpo.ledger.listing import name_nested
 from hpo.ledger.trials import without_foreign
 from hpo.results.estimates import NestedScore
@@ -91,7 +90,7 @@ def check_nested(dataset: Dataset, definition: StudyDefinition) -> None:
     """
     study = definition.study
     if study.nested is not None:
-        task = task_of(DEFAULT_RECIPE)
+        task = TASKS[dataset.task]
         task.check_outer_folds(dataset, study.nested, definition.cv, study.seed)
 
 

@@ -19,11 +19,12 @@ from hpo.estimators.cross_validation import (
     training_shape,
 )
 from hpo.estimators.final_model import check_saving
+from hpo.estimators.metrics import check_metric_names
 from hpo.estimators.recipe import Recipe
-from hpo.estimators.recipes import DEFAULT_RECIPE, complete
+from hpo.estimators.recipes import complete
 from hpo.estimators.space import SearchedSpace, leave_out_costly
 from hpo.estimators.task import Task
-from hpo.estimators.tasks import task_of
+from hpo.estimators.tasks import target_of, task_of
 from hpo.ledger.identity import StudyIdentity
 from hpo.ledger.trials import mean_and_std
 
@@ -97,23 +98,24 @@ def load_data(definition: StudyDefinition, frame: pd.DataFrame | None = None) ->
         DefinitionError: The metric is unknown, or does not fit the target.
         DataError: The table cannot be used.
     """
-    definition = complete(definition)
     study = definition.study
-    task = task_of(DEFAULT_RECIPE)
-    metrics = resolve_metrics(study.metric, study.metrics, task)
+    check_metric_names((study.metric, *study.metrics))
     dataset = load_dataset(
         definition.data,
-        task,
+        target_of(definition),
         seed=study.seed,
         n_splits=definition.cv.n_splits,
         n_repeats=definition.cv.n_repeats,
         nested=study.nested,
         frame=frame,
     )
+    definition, recipe = complete(definition, dataset.task)
+    study, task = definition.study, task_of(recipe)
+    metrics = resolve_metrics(study.metric, study.metrics, task)
     task.check_metrics(metrics, dataset.y_train, dataset.positive)
     advice = task.advise(metrics, dataset.y_train, dataset.positive, definition.data)
     dataset = replace(dataset, notes=(*dataset.notes, *advice))
-    DEFAULT_RECIPE.check(definition.search_space, task.count_classes(dataset.y_train))
+    recipe.check(definition.search_space, task.count_classes(dataset.y_train))
     check_size(dataset, definition)
     return dataset
 
@@ -128,10 +130,9 @@ def make_plan(definition: StudyDefinition, dataset: Dataset | None = None) -> Pl
     Raises:
         InputError: As :func:`load_data`.
     """
-    definition = complete(definition)
-    recipe = DEFAULT_RECIPE
-    task = task_of(recipe)
     dataset = dataset or load_data(definition)
+    definition, recipe = complete(definition, dataset.task)
+    task = task_of(recipe)
     check_saving(dataset, definition)
     folds = prepare_folds(dataset, definition, task)
     positive = None

@@ -275,9 +275,9 @@ def other_models(columns: Columns) -> dict[str, object]:
         ("another pipeline", "should be preprocessing and LogisticRegression"),
         (
             "no pipeline",
-            "should be preprocessing and LogisticRegression, but got LogisticRegression",
+            "should be preprocessing and LogisticRegression or Ridge, but got LogisticRegression",
         ),
-        ("no estimator", "should be preprocessing and LogisticRegression, but got dict"),
+        ("no estimator", "should be preprocessing and LogisticRegression or Ridge, but got dict"),
         ("not fitted", "it does not predict"),
     ],
 )

@@ -1,7 +1,7 @@
 """Classification: all that the project knows about classes, as one task value."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
@@ -29,9 +29,14 @@ MAX_LABEL = 60
 class Classification:
     """The task of :class:`hpo.estimators.task.Task` for a target of labels."""
 
+    name = "classification"
     step_name = "classifier"
     always_scored: tuple[str, ...] = ("accuracy", "neg_log_loss")
     tie_metric = "neg_log_loss"
+
+    def of_column(self, column: pd.Series) -> Self:  # noqa: ARG002
+        """Labels, whatever the column holds."""
+        return self
 
     def read(self, column: pd.Series, notes: list[str]) -> np.ndarray:
         """Read labels: integers stay numbers, everything else is text."""
