@@ -6,14 +6,14 @@ of ours names are ever imported.
 """
 
 import inspect
-from collections.abc import Callable, Mapping
-from functools import cache, partial
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
 from importlib import import_module
 from numbers import Integral
-from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-from pydantic import create_model
+from pydantic import field_validator
 
 from hpo.errors import DefinitionError, did_you_mean, first_line
 from hpo.estimators.recipe import Params, Recipe, TrainingShape
@@ -25,164 +25,168 @@ if TYPE_CHECKING:
 NONE = "none"
 """What a study file says for Python's None, which TOML lacks."""
 
-_NO_VALUE = object()
-
-Plain = bool | int | float | str
+ArgumentEntry: TypeAlias = Entry[bool | int | float | str] | None
+"""The entry of one argument; None leaves the class's own default."""
 
 
 class ArgumentSpace(SearchSpace, extra="allow"):
-    """``[search_space]``: one entry an argument of the estimator's class."""
+    """``[search_space]``: one entry an argument of the class, the usual ones as fields.
 
-    __pydantic_extra__: dict[str, Entry[Plain]]
-
-
-def argument_recipe(
-    path: str,
-    *,
-    space: Mapping[str, Any],
-    simplicity: Callable[[Params], tuple[float, ...]],
-    set_arguments: Mapping[str, Any] = MappingProxyType({}),
-    **attributes: Any,
-) -> Recipe:
-    """Make the recipe of a class.
-
-    Args:
-        path: Module and name of the class.
-        space: The default space, an entry an argument, in asking order.
-        simplicity: As :attr:`Recipe.simplicity`; params have the class's defaults where a trial
-            has none.
-        set_arguments: Arguments that are always set, for example to keep fits on one thread; a
-            study file cannot change them.
-        attributes: The other attributes of :class:`Recipe`.
+    ``false`` leaves an argument out.
     """
-    module, _, name = path.rpartition(".")
-    load = cache(lambda: getattr(import_module(module), name))
-    entry_type: Any = Entry[Plain]  # type: ignore[misc]
-    fields: dict[str, Any] = {key: (entry_type, entry) for key, entry in space.items()}
-    values: dict[str, Any] = {
-        "takes_whole_numbers": lambda name, entry: is_whole_range(load(), name, entry),
-        "applies": lambda _name, _params: True,
-        "is_affordable": lambda _name, _value, _shape: True,
-        **attributes,
-    }
-    return Recipe(
-        name=name,
-        space=create_model(f"{name}Space", __base__=ArgumentSpace, **fields),
-        asking_order=tuple(space),
-        defaults=_Defaults(load),
-        derive=partial(_derive, load, set_arguments),
-        check=partial(_check, load, set_arguments),
-        build=partial(_build, load),
-        simplicity=lambda params: simplicity({**_Defaults(load), **params}),
-        **values,
-    )
+
+    __pydantic_extra__: dict[str, ArgumentEntry]
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _leave_out(cls, entry: Any) -> Any:
+        return None if entry is False else entry
+
+
+@dataclass(frozen=True)
+class EstimatorClass:
+    """A class that is imported when it is first asked for.
+
+    Attributes:
+        path: Its module and name.
+        set_arguments: What hpo sets, for example to keep fits on one thread.
+    """
+
+    path: str
+    set_arguments: tuple[tuple[str, Any], ...] = ()
+
+    @property
+    def name(self) -> str:
+        """The class's name."""
+        return self.path.rpartition(".")[2]
+
+    def load(self) -> type["BaseEstimator"]:
+        """Import the class."""
+        kind: type[BaseEstimator] = _load(self.path)
+        return kind
+
+    def derive(self, params: Params, _shape: TrainingShape, seed: int) -> dict[str, Any]:
+        """Add what hpo sets, and the seed where the class takes one."""
+        seeds = {"random_state": seed} if "random_state" in _defaults(self.path) else {}
+        return {**params, **dict(self.set_arguments), **seeds}
+
+    def build(self, params: Params) -> "BaseEstimator":
+        """The unfitted estimator."""
+        kind = self.load()
+        return kind(
+            **{
+                name: None if value == NONE and not _takes_text(kind, name, NONE) else value
+                for name, value in params.items()
+            }
+        )
+
+    def takes_whole_numbers(self, name: str, entry: Range) -> bool:
+        """Whether both ends of a range are whole, and the argument takes whole numbers."""
+        if entry.low % 1 or entry.high % 1:
+            return False
+        numeric = [rule for rule in _rules(self.load(), name) if hasattr(rule, "closed")]
+        if numeric:
+            return any(rule.type is Integral for rule in numeric)
+        default = _defaults(self.path).get(name)
+        return isinstance(default, int) and not isinstance(default, bool)
+
+    def check(self, space: SearchSpace, _n_classes: int) -> None:
+        """Refuse an argument that the class does not have, and a value that it does not take."""
+        defaults = _defaults(self.path)
+        ours = {"random_state", *dict(self.set_arguments)}
+        known = [name for name in defaults if name not in ours]
+        for name, entry in space:
+            if name not in known:
+                what = "is set by hpo" if name in ours else f"is no argument of {self.name}"
+                raise DefinitionError(
+                    f"search_space.{name}: '{name}' {what}",
+                    hint=did_you_mean(name, known, f"its arguments are {', '.join(known)}"),
+                )
+            is_whole = isinstance(entry, Range) and self.takes_whole_numbers(name, entry)
+            for value in choices_of(entry):
+                self._check_value(name, int(value) if is_whole else value)
+
+    def _check_value(self, name: str, value: Any) -> None:
+        try:
+            estimator: Any = self.build({name: value})
+            if hasattr(estimator, "_validate_params"):
+                estimator._validate_params()  # noqa: SLF001 - there is no public way
+        except (ValueError, TypeError) as error:
+            raise DefinitionError(f"search_space.{name}: {first_line(error)}") from error
 
 
 class _Defaults(Mapping[str, Any]):
-    """A class's own defaults, in the words of a study file; loaded when first asked for."""
+    """A class's own defaults, read when first asked for."""
 
-    def __init__(self, load: Callable[[], type]) -> None:
-        self._load = load
-
-    def _values(self) -> Mapping[str, Any]:
-        parameters = inspect.signature(self._load()).parameters.values()
-        return {
-            each.name: NONE if each.default is None else each.default
-            for each in parameters
-            if each.default is not inspect.Parameter.empty
-        }
+    def __init__(self, path: str) -> None:
+        self._path = path
 
     def __getitem__(self, name: str) -> Any:
-        return self._values()[name]
+        return _defaults(self._path)[name]
 
-    def __iter__(self) -> Any:
-        return iter(self._values())
+    def __iter__(self) -> Iterator[str]:
+        return iter(_defaults(self._path))
 
     def __len__(self) -> int:
-        return len(self._values())
+        return len(_defaults(self._path))
 
 
-def _derive(
-    load: Callable[[], type],
-    set_arguments: Mapping[str, Any],
-    params: Params,
-    _shape: TrainingShape,
-    seed: int,
-) -> dict[str, Any]:
-    """Set what is always set, and the seed where the class takes one."""
-    derived = dict(set_arguments)
-    if "random_state" in _Defaults(load):
-        derived["random_state"] = seed
-    return {**params, **derived}
+def argument_recipe(
+    estimator: EstimatorClass,
+    space: type[ArgumentSpace],
+    *,
+    simplicity: Callable[[Params], tuple[float, ...]],
+    **attributes: Any,
+) -> Recipe:
+    """Make the recipe of a class whose params are its arguments.
+
+    Args:
+        estimator: The class.
+        space: The default space, a field an argument, in asking order.
+        simplicity: As :attr:`Recipe.simplicity`.
+        attributes: The other attributes of :class:`Recipe`.
+    """
+    return Recipe(
+        name=estimator.name,
+        space=space,
+        asking_order=tuple(space.model_fields),
+        defaults=_Defaults(estimator.path),
+        takes_whole_numbers=estimator.takes_whole_numbers,
+        applies=_always,
+        derive=estimator.derive,
+        is_affordable=_always,
+        check=estimator.check,
+        build=estimator.build,
+        simplicity=simplicity,
+        **attributes,
+    )
 
 
-def _build(load: Callable[[], type], params: Params) -> "BaseEstimator":
-    estimator: BaseEstimator = load()(**_to_arguments(load, params))
-    return estimator
+def _always(*_: object) -> bool:
+    return True
 
 
-def _to_arguments(load: Callable[[], type], params: Params) -> dict[str, Any]:
-    """The arguments in Python's words: ``none`` is None where the class has no such name."""
+@cache
+def _load(path: str) -> Any:
+    module, _, name = path.rpartition(".")
+    return getattr(import_module(module), name)
+
+
+@cache
+def _defaults(path: str) -> Mapping[str, Any]:
+    """The arguments of a class with their defaults, in the words of a study file."""
     return {
-        name: None if value == NONE and not _takes_text(load(), name, NONE) else value
-        for name, value in params.items()
+        each.name: NONE if each.default is None else each.default
+        for each in inspect.signature(_load(path)).parameters.values()
+        if each.default is not inspect.Parameter.empty
     }
 
 
 def _takes_text(kind: type, name: str, text: str) -> bool:
-    options = [each for each in _rules(kind, name) if hasattr(each, "options")]
-    return any(text in each.options for each in options)
+    return any(text in rule.options for rule in _rules(kind, name) if hasattr(rule, "options"))
 
 
 def _rules(kind: type, name: str) -> list[Any]:
+    """What scikit-learn says that an argument takes."""
     rules: Any = getattr(kind, "_parameter_constraints", {}).get(name, [])
     return rules if isinstance(rules, list) else [rules]
-
-
-def takes_whole_numbers(kind: type, name: str) -> bool:
-    """Whether an argument of a class is a whole number, by its own rules, else by its default."""
-    numeric = [rule for rule in _rules(kind, name) if hasattr(rule, "closed")]
-    if numeric:
-        return any(rule.type is Integral for rule in numeric)
-    default = _Defaults(lambda: kind).get(name)
-    return isinstance(default, int) and not isinstance(default, bool)
-
-
-def _check(
-    load: Callable[[], type],
-    set_arguments: Mapping[str, Any],
-    space: SearchSpace,
-    _n_classes: int,
-) -> None:
-    """Refuse an argument that the class does not have, and a value that it does not take."""
-    kind, defaults = load(), _Defaults(load)
-    for name, entry in space:
-        if name not in defaults or name == "random_state" or name in set_arguments:
-            known = [each for each in defaults if each not in {"random_state", *set_arguments}]
-            what = "is set by hpo" if name in defaults else f"is no argument of {kind.__name__}"
-            raise DefinitionError(
-                f"search_space.{name}: '{name}' {what}",
-                hint=did_you_mean(name, known, f"its arguments are {', '.join(known)}"),
-            )
-        for value in choices_of(entry):
-            _check_value(load, name, _of_range(kind, name, entry, value))
-
-
-def _of_range(kind: type, name: str, entry: Any, value: Any) -> Any:
-    is_whole = isinstance(entry, Range) and is_whole_range(kind, name, entry)
-    return int(value) if is_whole else value
-
-
-def is_whole_range(kind: type, name: str, entry: Range) -> bool:
-    """Whether a range is one of whole numbers: both ends are, and the argument takes them."""
-    return entry.low % 1 == 0 == entry.high % 1 and takes_whole_numbers(kind, name)
-
-
-def _check_value(load: Callable[[], type], name: str, value: Any) -> None:
-    given = _to_arguments(load, {name: value})
-    try:
-        estimator = load()(**given)
-        if hasattr(estimator, "_validate_params"):
-            estimator._validate_params()  # noqa: SLF001 - scikit-learn has no public way
-    except (ValueError, TypeError) as error:
-        raise DefinitionError(f"search_space.{name}: {first_line(error)}") from error

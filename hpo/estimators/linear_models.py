@@ -1,13 +1,25 @@
 """Recipes of linear models for numbers."""
 
-from hpo.estimators.arguments import argument_recipe
+from hpo.estimators.arguments import ArgumentEntry, ArgumentSpace, EstimatorClass, argument_recipe
+from hpo.estimators.recipe import Params
 from hpo.search_space import Range
 
+
+class RidgeSpace(ArgumentSpace):
+    """Hoerl and Kennard 1970, Technometrics 12, 55-67; the columns are scaled."""
+
+    alpha: ArgumentEntry = Range(low=1e-4, high=1e4, log=True)
+
+
+def _penalty(params: Params) -> tuple[float]:
+    """More regularisation is simpler."""
+    return (params.get("alpha", 1.0),)
+
+
 RIDGE = argument_recipe(
-    "sklearn.linear_model.Ridge",
+    EstimatorClass("sklearn.linear_model.Ridge"),
+    RidgeSpace,
     title="ridge regression",
     task="regression",
-    space={"alpha": Range(low=1e-4, high=1e4, log=True)},
-    simplicity=lambda params: (params["alpha"],),
+    simplicity=_penalty,
 )
-"""Hoerl and Kennard 1970, Technometrics 12, 55-67; the columns are scaled."""

@@ -86,6 +86,10 @@ class LogisticRegressionSpace(SearchSpace):
         return self
 
 
+def _takes_whole_numbers(name: str, _entry: Range) -> bool:
+    return name == "max_iter"
+
+
 def _applies(name: str, params: Params) -> bool:
     if name == "l1_ratio":
         return bool(params["penalty"] == "elasticnet")
@@ -206,7 +210,7 @@ LOGISTIC_REGRESSION = Recipe(
         "max_iter": 100,
         "tol": 1e-4,
     },
-    takes_whole_numbers=lambda name, _entry: name == "max_iter",
+    takes_whole_numbers=_takes_whole_numbers,
     applies=_applies,
     derive=_derive,
     is_affordable=_is_affordable,

@@ -49,7 +49,8 @@ def test_recipe_is_found_by_the_name_of_its_class(recipe):
 )
 def test_recipe_travels_to_a_worker_whole(recipe, again):
     other = again(recipe)
-    assert vars(other) == vars(recipe)
+    # Bound methods of equal values are equal only where the value is one and the same.
+    assert repr(other) == repr(recipe)
     ours, theirs = (estimator_of(each, recipe.defaults) for each in (recipe, other))
     assert type(ours) is type(theirs)
     assert ours.get_params() == theirs.get_params()
