@@ -6,7 +6,7 @@ of ours names are ever imported.
 """
 
 import inspect
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
@@ -50,10 +50,12 @@ class EstimatorClass:
     Attributes:
         path: Its module and name.
         set_arguments: What hpo sets, for example to keep fits on one thread.
+        categorical_argument: The argument that takes the positions of categories, if there is one.
     """
 
     path: str
     set_arguments: tuple[tuple[str, Any], ...] = ()
+    categorical_argument: str | None = None
 
     @property
     def name(self) -> str:
@@ -70,15 +72,16 @@ class EstimatorClass:
         seeds = {"random_state": seed} if "random_state" in _defaults(self.path) else {}
         return {**params, **dict(self.set_arguments), **seeds}
 
-    def build(self, params: Params) -> "BaseEstimator":
+    def build(self, params: Params, categorical: Sequence[int] = ()) -> "BaseEstimator":
         """The unfitted estimator."""
         kind = self.load()
-        return kind(
-            **{
-                name: None if value == NONE and not _takes_text(kind, name, NONE) else value
-                for name, value in params.items()
-            }
-        )
+        arguments = {
+            name: None if value == NONE and not _takes_text(kind, name, NONE) else value
+            for name, value in params.items()
+        }
+        if self.categorical_argument is not None:
+            arguments[self.categorical_argument] = list(categorical)
+        return kind(**arguments)
 
     def takes_whole_numbers(self, name: str, entry: Range) -> bool:
         """Whether both ends of a range are whole, and the argument takes whole numbers."""
@@ -93,7 +96,7 @@ class EstimatorClass:
     def check(self, space: SearchSpace, _n_classes: int) -> None:
         """Refuse an argument that the class does not have, and a value that it does not take."""
         defaults = _defaults(self.path)
-        ours = {"random_state", *dict(self.set_arguments)}
+        ours = {"random_state", *dict(self.set_arguments), self.categorical_argument}
         known = [name for name in defaults if name not in ours]
         for name, entry in space:
             if name not in known:

@@ -18,10 +18,10 @@ from sklearn.exceptions import ConvergenceWarning
 
 from hpo.data.dataset import Dataset
 from hpo.definition import StudyDefinition
-from hpo.errors import DataError, first_line
+from hpo.errors import DataError, DefinitionError, first_line
 from hpo.estimators.metrics import check_metric_names
 from hpo.estimators.objective import StepResult
-from hpo.estimators.preprocessing import build_preprocessing, encode_categories
+from hpo.estimators.preprocessing import Kind, build_preprocessing, encode_categories
 from hpo.estimators.recipe import Recipe, TrainingShape
 from hpo.estimators.task import Task
 from hpo.estimators.tasks import task_of
@@ -56,12 +56,14 @@ class CrossValidation:
         folds: Prepared once.
         metrics: Scorer names, the judged one first.
         positive: The position of the positive class, or None.
+        categorical: Positions of the columns that hold categories as whole numbers.
     """
 
     recipe: Recipe
     folds: Sequence[Fold]
     metrics: tuple[str, ...]
     positive: int | None = None
+    categorical: Sequence[int] = ()
 
     @property
     def n_steps(self) -> int:
@@ -82,7 +84,7 @@ class CrossValidation:
                 sklearn.config_context(skip_parameter_validation=True, assume_finite=True),
                 warnings.catch_warnings(record=True, action="always") as caught,
             ):
-                model = self.recipe.build(params).fit(fold.X_train, fold.y_train)
+                model = self.recipe.build(params, self.categorical).fit(fold.X_train, fold.y_train)
                 task = task_of(self.recipe)
                 scores = score_model(
                     task, model, fold.X_test, fold.y_test, self.metrics, positive=self.positive
@@ -105,7 +107,9 @@ def did_converge(caught: Iterable[warnings.WarningMessage]) -> bool:
     return not any(issubclass(each.category, ConvergenceWarning) for each in caught)
 
 
-def prepare_folds(dataset: Dataset, definition: StudyDefinition, task: Task) -> list[Fold]:
+def prepare_folds(
+    dataset: Dataset, definition: StudyDefinition, task: Task, kind: Kind = "linear"
+) -> list[Fold]:
     """Split the training rows and preprocess each fold, fitted on its own training rows only.
 
     Raises:
@@ -113,11 +117,11 @@ def prepare_folds(dataset: Dataset, definition: StudyDefinition, task: Task) -> 
             is in too few groups.
     """
     folds = []
-    X = encode_categories(dataset.X_train, dataset.columns)
+    X = encode_categories(dataset.X_train, dataset.columns, kind)
     y = task.encode(dataset.y_train)
     for train, test in task.split(dataset, definition.cv, definition.study.seed):
         preprocessing = build_preprocessing(
-            dataset.columns, definition.preprocessing, are_encoded=True
+            dataset.columns, definition.preprocessing, kind, are_encoded=True
         )
         X_train = preprocessing.fit_transform(X.iloc[train], y[train])
         check_width(X_train.shape[1], definition.preprocessing.max_features)
@@ -149,15 +153,32 @@ def training_shape(fold: Fold, n_classes: int) -> TrainingShape:
     )
 
 
-def resolve_metrics(metric: str, extra: Iterable[str], task: Task) -> tuple[str, ...]:
+def resolve_metrics(
+    metric: str, extra: Iterable[str], task: Task, *, has_probabilities: bool = True
+) -> tuple[str, ...]:
     """List the scorers of every trial: the judged one, the task's own, the requested ones.
 
     Raises:
-        DefinitionError: A name is none of scikit-learn's scorers.
+        DefinitionError: A name is none of scikit-learn's scorers, or judges probabilities that
+            the estimator does not give.
     """
-    names = tuple(dict.fromkeys((metric, *task.always_scored, *extra)))
-    check_metric_names(names)
-    return names
+    check_metric_names((metric, *extra))
+    always = leave_out_probabilities(task.always_scored, task, has_probabilities)
+    for name in (metric, *extra):
+        if not has_probabilities and task.needs_probabilities(name):
+            raise DefinitionError(
+                f"study.metric: metric '{name}' judges probabilities,"
+                " which this estimator does not give",
+                hint="for example accuracy or balanced_accuracy, or another estimator.name",
+            )
+    return tuple(dict.fromkeys((metric, *always, *extra)))
+
+
+def leave_out_probabilities(
+    metrics: Iterable[str], task: Task, has_probabilities: bool
+) -> list[str]:
+    """Those of some scorers that can judge an estimator with or without probabilities."""
+    return [name for name in metrics if has_probabilities or not task.needs_probabilities(name)]
 
 
 def score_model(

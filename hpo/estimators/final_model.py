@@ -18,8 +18,8 @@ from hpo.data.columns import Columns
 from hpo.data.dataset import Dataset
 from hpo.definition import PreprocessingSection, StudyDefinition
 from hpo.errors import DataError, ModelError
-from hpo.estimators.cross_validation import did_converge, score_model
-from hpo.estimators.preprocessing import TRUSTED_TYPES, build_preprocessing
+from hpo.estimators.cross_validation import did_converge, leave_out_probabilities, score_model
+from hpo.estimators.preprocessing import TRUSTED_TYPES, build_preprocessing, categorical_positions
 from hpo.estimators.recipe import Params, Recipe
 from hpo.estimators.skops_file import check_skops
 from hpo.estimators.tasks import task_of
@@ -48,8 +48,11 @@ def build_pipeline(
 ) -> Pipeline:
     """The whole unfitted model: cross-validation scores it in two halves, it ships in one."""
     steps = [
-        ("preprocessing", build_preprocessing(columns, section)),
-        (task_of(recipe).step_name, recipe.build(params)),
+        ("preprocessing", build_preprocessing(columns, section, recipe.preprocessing)),
+        (
+            task_of(recipe).step_name,
+            recipe.build(params, categorical_positions(columns, recipe.preprocessing)),
+        ),
     ]
     return Pipeline(steps)
 
@@ -62,13 +65,15 @@ def trusted_types(recipe: Recipe) -> tuple[str, ...]:
     return (*TRUSTED_TYPES, *recipe.trusted_types)
 
 
-def check_saving(dataset: Dataset, definition: StudyDefinition) -> None:
+def check_saving(recipe: Recipe, dataset: Dataset, definition: StudyDefinition) -> None:
     """Make sure before the search that its model can be saved and loaded safely.
 
     Raises:
         DataError: The preprocessing of this table holds a type that is not trusted.
     """
-    preprocessing = build_preprocessing(dataset.columns, definition.preprocessing)
+    preprocessing = build_preprocessing(
+        dataset.columns, definition.preprocessing, recipe.preprocessing
+    )
     model = take_raw_rows(
         Pipeline([("preprocessing", preprocessing.fit(dataset.X_train.head(CHECKED_ROWS)))]),
         dataset,
@@ -99,7 +104,10 @@ def fit_final_model(
     unfitted = build_pipeline(recipe, dataset.columns, definition.preprocessing, params)
     with warnings.catch_warnings(record=True, action="always") as caught:
         pipeline = unfitted.fit(dataset.X_train, dataset.y_train)
-    scorers = dict.fromkeys((*metrics, *task.holdout_metrics(dataset.y_train)))
+    more = leave_out_probabilities(
+        task.holdout_metrics(dataset.y_train), task, recipe.has_probabilities
+    )
+    scorers = dict.fromkeys((*metrics, *more))
     # scikit-learn warns of a score that is not defined for these rows.
     with warnings.catch_warnings(action="ignore"):
         scores = score_model(

@@ -11,6 +11,13 @@ class RidgeSpace(ArgumentSpace):
     alpha: ArgumentEntry = Range(low=1e-4, high=1e4, log=True)
 
 
+class ElasticNetSpace(ArgumentSpace):
+    """Zou and Hastie 2005, JRSS B 67, 301-320; the columns are scaled."""
+
+    alpha: ArgumentEntry = Range(low=1e-4, high=1e2, log=True)
+    l1_ratio: ArgumentEntry = Range(low=0.05, high=0.95)
+
+
 def _penalty(params: Params) -> tuple[float]:
     """More regularisation is simpler."""
     return (params.get("alpha", 1.0),)
@@ -22,4 +29,15 @@ RIDGE = argument_recipe(
     title="ridge regression",
     task="regression",
     simplicity=_penalty,
+)
+
+LINEAR_MODELS = (
+    RIDGE,
+    argument_recipe(
+        EstimatorClass("sklearn.linear_model.ElasticNet"),
+        ElasticNetSpace,
+        title="elastic net",
+        task="regression",
+        simplicity=_penalty,
+    ),
 )

@@ -133,7 +133,9 @@ def load_model(directory: Path) -> ShippedModel:
         columns = Columns.model_validate_json(_read(directory, COLUMNS_FILE))
         whole = read_skops(_read(directory, MODEL_FILE))
         pipeline = _check_parts(_take_off_conversion(whole, columns))
-    return ShippedModel(pipeline, columns, RECIPES[type(pipeline[-1]).__name__], whole)
+        recipe = RECIPES[type(pipeline[-1]).__name__]
+        recipe.check_loaded(pipeline[-1])
+    return ShippedModel(pipeline, columns, recipe, whole)
 
 
 def _read(directory: Path, name: str) -> bytes:

@@ -7,7 +7,7 @@ fit takes, not where it ends, so they are derived rather than searched.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, get_args
 
 from pydantic import AfterValidator, model_validator
@@ -141,7 +141,7 @@ def _check(space: SearchSpace, n_classes: int) -> None:
         )
 
 
-def _build(params: Params) -> "LogisticRegression":
+def _build(params: Params, _categorical: Sequence[int] = ()) -> "LogisticRegression":
     from sklearn.linear_model import LogisticRegression  # noqa: PLC0415 - see recipe.py
 
     penalty, class_weight = params["penalty"], params["class_weight"]

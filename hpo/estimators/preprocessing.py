@@ -1,19 +1,30 @@
-"""Preprocessing for linear models: filled, scaled, one-hot; fitted on training rows only."""
+"""Preprocessing, fitted on training rows only.
 
+For linear models: filled, scaled, one-hot. For trees: categories as whole numbers, gaps as they
+are, nothing scaled.
+"""
+
+from collections.abc import Iterable, Sequence
 from functools import partial
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import pandas as pd
 from sklearn.compose import ColumnTransformer
 from sklearn.impute import SimpleImputer
 from sklearn.pipeline import Pipeline
-from sklearn.preprocessing import OneHotEncoder, StandardScaler
+from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
 
 from hpo.calendar import CalendarParts
 from hpo.data.columns import Columns
 from hpo.definition import PreprocessingSection
 
+Kind: TypeAlias = Literal["linear", "tree"]
+
 MISSING_CATEGORY = "(missing)"
+
+MAX_TREE_CATEGORIES = 250
+"""Histogram gradient boosting has 255 bins a column."""
 
 TRUSTED_TYPES = (
     "hpo.calendar.CalendarParts",
@@ -33,20 +44,36 @@ SAVED_TYPES = (
 """The classes of scikit-learn that preprocessing is made of, by the paths that skops saves."""
 
 
-def encode_categories(X: pd.DataFrame, columns: Columns) -> pd.DataFrame:
-    """Replace each category by its position among the column's sorted texts, missing being a text.
+def encode_categories(X: pd.DataFrame, columns: Columns, kind: Kind = "linear") -> pd.DataFrame:
+    """Replace each category by its position among the column's sorted texts.
+
+    Missing is a text for linear models, and stays missing for trees.
 
     The encoder sorts what it finds, so positions and texts give the same output, positions several
     times as fast.
     """
     encoded = X.copy(deep=False)
     for name in columns.categorical:
+        if kind == "tree":
+            codes = pd.factorize(X[name], sort=True)[0].astype(np.float64)
+            encoded[name] = np.where(codes < 0, np.nan, codes)
+            continue
         encoded[name] = pd.factorize(X[name].where(X[name].notna(), MISSING_CATEGORY), sort=True)[0]
     return encoded
 
 
+def categorical_positions(columns: Columns, kind: Kind) -> range:
+    """The positions of the columns that hold categories as whole numbers, after preprocessing."""
+    start = len(columns.numeric) + len(columns.boolean)
+    return range(start, start + len(columns.categorical) if kind == "tree" else start)
+
+
 def build_preprocessing(
-    columns: Columns, section: PreprocessingSection, *, are_encoded: bool = False
+    columns: Columns,
+    section: PreprocessingSection,
+    kind: Kind = "linear",
+    *,
+    are_encoded: bool = False,
 ) -> ColumnTransformer:
     """The unfitted transformer that comes before the classifier; fitted on training rows only.
 
@@ -55,9 +82,12 @@ def build_preprocessing(
     Args:
         columns: The features by kind.
         section: How categories are pooled.
+        kind: For which kind of estimator.
         are_encoded: Whether the rows went through :func:`encode_categories`; the output is the
             same.
     """
+    if kind == "tree":
+        return _build_for_trees(columns, section)
     steps = (
         ("numeric", _filled_and_scaled("median"), columns.numeric),
         ("boolean", _filled_and_scaled("most_frequent"), columns.boolean),
@@ -68,6 +98,29 @@ def build_preprocessing(
             columns.datetime,
         ),
     )
+    return _transformer(steps)
+
+
+def _build_for_trees(columns: Columns, section: PreprocessingSection) -> ColumnTransformer:
+    """A category that training rows lack, or have in too few, is taken for missing or pooled."""
+    encoder = OrdinalEncoder(
+        handle_unknown="use_encoded_value",
+        unknown_value=np.nan,
+        encoded_missing_value=np.nan,
+        min_frequency=section.min_frequency,
+        max_categories=min(section.max_categories, MAX_TREE_CATEGORIES),
+    )
+    return _transformer(
+        (
+            ("numeric", "passthrough", columns.numeric),
+            ("boolean", "passthrough", columns.boolean),
+            ("categorical", encoder, columns.categorical),
+            ("datetime", CalendarParts(), columns.datetime),
+        )
+    )
+
+
+def _transformer(steps: Iterable[tuple[str, Any, Sequence[str]]]) -> ColumnTransformer:
     return ColumnTransformer(
         [(kind, step, list(names)) for kind, step, names in steps if names],
         verbose_feature_names_out=False,

@@ -5,7 +5,7 @@ Everything else asks the recipe: nothing outside it knows the estimator's argume
 no library before its estimator is built, so that a study file is checked at no cost.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -69,6 +69,10 @@ class BarChart:
     xlabel: str
 
 
+def _accept(_estimator: Any) -> None:
+    """Most estimators are checked by skops alone."""
+
+
 @dataclass(frozen=True, eq=False)
 class Recipe:
     """One estimator.
@@ -88,13 +92,17 @@ class Recipe:
         is_affordable: Whether a fit with one choice costs so little on rows of a shape that it
             stays in the *default* space; a choice that a study file names always stays.
         check: Refuses, with a ``DefinitionError``, a space that cannot fit so many classes.
-        build: The unfitted estimator from complete params.
+        build: The unfitted estimator from complete params, and the positions of the columns that
+            hold categories as whole numbers.
         simplicity: Sorts models by their complete params; greater is simpler.
         preprocessing: Which kind of preprocessing it wants.
         charts: What only this estimator shows of a fitted model.
         limits: What the model card says of its limits, one sentence an entry.
         noted_params: Derived params that a trial's dashboard note names.
+        has_probabilities: Whether a classifier gives probabilities.
         trusted_types: What a saved model may hold beside what skops trusts itself.
+        check_loaded: Refuses, with a ``ValueError``, a fitted estimator from a file whose arrays
+            would be read out of bounds.
     """
 
     name: str
@@ -108,10 +116,12 @@ class Recipe:
     derive: Callable[[Params, TrainingShape, int], dict[str, Any]]
     is_affordable: Callable[[str, Any, TrainingShape], bool]
     check: Callable[[SearchSpace, int], None]
-    build: Callable[[Params], "BaseEstimator"]
+    build: Callable[[Params, Sequence[int]], "BaseEstimator"]
     simplicity: Callable[[Params], tuple[float, ...]]
-    preprocessing: Literal["linear"] = "linear"
+    preprocessing: Literal["linear", "tree"] = "linear"
+    has_probabilities: bool = True
     charts: tuple[BarChart, ...] = ()
     limits: tuple[str, ...] = ()
     noted_params: tuple[str, ...] = ()
     trusted_types: tuple[str, ...] = ()
+    check_loaded: Callable[[Any], None] = _accept

@@ -8,9 +8,11 @@ from typing import Any
 
 from hpo.definition import StudyDefinition
 from hpo.errors import DefinitionError, did_you_mean
-from hpo.estimators.linear_models import RIDGE
+from hpo.estimators.kernels import KERNELS
+from hpo.estimators.linear_models import LINEAR_MODELS, RIDGE
 from hpo.estimators.logistic_regression import LOGISTIC_REGRESSION
 from hpo.estimators.recipe import Recipe
+from hpo.estimators.trees import TREES
 
 
 def _by_name(*recipes: Recipe) -> Mapping[str, Recipe]:
@@ -23,7 +25,9 @@ def _by_name(*recipes: Recipe) -> Mapping[str, Recipe]:
 
 RECIPES = _by_name(
     LOGISTIC_REGRESSION,
-    RIDGE,
+    *LINEAR_MODELS,
+    *TREES,
+    *KERNELS,
 )
 
 DEFAULT_RECIPE = LOGISTIC_REGRESSION

@@ -117,7 +117,7 @@ class SearchedSpace:
 
     def build(self, params: Params) -> "BaseEstimator":
         """The unfitted estimator from complete params."""
-        return self.recipe.build(params)
+        return self.recipe.build(params, ())
 
 
 def _holds(entry: Any, value: Any) -> bool:

@@ -88,6 +88,10 @@ class Task(Target, Protocol):
         """Say what a person should know of these metrics on this target, the judged one first."""
         ...
 
+    def needs_probabilities(self, metric: str) -> bool:
+        """Whether a scorer can judge only an estimator that gives probabilities."""
+        ...
+
     def holdout_metrics(self, y: np.ndarray) -> tuple[str, ...]:
         """Name the scorers of the hold-out, beside those of the trials."""
         ...

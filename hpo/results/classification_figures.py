@@ -36,6 +36,8 @@ def draw(
 ) -> dict[str, Figure]:
     """The confusion matrix, and ROC, precision-recall and calibration curves, by name."""
     figures = {"confusion_matrix": _draw_confusion(y, model.predict(X))}
+    if not hasattr(model, "predict_proba"):
+        return figures
     probabilities = model.predict_proba(X)
     for name, display in _CURVES.items():
         figure = _draw_curves(name, display, model.classes_, y, probabilities, positive)

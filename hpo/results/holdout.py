@@ -13,6 +13,8 @@ import numpy as np
 from sklearn.pipeline import Pipeline
 
 from hpo.data.dataset import Dataset
+from hpo.estimators.cross_validation import leave_out_probabilities
+from hpo.estimators.preprocessing import categorical_positions
 from hpo.estimators.recipe import Params, Recipe
 from hpo.estimators.task import Predictions, Task
 from hpo.estimators.tasks import task_of
@@ -74,10 +76,13 @@ def judge_holdout(
         if defaults is not None:
             preprocessing = pipeline[:-1]
             X_train = preprocessing.transform(dataset.X_train)
-            fitted = recipe.build(defaults).fit(X_train, dataset.y_train)
+            categorical = categorical_positions(dataset.columns, recipe.preprocessing)
+            fitted = recipe.build(defaults, categorical).fit(X_train, dataset.y_train)
             X_test = preprocessing.transform(dataset.X_test)
             models.append(task.predictions(fitted, X_test, dataset.positive))
-        names = dict.fromkeys((metric, *task.always_scored))
+        names = dict.fromkeys(
+            (metric, *leave_out_probabilities(task.always_scored, task, recipe.has_probabilities))
+        )
         scores = {name: models[1].score(name, dataset.y_test) for name in names}
     score, (over_constant, *over_defaults) = judge_models(
         task, models, dataset.y_test, dataset.groups_test, metric, seed=seed

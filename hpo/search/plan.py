@@ -20,6 +20,7 @@ from hpo.estimators.cross_validation import (
 )
 from hpo.estimators.final_model import check_saving
 from hpo.estimators.metrics import check_metric_names
+from hpo.estimators.preprocessing import categorical_positions
 from hpo.estimators.recipe import Recipe
 from hpo.estimators.recipes import complete
 from hpo.estimators.space import SearchedSpace, leave_out_costly
@@ -111,7 +112,9 @@ def load_data(definition: StudyDefinition, frame: pd.DataFrame | None = None) ->
     )
     definition, recipe = complete(definition, dataset.task)
     study, task = definition.study, task_of(recipe)
-    metrics = resolve_metrics(study.metric, study.metrics, task)
+    metrics = resolve_metrics(
+        study.metric, study.metrics, task, has_probabilities=recipe.has_probabilities
+    )
     task.check_metrics(metrics, dataset.y_train, dataset.positive)
     advice = task.advise(metrics, dataset.y_train, dataset.positive, definition.data)
     dataset = replace(dataset, notes=(*dataset.notes, *advice))
@@ -133,19 +136,28 @@ def make_plan(definition: StudyDefinition, dataset: Dataset | None = None) -> Pl
     dataset = dataset or load_data(definition)
     definition, recipe = complete(definition, dataset.task)
     task = task_of(recipe)
-    check_saving(dataset, definition)
-    folds = prepare_folds(dataset, definition, task)
+    check_saving(recipe, dataset, definition)
+    folds = prepare_folds(dataset, definition, task, recipe.preprocessing)
     positive = None
     if dataset.positive is not None:
         positive = int(task.encode(np.array([dataset.positive]), dataset.y_train)[0])
     shape = training_shape(folds[0], task.count_classes(dataset.y_train))
     entries, notes = leave_out_costly(recipe, definition.search_space, shape)
-    metrics = resolve_metrics(definition.study.metric, definition.study.metrics, task)
+    study = definition.study
+    metrics = resolve_metrics(
+        study.metric, study.metrics, task, has_probabilities=recipe.has_probabilities
+    )
     return Plan(
         definition=definition,
         recipe=recipe,
         dataset=dataset,
-        objective=CrossValidation(recipe, folds, metrics, positive),
+        objective=CrossValidation(
+            recipe,
+            folds,
+            metrics,
+            positive,
+            categorical_positions(dataset.columns, recipe.preprocessing),
+        ),
         space=SearchedSpace(recipe, entries, shape, definition.study.seed),
         notes=(*dataset.notes, *notes),
     )

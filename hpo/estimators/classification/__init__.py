@@ -19,6 +19,7 @@ from hpo.estimators.classification.scores import (
     Predicted,
     check_metrics,
     judges_probabilities,
+    needs_probabilities,
 )
 from hpo.estimators.task import Split
 
@@ -95,6 +96,10 @@ class Classification:
         """Say which class is positive, and which metric sees a rare class."""
         return positive_class.advise(metrics, y, positive, is_named=section.positive is not None)
 
+    def needs_probabilities(self, metric: str) -> bool:
+        """Whether a scorer asks for ``predict_proba``; a ranking takes ``decision_function``."""
+        return needs_probabilities(metric)
+
     def holdout_metrics(self, y: np.ndarray) -> tuple[str, ...]:
         """Scorers that say more about unequal classes."""
         ranking = "roc_auc" if self.count_classes(y) == 2 else "roc_auc_ovr"
@@ -137,11 +142,12 @@ class Classification:
         return self.count_classes(y[rows]) == self.count_classes(y)
 
     def predict_columns(self, model: Pipeline, X: pd.DataFrame) -> pd.DataFrame:
-        """``prediction``, and ``probability_<class>`` for every class."""
+        """``prediction``, and ``probability_<class>`` where the estimator gives probabilities."""
+        table = pd.DataFrame({"prediction": model.predict(X)})
+        if not hasattr(model, "predict_proba"):
+            return table
         names = [f"probability_{label}" for label in model.classes_]
-        table = pd.DataFrame(model.predict_proba(X), columns=names)
-        table.insert(0, "prediction", model.predict(X))
-        return table
+        return table.join(pd.DataFrame(model.predict_proba(X), columns=names))
 
     def difference(self, model: Any, other: Any) -> str:
         """Say which classes only one of two classifiers knows."""

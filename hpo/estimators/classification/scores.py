@@ -139,6 +139,12 @@ def judges_probabilities(metric: str) -> bool:
     return _JUDGES_PROBABILITIES.search(metric) is not None
 
 
+def needs_probabilities(metric: str) -> bool:
+    """Whether a scorer asks for ``predict_proba`` and takes nothing in its place."""
+    return _NEEDS_PROBABILITIES.search(metric) is not None
+
+
+_NEEDS_PROBABILITIES = re.compile(r"log_loss|brier|roc_auc_ov|likelihood")
 _JUDGES_PROBABILITIES = re.compile(r"log_loss|brier|roc_auc|average_precision|top_k|likelihood")
 _JUDGES_NUMBERS = re.compile(r"^r2$|error|deviance|^explained_variance$")
 """Scorers for regression: they take integer labels for numbers and do not complain."""

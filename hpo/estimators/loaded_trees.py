@@ -1,0 +1,79 @@
+"""Checks of trees from a file, before their first prediction.
+
+Predicting follows a tree's node arrays in compiled code without a look at their bounds, so skops
+trusts no fitted tree. What is checked here: every child comes after its parent, so that there is no
+cycle, and children, features and bitsets lie within their arrays.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+
+def check_forest(forest: Any) -> None:
+    """Check the trees of a forest.
+
+    Raises:
+        ValueError: One would be read out of bounds.
+    """
+    n_features = int(forest.n_features_in_)
+    for member in forest.estimators_:
+        state = member.tree_.__getstate__()
+        nodes, n_nodes = state["nodes"], int(state["node_count"])
+        if not 0 < n_nodes <= len(nodes) or len(state["values"]) < n_nodes:
+            raise ValueError("a tree counts nodes that it does not have")
+        left, right = nodes["left_child"][:n_nodes], nodes["right_child"][:n_nodes]
+        is_leaf = left == -1
+        _check_nodes(is_leaf, left, right, nodes["feature"][:n_nodes], n_features)
+        if (right[is_leaf] != -1).any():
+            raise ValueError("a tree has a leaf with a child")
+
+
+def check_boosted(model: Any) -> None:
+    """Check the trees of histogram gradient boosting.
+
+    Raises:
+        ValueError: One would be read out of bounds.
+    """
+    mapper = model._bin_mapper  # noqa: SLF001 - it has no public name
+    n_features = int(mapper.n_features_in_) if hasattr(mapper, "n_features_in_") else 0
+    n_features = n_features or len(mapper.bin_thresholds_)
+    is_categorical = np.asarray(mapper.is_categorical_, dtype=bool)
+    if len(is_categorical) != n_features or int(model._n_features) != n_features:  # noqa: SLF001
+        raise ValueError("its trees and its bins have other features")
+    for tree in _iter_boosted(model):
+        nodes, bitsets = tree.nodes, np.asarray(tree.raw_left_cat_bitsets)
+        if len(nodes) == 0:
+            raise ValueError("a tree has no node")
+        is_leaf = nodes["is_leaf"].astype(bool)
+        _check_nodes(is_leaf, nodes["left"], nodes["right"], nodes["feature_idx"], n_features)
+        by_category = ~is_leaf & nodes["is_categorical"].astype(bool)
+        if not by_category.any():
+            continue
+        is_known = bitsets.dtype == np.uint32 and bitsets.ndim == 2 and bitsets.shape[1] == 8
+        if not is_known or (nodes["bitset_idx"][by_category] >= len(bitsets)).any():
+            raise ValueError("a tree splits by categories that it does not have")
+        if not is_categorical[nodes["feature_idx"][by_category]].all():
+            raise ValueError("a tree splits a number by categories")
+
+
+def _iter_boosted(model: Any) -> Iterator[Any]:
+    for iteration in model._predictors:  # noqa: SLF001 - they have no public name
+        if len(iteration) != model.n_trees_per_iteration_:
+            raise ValueError("an iteration has another number of trees")
+        yield from iteration
+
+
+def _check_nodes(
+    is_leaf: np.ndarray, left: np.ndarray, right: np.ndarray, feature: np.ndarray, n_features: int
+) -> None:
+    """Check what a walk from the root reads at each node."""
+    parents = np.flatnonzero(~is_leaf)
+    for child in (left, right):
+        of_parent = child[parents].astype(np.int64)
+        if ((of_parent <= parents) | (of_parent >= len(is_leaf))).any():
+            raise ValueError("a tree has a node whose child is not after it")
+    of_parent = feature[parents].astype(np.int64)
+    if ((of_parent < 0) | (of_parent >= n_features)).any():
+        raise ValueError("a tree splits by a feature that is not there")

@@ -1,0 +1,135 @@
+"""Recipes of trees: forests and histogram gradient boosting.
+
+They take categories as whole numbers and gaps as they are; nothing is scaled. Every fit has one
+thread, so trials are the same on any number of workers.
+"""
+
+from typing import Any
+
+from hpo.estimators.arguments import ArgumentEntry, ArgumentSpace, EstimatorClass, argument_recipe
+from hpo.estimators.loaded_trees import check_boosted, check_forest
+from hpo.estimators.recipe import Params
+from hpo.search_space import Range
+
+_LIMIT = "A prediction beyond the range of the training rows stays at that of the outermost ones."
+
+
+class BoostingSpace(ArgumentSpace):
+    """Grinsztajn, Oyallon and Varoquaux 2022, NeurIPS, appendix A.2; narrowed around the defaults.
+
+    https://arxiv.org/abs/2207.08815
+    """
+
+    learning_rate: ArgumentEntry = Range(low=0.01, high=0.5, log=True)
+    max_leaf_nodes: ArgumentEntry = Range(low=4, high=128, log=True)
+    min_samples_leaf: ArgumentEntry = Range(low=2, high=100, log=True)
+    l2_regularization: ArgumentEntry = Range(low=0, high=10)
+    max_features: ArgumentEntry = Range(low=0.3, high=1)
+    max_iter: ArgumentEntry = Range(low=50, high=400, log=True)
+
+
+class ForestClassifierSpace(ArgumentSpace):
+    """Probst, Wright and Boulesteix 2019, WIREs Data Mining 9, e1301: mtry matters most.
+
+    https://arxiv.org/abs/1804.03515
+    """
+
+    max_features: ArgumentEntry = ("sqrt", 0.25, 0.5, 0.75, 1.0)
+    min_samples_leaf: ArgumentEntry = Range(low=1, high=20, log=True)
+    criterion: ArgumentEntry = ("gini", "entropy")
+    class_weight: ArgumentEntry = ("none", "balanced")
+
+
+class ForestRegressorSpace(ArgumentSpace):
+    """The same source; of numbers all columns are scikit-learn's default."""
+
+    max_features: ArgumentEntry = (1.0, "sqrt", 0.25, 0.5, 0.75)
+    min_samples_leaf: ArgumentEntry = Range(low=1, high=20, log=True)
+
+
+def _smaller_boosting(params: Params) -> tuple[float, ...]:
+    """Fewer leaves in all, then a smaller step."""
+    n_leaves = params.get("max_iter", 100) * _number(params.get("max_leaf_nodes", 31))
+    return -n_leaves, -params.get("learning_rate", 0.1)
+
+
+def _smaller_forest(params: Params) -> tuple[float, ...]:
+    """Larger leaves, then fewer trees."""
+    return params.get("min_samples_leaf", 1), -params.get("n_estimators", 100)
+
+
+def _number(value: float | str) -> float:
+    return float("inf") if isinstance(value, str) else value
+
+
+def _forest(name: str) -> EstimatorClass:
+    return EstimatorClass(f"sklearn.ensemble.{name}", set_arguments=(("n_jobs", 1),))
+
+
+def _boosting(name: str) -> EstimatorClass:
+    return EstimatorClass(f"sklearn.ensemble.{name}", categorical_argument="categorical_features")
+
+
+_OF_FORESTS: dict[str, Any] = {
+    "preprocessing": "tree",
+    "simplicity": _smaller_forest,
+    "trusted_types": ("sklearn.tree._tree.Tree",),
+    "check_loaded": check_forest,
+    "limits": (_LIMIT,),
+}
+_OF_BOOSTING: dict[str, Any] = {
+    "preprocessing": "tree",
+    "simplicity": _smaller_boosting,
+    "trusted_types": (
+        "functools.partial",
+        "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
+        "sklearn.utils.validation.check_array",
+    ),
+    "check_loaded": check_boosted,
+    "limits": (_LIMIT,),
+}
+
+TREES = (
+    argument_recipe(
+        _boosting("HistGradientBoostingClassifier"),
+        BoostingSpace,
+        title="histogram gradient boosting",
+        task="classification",
+        **_OF_BOOSTING,
+    ),
+    argument_recipe(
+        _boosting("HistGradientBoostingRegressor"),
+        BoostingSpace,
+        title="histogram gradient boosting",
+        task="regression",
+        **_OF_BOOSTING,
+    ),
+    argument_recipe(
+        _forest("RandomForestClassifier"),
+        ForestClassifierSpace,
+        title="a random forest",
+        task="classification",
+        **_OF_FORESTS,
+    ),
+    argument_recipe(
+        _forest("RandomForestRegressor"),
+        ForestRegressorSpace,
+        title="a random forest",
+        task="regression",
+        **_OF_FORESTS,
+    ),
+    argument_recipe(
+        _forest("ExtraTreesClassifier"),
+        ForestClassifierSpace,
+        title="extremely randomised trees",
+        task="classification",
+        **_OF_FORESTS,
+    ),
+    argument_recipe(
+        _forest("ExtraTreesRegressor"),
+        ForestRegressorSpace,
+        title="extremely randomised trees",
+        task="regression",
+        **_OF_FORESTS,
+    ),
+)
