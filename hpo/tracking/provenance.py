@@ -168,7 +168,11 @@ def _make_model_record(
         input_example=_make_json_ready(example, rows),
         # Of the steps that were fitted, on rows as they were in training: the conversion that
         # ships before them is held to it.
-        expected={method: getattr(result.model[-2:], method)(rows) for method in CHECKED_METHODS},
+        expected={
+            method: getattr(result.model[-2:], method)(rows)
+            for method in CHECKED_METHODS
+            if hasattr(result.model, method)
+        },
         input_types=columns.signature(),
         has_typed_inputs=dataset.has_only_floats,
         metrics={keys.holdout_metric(name): score for name, score in result.holdout.items()},

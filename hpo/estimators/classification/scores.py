@@ -93,6 +93,9 @@ def _neg_log_loss(predicted: Predicted, y: np.ndarray) -> float:
     """Compute ``sklearn.metrics.log_loss``: clipped by the dtype's epsilon, then averaged."""
     probabilities = predicted.predict_proba()
     epsilon = np.finfo(probabilities.dtype).eps
+    if len(predicted.classes_) == 2:
+        # scikit-learn's scorer hands over the second column alone.
+        probabilities = np.column_stack((1 - probabilities[:, 1], probabilities[:, 1]))
     of_label = probabilities[np.arange(len(y)), np.searchsorted(predicted.classes_, y)]
     return float(np.mean(np.log(np.clip(of_label, epsilon, 1 - epsilon))))
 

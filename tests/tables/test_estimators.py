@@ -1,0 +1,113 @@
+"""Every recipe on a table with gaps, categories, truth values and dates: scored, saved, loaded."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import skops.io
+from sklearn.model_selection import cross_validate
+
+from hpo.estimators.final_model import build_pipeline, check_saving, trusted_types
+from hpo.estimators.recipe import Recipe
+from hpo.estimators.recipes import RECIPES
+from hpo.search.plan import Plan, make_plan
+from hpo.study_file import load_definition
+
+N_ROWS = 400
+SHORT = {"max_iter": 20, "n_estimators": 10}
+"""Fewer rounds and trees, where the class has the argument: a second in place of a minute."""
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    rng = np.random.default_rng(0)
+    days = pd.date_range("2020-01-01", periods=N_ROWS, freq="D")
+    frame = pd.DataFrame(
+        {
+            "age": rng.normal(40, 12, N_ROWS).round(1),
+            "town": rng.choice(["Bern", "Basel", "Zug", "Chur"], N_ROWS),
+            "plan": rng.choice(list("abcdefgh"), N_ROWS),
+            "member": rng.choice(["true", "false"], N_ROWS),
+            "since": days.strftime("%Y-%m-%d"),
+        }
+    )
+    for name in ("age", "town", "since"):
+        frame.loc[rng.choice(N_ROWS, 40), name] = np.nan
+    signal = frame["age"].fillna(40) / 12 + (frame["town"] == "Bern") + rng.normal(size=N_ROWS)
+    frame["churned"] = np.where(signal > signal.median(), "yes", "no")
+    frame["spent"] = (100 + 20 * signal).round(2)
+    path = tmp_path_factory.mktemp("estimators") / "customers.csv"
+    frame.to_csv(path, index=False)
+    return path
+
+
+def plan_of(recipe: Recipe, table: Path) -> Plan:
+    target, other = ("churned", "spent")
+    if recipe.task == "regression":
+        target, other = other, target
+    overrides = {
+        "data.source": str(table),
+        "data.target": target,
+        "data.drop": [other],
+        "estimator.name": recipe.name,
+    }
+    return make_plan(load_definition(overrides=overrides))
+
+
+every_recipe = pytest.mark.parametrize("name", RECIPES)
+
+
+def params_of(plan: Plan, number: int) -> dict[str, object]:
+    """The defaults, or what a trial may draw, with few rounds."""
+    import optuna  # noqa: PLC0415
+
+    params = plan.space.default_params()
+    if number:
+        study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=number))
+        params = plan.space.complete(plan.space.suggest(study.ask()))
+    known = plan.recipe.build(params, ()).get_params()
+    if plan.recipe.preprocessing == "tree":
+        params |= {key: value for key, value in SHORT.items() if key in known}
+    return params
+
+
+@every_recipe
+@pytest.mark.parametrize("number", [0, 1])
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_fold_scores_are_those_of_cross_validate(table: Path, name: str, number: int) -> None:
+    plan = plan_of(RECIPES[name], table)
+    params = params_of(plan, number)
+    pipeline = build_pipeline(
+        plan.recipe, plan.dataset.columns, plan.definition.preprocessing, params
+    )
+    splits = plan.task.split(plan.dataset, plan.definition.cv, plan.definition.study.seed)
+    expected = cross_validate(
+        pipeline,
+        plan.dataset.X_train,
+        plan.dataset.y_train,
+        cv=splits,
+        scoring=list(plan.objective.metrics),
+        error_score="raise",
+    )
+    results = [plan.objective.evaluate(params, step) for step in range(plan.objective.n_steps)]
+    assert [result.failure for result in results] == [None] * len(splits)
+    for metric in plan.objective.metrics:
+        ours = [result.scores[metric] for result in results]
+        assert ours == expected[f"test_{metric}"].tolist(), metric
+
+
+@every_recipe
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_model_is_saved_and_loaded_with_the_types_of_its_recipe(table: Path, name: str) -> None:
+    plan = plan_of(RECIPES[name], table)
+    dataset, params = plan.dataset, params_of(plan, 1)
+    check_saving(plan.recipe, dataset, plan.definition)
+    pipeline = build_pipeline(plan.recipe, dataset.columns, plan.definition.preprocessing, params)
+    pipeline.fit(dataset.X_train, dataset.y_train)
+    saved = skops.io.dumps(pipeline)
+    loaded = skops.io.loads(saved, trusted=list(trusted_types(plan.recipe)))
+    plan.recipe.check_loaded(loaded[-1])
+    assert (loaded.predict(dataset.X_test) == pipeline.predict(dataset.X_test)).all()
