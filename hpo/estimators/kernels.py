@@ -1,5 +1,7 @@
 """Recipes of estimators that go by distances: support vectors, neighbours; columns are scaled."""
 
+from typing import Any
+
 from hpo.estimators.arguments import ArgumentEntry, ArgumentSpace, EstimatorClass, argument_recipe
 from hpo.estimators.recipe import Params
 from hpo.search_space import Range
@@ -46,11 +48,50 @@ def _more_neighbors(params: Params) -> tuple[float, ...]:
     return params.get("n_neighbors", 5), params.get("weights", "uniform") == "uniform"
 
 
+def check_support_vectors(model: Any) -> None:
+    """Check the arrays of support vectors from a file: libsvm reads them without their bounds.
+
+    Raises:
+        ValueError: Their shapes do not fit together.
+    """
+    vectors, counts = model.support_vectors_, model._n_support  # noqa: SLF001 - no public name
+    n_vectors, n_features = vectors.shape
+    n_rows, n_pairs = len(counts) - 1, len(counts) * (len(counts) - 1) // 2
+    if model._impl == "epsilon_svr":  # noqa: SLF001
+        n_rows, n_pairs, counts = 1, 1, counts[:1]
+    is_whole = (
+        counts.min() >= 0
+        and counts.sum() == n_vectors == len(model.support_)
+        and n_features == model.n_features_in_
+        and model.dual_coef_.shape == model._dual_coef_.shape == (n_rows, n_vectors)
+        and model.intercept_.shape == model._intercept_.shape == (n_pairs,)
+        and len(model._probA) == len(model._probB) == 0  # noqa: SLF001
+    )
+    if not is_whole or model._sparse:  # noqa: SLF001
+        raise ValueError("its support vectors do not fit together")
+
+
+def check_neighbors(model: Any) -> None:
+    """Check the rows of neighbours from a file.
+
+    Raises:
+        ValueError: Their shapes do not fit together.
+    """
+    rows = model._fit_X  # noqa: SLF001 - no public name
+    is_whole = (
+        rows.ndim == 2
+        and rows.shape == (model.n_samples_fit_, model.n_features_in_)
+        and len(model._y) == len(rows)  # noqa: SLF001
+        and model._fit_method == "brute"  # noqa: SLF001
+        and model._tree is None  # noqa: SLF001
+    )
+    if not is_whole:
+        raise ValueError("its rows do not fit together")
+
+
 def _neighbors(name: str) -> EstimatorClass:
     """Brute force: a saved search tree could not be loaded safely, and would answer the same."""
-    return EstimatorClass(
-        f"sklearn.neighbors.{name}", set_arguments=(("algorithm", "brute"), ("n_jobs", 1))
-    )
+    return EstimatorClass(f"sklearn.neighbors.{name}", set_arguments=(("algorithm", "brute"),))
 
 
 KERNELS = (
@@ -60,6 +101,8 @@ KERNELS = (
         title="support vectors",
         task="classification",
         simplicity=_smoother_kernel,
+        preprocessing="distance",
+        check_loaded=check_support_vectors,
         has_probabilities=False,
     ),
     argument_recipe(
@@ -68,6 +111,8 @@ KERNELS = (
         title="support vectors",
         task="regression",
         simplicity=_smoother_kernel,
+        preprocessing="distance",
+        check_loaded=check_support_vectors,
     ),
     argument_recipe(
         _neighbors("KNeighborsClassifier"),
@@ -75,6 +120,8 @@ KERNELS = (
         title="the nearest neighbours",
         task="classification",
         simplicity=_more_neighbors,
+        preprocessing="distance",
+        check_loaded=check_neighbors,
     ),
     argument_recipe(
         _neighbors("KNeighborsRegressor"),
@@ -82,5 +129,7 @@ KERNELS = (
         title="the nearest neighbours",
         task="regression",
         simplicity=_more_neighbors,
+        preprocessing="distance",
+        check_loaded=check_neighbors,
     ),
 )

@@ -1,7 +1,7 @@
 """Preprocessing, fitted on training rows only.
 
-For linear models: filled, scaled, one-hot. For trees: categories as whole numbers, gaps as they
-are, nothing scaled.
+For linear models: filled, scaled, one-hot. For those that go by distances: the same, never sparse.
+For trees: categories as whole numbers, gaps as they are, nothing scaled.
 """
 
 from collections.abc import Iterable, Sequence
@@ -19,7 +19,7 @@ from hpo.calendar import CalendarParts
 from hpo.data.columns import Columns
 from hpo.definition import PreprocessingSection
 
-Kind: TypeAlias = Literal["linear", "tree"]
+Kind: TypeAlias = Literal["linear", "distance", "tree"]
 
 MISSING_CATEGORY = "(missing)"
 
@@ -40,6 +40,7 @@ SAVED_TYPES = (
     "sklearn.pipeline.Pipeline",
     "sklearn.preprocessing._data.StandardScaler",
     "sklearn.preprocessing._encoders.OneHotEncoder",
+    "sklearn.preprocessing._encoders.OrdinalEncoder",
 )
 """The classes of scikit-learn that preprocessing is made of, by the paths that skops saves."""
 
@@ -77,7 +78,8 @@ def build_preprocessing(
 ) -> ColumnTransformer:
     """The unfitted transformer that comes before the classifier; fitted on training rows only.
 
-    Its output is sparse where less than 30 % of it is not zero (``ColumnTransformer``'s own rule).
+    For linear models its output is sparse where less than 30 % of it is not zero
+    (``ColumnTransformer``'s own rule).
 
     Args:
         columns: The features by kind.
@@ -98,7 +100,7 @@ def build_preprocessing(
             columns.datetime,
         ),
     )
-    return _transformer(steps)
+    return _transformer(steps, sparse_threshold=0.0 if kind == "distance" else 0.3)
 
 
 def _build_for_trees(columns: Columns, section: PreprocessingSection) -> ColumnTransformer:
@@ -120,9 +122,12 @@ def _build_for_trees(columns: Columns, section: PreprocessingSection) -> ColumnT
     )
 
 
-def _transformer(steps: Iterable[tuple[str, Any, Sequence[str]]]) -> ColumnTransformer:
+def _transformer(
+    steps: Iterable[tuple[str, Any, Sequence[str]]], *, sparse_threshold: float = 0.0
+) -> ColumnTransformer:
     return ColumnTransformer(
         [(kind, step, list(names)) for kind, step, names in steps if names],
+        sparse_threshold=sparse_threshold,
         verbose_feature_names_out=False,
     )
 

@@ -101,6 +101,8 @@ class Recipe:
         noted_params: Derived params that a trial's dashboard note names.
         has_probabilities: Whether a classifier gives probabilities.
         trusted_types: What a saved model may hold beside what skops trusts itself.
+        saved_types: Kinds of skops nodes and classes that a saved model is made of, beside the
+            estimator, arrays and plain values.
         check_loaded: Refuses, with a ``ValueError``, a fitted estimator from a file whose arrays
             would be read out of bounds.
     """
@@ -118,10 +120,11 @@ class Recipe:
     check: Callable[[SearchSpace, int], None]
     build: Callable[[Params, Sequence[int]], "BaseEstimator"]
     simplicity: Callable[[Params], tuple[float, ...]]
-    preprocessing: Literal["linear", "tree"] = "linear"
+    preprocessing: Literal["linear", "distance", "tree"] = "linear"
     has_probabilities: bool = True
     charts: tuple[BarChart, ...] = ()
     limits: tuple[str, ...] = ()
     noted_params: tuple[str, ...] = ()
     trusted_types: tuple[str, ...] = ()
+    saved_types: tuple[tuple[str, str], ...] = ()
     check_loaded: Callable[[Any], None] = _accept

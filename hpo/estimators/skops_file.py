@@ -51,6 +51,10 @@ _CLASSES_OF_NODE = {
 }
 """Every kind of node that a model of ours holds, and the classes of each, beside estimators."""
 
+for _recipe in RECIPES.values():
+    for _node, _class in _recipe.saved_types:
+        _CLASSES_OF_NODE.setdefault(_node, set()).add(_class)
+
 _UNSET = ("n_jobs", "memory")
 """What an estimator of ours leaves alone: predicting would start processes or write files."""
 
@@ -139,7 +143,10 @@ def _is_estimator(node: dict[str, Any]) -> bool:
 
 
 def _check_settings(name: str, node: dict[str, Any]) -> None:
-    attributes = (node.get("content") or {}).get("content") or {}
+    state = node.get("content") or {}
+    attributes = state.get("content") if isinstance(state, dict) else None
+    # A value without attributes has text here.
+    attributes = attributes if isinstance(attributes, dict) else {}
     for setting in _UNSET:
         value = attributes.get(setting, {"content": "null"})["content"]
         if value != "null":

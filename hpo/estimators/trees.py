@@ -63,7 +63,7 @@ def _number(value: float | str) -> float:
 
 
 def _forest(name: str) -> EstimatorClass:
-    return EstimatorClass(f"sklearn.ensemble.{name}", set_arguments=(("n_jobs", 1),))
+    return EstimatorClass(f"sklearn.ensemble.{name}")
 
 
 def _boosting(name: str) -> EstimatorClass:
@@ -74,6 +74,13 @@ _OF_FORESTS: dict[str, Any] = {
     "preprocessing": "tree",
     "simplicity": _smaller_forest,
     "trusted_types": ("sklearn.tree._tree.Tree",),
+    "saved_types": (
+        ("ObjectNode", "sklearn.tree._classes.DecisionTreeClassifier"),
+        ("ObjectNode", "sklearn.tree._classes.DecisionTreeRegressor"),
+        ("ObjectNode", "sklearn.tree._classes.ExtraTreeClassifier"),
+        ("ObjectNode", "sklearn.tree._classes.ExtraTreeRegressor"),
+        ("TreeNode", "sklearn.tree._tree.Tree"),
+    ),
     "check_loaded": check_forest,
     "limits": (_LIMIT,),
 }
@@ -84,6 +91,30 @@ _OF_BOOSTING: dict[str, Any] = {
         "functools.partial",
         "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
         "sklearn.utils.validation.check_array",
+    ),
+    "saved_types": (
+        *(
+            ("ObjectNode", f"sklearn._loss.{name}")
+            for name in (
+                "link.IdentityLink",
+                "link.Interval",
+                "link.LogitLink",
+                "link.MultinomialLogit",
+                "loss.HalfBinomialLoss",
+                "loss.HalfMultinomialLoss",
+                "loss.HalfSquaredError",
+            )
+        ),
+        *(
+            ("LossNode", f"sklearn._loss._loss.CyHalf{name}")
+            for name in ("BinomialLoss", "MultinomialLoss", "SquaredError")
+        ),
+        ("FunctionNode", "sklearn.utils.validation.check_array"),
+        ("ObjectNode", "sklearn.ensemble._hist_gradient_boosting.binning._BinMapper"),
+        ("ObjectNode", "sklearn.preprocessing._function_transformer.FunctionTransformer"),
+        ("ObjectNode", "sklearn.preprocessing._label.LabelEncoder"),
+        ("PartialNode", "functools.partial"),
+        ("RandomGeneratorNode", "numpy.random._generator.Generator"),
     ),
     "check_loaded": check_boosted,
     "limits": (_LIMIT,),
