@@ -36,6 +36,8 @@ class ServedModel:
         if method not in PREDICT_METHODS:
             known = ", ".join(PREDICT_METHODS)
             raise _refusal(f"{PREDICT_METHOD} should be one of {known}, but got '{method}'")
+        if not hasattr(self._pipeline, method):
+            raise _refusal(f"{PREDICT_METHOD} '{method}' is not what this model gives: 'predict'")
         rows = data if isinstance(data, pd.DataFrame) else pd.DataFrame(data)
         try:
             return getattr(self._pipeline, method)(rows)

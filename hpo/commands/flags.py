@@ -27,8 +27,8 @@ COMMANDS: Mapping[str, str] = {
     " where all is well. Writes nothing.",
     "ui": "Start optuna-dashboard and MLflow's page for a study, on this machine alone:"
     " Ctrl-C stops both.",
-    "predict": "Score the rows of a table with a logged model: the class, and a probability for"
-    " each class.",
+    "predict": "Score the rows of a table with a logged model: the class and a probability for"
+    " each, or the number.",
     "list": "List the studies of a storage: trials, best value, and where MLflow has them.",
     "export": "Print a study's trials as a table: params, fold scores, times, MLflow runs.",
     "delete": "Delete a study from Optuna's storage; its runs and models go to MLflow's trash:"

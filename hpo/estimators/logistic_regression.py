@@ -176,10 +176,10 @@ def list_coefficients(pipeline: "Pipeline") -> "pd.DataFrame":
     import numpy as np  # noqa: PLC0415 - see recipe.py
     import pandas as pd  # noqa: PLC0415 - see recipe.py
 
+    from hpo.estimators.preprocessing import feature_names  # noqa: PLC0415 - see recipe.py
+
     preprocessing, classifier = pipeline[-2], pipeline[-1]
-    # Not the transformer's own list, which refuses a name that two columns give.
-    steps = preprocessing.transformers_
-    features = np.concatenate([step.get_feature_names_out(names) for _, step, names in steps])
+    features = feature_names(preprocessing)
     classes = classifier.classes_[-len(classifier.coef_) :]
     table = pd.DataFrame(classifier.coef_, index=classes, columns=features).rename_axis("class")
     table = table.reset_index().melt("class", var_name="feature", value_name="coefficient")

@@ -19,6 +19,9 @@ USUAL_METRICS = frozenset(
         "roc_auc",
         "roc_auc_ovo",
         "roc_auc_ovr",
+        "r2",
+        "neg_mean_absolute_error",
+        "neg_root_mean_squared_error",
     }
 )
 """Names of ``sklearn.metrics.get_scorer_names()`` that are known without asking it."""

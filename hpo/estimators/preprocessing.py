@@ -103,6 +103,15 @@ def build_preprocessing(
     return _transformer(steps, sparse_threshold=0.0 if kind == "distance" else 0.3)
 
 
+def feature_names(preprocessing: ColumnTransformer) -> np.ndarray:
+    """The names of the columns after preprocessing; two may have one.
+
+    The transformer's own list refuses a name that two columns give.
+    """
+    steps = preprocessing.transformers_
+    return np.concatenate([step.get_feature_names_out(names) for _, step, names in steps])
+
+
 def _build_for_trees(columns: Columns, section: PreprocessingSection) -> ColumnTransformer:
     """A category that training rows lack, or have in too few, is taken for missing or pooled."""
     encoder = OrdinalEncoder(

@@ -4,9 +4,7 @@ A new estimator is a recipe in a module of its own, and its line here.
 """
 
 from collections.abc import Mapping
-from typing import Any
 
-from hpo.definition import StudyDefinition
 from hpo.errors import DefinitionError, did_you_mean
 from hpo.estimators.kernels import KERNELS
 from hpo.estimators.linear_models import LINEAR_MODELS, RIDGE
@@ -48,26 +46,3 @@ def recipe_named(name: str) -> Recipe:
             hint=did_you_mean(name, RECIPES, f"for example {', '.join(list(RECIPES)[:4])}"),
         )
     return RECIPES[name]
-
-
-def complete(definition: StudyDefinition, task: str) -> tuple[StudyDefinition, Recipe]:
-    """Fill in what a definition leaves to the target: the estimator, its space, the metric.
-
-    Args:
-        definition: What is searched.
-        task: The task that the target is of.
-
-    Returns:
-        The definition with its estimator's name, and that estimator's recipe.
-
-    Raises:
-        DefinitionError: There is no such estimator.
-    """
-    name = definition.estimator.name
-    recipe = USUAL_RECIPES[task] if name is None else recipe_named(name)
-    changed: dict[str, Any] = {
-        "estimator": definition.estimator.model_copy(update={"name": recipe.name})
-    }
-    if not isinstance(definition.search_space, recipe.space):
-        changed["search_space"] = recipe.space()
-    return definition.model_copy(update=changed), recipe

@@ -40,11 +40,13 @@ class Task(Target, Protocol):
 
     Attributes:
         step_name: The estimator's step in a pipeline.
+        usual_metric: The judged scorer where a study names none.
         always_scored: Scorer names of every trial, beside the judged one.
         tie_metric: The scorer that decides between trials of one value.
     """
 
     step_name: str
+    usual_metric: str
     always_scored: tuple[str, ...]
     tie_metric: str
 

@@ -1,6 +1,7 @@
 """The table of tasks: what recipes may predict, and which one a target is of."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import pandas as pd
 from pandas.api.types import is_bool_dtype, is_numeric_dtype
@@ -9,7 +10,7 @@ from hpo.data.target import TargetChoice
 from hpo.definition import StudyDefinition
 from hpo.estimators.classification import CLASSIFICATION
 from hpo.estimators.recipe import Recipe
-from hpo.estimators.recipes import recipe_named
+from hpo.estimators.recipes import USUAL_RECIPES, recipe_named
 from hpo.estimators.regression import REGRESSION
 from hpo.estimators.task import Task
 
@@ -43,3 +44,29 @@ class _Undecided:
             and column.nunique() > MAX_NUMERIC_CLASSES
         )
         return REGRESSION if is_regression else CLASSIFICATION
+
+
+def complete(definition: StudyDefinition, task: str) -> tuple[StudyDefinition, Recipe]:
+    """Fill in what a definition leaves to the target: the estimator, its space, the metric.
+
+    Args:
+        definition: What is searched.
+        task: The task that the target is of.
+
+    Returns:
+        The definition with its estimator's name, and that estimator's recipe.
+
+    Raises:
+        DefinitionError: There is no such estimator.
+    """
+    name = definition.estimator.name
+    recipe = USUAL_RECIPES[task] if name is None else recipe_named(name)
+    changed: dict[str, Any] = {
+        "estimator": definition.estimator.model_copy(update={"name": recipe.name})
+    }
+    if "metric" not in definition.study.model_fields_set:
+        metric = task_of(recipe).usual_metric
+        changed["study"] = definition.study.model_copy(update={"metric": metric})
+    if not isinstance(definition.search_space, recipe.space):
+        changed["search_space"] = recipe.space()
+    return definition.model_copy(update=changed), recipe

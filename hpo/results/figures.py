@@ -5,7 +5,7 @@ permutation importance is for all.
 """
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import matplotlib as mpl
@@ -17,7 +17,7 @@ from sklearn.pipeline import Pipeline
 
 from hpo.estimators.recipe import BarChart, Recipe
 from hpo.estimators.tasks import task_of
-from hpo.results import classification_figures
+from hpo.results import classification_figures, regression_figures
 from hpo.results.drawing import draw_bars, shorten, to_csv, to_png
 
 MAX_PERMUTED = 100
@@ -26,7 +26,10 @@ MAX_PERMUTED = 100
 PERMUTED_ROWS = 1000
 N_REPEATS = 5
 
-FIGURES_OF_TASK = {"classification": classification_figures}
+FIGURES_OF_TASK: Mapping[str, Any] = {
+    "classification": classification_figures,
+    "regression": regression_figures,
+}
 
 
 def draw_model(

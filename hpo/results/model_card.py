@@ -39,13 +39,15 @@ def make_card(
         recipe: Of the estimator.
     """
     y = np.concatenate([dataset.y_train, dataset.y_test])
-    labels, counts = np.unique(y, return_counts=True)
+    is_numeric = dataset.task == "regression"
+    labels, counts = np.unique(y[:0] if is_numeric else y, return_counts=True)
     card = render(
         "model_card.md.jinja",
         result=result,
         definition=definition,
         dataset=dataset,
         recipe=recipe,
+        numbers=np.quantile(y, [0, 0.25, 0.5, 0.75, 1]).tolist() if is_numeric else None,
         counts=dict(zip(labels, counts, strict=True)),
         columns=[(name, kind) for kind, names in result.columns.items() for name in names],
         uri=MODEL_URI_MARK,

@@ -109,12 +109,17 @@ def _draw(plan: Plan) -> list[dict[str, Any]]:
 
 
 def _describe_data(definition: StudyDefinition, dataset: Dataset) -> dict[str, Any]:
-    counts = sorted(Counter(dataset.y_train.tolist()).items())
+    y = dataset.y_train
+    is_numeric = dataset.task == "regression"
+    counts = [] if is_numeric else sorted(Counter(y.tolist()).items())
+    numbers = {"low": float(y.min()), "mean": float(y.mean()), "high": float(y.max())}
     return {
         "source": definition.data.source,
         "target": dataset.target,
         "n_train": len(dataset.y_train),
         "n_holdout": len(dataset.y_test),
+        "task": dataset.task,
         "classes": {str(label): count for label, count in counts},
+        "numbers": numbers if is_numeric else None,
         "positive": None if dataset.positive is None else str(dataset.positive),
     }

@@ -22,10 +22,10 @@ from hpo.estimators.final_model import check_saving
 from hpo.estimators.metrics import check_metric_names
 from hpo.estimators.preprocessing import categorical_positions
 from hpo.estimators.recipe import Recipe
-from hpo.estimators.recipes import complete
+from hpo.estimators.recipes import DEFAULT_RECIPE
 from hpo.estimators.space import SearchedSpace, leave_out_costly
 from hpo.estimators.task import Task
-from hpo.estimators.tasks import target_of, task_of
+from hpo.estimators.tasks import complete, target_of, task_of
 from hpo.ledger.identity import StudyIdentity
 from hpo.ledger.trials import mean_and_std
 
@@ -110,17 +110,26 @@ def load_data(definition: StudyDefinition, frame: pd.DataFrame | None = None) ->
         nested=study.nested,
         frame=frame,
     )
+    is_named = definition.estimator.name is not None or dataset.task == DEFAULT_RECIPE.task
     definition, recipe = complete(definition, dataset.task)
     study, task = definition.study, task_of(recipe)
     metrics = resolve_metrics(
         study.metric, study.metrics, task, has_probabilities=recipe.has_probabilities
     )
     task.check_metrics(metrics, dataset.y_train, dataset.positive)
-    advice = task.advise(metrics, dataset.y_train, dataset.positive, definition.data)
+    advice = [] if is_named else [_describe_choice(recipe, dataset)]
+    advice += task.advise(metrics, dataset.y_train, dataset.positive, definition.data)
     dataset = replace(dataset, notes=(*dataset.notes, *advice))
     recipe.check(definition.search_space, task.count_classes(dataset.y_train))
     check_size(dataset, definition)
     return dataset
+
+
+def _describe_choice(recipe: Recipe, dataset: Dataset) -> str:
+    return (
+        f"'{dataset.target}' is a number, so {recipe.name} is searched;"
+        " --estimator names another, a classifier too"
+    )
 
 
 def make_plan(definition: StudyDefinition, dataset: Dataset | None = None) -> Plan:

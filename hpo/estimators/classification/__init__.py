@@ -32,6 +32,7 @@ class Classification:
 
     name = "classification"
     step_name = "classifier"
+    usual_metric = "accuracy"
     always_scored: tuple[str, ...] = ("accuracy", "neg_log_loss")
     tie_metric = "neg_log_loss"
 
@@ -151,6 +152,8 @@ class Classification:
 
     def difference(self, model: Any, other: Any) -> str:
         """Say which classes only one of two classifiers knows."""
+        if not hasattr(other, "classes_"):
+            return "not both predict classes"
         unknown = set(model.classes_.tolist()) ^ set(other.classes_.tolist())
         named = ", ".join(map(quote, sorted(unknown, key=str)[:5]))
         return f"not both know the classes {named}" if unknown else ""

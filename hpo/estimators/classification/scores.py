@@ -119,7 +119,8 @@ def check_metrics(metrics: Sequence[str], y: np.ndarray, positive: Any = None) -
         if _JUDGES_NUMBERS.search(name):
             raise DefinitionError(
                 f"study.metric: metric '{name}' judges numbers, not classes",
-                hint="for example accuracy, f1_macro or neg_log_loss",
+                hint="for example accuracy, f1_macro or neg_log_loss;"
+                " or name a regressor, for example --estimator Ridge",
             )
         try:
             with warnings.catch_warnings(action="ignore"):

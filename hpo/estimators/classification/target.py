@@ -43,7 +43,7 @@ def read_labels(column: pd.Series, notes: list[str]) -> np.ndarray:
         raise DataError(
             f"{subject} should be a class label,"
             f" but got {n_classes} distinct values in {len(labels)} rows",
-            hint="numbers to be predicted are a regression, which this project does not search;"
+            hint="numbers are predicted by a regressor, for example --estimator Ridge;"
             " or name another with --target",
         )
     return labels
