@@ -43,6 +43,7 @@ def plan_study(definition: StudyDefinition, workers: int | str) -> dict[str, Any
         plan = make_plan(definition, dataset)
         params, failure = _try_trial_0(plan)
         kinds = time_kinds(plan.objective, _draw(plan))
+    definition = plan.definition
     study = definition.study
     return {
         "study": definition.name,
