@@ -118,20 +118,20 @@ class EstimatorClass:
             raise DefinitionError(f"search_space.{name}: {first_line(error)}") from error
 
 
+@dataclass(frozen=True, eq=False)
 class _Defaults(Mapping[str, Any]):
     """A class's own defaults, read when first asked for."""
 
-    def __init__(self, path: str) -> None:
-        self._path = path
+    path: str
 
     def __getitem__(self, name: str) -> Any:
-        return _defaults(self._path)[name]
+        return _defaults(self.path)[name]
 
     def __iter__(self) -> Iterator[str]:
-        return iter(_defaults(self._path))
+        return iter(_defaults(self.path))
 
     def __len__(self) -> int:
-        return len(_defaults(self._path))
+        return len(_defaults(self.path))
 
 
 def argument_recipe(

@@ -219,7 +219,7 @@ def _check_parts(pipeline: object) -> Pipeline:
     is_ours = kinds[:-1] == [ColumnTransformer] and is_known
     if not is_ours or not isinstance(pipeline, Pipeline):
         raise ModelError(
-            f"model: this should be preprocessing and {' or '.join(RECIPES)},"
+            "model: this should be preprocessing and an estimator that hpo searches,"
             f" but got {kinds[-1].__name__}"
         )
     return pipeline

@@ -44,16 +44,12 @@ _CLASSES_OF_NODE = {
     "JsonNode": {"builtins.str"},
     "ListNode": {"builtins.list"},
     "NdArrayNode": {"numpy.ndarray", *_SCALARS},
-    "ObjectNode": {*SAVED_TYPES, *_TRUSTED_TYPES},
+    "ObjectNode": {*SAVED_TYPES, *TRUSTED_TYPES},
     "SliceNode": {"builtins.slice"},
     "TupleNode": {"builtins.tuple"},
     "TypeNode": {"builtins.bool", "builtins.float", "builtins.int", "builtins.str", *_SCALARS},
 }
-"""Every kind of node that a model of ours holds, and the classes of each, beside estimators."""
-
-for _recipe in RECIPES.values():
-    for _node, _class in _recipe.saved_types:
-        _CLASSES_OF_NODE.setdefault(_node, set()).add(_class)
+"""The nodes of preprocessing and plain values, and the classes of each kind."""
 
 _UNSET = ("n_jobs", "memory")
 """What an estimator of ours leaves alone: predicting would start processes or write files."""
@@ -80,11 +76,16 @@ def check_skops(content: bytes) -> None:
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         sizes = _member_sizes(archive)
         schema = json.loads(archive.read(_SCHEMA))
+    nodes = list(_iter_nodes(schema))
+    estimators = {node["__class__"] for node in nodes if _is_estimator(node)}
+    # What one family is made of has no place in the model of another.
+    of_family = {pair for name in estimators for pair in RECIPES[name].saved_types}
     strange = set()
     n_bytes = 0
-    for node in _iter_nodes(schema):
-        name = f"{node['__module__']}.{node['__class__']}"
-        if name not in _CLASSES_OF_NODE.get(node["__loader__"], ()) and not _is_estimator(node):
+    for node in nodes:
+        kind, name = node["__loader__"], f"{node['__module__']}.{node['__class__']}"
+        is_known = name in _CLASSES_OF_NODE.get(kind, ()) or (kind, name) in of_family
+        if not is_known and not _is_estimator(node):
             strange.add(name)
         # A member that is named twice is read twice.
         n_bytes += sizes[node["file"]] if "file" in node else 0
@@ -93,6 +94,11 @@ def check_skops(content: bytes) -> None:
     if strange:
         raise ModelError(
             f"model: it holds types that are not trusted: {sorted(strange)}",
+            hint="nothing of it was run",
+        )
+    if len(estimators) > 1:
+        raise ModelError(
+            f"model: this should hold one estimator, but got {', '.join(sorted(estimators))}",
             hint="nothing of it was run",
         )
     _check_size(n_bytes)

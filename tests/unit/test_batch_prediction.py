@@ -272,12 +272,15 @@ def other_models(columns: Columns) -> dict[str, object]:
             "a tree",
             r"holds types that are not trusted: \['sklearn.tree._classes.DecisionTreeClassifier', 'sklearn.tree._tree.Tree'\]",
         ),
-        ("another pipeline", "should be preprocessing and LogisticRegression"),
+        ("another pipeline", "should be preprocessing and an estimator that hpo searches"),
         (
             "no pipeline",
-            "should be preprocessing and LogisticRegression or Ridge, but got LogisticRegression",
+            "should be preprocessing and an estimator that hpo searches, but got LogisticRegression",
         ),
-        ("no estimator", "should be preprocessing and LogisticRegression or Ridge, but got dict"),
+        (
+            "no estimator",
+            "should be preprocessing and an estimator that hpo searches, but got dict",
+        ),
         ("not fitted", "it does not predict"),
     ],
 )
