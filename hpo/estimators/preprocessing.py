@@ -41,6 +41,7 @@ SAVED_TYPES = (
     "sklearn.preprocessing._data.StandardScaler",
     "sklearn.preprocessing._encoders.OneHotEncoder",
     "sklearn.preprocessing._encoders.OrdinalEncoder",
+    "sklearn.preprocessing._function_transformer.FunctionTransformer",
 )
 """The classes of scikit-learn that preprocessing is made of, by the paths that skops saves."""
 

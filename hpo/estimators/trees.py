@@ -112,7 +112,6 @@ _OF_BOOSTING: dict[str, Any] = {
         ("FunctionNode", "sklearn.utils.validation.check_array"),
         ("ObjectNode", "sklearn.ensemble._hist_gradient_boosting.binning._BinMapper"),
         ("ObjectNode", "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor"),
-        ("ObjectNode", "sklearn.preprocessing._function_transformer.FunctionTransformer"),
         ("ObjectNode", "sklearn.preprocessing._label.LabelEncoder"),
         ("PartialNode", "functools.partial"),
         ("RandomGeneratorNode", "numpy.random._generator.Generator"),
