@@ -16,6 +16,7 @@ from hpo.data.dataset import Dataset
 from hpo.data.target import Folds
 from hpo.definition import CvSection, DataSection
 from hpo.errors import DataError, DefinitionError, first_line
+from hpo.escaping import quote
 from hpo.estimators.task import Split
 
 MIN_DISTINCT = 3
@@ -67,15 +68,15 @@ class Regression:
         n_missing = len(column) - len(present)
         if n_missing:
             notes.append(
-                f"{n_missing} of {len(column)} rows dropped: '{column.name}' is missing there"
+                f"{n_missing} of {len(column)} rows dropped: {quote(column.name)} is missing there"
             )
-        subject = f"data: target '{column.name}'"
+        subject = f"data: target {quote(column.name)}"
         hint = "name a classifier with --estimator, or another column with --target"
         numbers = pd.to_numeric(present, errors="coerce").astype(np.float64)
         is_lost = numbers.isna()
         if is_lost.any():
-            text = str(present[is_lost].iloc[0])[:40]
-            raise DataError(f"{subject} should be numbers, but got '{text}'", hint=hint)
+            text = quote(present[is_lost].iloc[0])
+            raise DataError(f"{subject} should be numbers, but got {text}", hint=hint)
         if not np.isfinite(numbers).all():
             raise DataError(
                 f"{subject} holds infinite values", hint="replace them by a number or by nothing"

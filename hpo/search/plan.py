@@ -11,6 +11,7 @@ from optuna.trial import FrozenTrial
 from hpo.data.dataset import Dataset, load_dataset
 from hpo.definition import StudyDefinition
 from hpo.errors import DataError
+from hpo.escaping import quote
 from hpo.estimators.cross_validation import (
     CrossValidation,
     check_width,
@@ -127,7 +128,7 @@ def load_data(definition: StudyDefinition, frame: pd.DataFrame | None = None) ->
 
 def _describe_choice(recipe: Recipe, dataset: Dataset) -> str:
     return (
-        f"'{dataset.target}' is a number, so {recipe.name} is searched;"
+        f"{quote(dataset.target)} is a number, so {recipe.name} is searched;"
         " --estimator names another, a classifier too"
     )
 
