@@ -5,6 +5,7 @@ from collections.abc import Collection
 import pandas as pd
 
 from hpo.errors import DataError, did_you_mean
+from hpo.values import BOOLEANS, LARGEST_WHOLE_FLOAT
 
 GAPS = frozenset(
     {
@@ -26,14 +27,17 @@ GAPS = frozenset(
 )
 """R, SQL, SAS and spreadsheets write them. Words of a language, such as "None", are labels."""
 
+MAX_EXACT = 100
+"""Up to so many distinct numbers may be labels; more are measured, and rounding does no harm."""
+
 
 def mark_gaps(
     column: pd.Series, keep: Collection[str] = (), *, is_csv: bool = False
 ) -> tuple[pd.Series, dict[str, int]]:
     """Make the gaps of a column of labels missing.
 
-    Where a CSV file's other labels are numbers, they are read as if the gaps had been empty; so are
-    a frame's other values where they are all of one type.
+    A CSV file's other labels are read as numbers where all are, and as true and false; so are a
+    frame's other values where they are all of one type.
 
     Args:
         column: As it was read.
@@ -61,17 +65,32 @@ def mark_gaps(
             )
     kept = {label.strip() for label in keep}
     gaps = [text for text in distinct if text in GAPS and text not in kept]
-    if has_numbers or not gaps:
+    if has_numbers or not (gaps or is_csv):
         return column, {}
     is_gap = texts.isin(gaps)
     others = column[texts.index[~is_gap]]
-    others = _read_numbers(others) if is_csv else others.convert_dtypes()
+    is_whole = len(others) == len(column)
+    others = _read_values(others, is_whole=is_whole) if is_csv else others.convert_dtypes()
     return others.reindex(column.index), {text: int((texts == text).sum()) for text in gaps}
 
 
-def _read_numbers(texts: pd.Series) -> pd.Series:
-    """Read texts as numbers where all are, and stay distinct: "01" and "1" stay text."""
-    numbers = pd.to_numeric(texts, errors="coerce")
-    is_same = numbers.notna().all() and numbers.nunique() == texts.nunique()
+def _read_values(labels: pd.Series, *, is_whole: bool) -> pd.Series:
+    """Read texts as numbers or truth values where all are, and no two labels become one.
+
+    "01" and "1" stay text, and so do whole numbers that a float would round.
+
+    Args:
+        labels: Texts.
+        is_whole: Whether the column has no gap; truth values beside one stay text.
+    """
+    texts = labels.str.strip()
+    distinct = pd.Series(texts.unique(), dtype=object)
+    if is_whole and distinct.str.lower().isin(BOOLEANS).all():
+        return texts.str.lower() == "true"
+    numbers = pd.to_numeric(distinct, errors="coerce")
+    is_rounded = numbers.dtype.kind == "f" and (numbers.abs() >= LARGEST_WHOLE_FLOAT).any()
+    is_merged = numbers.nunique() < len(distinct) and distinct.str.match(r"[+-]?0\d").any()
+    if numbers.isna().any() or is_merged or (is_rounded and len(distinct) <= MAX_EXACT):
+        return labels
     # A nullable type, because a gap beside them would round large whole numbers.
-    return numbers.convert_dtypes() if is_same else texts
+    return texts.map(dict(zip(distinct, numbers, strict=True))).convert_dtypes()

@@ -60,8 +60,7 @@ def read_table(
         if ending in CSV_ENDINGS:
             frame, notes = _read_csv(path, target, text)
         else:
-            read = getattr(pd, f"read_{BINARY_FORMATS[ending]}")
-            frame, notes = read(path).reset_index(drop=True), []
+            frame, notes = _read_binary(path, target), []
     except UnicodeDecodeError as error:
         guess = "UTF-16" if error.object[:2] in UTF16_MARKS else "Latin-1 or Windows-1252"
         raise DataError(
@@ -75,6 +74,15 @@ def read_table(
         ) from error
     _check_frame(path, frame)
     return frame, notes
+
+
+def _read_binary(path: Path, target: str | None) -> pd.DataFrame:
+    read = getattr(pd, f"read_{BINARY_FORMATS[_ending_of(path)]}")
+    frame: pd.DataFrame = read(path).reset_index(drop=True)
+    if target in frame and frame[target].dtype.kind == "f":  # for its gaps it skips large numbers
+        exact = read(path, columns=[target], dtype_backend="numpy_nullable")[target]
+        frame[target] = exact if exact.dtype.kind in "iu" else frame[target]
+    return frame
 
 
 def find_line(path: Path, row: int) -> str:
@@ -175,7 +183,7 @@ def _read_csv(
         path,
         sep=separator,
         encoding="utf-8-sig",
-        dtype={name: str for name in header if name in text},
+        dtype={name: str for name in header if name in text or name == target},
         keep_default_na=False,
         na_values={name: [""] if name == target else list(MISSING) for name in header},
         low_memory=False,

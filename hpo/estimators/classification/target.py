@@ -13,6 +13,7 @@ from sklearn.model_selection import (
 from hpo.definition import CvSection, DataSection
 from hpo.errors import DataError
 from hpo.escaping import quote
+from hpo.values import LARGEST_WHOLE_FLOAT
 
 MAX_CLASSES = 100
 
@@ -25,13 +26,17 @@ def read_labels(column: pd.Series, notes: list[str]) -> np.ndarray:
         notes.append(
             f"{n_missing} of {len(column)} rows dropped: {quote(column.name)} is missing there"
         )
-    if present.dtype.kind == "f" and (present % 1 == 0).all():
+    if _is_whole(present):
         present = present.astype(np.int64)
-    labels = (
-        present.to_numpy()
-        if present.dtype.kind in "iubf"
-        else present.astype("str").to_numpy(dtype=np.str_)
-    )
+    if present.dtype.kind in "iub" or (present.dtype.kind == "f" and (present % 1 != 0).any()):
+        labels = present.to_numpy()
+    else:
+        texts = present.astype("str")
+        stripped = texts.str.strip()
+        n_blank = int((stripped != texts).sum())
+        if n_blank:
+            notes.append(f"{quote(column.name)} has blanks around {n_blank} labels: left out")
+        labels = stripped.to_numpy(dtype=np.str_)
     subject, n_classes = f"data: target '{column.name}'", len(np.unique(labels))
     if n_classes < 2:
         shown = "no label at all" if n_classes == 0 else f"only '{labels[0]}'"
@@ -47,6 +52,13 @@ def read_labels(column: pd.Series, notes: list[str]) -> np.ndarray:
             " or name another with --target",
         )
     return labels
+
+
+def _is_whole(numbers: pd.Series) -> bool:
+    """Whether floats are whole numbers, and none is rounded."""
+    if numbers.dtype.kind != "f":
+        return False
+    return bool((numbers % 1 == 0).all() and (numbers.abs() < LARGEST_WHOLE_FLOAT).all())
 
 
 def hold_out(
