@@ -3,19 +3,11 @@
 Every key has a default and a rule for what is allowed; the defaults are the Iris study. Two things
 are not known here: scikit-learn, so metric names are checked where they are used, and estimators,
 so the params of ``[search_space]`` belong to the class that an estimator's recipe brings.
-
-Two runs with the same identity continue one study. Everything belongs to the identity but the
-study's name, its stop rules, where the data lies (the data's own digest stands for that), and what
-changes no trial: the rule that chooses among them, and nested searches. Which labels are gaps and
-what becomes of rare classes shows in the data's digest too.
 """
 
-import hashlib
-import json
 import os
 import re
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -28,33 +20,13 @@ from pydantic import (
 )
 
 from hpo.errors import DefinitionError
+from hpo.identity import identity_of
 from hpo.search_space import SearchSpace, Section
 
 STUDY_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")
 STUDY_NAME_RULE = "1 to 128 letters, digits, '.', '_' or '-', the first a letter or digit"
 
 Rule = Literal["best", "one_standard_error"]
-
-STOP_RULES = frozenset(
-    {"study.n_trials", "study.timeout_seconds", "study.patience", "study.max_failed"}
-)
-
-NOT_IDENTITY = STOP_RULES | {
-    "study.name",
-    "study.nested",
-    "data.source",
-    "data.keep_labels",
-    "data.rare",
-    "selection.rule",
-    "selection.refit",
-    "registry.rule",
-}
-
-VALUES_BEFORE: Mapping[str, Any] = {"data.positive": None, "estimator.name": "LogisticRegression"}
-"""Keys that older studies do not have, with the value that those have in effect.
-
-With this value a key is not part of the identity.
-"""
 
 Names = Annotated[tuple[str, ...], Field(strict=False)]
 """A list of names; a list is no tuple to a strict model."""
@@ -235,25 +207,7 @@ class StudyDefinition(Section):
         Returns:
             Dotted key to plain value, for example ``{"search_space.C.low": 1e-4}``.
         """
-        return {
-            key: value
-            for key, value in _flatten(self.model_dump(mode="json")).items()
-            if key not in NOT_IDENTITY and (key, value) not in VALUES_BEFORE.items()
-        }
-
-
-def _flatten(value: Any, prefix: str = "") -> dict[str, Any]:
-    """The leaves of a nested dict, each under the keys that lead to it, joined by dots."""
-    if not isinstance(value, dict):
-        return {prefix: value}
-    parts = (_flatten(inner, f"{prefix}.{key}".lstrip(".")) for key, inner in value.items())
-    return {key: leaf for part in parts for key, leaf in part.items()}
-
-
-def digest_of(identity: Mapping[str, Any]) -> str:
-    """A short hexadecimal digest of :meth:`StudyDefinition.identity`."""
-    canonical = json.dumps(identity, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(canonical.encode()).hexdigest()[:32]
+        return identity_of(self.model_dump(mode="json"))
 
 
 if __name__ == "__main__":

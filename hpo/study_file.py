@@ -167,6 +167,21 @@ def make_schema() -> dict[str, Any]:
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         **StudyDefinition.model_json_schema(),
     }
+    space = schema["properties"].pop("search_space")
+    names_another = {
+        "required": ["estimator"],
+        "properties": {
+            "estimator": {
+                "required": ["name"],
+                "properties": {"name": {"not": {"const": DEFAULT_RECIPE.name}}},
+            }
+        },
+    }
+    # The arguments of another estimator are checked against its class, which this does not know.
+    schema["if"] = names_another
+    schema["then"] = {"properties": {"search_space": {"type": "object"}}}
+    schema["else"] = {"properties": {"search_space": space}}
+    schema["properties"]["search_space"] = {}
     text: dict[str, Any] = json.loads(json.dumps(schema).replace("``", "`"))
     return text | {
         "title": "hpo study file",

@@ -40,8 +40,7 @@ class Dataset:
         columns: The features by kind.
         X_train: DataFrame of shape (n_train, n_features).
         y_train: Labels, array of shape (n_train,).
-        X_test: The held-out rows, DataFrame of shape (n_test, n_features).
-        y_test: Labels, array of shape (n_test,).
+        X_test, y_test: The held-out rows, in the same columns.
         groups: Group of each training row, array of shape (n_train,), or None.
         digest: 32 hexadecimal digits of the whole table: values, column names and dtypes.
         notes: What was done to the table that a person should know, one line each.

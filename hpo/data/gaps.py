@@ -77,7 +77,7 @@ def mark_gaps(
 def _read_values(labels: pd.Series, *, is_whole: bool) -> pd.Series:
     """Read texts as numbers or truth values where all are, and no two labels become one.
 
-    "01" and "1" stay text, and so do whole numbers that a float would round.
+    "1", "01" and "1.0" stay text, and so do whole numbers that a float would round.
 
     Args:
         labels: Texts.
@@ -89,8 +89,8 @@ def _read_values(labels: pd.Series, *, is_whole: bool) -> pd.Series:
         return texts.str.lower() == "true"
     numbers = pd.to_numeric(distinct, errors="coerce")
     is_rounded = numbers.dtype.kind == "f" and (numbers.abs() >= LARGEST_WHOLE_FLOAT).any()
-    is_merged = numbers.nunique() < len(distinct) and distinct.str.match(r"[+-]?0\d").any()
-    if numbers.isna().any() or is_merged or (is_rounded and len(distinct) <= MAX_EXACT):
+    is_changed = is_rounded or numbers.nunique() < len(distinct)
+    if numbers.isna().any() or (is_changed and len(distinct) <= MAX_EXACT):
         return labels
     # A nullable type, because a gap beside them would round large whole numbers.
     return texts.map(dict(zip(distinct, numbers, strict=True))).convert_dtypes()

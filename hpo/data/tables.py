@@ -219,9 +219,8 @@ def _check_frame(path: Path | str, frame: pd.DataFrame) -> None:
 def _check_names(path: Path | str, header: list[str]) -> None:
     twice = [name for name, count in Counter(header).items() if count > 1]
     if twice:
-        raise DataError(
-            f"data: {path} has the column '{twice[0]}' twice", hint="give every column its own name"
-        )
+        line = f"data: {path} has the column '{twice[0]}' twice"
+        raise DataError(line, hint="give every column its own name")
     if "" in header:
         raise DataError(
             f"data: {path} has no name for column {header.index('') + 1}",

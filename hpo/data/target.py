@@ -29,7 +29,7 @@ class Folds:
 
 
 class TargetChoice(Protocol):
-    """What says which target a column is."""
+    """A choice of the target by its column."""
 
     def of_column(self, column: pd.Series) -> "Target":
         """The target that fits a column; a target is its own choice."""

@@ -190,6 +190,6 @@ def _takes_text(kind: type, name: str, text: str) -> bool:
 
 
 def _rules(kind: type, name: str) -> list[Any]:
-    """What scikit-learn says that an argument takes."""
+    """The values that an argument takes, as scikit-learn says it."""
     rules: Any = getattr(kind, "_parameter_constraints", {}).get(name, [])
     return rules if isinstance(rules, list) else [rules]

@@ -7,7 +7,6 @@ thread, so trials are the same on any number of workers.
 from typing import Any
 
 from hpo.estimators.arguments import ArgumentEntry, ArgumentSpace, EstimatorClass, argument_recipe
-from hpo.estimators.loaded_trees import check_boosted, check_forest
 from hpo.estimators.recipe import Params
 from hpo.search_space import Range
 
@@ -58,6 +57,18 @@ def _smaller_forest(params: Params) -> tuple[float, ...]:
     return params.get("min_samples_leaf", 1), -params.get("n_estimators", 100)
 
 
+def _check_forest(model: Any) -> None:
+    from hpo.estimators.loaded_trees import check_forest  # noqa: PLC0415 - see recipe.py
+
+    check_forest(model)
+
+
+def _check_boosted(model: Any) -> None:
+    from hpo.estimators.loaded_trees import check_boosted  # noqa: PLC0415 - see recipe.py
+
+    check_boosted(model)
+
+
 def _number(value: float | str) -> float:
     return float("inf") if isinstance(value, str) else value
 
@@ -81,7 +92,7 @@ _OF_FORESTS: dict[str, Any] = {
         ("ObjectNode", "sklearn.tree._classes.ExtraTreeRegressor"),
         ("TreeNode", "sklearn.tree._tree.Tree"),
     ),
-    "check_loaded": check_forest,
+    "check_loaded": _check_forest,
     "limits": (_LIMIT,),
 }
 _OF_BOOSTING: dict[str, Any] = {
@@ -116,7 +127,7 @@ _OF_BOOSTING: dict[str, Any] = {
         ("PartialNode", "functools.partial"),
         ("RandomGeneratorNode", "numpy.random._generator.Generator"),
     ),
-    "check_loaded": check_boosted,
+    "check_loaded": _check_boosted,
     "limits": (_LIMIT,),
 }
 

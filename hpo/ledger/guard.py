@@ -6,7 +6,7 @@ another. SQLite takes trials of a study that is not there, and gives its id to t
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import sqlalchemy
@@ -49,15 +49,22 @@ def guard_files(
     sqlalchemy.event.listen(engine, "commit", check)
 
 
-def guard_study(engine: Engine, study_id: int, name: str, uid: str) -> None:
-    """Refuse commits once a study is gone, or its id is another study's."""
+def guard_study(engine: Engine, study_id: int, name: str, uids: Collection[str]) -> None:
+    """Refuse commits once a study is gone, or its id is another study's.
+
+    Args:
+        engine: The driver's.
+        study_id: The storage's own id of the study.
+        name: The study's.
+        uids: Those that the study may have; it may get another while the run goes on.
+    """
     query = select(_OF_STUDY.c.value_json).where(
         _OF_STUDY.c.study_id == study_id, _OF_STUDY.c.key == "hpo.identity"
     )
 
     def check(connection: Connection) -> None:
         identity = connection.scalar(query)
-        if identity is None or json.loads(identity).get("uid") != uid:
+        if identity is None or json.loads(identity).get("uid") not in uids:
             raise study_gone(name)
 
     sqlalchemy.event.listen(engine, "commit", check)

@@ -5,6 +5,7 @@ transaction, and is ended with all its results in another. A trial that a dead d
 is still the study's: whoever drives next scores it again, under its number.
 """
 
+import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any, TypeVar
@@ -47,6 +48,7 @@ class Ledger:
         note: Callable[[str], None] = say_nothing,
     ) -> None:
         self.uid = str(identity["uid"])
+        self.uids = {self.uid}
         self.has_same_versions = not identity.get("has_other_versions", False)
         self.notes = tuple(identity.get("notes", ()))
         self._name = name
@@ -63,9 +65,9 @@ class Ledger:
             place: Stands for the ledger's database.
             makes_uid: Whether it is a copy that is to be a study of its own.
         """
-        where = self._repeat(
-            lambda _: settle(self._storage, self.study_id, place, makes_uid=makes_uid)
-        )
+        new_uid = uuid.uuid4().hex if makes_uid else None
+        self.uids |= {new_uid} if new_uid else set()
+        where = self._repeat(lambda _: settle(self._storage, self.study_id, place, new_uid=new_uid))
         self.uid = where.uid
         return where
 
@@ -228,5 +230,5 @@ def open_ledger(
     ):
         identity = repeat(lambda _: open_study(storage, study), stop_signal, note)
         ledger = Ledger(storage, study.name, identity, stop_signal, note)
-        guard_study(storage.engine, ledger.study_id, study.name, ledger.uid)
+        guard_study(storage.engine, ledger.study_id, study.name, ledger.uids)
         yield ledger

@@ -4,7 +4,6 @@ Every place that drove the study is kept with it. MLflow's parent run names the 
 a ledger that has never been there is a copy, or has one.
 """
 
-import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -36,7 +35,7 @@ class Whereabouts:
 
 
 def settle(
-    storage: BaseStorage, study_id: int, place: str, *, makes_uid: bool = False
+    storage: BaseStorage, study_id: int, place: str, *, new_uid: str | None = None
 ) -> Whereabouts:
     """Keep with a study where it is driven; nothing is written where it has been before.
 
@@ -44,14 +43,14 @@ def settle(
         storage: The ledger's.
         study_id: Its own number of the study.
         place: Stands for the ledger's database.
-        makes_uid: Whether the study gets a new uid, unless it got one at this place.
+        new_uid: The study's from now on, unless it got one at this place; or None.
     """
     identity: Mapping[str, Any] = storage.get_study_user_attrs(study_id)[IDENTITY]
     known = storage.get_study_system_attrs(study_id).get(PLACES, {})
     uid, places = str(identity["uid"]), tuple(known.get("places", ()))
     copied_from = known.get("copied_from")
-    if makes_uid and known.get("copied_to") != place:
-        uid, places, copied_from = uuid.uuid4().hex, (), uid
+    if new_uid is not None and known.get("copied_to") != place:
+        uid, places, copied_from = new_uid, (), uid
         storage.set_study_user_attr(study_id, IDENTITY, {**identity, "uid": uid})
         known = {"copied_from": copied_from, "copied_to": place}
     if place not in places:

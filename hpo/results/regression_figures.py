@@ -14,7 +14,7 @@ MAX_POINTS = 2000
 
 
 def tabulate(model: Pipeline, X: pd.DataFrame, y: np.ndarray) -> dict[str, pd.DataFrame]:
-    """What was predicted of each row, by name."""
+    """The prediction of each row, by name."""
     predicted = model.predict(X)
     table = pd.DataFrame({"actual": y, "predicted": predicted, "residual": y - predicted})
     return {"predictions": table}

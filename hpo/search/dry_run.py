@@ -113,7 +113,7 @@ def _describe_data(definition: StudyDefinition, dataset: Dataset) -> dict[str, A
     y = dataset.y_train
     is_numeric = dataset.task == "regression"
     counts = [] if is_numeric else sorted(Counter(y.tolist()).items())
-    numbers = {"low": float(y.min()), "mean": float(y.mean()), "high": float(y.max())}
+    numbers = {name: float(getattr(y, name)()) for name in ("min", "mean", "max") if is_numeric}
     return {
         "source": definition.data.source,
         "target": dataset.target,
@@ -121,6 +121,6 @@ def _describe_data(definition: StudyDefinition, dataset: Dataset) -> dict[str, A
         "n_holdout": len(dataset.y_test),
         "task": dataset.task,
         "classes": {str(label): count for label, count in counts},
-        "numbers": numbers if is_numeric else None,
+        "numbers": numbers,
         "positive": None if dataset.positive is None else str(dataset.positive),
     }

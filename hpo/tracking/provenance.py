@@ -13,11 +13,12 @@ import pandas as pd
 from pandas.api import types
 
 from hpo.data.dataset import Dataset
-from hpo.definition import StudyDefinition, digest_of
+from hpo.definition import StudyDefinition
 from hpo.estimators.final_model import FinalModel, trusted_types
 from hpo.estimators.loading import COLUMNS_FILE
 from hpo.estimators.recipe import Recipe
 from hpo.estimators.space import SearchedSpace
+from hpo.identity import digest_of
 from hpo.ledger.places import Whereabouts
 from hpo.results.links import dashboard_study
 from hpo.results.model_card import make_card
@@ -156,23 +157,18 @@ def make_final_record(
 def _make_model_record(
     study: StudyRecord, time_ms: int, result: StudyResult, dataset: Dataset, recipe: Recipe
 ) -> ModelRecord:
-    columns = dataset.columns
-    example = dataset.example
+    columns, example = dataset.columns, dataset.example
     rows = columns.convert(example)
     key = keys.trial_key(study.uid, result.best.number)
+    methods = [name for name in CHECKED_METHODS if hasattr(result.model, name)]
     return ModelRecord(
         key=key if result.refit == "train" else f"{key}/{result.refit}",
         trial_number=result.best.number,
         refit=result.refit,
         model=result.model,
         input_example=_make_json_ready(example, rows),
-        # Of the steps that were fitted, on rows as they were in training: the conversion that
-        # ships before them is held to it.
-        expected={
-            method: getattr(result.model[-2:], method)(rows)
-            for method in CHECKED_METHODS
-            if hasattr(result.model, method)
-        },
+        # Of the fitted steps on converted rows: the conversion that ships is held to it.
+        expected={name: getattr(result.model[-2:], name)(rows) for name in methods},
         input_types=columns.signature(),
         has_typed_inputs=dataset.has_only_floats,
         metrics={keys.holdout_metric(name): score for name, score in result.holdout.items()},

@@ -53,7 +53,8 @@ CASES = {
         "data.target: iris has no column 'foo' (its columns are sepal length", ("--target", "foo")
     ),
     "continuous target": Case(
-        "should be a class label, but got", ("--data", "wine", "--target", "alcohol")
+        "should be a class label, but got",
+        ("--data", "wine", "--target", "alcohol", "--estimator", "LogisticRegression"),
     ),
     "unknown metric": Case("but got 'acuracy' (did you mean 'accuracy'", ("--metric", "acuracy")),
     "metric of two classes": Case("metric 'f1' cannot judge these classes", ("--metric", "f1")),

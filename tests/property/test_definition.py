@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hpo.definition import digest_of
 from hpo.errors import DefinitionError
+from hpo.identity import digest_of
 from hpo.study_file import StudyDefinition, load_definition
 from tests.property.strategies import junk, known_keys, scalars, sections, to_toml, without_absent
 

@@ -145,13 +145,15 @@ REFUSED = {
     ),
     "continuous target": Case(
         "target 'species' should be a class label, but got 120",
-        "regression",
+        "numbers are predicted by a regressor, for example --estimator Ridge",
         changed(species=RNG.normal(size=N_ROWS)),
+        flags=("--estimator", "LogisticRegression"),
     ),
     "hundreds of whole numbers": Case(
         "target 'species' should be a class label, but got 120",
-        "regression",
+        "numbers are predicted by a regressor, for example --estimator Ridge",
         changed(species=np.arange(N_ROWS) * 7),
+        flags=("--estimator", "LogisticRegression"),
     ),
     "infinite": Case(
         "column 'length' holds infinite values (2)",

@@ -13,7 +13,7 @@ import pytest
 from mlflow import MlflowClient
 from sklearn.metrics import average_precision_score, f1_score
 
-from hpo.definition import digest_of
+from hpo.identity import digest_of
 from hpo.ledger.identity import IDENTITY
 from hpo.search.plan import load_data, make_plan
 from hpo.study_file import load_definition

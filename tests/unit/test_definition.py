@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from hpo.definition import StudyDefinition, digest_of
+from hpo.definition import StudyDefinition
 from hpo.errors import DefinitionError
 from hpo.estimators.logistic_regression import LogisticRegressionSpace
+from hpo.identity import digest_of
 from hpo.search_space import Range, choices_of
 from hpo.study_file import load_definition
 

@@ -30,7 +30,7 @@ def test_problem_is_complete():
         4,
         3,
     )
-    assert plan.definition == define(study__metric="f1_macro")
+    assert plan.definition == define(study__metric="f1_macro", estimator__name=plan.recipe.name)
     assert plan.notes == ()
     assert plan.space.complete({"penalty": "l2"})["solver"] == "newton-cholesky"
 

@@ -1,52 +1,24 @@
 """Regression: all that the project knows about a target of numbers, as one task value."""
 
-import warnings
 from collections.abc import Callable, Sequence
 from typing import Any, Self
 
 import numpy as np
 import pandas as pd
-from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.dummy import DummyRegressor
-from sklearn.metrics import get_scorer
 from sklearn.model_selection import GroupKFold, RepeatedKFold, ShuffleSplit
 from sklearn.pipeline import Pipeline
 
 from hpo.data.dataset import Dataset
 from hpo.data.target import Folds
 from hpo.definition import CvSection, DataSection
-from hpo.errors import DataError, DefinitionError, first_line
+from hpo.errors import DataError, first_line
 from hpo.escaping import quote
+from hpo.estimators.regression.scores import PredictedNumbers, check_metrics
 from hpo.estimators.task import Split
 
 MIN_DISTINCT = 3
 """With fewer distinct numbers a target is one of classes."""
-
-
-class PredictedNumbers(RegressorMixin, BaseEstimator):
-    """A fitted regressor and its rows: the prediction is made once."""
-
-    def __init__(self, model: Any, X: Any, rows: Any = slice(None)) -> None:
-        self.model = model
-        self.X = X
-        self.rows = rows
-        self._predicted: np.ndarray | None = None
-
-    def score(self, metric: str, y: np.ndarray) -> float:
-        """One score, given the rows' numbers."""
-        return float(get_scorer(metric)(self, self.X, y))
-
-    def take(self, rows: np.ndarray) -> "PredictedNumbers":
-        """The same of some of the rows, by position."""
-        taken = PredictedNumbers(self.model, None, rows)
-        taken._predicted = self.predict()[rows]
-        return taken
-
-    def predict(self, X: Any = None) -> np.ndarray:  # noqa: ARG002
-        """Numbers, array of shape (n_samples,)."""
-        if self._predicted is None:
-            self._predicted = np.asarray(self.model.predict(self.X))[self.rows]
-        return self._predicted
 
 
 class Regression:
@@ -182,20 +154,7 @@ class Regression:
 
     def check_metrics(self, metrics: Sequence[str], y: np.ndarray, positive: Any = None) -> None:  # noqa: ARG002
         """Refuse a scorer that cannot judge these numbers."""
-        model = PredictedNumbers(self.constant_model(y), np.zeros((len(y), 1)))
-        for name in metrics:
-            try:
-                with warnings.catch_warnings(action="ignore"):
-                    score = model.score(name, y)
-                if not np.isfinite(score):
-                    # Worded below, with all else that a scorer may raise.
-                    raise ValueError(f"it gives {score}")  # noqa: TRY301
-            except (ValueError, TypeError, AttributeError) as error:
-                raise DefinitionError(
-                    f"study.metric: metric '{name}' cannot judge these numbers:"
-                    f" {first_line(error)}",
-                    hint="for example r2, neg_mean_absolute_error or neg_root_mean_squared_error",
-                ) from error
+        check_metrics(metrics, y, self.constant_model(y))
 
     def advise(
         self,

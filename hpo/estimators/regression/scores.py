@@ -1,0 +1,58 @@
+"""Scores of a fitted regressor, its prediction made once."""
+
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from sklearn.base import BaseEstimator, RegressorMixin
+from sklearn.metrics import get_scorer
+
+from hpo.errors import DefinitionError, first_line
+
+
+class PredictedNumbers(RegressorMixin, BaseEstimator):
+    """A fitted regressor and its rows: the prediction is made once."""
+
+    def __init__(self, model: Any, X: Any, rows: Any = slice(None)) -> None:
+        self.model = model
+        self.X = X
+        self.rows = rows
+        self._predicted: np.ndarray | None = None
+
+    def score(self, metric: str, y: np.ndarray) -> float:
+        """One score, given the rows' numbers."""
+        return float(get_scorer(metric)(self, self.X, y))
+
+    def take(self, rows: np.ndarray) -> "PredictedNumbers":
+        """The same of some of the rows, by position."""
+        taken = PredictedNumbers(self.model, None, rows)
+        taken._predicted = self.predict()[rows]
+        return taken
+
+    def predict(self, X: Any = None) -> np.ndarray:  # noqa: ARG002
+        """Numbers, array of shape (n_samples,)."""
+        if self._predicted is None:
+            self._predicted = np.asarray(self.model.predict(self.X))[self.rows]
+        return self._predicted
+
+
+def check_metrics(metrics: Sequence[str], y: np.ndarray, constant: Any) -> None:
+    """Score a constant model, so that a metric that does not fit ends the run before trial 0.
+
+    Raises:
+        DefinitionError: A scorer cannot judge these numbers.
+    """
+    model = PredictedNumbers(constant, np.zeros((len(y), 1)))
+    for name in metrics:
+        try:
+            with warnings.catch_warnings(action="ignore"):
+                score = model.score(name, y)
+            if not np.isfinite(score):
+                # Worded below, with all else that a scorer may raise.
+                raise ValueError(f"it gives {score}")  # noqa: TRY301
+        except (ValueError, TypeError, AttributeError) as error:
+            raise DefinitionError(
+                f"study.metric: metric '{name}' cannot judge these numbers: {first_line(error)}",
+                hint="for example r2, neg_mean_absolute_error or neg_root_mean_squared_error",
+            ) from error
