@@ -26,10 +26,13 @@ NOT_IDENTITY = STOP_RULES | {
     "registry.rule",
 }
 
-VALUES_BEFORE: Mapping[str, Any] = {"data.positive": None, "estimator.name": "LogisticRegression"}
-"""Keys that older studies do not have, with the value that those have in effect.
+VALUES_BEFORE: Mapping[str, tuple[Any, ...]] = {
+    "data.positive": (None,),
+    "estimator.name": (None, "LogisticRegression"),
+}
+"""Keys that older studies do not have, with the values that those have in effect.
 
-With this value a key is not part of the identity.
+With such a value a key is not part of the identity.
 """
 
 
@@ -45,7 +48,7 @@ def identity_of(definition: Mapping[str, Any]) -> dict[str, Any]:
     return {
         key: value
         for key, value in _flatten(definition).items()
-        if key not in NOT_IDENTITY and (key, value) not in VALUES_BEFORE.items()
+        if key not in NOT_IDENTITY and value not in VALUES_BEFORE.get(key, ())
     }
 
 
