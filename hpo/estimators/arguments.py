@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from pydantic import field_validator
 
 from hpo.errors import DefinitionError, did_you_mean, first_line
+from hpo.escaping import quote
 from hpo.estimators.recipe import Params, Recipe, TrainingShape
 from hpo.search_space import Entry, Range, SearchSpace, choices_of
 
@@ -100,10 +101,12 @@ class EstimatorClass:
         known = [name for name in defaults if name not in ours]
         for name, entry in space:
             if name not in known:
-                what = "is set by hpo" if name in ours else f"is no argument of {self.name}"
+                line = f"search_space.{name}: {quote(name)} is"
+                if name in ours:
+                    raise DefinitionError(f"{line} set by hpo", hint="leave it out")
+                listed = f"its arguments are {', '.join(known)}"
                 raise DefinitionError(
-                    f"search_space.{name}: '{name}' {what}",
-                    hint=did_you_mean(name, known, f"its arguments are {', '.join(known)}"),
+                    f"{line} no argument of {self.name}", hint=did_you_mean(name, known, listed)
                 )
             is_whole = isinstance(entry, Range) and self.takes_whole_numbers(name, entry)
             for value in choices_of(entry):

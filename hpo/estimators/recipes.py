@@ -6,6 +6,7 @@ A new estimator is a recipe in a module of its own, and its line here.
 from collections.abc import Mapping
 
 from hpo.errors import DefinitionError, did_you_mean
+from hpo.escaping import quote
 from hpo.estimators.kernels import KERNELS
 from hpo.estimators.linear_models import LINEAR_MODELS, RIDGE
 from hpo.estimators.logistic_regression import LOGISTIC_REGRESSION
@@ -42,7 +43,7 @@ def recipe_named(name: str) -> Recipe:
     """
     if name not in RECIPES:
         raise DefinitionError(
-            f"estimator.name: there is no estimator '{name}'",
+            f"estimator.name: there is no estimator {quote(name)}",
             hint=did_you_mean(name, RECIPES, f"for example {', '.join(list(RECIPES)[:4])}"),
         )
     return RECIPES[name]
