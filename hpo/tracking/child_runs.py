@@ -114,7 +114,7 @@ class ChildRuns:
         if not is_new:
             # Last, since MLflow ended it when its objective did.
             self._client.set_tag(run_id, keys.KEY, record.key)
-        return self._keep_one(record.key, run_id)
+        return run_id
 
     def create(self, record: TrialRecord) -> str:
         """Create a child run with its tags, and nothing else yet."""
@@ -130,16 +130,6 @@ class ChildRuns:
             tags,
         )
         return str(run.info.run_id)
-
-    def _keep_one(self, key: str, run_id: str) -> str:
-        """Keep one of a trial's finished runs: another process of the study may have written it.
-
-        Whoever finishes last sees all of them, and all decide alike; one that is still being
-        written is left to its writer, who looks afterwards too.
-        """
-        finished = [run for run in self._search(keys.KEY, key) if reader.is_finished(run)]
-        kept = keep_one(self._client, finished)
-        return run_id if kept is None else str(kept.info.run_id)
 
     def _adopt(self, run: Run) -> None:
         """Put a run that stands alone, or below a duplicate of this parent, below this parent.

@@ -129,8 +129,9 @@ class Follower:
 
     def _write_rest(self, final: FinalRecord | None, status: RunStatus) -> None:
         self._catch_up()
-        if self._has_failed:
-            # A lost answer may have left runs that were created twice.
+        if self._has_failed or self._projection.has_written:
+            # A lost answer, or another process of the study, may have created runs twice. One look
+            # at the end is enough, and whoever looks last sees all.
             self._projection.learn()
             self._catch_up()
         if final is not None:

@@ -23,6 +23,7 @@ class Projection:
 
     Attributes:
         run_ids: Trial number to the id of its finished run.
+        has_written: Whether a run was written.
     """
 
     def __init__(self, writer: MlflowWriter, study: StudyRecord) -> None:
@@ -32,6 +33,7 @@ class Projection:
         self._in_doubt: set[int] = set()
         self._next_point = 0
         self.run_ids: dict[int, str] = {}
+        self.has_written = False
         self._purged: frozenset[int] = frozenset()
 
     @property
@@ -107,6 +109,7 @@ class Projection:
         if run_id is None and number in self._in_doubt:
             run_id = self._writer.find_trial(record.key)
         self._in_doubt.add(number)
+        self.has_written = True
         self.run_ids[number] = self._writer.write_trial(record, run_id)
 
     def _best_so_far(self, trials: Sequence[FrozenTrial]) -> list[tuple[int, float, int]]:
