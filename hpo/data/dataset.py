@@ -18,6 +18,7 @@ from sklearn import datasets
 
 from hpo.data.columns import Columns
 from hpo.data.gaps import mark_gaps
+from hpo.data.groups import check_groups, read_groups
 from hpo.data.kinds import decide_columns
 from hpo.data.tables import BINARY_FORMATS, read_table, take_frame
 from hpo.data.target import Folds, TargetChoice, read_target
@@ -114,13 +115,13 @@ def load_dataset(
         target = choice.of_column(column)
         labels = read_target(column, gaps, target, notes)
         table = table[column.notna()]
-        groups = None if section.group is None else _groups(table[section.group])
+        groups = None if section.group is None else read_groups(table[section.group], is_csv=is_csv)
         folds = Folds(CvSection(n_splits=n_splits, n_repeats=n_repeats), seed, nested)
         labels, is_kept = target.treat_rare(labels, groups, section, folds, notes)
         if not is_kept.all():
             table, groups = table[is_kept], None if groups is None else groups[is_kept]
         if groups is not None:
-            _check_groups(groups, section, n_splits)
+            check_groups(groups, section, n_splits)
         train, test = target.hold_out(labels, groups, section, seed)
         target.check(labels[train], n_splits)
         positive = target.find_positive(labels, section)
@@ -158,28 +159,6 @@ def naming(source: str) -> Iterator[None]:
         ) from error
 
 
-def _groups(column: pd.Series) -> np.ndarray:
-    """Name each row's group."""
-    n_missing = int(column.isna().sum())
-    if n_missing:
-        raise DataError(
-            f"data: the group column '{column.name}' has {n_missing} missing values",
-            hint="name every row's group",
-        )
-    return column.astype("str").to_numpy(dtype=np.str_)
-
-
-def _check_groups(groups: np.ndarray, section: DataSection, n_splits: int) -> None:
-    """Refuse too few groups: a fold, and the hold-out, takes one or more for itself."""
-    needed, n_groups = max(n_splits + 1, round(1 / section.test_size)), len(np.unique(groups))
-    if n_groups < needed:
-        raise DataError(
-            f"data.group: the hold-out and {n_splits} folds need {needed} groups,"
-            f" but '{section.group}' has {n_groups}",
-            hint="lower cv.n_splits, or raise data.test_size",
-        )
-
-
 def _load_table(
     section: DataSection, frame: pd.DataFrame | None
 ) -> tuple[pd.DataFrame, str, list[str]]:
@@ -206,7 +185,7 @@ def _load_table(
             raise DataError(
                 f"data: {section.source} needs a target column", hint="name it with --target COLUMN"
             )
-        table, notes = read_table(path, target)
+        table, notes = read_table(path, target, [section.group] if section.group else [])
     else:
         raise DataError(
             f"data: this should be a file or one of {', '.join(BUNDLED)},"

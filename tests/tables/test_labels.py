@@ -91,6 +91,26 @@ def test_two_labels_are_one_class_only_where_their_values_are(
     assert len(classes(load(tmp_path / "table.csv", given_labels))) == len(labels)
 
 
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        (["01", "1", "2", "3"], {"01", "1", "2", "3"}),
+        (["1.0", "2.0", "3.0", "4.0"], {"1.0", "2.0", "3.0", "4.0"}),
+        (["001", "002", "003", "004"], {"1", "2", "3", "4"}),  # as pandas reads them
+        (["a", "a ", " b", "c", "d"], {"a", "b", "c", "d"}),
+    ],
+)
+def test_groups_neither_merge_nor_split_by_blanks(
+    tmp_path: Path, names: list[str], expected: set[str]
+) -> None:
+    path = tmp_path / "t.csv"
+    rows = [f"{row % 17},{names[row % len(names)]},{'ab'[row % 7 % 2]}" for row in range(N_ROWS)]
+    path.write_text("\n".join(["x,g,y", *rows]) + "\n")
+    section = DataSection(source=str(path), target="y", group="g")
+    dataset = load_dataset(section, CLASSIFICATION, seed=0, n_splits=2)
+    assert {*dataset.groups, *dataset.groups_test} == expected
+
+
 def is_plain(label: str) -> bool:
     """Whether a label is a number without leading zeros."""
     digits = label.removeprefix("-")
