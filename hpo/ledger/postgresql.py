@@ -8,6 +8,7 @@ import hashlib
 import os
 import socket
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any
 
 import sqlalchemy
@@ -53,19 +54,28 @@ def engine_arguments(url: str, stop_signal: Callable[[], int | None] = never) ->
         url: SQLAlchemy URL of a PostgreSQL database.
         stop_signal: Gives the number of a signal that asked to stop, or None.
     """
-    parsed = sqlalchemy.make_url(url)
-    dialect = parsed.get_dialect()
-    library: Any = dialect.import_dbapi()
-    name = f"hpo on {socket.gethostname()[:30]}, pid {os.getpid()}"
-    _, given = dialect(dbapi=library).create_connect_args(parsed)  # type: ignore[call-arg]
-    arguments = {**_CLIENT, "application_name": name, **given}
+    return {"creator": _Connect(url, stop_signal)}
 
-    def connect() -> Any:
+
+@dataclass(frozen=True)
+class _Connect:
+    """Makes connections; a storage that is pickled takes it along."""
+
+    url: str = field(repr=False)
+    stop_signal: Callable[[], int | None]
+
+    def __call__(self) -> Any:
+        parsed = sqlalchemy.make_url(self.url)
+        dialect = parsed.get_dialect()
+        library: Any = dialect.import_dbapi()
+        name = f"hpo on {socket.gethostname()[:30]}, pid {os.getpid()}"
+        _, given = dialect(dbapi=library).create_connect_args(parsed)  # type: ignore[call-arg]
+        arguments = {**_CLIENT, "application_name": name, **given}
         if dialect.driver == "psycopg":
             from hpo.ledger.bounded import BoundedConnection  # noqa: PLC0415 - may be missing
 
-            connection = BoundedConnection.connect(**arguments)
-            connection.stop_signal = stop_signal
+            connection: Any = BoundedConnection.connect(**arguments)
+            connection.stop_signal = self.stop_signal
         else:
             connection = library.connect(**arguments)
         with connection.cursor() as cursor:
@@ -73,8 +83,6 @@ def engine_arguments(url: str, stop_signal: Callable[[], int | None] = never) ->
                 cursor.execute(_SET, (value, option))
         connection.commit()
         return connection
-
-    return {"creator": connect}
 
 
 def lock_key(study_name: str) -> int:

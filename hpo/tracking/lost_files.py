@@ -37,15 +37,15 @@ def forget_lost(
     tags = client.get_run(parent.run_id).data.tags
     if parent.is_open or keys.MODEL_URI not in tags:
         return
+    model_id = tags[keys.MODEL_URI].removeprefix("models:/")
+    key, there = _find_model(client, model_id)
     of_model = {keys.MODEL_CARD_FILE} if final.conclusion.card else set()
-    if keys.DRAWN in tags:
-        of_model |= _FIGURES
     of_run = of_model | {path.partition("/")[0] for path in study.texts}
     if keys.DRAWN in tags:
-        of_run.add(_PLOTS)
-    model_id = tags[keys.MODEL_URI].removeprefix("models:/")
+        of_run |= {*_FIGURES, _PLOTS}
+        # The drawings may be those of a model that another rule chose before.
+        of_model |= _FIGURES if tags[keys.DRAWN].rpartition(" ")[0] == key else set()
     of_run.difference_update(entry.path for entry in client.list_artifacts(parent.run_id))
-    there = _names_in_model(client, model_id)
     of_model -= there or set()
     if of_run:
         on_loss(f"files of the parent run are gone ({', '.join(sorted(of_run))})")
@@ -60,11 +60,12 @@ def forget_lost(
         parent.reopen()
 
 
-def _names_in_model(client: MlflowClient, model_id: str) -> set[str] | None:
-    """Give the names in a logged model's folder; None where the model was deleted."""
+def _find_model(client: MlflowClient, model_id: str) -> tuple[str | None, set[str] | None]:
+    """Give a logged model's key and the names in its folder; None where the model was deleted."""
     try:
-        return {entry.path for entry in client.list_logged_model_artifacts(model_id)}
+        key = client.get_logged_model(model_id).tags.get(keys.KEY)
+        return key, {entry.path for entry in client.list_logged_model_artifacts(model_id)}
     except MlflowException as error:
         if error.error_code != ErrorCode.Name(RESOURCE_DOES_NOT_EXIST):
             raise
-        return None
+        return None, None

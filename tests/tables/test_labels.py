@@ -106,7 +106,7 @@ def test_groups_neither_merge_nor_split_by_blanks(
     path = tmp_path / "t.csv"
     rows = [f"{row % 17},{names[row % len(names)]},{'ab'[row % 7 % 2]}" for row in range(N_ROWS)]
     path.write_text("\n".join(["x,g,y", *rows]) + "\n")
-    section = DataSection(source=str(path), target="y", group="g")
+    section = DataSection(source=str(path), target="y", group="g", test_size=0.4)
     dataset = load_dataset(section, CLASSIFICATION, seed=0, n_splits=2)
     assert {*dataset.groups, *dataset.groups_test} == expected
 
