@@ -1,8 +1,16 @@
 """Names of scorers; loads scikit-learn only for one that few use."""
 
+import math
+import warnings
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
-from hpo.errors import DefinitionError, did_you_mean
+from hpo.errors import DefinitionError, did_you_mean, first_line
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from hpo.estimators.task import Predictions
 
 USUAL_METRICS = frozenset(
     {
@@ -48,3 +56,31 @@ def check_metric_names(names: Iterable[str]) -> None:
                     name, known, "sklearn.metrics.get_scorer_names() lists them", n=3
                 ),
             )
+
+
+def check_score(
+    model: "Predictions", metric: str, y: "np.ndarray", *, what: str, hint: str
+) -> None:
+    """Refuse a metric that does not score a model.
+
+    Args:
+        model: A fitted one.
+        metric: A scorer's name.
+        y: The rows' target.
+        what: The target's values, in a word.
+        hint: Which metrics would do.
+
+    Raises:
+        DefinitionError: The scorer raises, or gives no finite number.
+    """
+    try:
+        with warnings.catch_warnings(action="ignore"):
+            score = model.score(metric, y)
+        if not math.isfinite(score):
+            # Worded below, with all else that a scorer may raise.
+            raise ValueError(f"it gives {score}")  # noqa: TRY301
+    except (ValueError, TypeError, AttributeError) as error:
+        raise DefinitionError(
+            f"study.metric: metric '{metric}' cannot judge these {what}: {first_line(error)}",
+            hint=hint,
+        ) from error

@@ -1,7 +1,6 @@
 """Scores of a fitted classifier, each kind of prediction made once."""
 
 import re
-import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,8 +10,9 @@ from sklearn.dummy import DummyClassifier
 from sklearn.metrics import get_scorer
 from sklearn.utils.metaestimators import available_if
 
-from hpo.errors import DefinitionError, first_line
+from hpo.errors import DefinitionError
 from hpo.estimators.classification.positive import POSITIVE_METRICS
+from hpo.estimators.metrics import check_score
 
 
 class Predicted(ClassifierMixin, BaseEstimator):
@@ -122,20 +122,13 @@ def check_metrics(metrics: Sequence[str], y: np.ndarray, positive: Any = None) -
                 hint="for example accuracy, f1_macro or neg_log_loss;"
                 " or name a regressor, for example --estimator Ridge",
             )
-        try:
-            with warnings.catch_warnings(action="ignore"):
-                score = model.score(name, y)
-            if not np.isfinite(score):
-                # Worded below, with all else that a scorer may raise.
-                raise ValueError(f"it gives {score}")  # noqa: TRY301
-        except (ValueError, TypeError, AttributeError) as error:
-            raise DefinitionError(
-                f"study.metric: metric '{name}' cannot judge these classes: {first_line(error)}",
-                hint="for example accuracy, f1 or roc_auc"
-                if len(model.classes_) == 2
-                else "for more than two classes take an averaged one,"
-                " for example f1_macro, roc_auc_ovr or balanced_accuracy",
-            ) from error
+        hint = (
+            "for example accuracy, f1 or roc_auc"
+            if len(model.classes_) == 2
+            else "for more than two classes take an averaged one,"
+            " for example f1_macro, roc_auc_ovr or balanced_accuracy"
+        )
+        check_score(model, name, y, what="classes", hint=hint)
 
 
 def judges_probabilities(metric: str) -> bool:

@@ -1,6 +1,5 @@
 """Scores of a fitted regressor, its prediction made once."""
 
-import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -8,7 +7,7 @@ import numpy as np
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.metrics import get_scorer
 
-from hpo.errors import DefinitionError, first_line
+from hpo.estimators.metrics import check_score
 
 
 class PredictedNumbers(RegressorMixin, BaseEstimator):
@@ -45,14 +44,5 @@ def check_metrics(metrics: Sequence[str], y: np.ndarray, constant: Any) -> None:
     """
     model = PredictedNumbers(constant, np.zeros((len(y), 1)))
     for name in metrics:
-        try:
-            with warnings.catch_warnings(action="ignore"):
-                score = model.score(name, y)
-            if not np.isfinite(score):
-                # Worded below, with all else that a scorer may raise.
-                raise ValueError(f"it gives {score}")  # noqa: TRY301
-        except (ValueError, TypeError, AttributeError) as error:
-            raise DefinitionError(
-                f"study.metric: metric '{name}' cannot judge these numbers: {first_line(error)}",
-                hint="for example r2, neg_mean_absolute_error or neg_root_mean_squared_error",
-            ) from error
+        hint = "for example r2, neg_mean_absolute_error or neg_root_mean_squared_error"
+        check_score(model, name, y, what="numbers", hint=hint)
