@@ -45,7 +45,7 @@ class Target(TargetChoice, Protocol):
 
     name: str
 
-    def read(self, column: pd.Series, notes: list[str]) -> np.ndarray:
+    def read(self, present: pd.Series, notes: list[str]) -> np.ndarray:
         """Read the target of the rows that have one, noting what a person should know.
 
         Raises:
@@ -112,9 +112,15 @@ def read_target(
     Raises:
         DataError: It cannot be predicted.
     """
+    present = column.dropna()
+    n_missing = len(column) - len(present)
+    if n_missing:
+        notes.append(
+            f"{n_missing} of {len(column)} rows dropped: {quote(column.name)} is missing there"
+        )
     keep = f"data.keep_labels = {json.dumps(list(gaps), ensure_ascii=False)}"
     try:
-        labels = target.read(column, notes)
+        labels = target.read(present, notes)
     except DataError as error:
         if not gaps:
             raise

@@ -7,15 +7,12 @@ beside the joint model of the others.
 import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from optuna.trial import BaseTrial, FixedTrial
 
 from hpo.estimators.recipe import Params, Recipe, TrainingShape
 from hpo.search_space import Range, SearchSpace, choices_of
-
-if TYPE_CHECKING:
-    from sklearn.base import BaseEstimator
 
 
 @dataclass(frozen=True)
@@ -114,10 +111,6 @@ class SearchedSpace:
             if field.default is not None and name in defaults
         ]
         return self.complete({name: defaults[name] for name in always})
-
-    def build(self, params: Params) -> "BaseEstimator":
-        """The unfitted estimator from complete params."""
-        return self.recipe.build(params, ())
 
 
 def _holds(entry: Any, value: Any) -> bool:

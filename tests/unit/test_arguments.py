@@ -31,7 +31,7 @@ def test_false_leaves_an_argument_out(tmp_path: Path) -> None:
     space = space_of(tmp_path, "ElasticNet", "l1_ratio = false")
     searched = SearchedSpace(RECIPES["ElasticNet"], space, SHAPE, seed=0)
     assert searched.searched == ["alpha"]
-    assert searched.build(searched.default_params()).get_params()["l1_ratio"] == 0.5
+    assert searched.recipe.build(searched.default_params(), ()).get_params()["l1_ratio"] == 0.5
 
 
 def test_any_argument_of_the_class_may_be_searched(tmp_path: Path) -> None:

@@ -40,9 +40,9 @@ class Classification:
         """Labels, whatever the column holds."""
         return self
 
-    def read(self, column: pd.Series, notes: list[str]) -> np.ndarray:
+    def read(self, present: pd.Series, notes: list[str]) -> np.ndarray:
         """Read labels: integers stay numbers, everything else is text."""
-        return target.read_labels(column, notes)
+        return target.read_labels(present, notes)
 
     def hold_out(
         self, y: np.ndarray, groups: np.ndarray | None, section: DataSection, seed: int

@@ -18,14 +18,8 @@ from hpo.values import LARGEST_WHOLE_FLOAT
 MAX_CLASSES = 100
 
 
-def read_labels(column: pd.Series, notes: list[str]) -> np.ndarray:
-    """Read the labels that are there: integers stay numbers, everything else is text."""
-    present = column.dropna()
-    n_missing = len(column) - len(present)
-    if n_missing:
-        notes.append(
-            f"{n_missing} of {len(column)} rows dropped: {quote(column.name)} is missing there"
-        )
+def read_labels(present: pd.Series, notes: list[str]) -> np.ndarray:
+    """Read labels without gaps: integers stay numbers, everything else is text."""
     if _is_whole(present):
         present = present.astype(np.int64)
     if present.dtype.kind in "iub" or (present.dtype.kind == "f" and (present % 1 != 0).any()):
@@ -35,9 +29,9 @@ def read_labels(column: pd.Series, notes: list[str]) -> np.ndarray:
         stripped = texts.str.strip()
         n_blank = int((stripped != texts).sum())
         if n_blank:
-            notes.append(f"{quote(column.name)} has blanks around {n_blank} labels: left out")
+            notes.append(f"{quote(present.name)} has blanks around {n_blank} labels: left out")
         labels = stripped.to_numpy(dtype=np.str_)
-    subject, n_classes = f"data: target '{column.name}'", len(np.unique(labels))
+    subject, n_classes = f"data: target '{present.name}'", len(np.unique(labels))
     if n_classes < 2:
         shown = "no label at all" if n_classes == 0 else f"only '{labels[0]}'"
         raise DataError(

@@ -34,15 +34,9 @@ class Regression:
         """Numbers, whatever the column holds."""
         return self
 
-    def read(self, column: pd.Series, notes: list[str]) -> np.ndarray:
-        """Read the numbers that are there."""
-        present = column.dropna()
-        n_missing = len(column) - len(present)
-        if n_missing:
-            notes.append(
-                f"{n_missing} of {len(column)} rows dropped: {quote(column.name)} is missing there"
-            )
-        subject = f"data: target {quote(column.name)}"
+    def read(self, present: pd.Series, notes: list[str]) -> np.ndarray:  # noqa: ARG002
+        """Read numbers without gaps."""
+        subject = f"data: target {quote(present.name)}"
         hint = "name a classifier with --estimator, or another column with --target"
         numbers = pd.to_numeric(present, errors="coerce").astype(np.float64)
         is_lost = numbers.isna()
