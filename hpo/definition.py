@@ -43,6 +43,18 @@ def _as_text(label: Any) -> Any:
     return str(label) if isinstance(label, int) else label
 
 
+def _as_names(given: Any) -> Any:
+    """Take a name, several with commas between them, as on a command line, or a list."""
+    names = [name.strip() for name in given.split(",")] if isinstance(given, str) else given
+    if names is None:
+        return None
+    if not isinstance(names, list | tuple) or not all(isinstance(name, str) for name in names):
+        raise ValueError(f"should be a name or a list of names, but got {names!r:.80}")
+    if not names:
+        raise ValueError("should name at least one estimator, but got an empty list")
+    return names[0] if len(names) == 1 else names
+
+
 class StudySection(Section):
     """``[study]``: the study's name, what is judged, and when to stop.
 
@@ -88,11 +100,18 @@ class DataSection(Section):
 class EstimatorSection(Section):
     """``[estimator]``: which estimator is searched, by scikit-learn's name of its class.
 
-    Where none is named, it is the linear one that fits the target: ``LogisticRegression`` for
-    classes, ``Ridge`` for numbers.
+    A list of names searches among them. Where none is named, it is the linear one that fits the
+    target: ``LogisticRegression`` for classes, ``Ridge`` for numbers.
     """
 
-    name: str | None = None
+    name: Annotated[str | Names | None, BeforeValidator(_as_names)] = None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All names; none where the target decides."""
+        if self.name is None:
+            return ()
+        return (self.name,) if isinstance(self.name, str) else self.name
 
 
 class PreprocessingSection(Section):

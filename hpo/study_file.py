@@ -14,11 +14,12 @@ from typing import Any
 
 from pydantic import ValidationError, create_model
 
+from hpo.definition import EstimatorSection
 from hpo.definition import StudyDefinition as AnyDefinition
 from hpo.errors import DefinitionError, did_you_mean
-from hpo.estimators.recipe import Recipe
-from hpo.estimators.recipes import DEFAULT_RECIPE, recipe_named
-from hpo.search_space import Range
+from hpo.estimators.candidates import Candidates
+from hpo.estimators.recipes import DEFAULT_RECIPE, candidates
+from hpo.search_space import KINDS, Bounds, Range, Section
 
 FLAGS = {
     "study.name": "--name",
@@ -56,21 +57,24 @@ def load_definition(
         if isinstance(inner, dict):
             inner[name] = value
     try:
-        return _class_of(content).model_validate(content)
+        kind = _class_of(content)
+        return kind.model_validate(content)
     except ValidationError as error:
-        raise _explain(error, path, overrides) from None
+        raise _explain(error, path, overrides, kind()) from None
 
 
 def _class_of(content: Mapping[str, Any]) -> type[AnyDefinition]:
-    """The definition of the estimator that a file names."""
-    section = content.get("estimator")
-    name = section.get("name") if isinstance(section, dict) else None
-    return definition_class(recipe_named(name) if isinstance(name, str) else DEFAULT_RECIPE)
+    """The definition of the estimators that a file names."""
+    try:
+        names = EstimatorSection.model_validate(content.get("estimator", {})).names
+    except ValidationError:
+        names = ()  # found again, with its place, in the whole
+    return definition_class(candidates(names) if names else DEFAULT_RECIPE)
 
 
 @cache
-def definition_class(recipe: Recipe) -> type[AnyDefinition]:
-    """The definition of studies of one estimator: its params are the keys of the search space."""
+def definition_class(recipe: Candidates) -> type[AnyDefinition]:
+    """The definition of studies of these estimators: their params are keys of the search space."""
     space: Any = (recipe.space, recipe.space())
     return create_model(
         "StudyDefinition",
@@ -111,15 +115,17 @@ def _read_toml(path: Path) -> dict[str, Any]:
 
 
 def _explain(
-    error: ValidationError, path: Path | str | None, overrides: Mapping[str, Any]
+    error: ValidationError,
+    path: Path | str | None,
+    overrides: Mapping[str, Any],
+    built_in: AnyDefinition,
 ) -> DefinitionError:
     """Turn the first of Pydantic's findings into one line: place, key, rule, given value."""
     first = min(
         error.errors(include_url=False), key=lambda found: found["type"] != "extra_forbidden"
     )
-    location = [str(part) for part in first["loc"]]
-    if location[:1] == ["search_space"]:
-        del location[2:3]  # the kind of entry that it was taken for
+    section, *places = map(str, first["loc"]) if first["loc"] else ("",)
+    location = [section, *(place for place in places if place not in KINDS)] if section else []
     key = ".".join(location)
     place = (
         f"flag {FLAGS.get(key, key)}"
@@ -127,7 +133,7 @@ def _explain(
         else f"{path or 'built-in definition'}: {key}".rstrip(": ")
     )
     if first["type"] == "extra_forbidden":
-        allowed = _keys_at(location[:-1])
+        allowed = _keys_at(built_in, location[:-1])
         hint = did_you_mean(location[-1], allowed)
         return DefinitionError(
             f"{place}: unknown key; allowed here: {', '.join(allowed)}", hint=hint
@@ -151,11 +157,14 @@ _OUR_WORDS = {
 """Pydantic's error types, in our words."""
 
 
-def _keys_at(location: list[str]) -> list[str]:
-    """List the keys of the whole, of a section, or of a range, the only table within a section."""
-    built_in = StudyDefinition()
-    place = getattr(built_in, location[0]) if location else built_in
-    return list(Range.model_fields if location[1:] else type(place).model_fields)
+def _keys_at(built_in: AnyDefinition, location: list[str]) -> list[str]:
+    """List the keys of the whole, of a section or a table within it, of a range or a condition."""
+    if "when" in location:
+        return list(Bounds.model_fields)
+    place: Any = built_in
+    for name in location:
+        place = getattr(place, name, None)
+    return list(type(place).model_fields if isinstance(place, Section) else Range.model_fields)
 
 
 def make_schema() -> dict[str, Any]:

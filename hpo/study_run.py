@@ -23,7 +23,7 @@ from hpo.errors import (
     LedgerGoneError,
     StudyLockedError,
 )
-from hpo.estimators.recipe import Recipe
+from hpo.estimators.candidates import Candidates
 from hpo.ledger.failures import never
 from hpo.ledger.ledger import Ledger
 from hpo.ledger.trials import is_foreign, milliseconds, without_foreign
@@ -115,8 +115,9 @@ def run_study(
             executor.close()
         result = judge_study(plan, searched, settings, ledger.notes)
         ended = milliseconds(searched.best.datetime_complete)
+        chosen, _ = plan.recipe.choose(result.best.params)
         final = make_final_record(
-            study, ended, result, plan.searched_definition, dataset, plan.recipe, settings
+            study, ended, result, plan.searched_definition, dataset, chosen, settings
         )
         state = _finish(follower, final, settings.tracking_wait_seconds, stop_signal)
         description = final.conclusion.description
@@ -189,7 +190,7 @@ def _search(plan: Plan, driver: Driver, ledger: Ledger, search: Search) -> Searc
 
 @contextmanager
 def _closing_on_error(
-    follower: Tracking, ledger: Ledger, recipe: Recipe, wait_seconds: float
+    follower: Tracking, ledger: Ledger, recipe: Candidates, wait_seconds: float
 ) -> Iterator[None]:
     """Write what is finished and close the parent run before an error leaves.
 

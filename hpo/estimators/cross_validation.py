@@ -7,7 +7,7 @@ scores are those of ``cross_validate`` on the whole pipeline with the same split
 import time
 import traceback
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
@@ -22,7 +22,7 @@ from hpo.errors import DataError, DefinitionError, first_line
 from hpo.estimators.metrics import check_metric_names
 from hpo.estimators.objective import StepResult
 from hpo.estimators.preprocessing import Kind, build_preprocessing, encode_categories
-from hpo.estimators.recipe import Recipe, TrainingShape
+from hpo.estimators.recipe import Params, Recipe, TrainingShape
 from hpo.estimators.task import Task
 from hpo.estimators.tasks import task_of
 
@@ -70,7 +70,11 @@ class CrossValidation:
         """One step a fold."""
         return len(self.folds)
 
-    def evaluate(self, params: Mapping[str, Any], step: int) -> StepResult:
+    def of(self, _params: Params) -> "CrossValidation":
+        """The objective of the estimator that params are of: this one."""
+        return self
+
+    def evaluate(self, params: Params, step: int) -> StepResult:
         """Fit on a fold's training rows, score on its test rows; this method does not raise.
 
         Args:

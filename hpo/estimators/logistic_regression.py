@@ -15,7 +15,7 @@ from pydantic import AfterValidator, model_validator
 from hpo.errors import DefinitionError
 from hpo.estimators.entries import between, named, whole
 from hpo.estimators.recipe import BarChart, Params, Recipe, TrainingShape
-from hpo.search_space import Entry, Range, SearchSpace, choices_of
+from hpo.search_space import Entry, Range, SearchSpace, choices_of, conditions_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -74,6 +74,13 @@ class LogisticRegressionSpace(SearchSpace):
     tol: Annotated[Entry[float], _Positive] | None = None
 
     @model_validator(mode="after")
+    def _check_unconditional(self) -> Self:
+        for name in ("penalty", "l1_ratio"):
+            if conditions_of(getattr(self, name)):
+                raise ValueError(f"{name} takes no when: the penalty decides what is asked")
+        return self
+
+    @model_validator(mode="after")
     def _check_solvers(self) -> Self:
         for solver in choices_of(self.solver):
             for penalty in choices_of(self.penalty):
@@ -108,6 +115,9 @@ def _derive(params: Params, shape: TrainingShape, seed: int) -> dict[str, Any]:
         "tol": 1e-4,
         "random_state": seed,
     }
+    if params["penalty"] != "none":
+        derived["C"] = 1.0
+    derived["class_weight"] = "none"
     if solver in ("saga", "sag"):
         derived["max_iter"] = int(min(1000, max(100, SAGA_CELL_PASSES // shape.n_cells)))
         derived["tol"] = 1e-3

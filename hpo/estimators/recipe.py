@@ -7,7 +7,7 @@ no library before its estimator is built, so that a study file is checked at no 
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from hpo.search_space import Range, SearchSpace
 
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
 
 Params = Mapping[str, Any]
+
+TaskName: TypeAlias = Literal["classification", "regression"]
 
 
 @dataclass(frozen=True)
@@ -109,7 +111,7 @@ class Recipe:
 
     name: str
     title: str
-    task: Literal["classification", "regression"]
+    task: TaskName
     space: type[SearchSpace]
     asking_order: tuple[str, ...]
     defaults: Params
@@ -128,3 +130,12 @@ class Recipe:
     trusted_types: tuple[str, ...] = ()
     saved_types: tuple[tuple[str, str], ...] = ()
     check_loaded: Callable[[Any], None] = _accept
+
+    @property
+    def recipes(self) -> tuple["Recipe", ...]:
+        """This one alone, as the only candidate of a study."""
+        return (self,)
+
+    def choose(self, params: Params) -> tuple["Recipe", Params]:
+        """The recipe that complete params are of, and the params in its own words."""
+        return self, params

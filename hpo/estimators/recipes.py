@@ -4,9 +4,11 @@ A new estimator is a recipe in a module of its own, and its line here.
 """
 
 from collections.abc import Mapping
+from functools import cache
 
 from hpo.errors import DefinitionError, did_you_mean
 from hpo.escaping import quote
+from hpo.estimators.candidates import Candidates, SeveralRecipes
 from hpo.estimators.kernels import KERNELS
 from hpo.estimators.linear_models import LINEAR_MODELS, RIDGE
 from hpo.estimators.logistic_regression import LOGISTIC_REGRESSION
@@ -47,3 +49,25 @@ def recipe_named(name: str) -> Recipe:
             hint=did_you_mean(name, RECIPES, f"for example {', '.join(list(RECIPES)[:4])}"),
         )
     return RECIPES[name]
+
+
+@cache
+def candidates(names: tuple[str, ...]) -> Candidates:
+    """What a study of these estimators searches.
+
+    Raises:
+        DefinitionError: There is no such estimator, one is named twice, or some predict numbers and
+            others classes.
+    """
+    recipes = tuple(map(recipe_named, names))
+    if len(recipes) == 1:
+        return recipes[0]
+    if len({*names}) < len(names):
+        raise DefinitionError(f"estimator.name: {', '.join(names)} names an estimator twice")
+    by_task = {recipe.task: recipe.name for recipe in recipes}
+    if len(by_task) > 1:
+        raise DefinitionError(
+            "estimator.name: the estimators of a study should predict the same, but got"
+            f" {by_task['classification']} for classes and {by_task['regression']} for numbers"
+        )
+    return SeveralRecipes(recipes)

@@ -8,9 +8,9 @@ from pandas.api.types import is_bool_dtype, is_numeric_dtype
 
 from hpo.data.target import TargetChoice
 from hpo.definition import StudyDefinition
+from hpo.estimators.candidates import Candidates
 from hpo.estimators.classification import CLASSIFICATION
-from hpo.estimators.recipe import Recipe
-from hpo.estimators.recipes import USUAL_RECIPES, recipe_named
+from hpo.estimators.recipes import USUAL_RECIPES, candidates
 from hpo.estimators.regression import REGRESSION
 from hpo.estimators.task import Task
 
@@ -20,15 +20,15 @@ MAX_NUMERIC_CLASSES = 20
 """A target with more distinct numbers is a regression, where no estimator is named."""
 
 
-def task_of(recipe: Recipe) -> Task:
-    """The task of a recipe's estimator."""
+def task_of(recipe: Candidates) -> Task:
+    """The task of a study's estimators."""
     return TASKS[recipe.task]
 
 
 def target_of(definition: StudyDefinition) -> TargetChoice:
     """The target of a definition's estimator; where none is named, the one that a column fits."""
     if definition.estimator.name is not None:
-        return task_of(recipe_named(definition.estimator.name))
+        return task_of(candidates(definition.estimator.names))
     # The file was read as one of the usual classifier, so its search space is that one's.
     return CLASSIFICATION if definition.search_space.model_fields_set else _Undecided()
 
@@ -46,7 +46,7 @@ class _Undecided:
         return REGRESSION if is_regression else CLASSIFICATION
 
 
-def complete(definition: StudyDefinition, task: str) -> tuple[StudyDefinition, Recipe]:
+def complete(definition: StudyDefinition, task: str) -> tuple[StudyDefinition, Candidates]:
     """Fill in what a definition leaves to the target: the estimator, its space, the metric.
 
     Args:
@@ -54,15 +54,17 @@ def complete(definition: StudyDefinition, task: str) -> tuple[StudyDefinition, R
         task: The task that the target is of.
 
     Returns:
-        The definition with its estimator's name, and that estimator's recipe.
+        The definition with its estimator's name, and what is searched.
 
     Raises:
         DefinitionError: There is no such estimator.
     """
-    name = definition.estimator.name
-    recipe = USUAL_RECIPES[task] if name is None else recipe_named(name)
+    names = definition.estimator.names
+    recipe = candidates(names) if names else USUAL_RECIPES[task]
     changed: dict[str, Any] = {
-        "estimator": definition.estimator.model_copy(update={"name": recipe.name})
+        "estimator": definition.estimator.model_copy(
+            update={"name": definition.estimator.name or recipe.name}
+        )
     }
     if "metric" not in definition.study.model_fields_set:
         metric = task_of(recipe).usual_metric

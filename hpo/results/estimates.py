@@ -3,7 +3,7 @@
 Measured elsewhere (``holdout``, ``selection``, the nested search); here they are held together.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -93,6 +93,44 @@ class ConstantModel:
 
 
 @dataclass(frozen=True)
+class EstimatorScore:
+    """The best trial of one of a study's estimators.
+
+    Attributes:
+        name: The estimator's.
+        n_trials: Its trials, whatever their state.
+        number: The number of its highest trial, or None where none is complete.
+        value: That trial's mean CV score by the judged metric.
+    """
+
+    name: str
+    n_trials: int
+    number: int | None = None
+    value: float | None = None
+
+
+@dataclass(frozen=True)
+class Contest:
+    """How the estimators of a study compare.
+
+    Attributes:
+        scores: One an estimator, the highest first.
+        lead: The mean difference of the fold scores of the first two's best trials; None where
+            only one has a complete trial.
+    """
+
+    scores: tuple[EstimatorScore, ...]
+    lead: Estimate | None
+
+    def to_json(self) -> dict[str, Any]:
+        """The scores and the lead."""
+        return {
+            "scores": [asdict(score) for score in self.scores],
+            "lead": self.lead and self.lead.to_json(),
+        }
+
+
+@dataclass(frozen=True)
 class Estimates:
     """How far the best trial can be trusted.
 
@@ -105,6 +143,8 @@ class Estimates:
         constant: The model that ignores the columns, and the gain over it.
         n_unconverged: Completed trials with a fit that did not converge.
         nested: The score of "search and refit", or None where it was not asked for.
+        baseline_trial: The number of the trial that has the defaults, or None where none has.
+        contest: How the estimators compare, or None where the study has one.
     """
 
     n_ties: int
@@ -115,3 +155,5 @@ class Estimates:
     constant: ConstantModel
     n_unconverged: int = 0
     nested: NestedScore | None = None
+    baseline_trial: int | None = None
+    contest: Contest | None = None

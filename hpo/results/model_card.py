@@ -47,6 +47,7 @@ def make_card(
         definition=definition,
         dataset=dataset,
         recipe=recipe,
+        space=definition.search_space.flat(),
         numbers=np.quantile(y, [0, 0.25, 0.5, 0.75, 1]).tolist() if is_numeric else None,
         counts=dict(zip(labels, counts, strict=True)),
         columns=[(name, kind) for kind, names in result.columns.items() for name in names],

@@ -13,6 +13,7 @@ from markupsafe import Markup
 from hpo import markdown
 from hpo.escaping import name, quote, show
 from hpo.progress import format_duration
+from hpo.search_space import describe_entry
 
 
 def render(template: str, **values: Any) -> str:
@@ -39,6 +40,7 @@ def _make_environment(**options: Any) -> jinja2.Environment:
     environment.filters["address"] = lambda url: Markup(markdown.address(url))  # noqa: S704
     environment.filters["quote"] = quote
     environment.filters["short"] = name
+    environment.filters["searched"] = describe_entry
     environment.filters["duration"] = format_duration
     return environment
 

@@ -143,7 +143,7 @@ class StudyResult(Verdicts):
             "optimism": self.optimism,
             "nested": self.estimates.nested,
         }
-        constant = self.estimates.constant
+        constant, contest = self.estimates.constant, self.estimates.contest
         return {
             "verdict": self.describe_verdict(),
             "constant": {
@@ -176,6 +176,7 @@ class StudyResult(Verdicts):
                 "rule": self.best.rule,
                 "refit": self.refit,
             },
+            **({"estimators": contest.to_json()} if contest else {}),
             "ties": {"n_tied": self.estimates.n_ties, "n_complete": self.n_trials["complete"]},
             **{name: estimate and estimate.to_json() for name, estimate in estimates.items()},
             "tracking": "complete" if self.is_tracking_complete else "behind",

@@ -15,15 +15,16 @@ from optuna.trial import FrozenTrial, TrialState
 
 from hpo.definition import Rule
 from hpo.errors import NoCompletedTrialError
-from hpo.estimators.recipe import Recipe
+from hpo.estimators.candidates import ESTIMATOR, Candidates
 from hpo.estimators.tasks import task_of
 from hpo.ledger.trials import DERIVED, FAILURE, TIE_DIGITS, mean_score, rounded
-from hpo.results.intervals import half_width_over_folds
+from hpo.results.estimates import Contest, EstimatorScore
+from hpo.results.intervals import Estimate, half_width_over_folds
 
 Simplicity = tuple[float, ...]
 
 
-def simplicity(trial: FrozenTrial, recipe: Recipe) -> Simplicity:
+def simplicity(trial: FrozenTrial, recipe: Candidates) -> Simplicity:
     """How simple a trial's model is; greater is simpler, and no two trials are equal.
 
     By the recipe's own order, then an earlier trial.
@@ -33,7 +34,7 @@ def simplicity(trial: FrozenTrial, recipe: Recipe) -> Simplicity:
 
 
 def select_best(
-    trials: Sequence[FrozenTrial], rule: Rule = "best", *, recipe: Recipe, n_splits: int = 2
+    trials: Sequence[FrozenTrial], rule: Rule = "best", *, recipe: Candidates, n_splits: int = 2
 ) -> FrozenTrial:
     """Choose the best trial by a rule.
 
@@ -41,7 +42,7 @@ def select_best(
         trials: Of the study.
         rule: ``best``, or ``one_standard_error`` (Breiman, Friedman, Olshen and Stone 1984, section
             3.4.3; Hastie, Tibshirani and Friedman 2009, section 7.10).
-        recipe: Of the estimator, which says what is simpler.
+        recipe: Of the study's estimators, which says what is simpler.
         n_splits: Folds of one repeat. Repeats show the same rows again, so the standard error is
             taken as that of one repeat.
 
@@ -79,13 +80,13 @@ def _judged_scores(trial: FrozenTrial) -> list[float]:
     return [score for _, score in sorted(trial.intermediate_values.items())]
 
 
-def _rank(trial: FrozenTrial, recipe: Recipe) -> tuple[float, float, Simplicity]:
+def _rank(trial: FrozenTrial, recipe: Candidates) -> tuple[float, float, Simplicity]:
     """The order of trials under the rule ``best``; greater is better."""
     tie_score = mean_score(trial, task_of(recipe).tie_metric)
     return rounded(cast("float", trial.value)), rounded(tie_score), simplicity(trial, recipe)
 
 
-def count_ties(trials: Iterable[FrozenTrial], *, recipe: Recipe, n_splits: int) -> int:
+def count_ties(trials: Iterable[FrozenTrial], *, recipe: Candidates, n_splits: int) -> int:
     """Count completed trials that the folds cannot tell from the highest one, that one included.
 
     Two trials are scored on the same rows, so what counts are the differences of their fold scores:
@@ -97,6 +98,39 @@ def count_ties(trials: Iterable[FrozenTrial], *, recipe: Recipe, n_splits: int) 
     differences = np.array(_judged_scores(top)) - np.array(list(map(_judged_scores, complete)))
     half = np.nan_to_num(half_width_over_folds(differences, n_splits))
     return int((differences.mean(axis=-1) <= half + 10.0**-TIE_DIGITS).sum())
+
+
+def compare_estimators(
+    trials: Iterable[FrozenTrial], *, recipe: Candidates, n_splits: int
+) -> Contest | None:
+    """Compare the best trials of a study's estimators; None where it has one.
+
+    The lead is over the same folds, with the interval of the corrected resampled t-test. Both
+    trials were chosen among many, so it is a description of the search, not of new data.
+    """
+    if len(recipe.recipes) == 1:
+        return None
+    of_each: dict[str, list[FrozenTrial]] = {each.name: [] for each in recipe.recipes}
+    for trial in trials:
+        if trial.params.get(ESTIMATOR) in of_each:
+            of_each[trial.params[ESTIMATOR]].append(trial)
+    best = {
+        name: max(complete, key=lambda trial: _rank(trial, recipe))
+        for name, own in of_each.items()
+        if (complete := _completed(own))
+    }
+    ranked = sorted(best, key=lambda name: _rank(best[name], recipe), reverse=True)
+    scores = [
+        EstimatorScore(name, len(of_each[name]), best[name].number, best[name].value)
+        for name in ranked
+    ]
+    scores += [EstimatorScore(name, len(own)) for name, own in of_each.items() if name not in best]
+    if len(ranked) < 2:
+        return Contest(tuple(scores), None)
+    first, second = (np.array(_judged_scores(best[name])) for name in ranked[:2])
+    mean = float((first - second).mean())
+    half = float(np.nan_to_num(half_width_over_folds(first - second, n_splits)))
+    return Contest(tuple(scores), Estimate(mean, mean - half, mean + half))
 
 
 def count_states(trials: Iterable[FrozenTrial]) -> dict[str, int]:

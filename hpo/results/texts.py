@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from hpo.data.dataset import Dataset
 from hpo.definition import StudyDefinition
-from hpo.estimators.recipe import Recipe
-from hpo.estimators.space import SearchedSpace
+from hpo.estimators.candidates import Candidates
+from hpo.estimators.several import StudySpace
 from hpo.ledger.trials import DERIVED, FAILURE, fold_scores, has_converged, mean_and_std
 from hpo.results.links import mlflow_server, runs_path
 from hpo.results.rendering import render
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 FOREIGN_NOTE = "**Not hpo's**: another client asked or ended this trial, so no result counts it."
 
 
-def describe_search(definition: StudyDefinition, dataset: Dataset, space: SearchedSpace) -> str:
+def describe_search(definition: StudyDefinition, dataset: Dataset, space: StudySpace) -> str:
     """Describe what is searched, and on which data."""
     return render(
         "search.md.jinja",
@@ -36,7 +36,7 @@ def describe_search(definition: StudyDefinition, dataset: Dataset, space: Search
     )
 
 
-def summarize_search(definition: StudyDefinition, dataset: Dataset, space: SearchedSpace) -> str:
+def summarize_search(definition: StudyDefinition, dataset: Dataset, space: StudySpace) -> str:
     """Describe what is searched in plain text, for a page that shows Markdown as it is typed."""
     return (
         f"{definition.study.metric} of {space.recipe.title},"
@@ -60,7 +60,7 @@ def make_dashboard_notes(
     result: StudyResult,
     tracking: TrackingState,
     trials: Sequence["FrozenTrial"],
-    recipe: Recipe,
+    recipe: Candidates,
     foreign: Sequence[int] = (),
 ) -> dict[int | None, str]:
     """Write the study's dashboard note, under None, and each finished trial's, under its number.
@@ -70,7 +70,7 @@ def make_dashboard_notes(
         result: The result of the run.
         tracking: What MLflow holds by now, to link to.
         trials: All that are hpo's own.
-        recipe: Of the estimator.
+        recipe: Of the study's estimators.
         foreign: The numbers of those that are not.
     """
     server = mlflow_server(result.tracking_uri)
@@ -79,7 +79,6 @@ def make_dashboard_notes(
         None: render("dashboard_note_of_study.md.jinja", study=study, address=address),
         **dict.fromkeys(foreign, FOREIGN_NOTE),
     }
-    baseline = result.estimates.baseline_value
     for trial in trials:
         if trial.state.is_finished():
             run_id = tracking.run_ids.get(trial.number)
@@ -88,14 +87,14 @@ def make_dashboard_notes(
                 trial,
                 recipe,
                 is_best=trial.number == result.best.number,
-                is_baseline=trial.number == 0 and trial.value == baseline is not None,
+                is_baseline=trial.number == result.estimates.baseline_trial,
                 address=f"{server}/{run_path}" if run_path else None,
             )
     return notes
 
 
 def make_failure_dashboard_notes(
-    trials: Iterable["FrozenTrial"], recipe: Recipe
+    trials: Iterable["FrozenTrial"], recipe: Candidates
 ) -> dict[int | None, str]:
     """Write the dashboard notes of failed trials alone, for a run that has no result."""
     failed = (trial for trial in trials if FAILURE in trial.user_attrs)
@@ -104,7 +103,7 @@ def make_failure_dashboard_notes(
 
 def _note_trial(
     trial: "FrozenTrial",
-    recipe: Recipe,
+    recipe: Candidates,
     *,
     is_best: bool = False,
     is_baseline: bool = False,

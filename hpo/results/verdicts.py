@@ -94,6 +94,25 @@ class Verdicts:
             return f"{n_ties} of {n_complete} trials tie within noise"
         return f"no other of {n_complete} trials ties within noise"
 
+    def describe_contest(self) -> str:
+        """Which estimator has the best trial, and whether that is more than noise; empty of one."""
+        contest = self.estimates.contest
+        if contest is None:
+            return ""
+        each = ", ".join(
+            f"{score.name} none of {score.n_trials} trials"
+            if score.value is None
+            else f"{score.name} {score.value:.4f} (trial {score.number}, of {score.n_trials})"
+            for score in contest.scores
+        )
+        lead = contest.lead
+        if lead is None:
+            return each
+        if lead.low <= 0:
+            return f"{each}: the folds cannot tell the first two apart"
+        interval = f"95 % interval {lead.low:.4f} to {lead.high:.4f}"
+        return f"{each}: the first leads by {lead.value:.4f} over the folds ({interval})"
+
     def describe_convergence(self) -> str:
         """How many fits did not converge; empty where all did."""
         n, n_complete = self.estimates.n_unconverged, self.n_trials["complete"]

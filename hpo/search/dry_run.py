@@ -51,8 +51,10 @@ def plan_study(definition: StudyDefinition, workers: int | str) -> dict[str, Any
         "metric": study.metric,
         "data": _describe_data(definition, dataset),
         "columns": dataset.columns.kinds(),
-        "n_features": plan.space.shape.n_features,
-        "search_space": plan.space.entries.model_dump(mode="json", exclude_none=True),
+        "n_features": plan.space.n_features,
+        "search_space": {
+            name: entry for name, entry in plan.space.entries.flat().items() if entry is not None
+        },
         "splits": {
             **definition.cv.model_dump(),
             "n_folds": plan.objective.n_steps,
@@ -92,7 +94,7 @@ def _try_trial_0(plan: Plan) -> tuple[dict[str, Any], str | None]:
         seed=study.seed,
         concurrency=study.concurrency,
     )
-    trial = mirror.ask(0, fixed=plan.space.baseline())
+    trial = mirror.ask(0, fixed=plan.space.given(0))
     params = plan.space.complete(plan.space.suggest(trial))
     return params, plan.objective.evaluate(params, 0).failure
 

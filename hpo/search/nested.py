@@ -75,9 +75,9 @@ def score_nested(
             recipe=outer.recipe,
             n_splits=definition.cv.n_splits,
         )
-        params = outer.space.replay(best.params)
+        recipe, params = outer.recipe.choose(outer.space.replay(best.params))
         metrics = outer.objective.metrics
-        final = fit_final_model(outer.recipe, params, outer.dataset, definition, metrics)
+        final = fit_final_model(recipe, params, outer.dataset, definition, metrics)
         scores.append(final.holdout[study.metric])
     return NestedScore(tuple(scores), n_folds, greatest_score(study.metric)), n_new
 

@@ -16,7 +16,7 @@ from hpo.results.estimates import BestTrial, Estimates, NestedScore
 from hpo.results.holdout import judge_holdout
 from hpo.results.intervals import Estimate
 from hpo.results.result import StudyResult
-from hpo.results.selection import count_states, count_ties
+from hpo.results.selection import compare_estimators, count_states, count_ties
 from hpo.results.verdicts import Ended
 from hpo.search.plan import Plan
 from hpo.settings import ServiceSettings
@@ -78,7 +78,8 @@ def judge_study(
     metric = definition.study.metric
     best = searched.best
     params = plan.space.replay(best.params)
-    judged = fit_final_model(plan.recipe, params, dataset, definition, plan.objective.metrics)
+    recipe, own_params = plan.recipe.choose(params)
+    judged = fit_final_model(recipe, own_params, dataset, definition, plan.objective.metrics)
     refit = definition.selection.refit
     shipped = refit_on_all(judged.pipeline, dataset) if refit == "all" else judged.pipeline
     return StudyResult(
@@ -114,10 +115,11 @@ def judge_study(
 def _estimate(plan: Plan, searched: Searched, pipeline: Pipeline, params: Params) -> Estimates:
     """Estimate how good the fitted model is, and what it gains over the defaults."""
     study = plan.definition.study
-    baseline = plan.baseline_value(searched.trials)
-    defaults = plan.space.default_params()
+    recipe, own_params = plan.recipe.choose(params)
+    baseline, baseline_trial = plan.baseline(searched.trials, params)
+    defaults = plan.space.of(params).default_params()
     score, gain, constant = judge_holdout(
-        plan.recipe,
+        recipe,
         pipeline,
         None if baseline is None else defaults,
         plan.dataset,
@@ -128,9 +130,11 @@ def _estimate(plan: Plan, searched: Searched, pipeline: Pipeline, params: Params
     return Estimates(
         n_ties=count_ties(searched.trials, recipe=plan.recipe, n_splits=n_splits),
         baseline_value=baseline,
+        baseline_trial=baseline_trial,
+        contest=compare_estimators(searched.trials, recipe=plan.recipe, n_splits=n_splits),
         n_holdout_rows=len(plan.dataset.y_test),
         holdout_score=score,
-        gain=Estimate(0.0, 0.0, 0.0) if params == defaults else gain,
+        gain=Estimate(0.0, 0.0, 0.0) if own_params == defaults else gain,
         constant=constant,
         n_unconverged=sum(
             trial.state.name == "COMPLETE" and not has_converged(trial) for trial in searched.trials

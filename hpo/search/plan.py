@@ -12,6 +12,7 @@ from hpo.data.dataset import Dataset, load_dataset
 from hpo.definition import StudyDefinition
 from hpo.errors import DataError
 from hpo.escaping import quote
+from hpo.estimators.candidates import Candidates
 from hpo.estimators.cross_validation import (
     CrossValidation,
     check_width,
@@ -22,9 +23,14 @@ from hpo.estimators.cross_validation import (
 from hpo.estimators.final_model import check_saving
 from hpo.estimators.metrics import check_metric_names
 from hpo.estimators.preprocessing import categorical_positions
-from hpo.estimators.recipe import Recipe
+from hpo.estimators.recipe import Params
 from hpo.estimators.recipes import DEFAULT_RECIPE
-from hpo.estimators.space import SearchedSpace, leave_out_costly
+from hpo.estimators.several import (
+    SeveralObjectives,
+    StudyObjective,
+    StudySpace,
+    search_space,
+)
 from hpo.estimators.task import Task
 from hpo.estimators.tasks import complete, target_of, task_of
 from hpo.ledger.identity import StudyIdentity
@@ -37,19 +43,20 @@ class Plan:
 
     Attributes:
         definition: As it was given.
-        recipe: The estimator's.
+        recipe: What is searched.
         dataset: The rows.
-        objective: What a trial is scored by: the folds, prepared once.
+        objective: What a trial is scored by: the folds, prepared once for each kind of
+            preprocessing.
         space: What a trial is asked: the definition's space, less what costs too much of a default
             one.
         notes: What was done that a person should know, one line each.
     """
 
     definition: StudyDefinition
-    recipe: Recipe
+    recipe: Candidates
     dataset: Dataset
-    objective: CrossValidation
-    space: SearchedSpace
+    objective: StudyObjective
+    space: StudySpace
     notes: tuple[str, ...]
 
     @property
@@ -72,21 +79,27 @@ class Plan:
             versions=versions,
         )
 
-    def baseline_value(self, trials: Sequence[FrozenTrial]) -> float | None:
-        """The mean CV score of the defaults, or None where a fit failed.
+    def baseline(
+        self, trials: Sequence[FrozenTrial], params: Params
+    ) -> tuple[float | None, int | None]:
+        """Score the defaults of the estimator that params are of.
 
-        It is trial 0's where the space holds the defaults; else they are scored beside the study.
+        Returns:
+            Their mean CV score, or None where a fit failed, and the number of the trial that has
+            them, or None: where the space lacks the defaults, they are scored beside the study.
         """
-        defaults = self.space.baseline()
-        first = next((trial for trial in trials if trial.number == 0), None)
-        if first and defaults is not None and defaults.items() <= first.params.items():
-            return first.value
-        params, objective = self.space.default_params(), self.objective
-        results = [objective.evaluate(params, step) for step in range(objective.n_steps)]
+        space, objective = self.space.of(params), self.objective.of(params)
+        for trial in trials[: len(self.recipe.recipes)]:
+            given = self.space.given(trial.number)
+            is_its = given is not None and self.space.of(given) is space
+            if given is not None and is_its and given.items() <= trial.params.items():
+                return trial.value, trial.number
+        defaults = space.default_params()
+        results = [objective.evaluate(defaults, step) for step in range(objective.n_steps)]
         if any(result.failure is not None for result in results):
-            return None
+            return None, None
         metric = self.definition.study.metric
-        return mean_and_std([result.scores[metric] for result in results])[0]
+        return mean_and_std([result.scores[metric] for result in results])[0], None
 
 
 def load_data(definition: StudyDefinition, frame: pd.DataFrame | None = None) -> Dataset:
@@ -126,7 +139,7 @@ def load_data(definition: StudyDefinition, frame: pd.DataFrame | None = None) ->
     return dataset
 
 
-def _describe_choice(recipe: Recipe, dataset: Dataset) -> str:
+def _describe_choice(recipe: Candidates, dataset: Dataset) -> str:
     return (
         f"{quote(dataset.target)} is a number, so {recipe.name} is searched;"
         " --estimator names another, a classifier too"
@@ -146,29 +159,39 @@ def make_plan(definition: StudyDefinition, dataset: Dataset | None = None) -> Pl
     dataset = dataset or load_data(definition)
     definition, recipe = complete(definition, dataset.task)
     task = task_of(recipe)
-    check_saving(recipe, dataset, definition)
-    folds = prepare_folds(dataset, definition, task, recipe.preprocessing)
-    positive = None
-    if dataset.positive is not None:
-        positive = int(task.encode(np.array([dataset.positive]), dataset.y_train)[0])
-    shape = training_shape(folds[0], task.count_classes(dataset.y_train))
-    entries, notes = leave_out_costly(recipe, definition.search_space, shape)
     study = definition.study
     metrics = resolve_metrics(
         study.metric, study.metrics, task, has_probabilities=recipe.has_probabilities
     )
+    positive = None
+    if dataset.positive is not None:
+        positive = int(task.encode(np.array([dataset.positive]), dataset.y_train)[0])
+    folds = {}
+    for each in recipe.recipes:
+        check_saving(each, dataset, definition)
+        if each.preprocessing not in folds:
+            folds[each.preprocessing] = prepare_folds(dataset, definition, task, each.preprocessing)
+    objectives = {
+        each.name: CrossValidation(
+            each,
+            folds[each.preprocessing],
+            metrics,
+            positive,
+            categorical_positions(dataset.columns, each.preprocessing),
+        )
+        for each in recipe.recipes
+    }
+    n_classes = task.count_classes(dataset.y_train)
+    shapes = {kind: training_shape(of_kind[0], n_classes) for kind, of_kind in folds.items()}
+    space, notes = search_space(recipe, definition.search_space, shapes, study.seed)
     return Plan(
         definition=definition,
         recipe=recipe,
         dataset=dataset,
-        objective=CrossValidation(
-            recipe,
-            folds,
-            metrics,
-            positive,
-            categorical_positions(dataset.columns, recipe.preprocessing),
+        objective=(
+            objectives[recipe.name] if len(objectives) == 1 else SeveralObjectives(objectives)
         ),
-        space=SearchedSpace(recipe, entries, shape, definition.study.seed),
+        space=space,
         notes=(*dataset.notes, *notes),
     )
 

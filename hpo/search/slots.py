@@ -20,7 +20,8 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from hpo.definition import StudyDefinition
 from hpo.estimators.objective import StepResult
-from hpo.estimators.space import SearchedSpace, derived_params
+from hpo.estimators.several import StudySpace
+from hpo.estimators.space import derived_params
 from hpo.ledger.ledger import Ledger
 from hpo.ledger.mirror import MIN_TRIALS_TO_JUDGE_FAILURES, Mirror
 from hpo.ledger.trials import CONVERGED, DERIVED, FAILURE, SCORES, TRACEBACK, is_foreign, local_time
@@ -57,7 +58,7 @@ class Slots:
         space: What a slot is asked.
     """
 
-    def __init__(self, ledger: Ledger, definition: StudyDefinition, space: SearchedSpace) -> None:
+    def __init__(self, ledger: Ledger, definition: StudyDefinition, space: StudySpace) -> None:
         self._ledger = ledger
         self._study = definition.study
         self._space = space
@@ -110,7 +111,7 @@ class Slots:
             return None
         if patience is not None and self._mirror.patience_is_over(patience):
             return None
-        trial = self._mirror.ask(number, fixed=self._space.baseline() if number == 0 else None)
+        trial = self._mirror.ask(number, fixed=self._space.given(number))
         params = self._space.complete(self._space.suggest(trial))
         derived = derived_params(params, trial.params)
         trial_id = self._ledger.add(number, trial.params, trial.distributions, derived)
@@ -206,7 +207,7 @@ class Slots:
     def _start_queued(self, trial: FrozenTrial, trial_id: int) -> dict[str, Any]:
         fixed = trial.system_attrs.get("fixed_params", {})
         asked = self._mirror.ask(trial.number, fixed=fixed)
-        check_names(fixed, (name for name, _ in self._space.entries))
+        check_names(fixed, self._space.names)
         with warnings.catch_warnings():
             # Optuna warns of a number outside its range, takes it, and refuses to read it back.
             warnings.filterwarnings("error", message="Fixed parameter")

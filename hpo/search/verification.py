@@ -13,7 +13,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from hpo.definition import StudyDefinition
 from hpo.errors import IdentityError
-from hpo.estimators.space import SearchedSpace
+from hpo.estimators.several import StudySpace
 from hpo.ledger.mirror import Mirror
 from hpo.ledger.trials import DERIVED, is_foreign
 from hpo.versions import describe_changes
@@ -26,7 +26,7 @@ def verify_last(
     definition: StudyDefinition,
     trials: Sequence[FrozenTrial],
     mirror: Mirror,
-    space: SearchedSpace,
+    space: StudySpace,
     result_of: Callable[[FrozenTrial], FrozenTrial],
 ) -> None:
     """Ask the last slots again and compare their params with those in the ledger.
@@ -52,7 +52,7 @@ def verify_last(
     last = set(able[-N_VERIFIED:])
     for number, trial in enumerate(known):
         if number in last:
-            trial_asked = mirror.ask(number, fixed=space.baseline() if number == 0 else None)
+            trial_asked = mirror.ask(number, fixed=space.given(number))
             space.suggest(trial_asked)
             if not _are_compatible(trial_asked.distributions, trial.distributions):
                 return

@@ -7,11 +7,11 @@ import json
 from typing import Any
 
 from hpo.definition import StudyDefinition
-from hpo.estimators.space import SearchedSpace
+from hpo.estimators.several import StudySpace
 from hpo.tracking import keys
 
 
-def make_view(definition: StudyDefinition, space: SearchedSpace, uid: str) -> str:
+def make_view(definition: StudyDefinition, space: StudySpace, uid: str) -> str:
     """Write the state of the page that compares a study's trials.
 
     It shows this study's child runs and no other, the best first, with the columns and charts that
@@ -25,9 +25,11 @@ def make_view(definition: StudyDefinition, space: SearchedSpace, uid: str) -> st
     value = keys.cv_mean(definition.study.metric)
     std = keys.cv_std(definition.study.metric)
     params = space.searched
-    # A run that lacks one of the params would not be drawn.
-    always = space.always_asked
-    charts = [_parallel(uid, always, value)] if always else []
+    # A run that lacks one of a chart's params is not drawn in it.
+    charts = [
+        _parallel(uid, together, value, index)
+        for index, together in enumerate(space.asked_together)
+    ]
     charts += [_scatter(uid, name, value) for name in (keys.TRIAL_NUMBER, std)]
     state = {
         "searchFilter": f"tags.`{keys.STUDY_UID}` = '{uid}' AND tags.`{keys.TRIAL_STATE}` LIKE '%'",
@@ -49,10 +51,10 @@ def make_view(definition: StudyDefinition, space: SearchedSpace, uid: str) -> st
     return json.dumps(state)
 
 
-def _parallel(uid: str, params: list[str], value: str) -> dict[str, Any]:
+def _parallel(uid: str, params: list[str], value: str, index: int) -> dict[str, Any]:
     return {
         "type": "PARALLEL",
-        **_chart(uid, "parallel"),
+        **_chart(uid, f"parallel-{index}" if index else "parallel"),
         "selectedParams": params,
         "selectedMetrics": [value],
         "showAllRuns": True,

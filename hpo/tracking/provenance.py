@@ -17,7 +17,7 @@ from hpo.definition import StudyDefinition
 from hpo.estimators.final_model import FinalModel, trusted_types
 from hpo.estimators.loading import COLUMNS_FILE
 from hpo.estimators.recipe import Recipe
-from hpo.estimators.space import SearchedSpace
+from hpo.estimators.several import StudySpace
 from hpo.identity import digest_of
 from hpo.ledger.places import Whereabouts
 from hpo.results.links import dashboard_study
@@ -49,7 +49,7 @@ MAX_HELD_OUT_ROWS = 20_000
 def make_study_record(
     definition: StudyDefinition,
     dataset: Dataset,
-    space: SearchedSpace,
+    space: StudySpace,
     where: Whereabouts,
     study_id: int,
     versions: Mapping[str, str],

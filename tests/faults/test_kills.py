@@ -9,14 +9,22 @@ the whole invariant.
 import importlib
 import signal
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from mlflow import MlflowClient
 
-from tests.support.checker import read_notes, read_trials
+from tests.support.checker import (
+    check_projection,
+    read_notes,
+    read_stores,
+    read_trials,
+    trial_table,
+)
 from tests.support.commands import running, wait_until
+from tests.support.here import run_here_well
 from tests.support.processes import processor_seconds, session_of, workers_of
 from tests.support.stores import count_finished_runs, count_told, n_running
 from tests.support.studies import ALL_RAISE, running_long_fits
@@ -92,6 +100,23 @@ def test_killed_in_the_search(study: Study) -> None:
         study.kill(strike)
         assert (strike, count_told(study.place.directory)) == (strike, n_told)
     study.assert_converged()
+
+
+def test_killed_in_a_search_of_two_estimators(
+    place: Place, make_directory: Callable[[str], Path]
+) -> None:
+    flags = ("--trials", "14", "--estimator", "LogisticRegression,KNeighborsClassifier")
+    undisturbed = make_directory("two")
+    run_here_well(undisturbed, *flags)
+    for strike in (
+        f"{points.CREATE_TRIAL}:call:2:SIGKILL:self",
+        f"{points.TELL}:return:4:SIGKILL:group",
+        f"{points.CREATE_TRIAL}:return:6:SIGKILL:group",
+    ):
+        assert run_disturbed(place.directory, strike, *flags).returncode == KILLED
+    run_here_well(place.directory, *flags)
+    assert trial_table(place.storage) == trial_table(f"sqlite:///{undisturbed}/optuna.db")
+    check_projection(read_stores(place.storage, place.tracking_uri))
 
 
 def test_interrupted_in_the_search(study: Study) -> None:

@@ -6,7 +6,9 @@ import re
 import tomllib
 from pathlib import Path
 
-from hpo.estimators.recipes import RECIPES
+import pytest
+
+from hpo.estimators.recipes import RECIPES, candidates
 from hpo.estimators.tasks import TASKS
 
 PAGE = (Path(__file__).parents[2] / "docs" / "estimators.md").read_text(encoding="utf-8")
@@ -37,13 +39,25 @@ def test_every_recipe_is_of_a_task_that_scores_it() -> None:
     assert {recipe.task for recipe in RECIPES.values()} == set(TASKS)
 
 
-def test_study_of_the_page_is_one(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "text", re.findall(r"```toml\n(.*?)```", PAGE, flags=re.DOTALL), ids=["one", "when", "several"]
+)
+def test_study_of_the_page_is_one(text: str, tmp_path: Path) -> None:
     from hpo.study_file import load_definition  # noqa: PLC0415
 
-    (text,) = re.findall(r"```toml\n(.*?)```", PAGE, flags=re.DOTALL)
     path = tmp_path / "study.toml"
     path.write_text(text, encoding="utf-8")
     definition = load_definition(path)
-    recipe = RECIPES[tomllib.loads(text)["estimator"]["name"]]
-    recipe.check(definition.search_space, 2)
-    assert dict(definition.search_space)["max_features"] is None
+    searched = candidates(definition.estimator.names)
+    searched.check(definition.search_space, 2)
+    named = tomllib.loads(text)["search_space"]
+    spaces = [
+        (dict(definition.search_space), named)
+        if len(searched.recipes) == 1
+        else (dict(getattr(definition.search_space, recipe.name)), named.get(recipe.name, {}))
+        for recipe in searched.recipes
+    ]
+    for entries, differing in spaces:
+        assert [name for name, given in differing.items() if given is False] == [
+            name for name in differing if entries[name] is None
+        ]

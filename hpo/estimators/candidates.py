@@ -1,0 +1,157 @@
+"""What a study searches: one estimator, or several.
+
+Of several, which one is a param of a trial, and each one's params are called ``NAME.param``. Like
+recipes, this loads no library, so that a study file is checked at no cost.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Protocol
+
+from pydantic import create_model
+
+from hpo.errors import DefinitionError
+from hpo.estimators.recipe import Params, Recipe, TaskName
+from hpo.search_space import SearchSpace
+
+ESTIMATOR = "estimator"
+"""The param that names a trial's estimator, where a study searches several."""
+
+
+class Candidates(Protocol):
+    """What a study searches: one recipe, or several."""
+
+    def __hash__(self) -> int:
+        """By identity."""
+        ...
+
+    @property
+    def recipes(self) -> tuple[Recipe, ...]:
+        """All of them."""
+        ...
+
+    @property
+    def name(self) -> str:
+        """scikit-learn's names of the classes."""
+        ...
+
+    @property
+    def title(self) -> str:
+        """What a sentence calls them."""
+        ...
+
+    @property
+    def task(self) -> TaskName:
+        """What they predict."""
+        ...
+
+    @property
+    def space(self) -> type[SearchSpace]:
+        """The class of ``[search_space]``."""
+        ...
+
+    @property
+    def has_probabilities(self) -> bool:
+        """Whether all give probabilities."""
+        ...
+
+    @property
+    def noted_params(self) -> tuple[str, ...]:
+        """Derived params that a trial's dashboard note names."""
+        ...
+
+    def check(self, space: SearchSpace, n_classes: int) -> None:
+        """Refuse a space that cannot fit so many classes.
+
+        Raises:
+            DefinitionError: It cannot.
+        """
+        ...
+
+    def simplicity(self, params: Params) -> tuple[float, ...]:
+        """Sort models by their complete params; greater is simpler."""
+        ...
+
+    def choose(self, params: Params) -> tuple[Recipe, Params]:
+        """The recipe that complete params are of, and the params in its own words."""
+        ...
+
+
+def name_params(estimator: str, params: Params) -> dict[str, Any]:
+    """An estimator's own params as a study of several names them."""
+    return {ESTIMATOR: estimator, **{f"{estimator}.{name}": params[name] for name in params}}
+
+
+def own_params(params: Params) -> dict[str, Any]:
+    """The params of the chosen estimator, in its own words."""
+    prefix = f"{params[ESTIMATOR]}."
+    return {
+        name.removeprefix(prefix): value
+        for name, value in params.items()
+        if name.startswith(prefix)
+    }
+
+
+@dataclass(frozen=True, eq=False)
+class SeveralRecipes:
+    """The recipes of a study's estimators, in the order in which it names them.
+
+    Attributes:
+        recipes: Two or more, of one task.
+    """
+
+    recipes: tuple[Recipe, ...]
+
+    @property
+    def name(self) -> str:
+        """All names."""
+        return ", ".join(recipe.name for recipe in self.recipes)
+
+    @property
+    def title(self) -> str:
+        """What a sentence calls them."""
+        return " or ".join(dict.fromkeys(recipe.title for recipe in self.recipes))
+
+    @property
+    def task(self) -> TaskName:
+        """What they predict."""
+        return self.recipes[0].task
+
+    @property
+    def has_probabilities(self) -> bool:
+        """Whether all give probabilities, since all are judged alike."""
+        return all(recipe.has_probabilities for recipe in self.recipes)
+
+    @property
+    def noted_params(self) -> tuple[str, ...]:
+        """Derived params that a trial's dashboard note names."""
+        return tuple(f"{each.name}.{param}" for each in self.recipes for param in each.noted_params)
+
+    @cached_property
+    def space(self) -> type[SearchSpace]:
+        """``[search_space]``: a table an estimator."""
+        spaces: dict[str, Any] = {each.name: (each.space, each.space()) for each in self.recipes}
+        return create_model("SearchSpace", __base__=SearchSpace, **spaces)
+
+    def check(self, space: SearchSpace, n_classes: int) -> None:
+        """Check each table by its own recipe.
+
+        Raises:
+            DefinitionError: It cannot be searched.
+        """
+        for recipe in self.recipes:
+            try:
+                recipe.check(getattr(space, recipe.name), n_classes)
+            except DefinitionError as error:
+                line = str(error).replace("search_space", f"search_space.{recipe.name}", 1)
+                raise DefinitionError(line, hint=error.hint) from error
+
+    def simplicity(self, params: Params) -> tuple[float, ...]:
+        """An estimator that is named earlier is simpler; then by its own order."""
+        recipe, own = self.choose(params)
+        return -self.recipes.index(recipe), *recipe.simplicity(own)
+
+    def choose(self, params: Params) -> tuple[Recipe, Params]:
+        """The recipe that params are of, and the params in its own words."""
+        recipe = next(each for each in self.recipes if each.name == params[ESTIMATOR])
+        return recipe, own_params(params)
