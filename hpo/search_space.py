@@ -14,10 +14,6 @@ class Section(BaseModel, extra="forbid", frozen=True, strict=True):
     """Refuses a key that is not its own, a change, and a value of another type."""
 
 
-KINDS = frozenset({"range", "conditional", "choices", "fixed"})
-"""Kinds of entries, as Pydantic names them in the place of an error."""
-
-
 def _kind(value: object) -> str:
     if isinstance(value, dict | Choices):
         is_list = isinstance(value, Choices) or "choices" in value
@@ -48,12 +44,12 @@ class Bounds(Section):
 
     @property
     def lowest(self) -> float:
-        """What numbers are above."""
+        """The bound that numbers are above, or minus infinity."""
         return -math.inf if self.above is None else self.above
 
     @property
     def highest(self) -> float:
-        """What numbers are below."""
+        """The bound that numbers are below, or infinity."""
         return math.inf if self.below is None else self.below
 
 
@@ -64,7 +60,7 @@ Condition: TypeAlias = Annotated[
     | Annotated[_Plain, Tag("fixed")],
     Discriminator(_kind),
 ]
-"""What another param's value should be: between bounds, one of several, or one."""
+"""A rule for another param's value: between bounds, one of several, or one."""
 
 When: TypeAlias = Mapping[str, Condition]
 """Name of another param to its condition; all must hold."""
@@ -120,7 +116,7 @@ def is_searched(entry: Any) -> bool:
 
 
 def conditions_of(entry: Any) -> When:
-    """What other params should be for an entry to be asked."""
+    """The conditions on other params under which an entry is asked."""
     return (isinstance(entry, Range | Choices) and entry.when) or {}
 
 

@@ -19,7 +19,7 @@ from hpo.definition import StudyDefinition as AnyDefinition
 from hpo.errors import DefinitionError, did_you_mean
 from hpo.estimators.candidates import Candidates
 from hpo.estimators.recipes import DEFAULT_RECIPE, candidates
-from hpo.search_space import KINDS, Bounds, Range, Section
+from hpo.search_space import Bounds, Range, SearchSpace, Section
 
 FLAGS = {
     "study.name": "--name",
@@ -124,8 +124,7 @@ def _explain(
     first = min(
         error.errors(include_url=False), key=lambda found: found["type"] != "extra_forbidden"
     )
-    section, *places = map(str, first["loc"]) if first["loc"] else ("",)
-    location = [section, *(place for place in places if place not in KINDS)] if section else []
+    location = _without_kinds([str(part) for part in first["loc"]], built_in)
     key = ".".join(location)
     place = (
         f"flag {FLAGS.get(key, key)}"
@@ -155,6 +154,18 @@ _OUR_WORDS = {
     "too_short": "should have at least one entry",
 }
 """Pydantic's error types, in our words."""
+
+
+def _without_kinds(location: list[str], built_in: AnyDefinition) -> list[str]:
+    """Leave out the kind that an entry or a condition was taken for: no key of the file."""
+    if len(location) < 2 or location[0] != "search_space":
+        return location
+    is_table = isinstance(getattr(built_in.search_space, location[1], None), SearchSpace)
+    kept = location.copy()
+    del kept[2 + is_table : 3 + is_table]
+    if kept[2 + is_table : 3 + is_table] == ["when"]:
+        del kept[4 + is_table : 5 + is_table]
+    return kept
 
 
 def _keys_at(built_in: AnyDefinition, location: list[str]) -> list[str]:

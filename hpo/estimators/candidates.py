@@ -1,4 +1,4 @@
-"""What a study searches: one estimator, or several.
+"""The candidates of a study: the one estimator that it searches, or several.
 
 Of several, which one is a param of a trial, and each one's params are called ``NAME.param``. Like
 recipes, this loads no library, so that a study file is checked at no cost.
@@ -19,7 +19,7 @@ ESTIMATOR = "estimator"
 
 
 class Candidates(Protocol):
-    """What a study searches: one recipe, or several."""
+    """The recipes that a study searches: one, or several."""
 
     def __hash__(self) -> int:
         """By identity."""
@@ -37,12 +37,12 @@ class Candidates(Protocol):
 
     @property
     def title(self) -> str:
-        """What a sentence calls them."""
+        """Their name in a sentence."""
         ...
 
     @property
     def task(self) -> TaskName:
-        """What they predict."""
+        """The task that is common to all."""
         ...
 
     @property
@@ -109,12 +109,12 @@ class SeveralRecipes:
 
     @property
     def title(self) -> str:
-        """What a sentence calls them."""
+        """Their name in a sentence."""
         return " or ".join(dict.fromkeys(recipe.title for recipe in self.recipes))
 
     @property
     def task(self) -> TaskName:
-        """What they predict."""
+        """The task that is common to all."""
         return self.recipes[0].task
 
     @property

@@ -53,7 +53,7 @@ def recipe_named(name: str) -> Recipe:
 
 @cache
 def candidates(names: tuple[str, ...]) -> Candidates:
-    """What a study of these estimators searches.
+    """The candidates of a study by name.
 
     Raises:
         DefinitionError: There is no such estimator, one is named twice, or some predict numbers and

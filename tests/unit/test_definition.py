@@ -156,7 +156,7 @@ def test_wrong_value_names_file_key_rule_and_value(tmp_path, text, line):
     [
         ("[study]\nn_trails = 5", r"study\.n_trails: unknown key; allowed here: name, .*n_trials", "did you mean 'n_trials'?"),
         ("[serach_space]\nC = 1", r"serach_space: unknown key; allowed here: study, data", "did you mean 'search_space'?"),
-        ("[search_space]\nC = {low = 1, hihg = 2, high = 3}", r"search_space\.C\.hihg: unknown key; allowed here: low, high, log$",
+        ("[search_space]\nC = {low = 1, hihg = 2, high = 3}", r"search_space\.C\.hihg: unknown key; allowed here: low, high, log, when$",
          "did you mean 'high'?"),
         (
             "zzz = 1",
@@ -192,11 +192,11 @@ def test_unknown_key_named_like_a_kind_of_entry_is_refused(tmp_path, key):
         load_text(tmp_path, f"{key} = 1")
 
 
-@pytest.mark.parametrize("key", ["range", "choices", "fixed"])
+@pytest.mark.parametrize("key", ["range", "conditional", "fixed"])
 def test_unknown_key_of_an_entry_that_is_named_like_a_kind_of_entry_is_refused(tmp_path, key):
     with pytest.raises(
         DefinitionError,
-        match=rf"search_space\.C\.{key}: unknown key; allowed here: low, high, log$",
+        match=rf"search_space\.C\.{key}: unknown key; allowed here: low, high, log, when$",
     ):
         load_text(tmp_path, f"[search_space]\nC = {{{key} = 1}}")
 

@@ -312,19 +312,19 @@ def test_slots_looked_ahead_to_when_the_signal_comes_are_adopted(storage_url, tm
 def test_baseline_is_trial_0_where_the_space_holds_it(storage_url, plan):
     run(storage_url, narrow(study__n_trials=1))
     trials = read_trials(storage_url)
-    assert plan.baseline_value(trials) == trials[0].value
+    assert plan.baseline(trials, {}) == (trials[0].value, 0)
 
 
 def test_baseline_outside_the_space_is_scored_beside_the_study(storage_url):
     run(storage_url, narrow(study__n_trials=1))
     outside = make_plan(narrow(search_space__C=[10.0, 20.0]))
-    assert outside.baseline_value([]) == read_trials(storage_url)[0].value
+    assert outside.baseline([], {}) == (read_trials(storage_url)[0].value, None)
 
 
 def test_baseline_that_fails_is_not_known():
     failing = make_plan(narrow(search_space__C=[10.0, 20.0], study__metrics=["f1_macro"]))
     broken = replace(failing, objective=replace(failing.objective, metrics=("roc_auc",)))
-    assert broken.baseline_value([]) is None
+    assert broken.baseline([], {}) == (None, None)
 
 
 def test_shuffling_the_holdouts_labels_changes_no_chosen_parameter(tmp_path):

@@ -47,6 +47,7 @@ RESULT = StudyResult(
         chosen={"penalty": "l2", "C": 0.123456789},
     ),
     estimates=Estimates(
+        baseline_trial=0,
         n_ties=3,
         baseline_value=0.95,
         n_holdout_rows=30,

@@ -48,7 +48,7 @@ def test_it_says_what_the_report_says(dataset):
     assert "48 complete, 0 pruned, 2 failed" in card
     assert dataset.digest in card
     assert "120 training rows and 30 held-out ones" in card
-    assert "| `C` | 0.0001 to 10000, log scale | `0.123456789` |" in card
+    assert "| `C` | 0.0001 to 10000, on a logarithmic scale | `0.123456789` |" in card
     assert "- 'id' dropped: it numbers the rows" in card
     assert card.count("MODEL-URI") == 3
 
