@@ -39,7 +39,7 @@ from tests.support.commands import (
 from tests.support.here import call_main, run_here_well
 from tests.support.postgres import PASSWORD, Cluster
 from tests.support.servers import free_port, serving
-from tests.support.stores import count_told, stores_of
+from tests.support.stores import close_stores, count_told, stores_of
 
 Check = Callable[..., tuple[int, list[dict[str, Any]]]]
 
@@ -65,6 +65,7 @@ def check(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -
         monkeypatch.chdir(directory)
         monkeypatch.delenv("HPO_STORAGE", raising=False)
         monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+        close_stores()  # A connection of the test closed during the check would take the WAL away.
         before, names = picture(directory), set(directory.rglob("*"))
         code = main(["check", "--json", *flags])
         printed = capsys.readouterr()
@@ -142,7 +143,6 @@ def test_study_of_somebody_else_is_left_to_the_run(finished_copy: Path, check: C
     optuna.create_study(storage=storage, study_name="theirs").add_trial(
         optuna.trial.create_trial(value=1.0)
     )
-    storage.engine.dispose()  # A connection that is closed later, by chance during the check, would take the WAL away.
     code, findings = check(finished_copy, "--name", "theirs")
     assert (code, findings[-1]["message"]) == (0, "finished trials of study 'theirs': 1")
 

@@ -2,7 +2,6 @@
 password.
 """
 
-import gc
 import os
 import re
 import signal
@@ -169,8 +168,7 @@ def test_pages_open_before_there_is_a_study(tmp_path: Path) -> None:
         assert requests.get(f"{mlflow}health", timeout=20).text == "OK"
         run_here_well(tmp_path, "--trials", "3")
         check_stores(**stores_of(tmp_path), n_trials=3)
-        close_stores()
-        gc.collect()  # this process's own connections, which would keep the log's files
+        close_stores()  # would keep the log's files
         process.send_signal(signal.SIGINT)
         _, stderr = process.communicate(timeout=COMMAND_SECONDS)
     assert stderr == "hpo: stopping what was started\n"

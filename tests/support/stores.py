@@ -5,6 +5,17 @@ import sqlite3
 import sys
 from contextlib import closing
 from pathlib import Path
+from weakref import WeakSet
+
+import sqlalchemy
+
+_engines: WeakSet[sqlalchemy.Engine] = WeakSet()
+"""All that were connected in this process and may hold a file open."""
+
+
+@sqlalchemy.event.listens_for(sqlalchemy.Engine, "engine_connect")
+def _remember(connection: sqlalchemy.Connection) -> None:
+    _engines.add(connection.engine)
 
 
 def count_told(directory: Path) -> int:
@@ -83,12 +94,15 @@ def stores_of(directory: Path) -> dict[str, str]:
 
 
 def close_stores() -> None:
-    """Close the files that MLflow holds open, and forget which: it keeps a store for each URI.
+    """Close the databases that this process holds open; MLflow forgets which stores it knows.
 
-    A relative one would lead to the directory of the test before; a file that is open keeps what
-    was written last in its write-ahead log, beside it. The URI that a run made MLflow's own default
-    is forgotten too, and where a run's artifacts are: a copy has a run of the same id.
+    A file that is open keeps what was written last in its write-ahead log, beside it, until its
+    engine happens to be collected. MLflow keeps a store for each URI, and a relative one would lead
+    to the directory of the test before. The URI that a run made MLflow's own default is forgotten
+    too, and where a run's artifacts are: a copy has a run of the same id.
     """
+    for engine in list(_engines):
+        engine.dispose()
     if "mlflow" not in sys.modules:
         return
     import mlflow  # noqa: PLC0415 - not needed by all
@@ -109,6 +123,4 @@ def close_stores() -> None:
     TrackingStoreRegistry._get_store_with_resolved_uri.cache_clear()
     ModelRegistryStoreRegistry._get_store_with_resolved_uri.cache_clear()
     for engines in (SqlAlchemyStore._engine_map, ModelStore._engine_map):
-        for engine in engines.values():
-            engine.dispose()
         engines.clear()
