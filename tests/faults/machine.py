@@ -15,10 +15,10 @@ import optuna
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 from mlflow import MlflowClient
-from mlflow.entities import Run
+from mlflow.entities import Run, ViewType
 from optuna.trial import FrozenTrial
 
-from tests.support.checker import STATUS_OF
+from tests.support.checker import STATUS_OF, check_params, check_scores
 from tests.support.here import Ended, call_main
 from tests.support.servers import free_port
 from tests.support.stores import close_stores, stores_of
@@ -65,6 +65,12 @@ class AnyOrder(RuleBasedStateMachine):
 
     Args:
         make_directory: Makes a working directory with both databases.
+
+    Attributes:
+        directory: Where the study is by now.
+        n_wanted: Trials of the study in all.
+        deleted: Id of each run that a person deleted to its key where that run was the finished one
+            of its trial, else to nothing: another is written then.
     """
 
     def __init__(self, make_directory: Callable[[str], Path]) -> None:
@@ -73,7 +79,7 @@ class AnyOrder(RuleBasedStateMachine):
         (self.directory / "t.csv").write_text("x0,x1,y\n" + TABLE, encoding="utf-8")
         (self.directory / "study.toml").write_text(STUDY_FILE, encoding="utf-8")
         self.n_wanted = 2
-        self.asked: set[int] = set()
+        self.deleted: dict[str, str] = {}
         self.n_moved = 0
 
     def _flags(self) -> tuple[str, ...]:
@@ -97,9 +103,9 @@ class AnyOrder(RuleBasedStateMachine):
         close_stores()
         return MlflowClient(stores_of(self.directory)["tracking_uri"])
 
-    def _runs(self) -> list[Run]:
-        experiments = self.client.search_experiments()
-        return list(self.client.search_runs([one.experiment_id for one in experiments]))
+    def _runs(self, view: int = ViewType.ACTIVE_ONLY) -> list[Run]:
+        ids = [one.experiment_id for one in self.client.search_experiments()]
+        return list(self.client.search_runs(ids, run_view_type=view))
 
     # What a person does.
 
@@ -163,7 +169,20 @@ class AnyOrder(RuleBasedStateMachine):
     def delete_child_run(self, pick) -> None:
         children = [run for run in self._runs() if "mlflow.parentRunId" in run.data.tags]
         if children:
-            self.client.delete_run(pick.choice(children).info.run_id)
+            run = pick.choice(children)
+            key = run.data.tags["hpo.key"]
+            n_of_key = sum(other.data.tags["hpo.key"] == key for other in children)
+            is_the_one = run.info.status != "RUNNING" and n_of_key == 1
+            self.deleted[run.info.run_id] = key if is_the_one else ""
+            self.client.delete_run(run.info.run_id)
+
+    @rule(pick=st.randoms(use_true_random=False))
+    def delete_parent_run(self, pick) -> None:
+        parents = [run for run in self._runs() if "mlflow.parentRunId" not in run.data.tags]
+        if parents:
+            run = pick.choice(parents)
+            self.deleted[run.info.run_id] = ""
+            self.client.delete_run(run.info.run_id)
 
     @rule()
     def rename_experiment(self) -> None:
@@ -194,6 +213,10 @@ class AnyOrder(RuleBasedStateMachine):
         existing = self.study.trials if self.study else []
         self.n_wanted = max(self.n_wanted, len(existing) + 1)
         ended = self._run()
+        if hint := re.search(r"mlflow runs restore --run-id (\w+)", ended.stderr):
+            self.client.restore_run(hint[1])
+            del self.deleted[hint[1]]
+            ended = self._run()
         assert ended.returncode == 0, ended.stderr
         again = self._run()
         assert again.returncode == 0, again.stderr
@@ -214,9 +237,23 @@ class AnyOrder(RuleBasedStateMachine):
             if "mlflow.parentRunId" in run.data.tags
         }
         assert len(children) == len(runs) - 1, "two runs of one trial"
+        gone = {key for key in self.deleted.values() if key.startswith(f"{uid}/")}
+        gone_numbers = {int(key.rpartition("/")[2]) for key in gone}
+        assert {number for number in trials if trials[number].state.is_finished()} == (
+            children.keys() | gone_numbers
+        )
+        assert gone_numbers.isdisjoint(children)
         for number, run in children.items():
-            check_child(trials[number], run, parents[0])
+            check_child(self.client, trials[number], run, parents[0])
+        self._check_trash()
         self._check_model(parents[0])
+
+    def _check_trash(self) -> None:
+        """What a person deleted is there, and else only what was there twice."""
+        trash = {run.info.run_id: run for run in self._runs(ViewType.DELETED_ONLY)}
+        assert trash.keys() >= self.deleted.keys()
+        for run_id in trash.keys() - self.deleted.keys():
+            assert "hpo.duplicate_of" in trash[run_id].data.tags, run_id
 
     def _check_model(self, parent: Run) -> None:
         models = self.client.search_logged_models([parent.info.experiment_id])
@@ -241,12 +278,15 @@ def check_words(code: int, stderr: str) -> None:
     assert code == 0 or re.search(r"\(.+\)$", lines[-1]), stderr
 
 
-def check_child(trial: FrozenTrial, run: Run, parent: Run) -> None:
-    """What a child run says is what its trial says."""
+def check_child(client: MlflowClient, trial: FrozenTrial, run: Run, parent: Run) -> None:
+    """What a child run says is what its trial says; of another client's, its params and state."""
     assert run.info.status == STATUS_OF[trial.state]
     assert run.data.tags["mlflow.parentRunId"] == parent.info.run_id
-    assert {name: str(value) for name, value in trial.params.items()}.items() <= (
-        run.data.params.items()
-    )
-    mean = run.data.metrics.get("cv_accuracy_mean")
-    assert mean is None or mean == trial.value
+    assert run.data.tags["optuna.state"] == trial.state.name
+    if trial.user_attrs.keys().isdisjoint({"hpo.scores", "hpo.failure"}):
+        assert run.data.params.items() >= {k: str(v) for k, v in trial.params.items()}.items()
+        assert run.data.metrics.keys() == {"trial_number"}
+        assert run.data.tags["hpo.foreign"].endswith(str(trial.value))
+    else:
+        check_params(trial, run)
+        check_scores(client, trial, run, metric="accuracy", n_folds=2)
