@@ -11,7 +11,8 @@ from hpo.errors import InputError
 def check(options: argparse.Namespace) -> int:
     """Print the findings of the preflight."""
     use_mlflow_here()
-    from hpo.commands.preflight import Finding, check_run
+    from hpo.commands.findings import Finding
+    from hpo.commands.preflight import check_run
 
     try:
         findings = check_run(settings_of(options), definition_of(options).name)

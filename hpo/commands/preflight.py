@@ -10,8 +10,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self
 
+from hpo.commands.findings import (
+    Finding,
+    all_done,
+    find_lost_model,
+    find_moved_artifacts,
+    find_unfinished,
+)
 from hpo.errors import HpoError, LedgerError, TrackingError
 from hpo.escaping import hide_password
 from hpo.ledger.inspection import (
@@ -24,54 +30,13 @@ from hpo.ledger.inspection import (
 )
 from hpo.ledger.lock import driven_elsewhere, made_elsewhere
 from hpo.settings import DEFAULT_TRACKING_URI, ServiceSettings, sqlite_path
-from hpo.tracking import keys
-from hpo.tracking.model_files import find_problem_of
-from hpo.tracking.numbers import parse_numbers
 from hpo.tracking.reader import (
     deleted_parent,
-    is_finished,
     is_made,
     is_trashed,
-    key_of,
     trashed_experiment,
 )
 from hpo.tracking.study_runs import StudyRuns, read_runs
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One line of the preflight.
-
-    Attributes:
-        check: Its subject: ``settings``, ``storage``, ``tracking`` or ``study``.
-        message: The state of the subject.
-        hint: How to put it right, or None.
-        exit_code: That of the error found, or 0 where all is well.
-    """
-
-    check: str
-    message: str
-    hint: str | None = None
-    exit_code: int = 0
-
-    @classmethod
-    def of(cls, check: str, error: HpoError) -> Self:
-        """Make a finding of an error."""
-        return cls(check, str(error), error.hint, error.exit_code)
-
-    def to_json(self) -> dict[str, Any]:
-        """Give the object that ``--json`` prints."""
-        return {
-            "check": self.check,
-            "ok": not self.exit_code,
-            "message": self.message,
-            "hint": self.hint,
-        }
-
-    def to_text(self) -> str:
-        """Give the finding as one line."""
-        hint = f" ({self.hint})" if self.hint else ""
-        return f"{'wrong' if self.exit_code else 'ok':<6} {self.check:<9} {self.message}{hint}"
 
 
 def check_run(settings: ServiceSettings, study: str) -> list[Finding]:
@@ -148,6 +113,7 @@ class _Preflight:
                 raise trashed_experiment(runs.experiment)
             if (parent_id := runs.deleted_by_hand().get(uid or "")) is not None:
                 raise deleted_parent(self.study, parent_id)
+            self.findings += find_moved_artifacts(url) if is_there else []
 
     def check_study(self) -> None:
         """Whether a run that ended early left something to do."""
@@ -155,21 +121,10 @@ class _Preflight:
             error = driven_elsewhere(f"study '{self.study}'", self.holder)
             self.findings.append(Finding.of("study", error))
         elif self.trials is not None:
-            left = _find_unfinished(self.study, self.trials, self.runs)
+            left = find_unfinished(self.study, self.trials, self.runs)
             with self._noting("study"):
-                left += self._find_lost_model(self.trials.uid)
-            self.findings += left or [_all_done(self.study, self.trials, self.runs)]
-
-    def _find_lost_model(self, uid: str | None) -> list[Finding]:
-        """Find a final model that the parent run names and that cannot be loaded."""
-        tags = self.runs.parent_tags(uid) if self.runs and uid else {}
-        uri = tags.get(keys.MODEL_URI)
-        problem = uri and find_problem_of(uri.removeprefix("models:/"), self.tracking_uri)
-        if not problem:
-            return []
-        message = f"the model {uri} of study '{self.study}' cannot be loaded: {problem}"
-        hint = "run the same command again: it writes it again"
-        return [Finding("study", message, hint, TrackingError.exit_code)]
+                left += find_lost_model(self.study, self.trials, self.runs, self.tracking_uri)
+            self.findings += left or [all_done(self.study, self.trials, self.runs)]
 
 
 def _check_writable(url: str, error: type[HpoError]) -> None:
@@ -199,48 +154,3 @@ def _check_old_file_store(tracking_uri: str) -> None:
             hint="mkdir -p mlruns-old && for old in mlruns/*/meta.yaml;"
             ' do mv "${old%/*}" mlruns-old; done',
         )
-
-
-def _find_unfinished(study: str, trials: Trials, runs: StudyRuns | None) -> list[Finding]:
-    """Find what the next run completes: a line for each kind of it."""
-    of_study = f"of study '{study}'"
-    ledger = LedgerError.exit_code
-    n_running = sum(state == "RUNNING" for state in trials.states.values()) - len(trials.foreign)
-    left = [(n_running, f"trials {of_study} left RUNNING: {n_running}", "takes them up", ledger)]
-    if runs is not None and trials.uid is not None:
-        mlflow = TrackingError.exit_code
-        finished = trials.finished()
-        written = parse_numbers(runs.parent_tags(trials.uid).get(keys.WRITTEN_TRIALS, ""))
-        there = {keys.trial_key(trials.uid, number) for number in written}
-        there.difference_update(key_of(run) for run in runs.active)
-        there.update(key_of(run) for run in runs.active if is_finished(run))
-        there.update(runs.deleted_by_hand())
-        n_behind = sum(keys.trial_key(trials.uid, number) not in there for number in finished)
-        n_second = len(runs.active) - len({key_of(run) for run in runs.active})
-        n_open = sum(not is_finished(run) for run in runs.active)
-        behind = f"finished trials {of_study} that MLflow lacks: {n_behind} of {len(finished)}"
-        second = f"second runs of the same trials {of_study} in MLflow: {n_second}"
-        unfinished = f"runs {of_study} left RUNNING in MLflow: {n_open}"
-        left.append((n_behind, behind, "writes them", mlflow))
-        left.append((n_second, second, "deletes them", mlflow))
-        left.append((n_open, unfinished, "finishes them", mlflow))
-    return [
-        Finding("study", message, f"run the same command again: it {mend}", exit_code)
-        for count, message, mend, exit_code in left
-        if count
-    ]
-
-
-def _all_done(study: str, trials: Trials, runs: StudyRuns | None) -> Finding:
-    n_finished = len(trials.finished())
-    where = ""
-    if runs is not None and trials.uid is not None and n_finished:
-        there = {key_of(run) for run in runs.active}
-        n_deleted = sum(keys.trial_key(trials.uid, n) not in there for n in trials.finished())
-        where = ", all of them in MLflow"
-        if n_deleted:
-            where = f", in MLflow but for {n_deleted} whose runs were deleted"
-    left_out = ""
-    if trials.foreign:
-        left_out = f"; another client's, RUNNING and left alone: {len(trials.foreign)}"
-    return Finding("study", f"finished trials of study '{study}': {n_finished}{where}{left_out}")

@@ -5,11 +5,15 @@ terminated does not count as there. One that an objective logs to was created, a
 of this module: it gets its key last, and without one it does not count either.
 """
 
+from collections.abc import Callable
+from functools import cache, partial
+
 from mlflow import MlflowClient
 from mlflow.entities import Metric, Run
 
 from hpo.tracking import keys, reader
 from hpo.tracking.entities import make_metrics, make_params, make_tags, make_text
+from hpo.tracking.interface import ignore
 from hpo.tracking.parent_run import ParentRun
 from hpo.tracking.run_creation import create_run, keep_one
 from hpo.tracking.run_records import TrialRecord
@@ -22,12 +26,21 @@ class ChildRuns:
         client: Of the store.
         study_uid: The study's uid.
         parent: The parent run, found or created.
+        on_loss: Called with a line on what MLflow has lost.
     """
 
-    def __init__(self, client: MlflowClient, study_uid: str, parent: ParentRun) -> None:
+    def __init__(
+        self,
+        client: MlflowClient,
+        study_uid: str,
+        parent: ParentRun,
+        on_loss: Callable[[str], None] = ignore,
+    ) -> None:
         self._client = client
         self._study_uid = study_uid
         self._parent = parent
+        self._on_loss = on_loss
+        self._is_gone = cache(partial(reader.is_gone, client))
 
     def find(self) -> tuple[dict[int, str], dict[int, str]]:
         """Ask MLflow what it holds, and put it right: each key keeps one run, of this parent.
@@ -134,12 +147,16 @@ class ChildRuns:
     def _adopt(self, run: Run) -> None:
         """Put a run that stands alone, or below a duplicate of this parent, below this parent.
 
-        One below a run of somebody else's stays there.
+        One below a run that was purged too; one below a run of somebody else's stays there.
         """
         parent_id = run.data.tags.get(keys.PARENT_RUN_ID)
-        is_ours = parent_id is None or parent_id in self._parent.own_ids
         is_in_place = parent_id == self._parent.run_id
-        if self._parent.own_ids and is_ours and not is_in_place and not reader.is_deleted(run):
+        if not self._parent.own_ids or is_in_place or reader.is_deleted(run):
+            return
+        if parent_id is None or parent_id in self._parent.own_ids:
+            self._client.set_tag(run.info.run_id, keys.PARENT_RUN_ID, self._parent.run_id)
+        elif self._is_gone(parent_id):
+            self._on_loss("the parent run is gone")
             self._client.set_tag(run.info.run_id, keys.PARENT_RUN_ID, self._parent.run_id)
 
     def _search(self, tag: str, value: str) -> list[Run]:

@@ -31,7 +31,7 @@ from hpo.escaping import hide_password
 from hpo.settings import sqlite_path
 from hpo.tracking import keys
 from hpo.tracking.connection import check_reachable
-from hpo.tracking.moved_store import move_addresses
+from hpo.tracking.moved_store import address_after, move_addresses, read_moves
 from hpo.tracking.reader import open_store
 
 if TYPE_CHECKING:
@@ -124,7 +124,8 @@ def find_problem_of(model_id: str, tracking_uri: str) -> str | None:
     if keys.INCOMPLETE in model.tags:
         return INCOMPLETE
     names = (*EXPECTED_NAMES, keys.MODEL_CARD_FILE)
-    return find_problem(model.artifact_location, tracking_uri, names)
+    location = address_after(read_moves(tracking_uri), model.artifact_location)
+    return find_problem(location, tracking_uri, names)
 
 
 @contextmanager

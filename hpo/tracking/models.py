@@ -14,7 +14,7 @@ from typing import Any
 import mlflow
 import numpy as np
 from mlflow import MlflowClient
-from mlflow.entities import LoggedModel, LoggedModelOutput, LoggedModelStatus, Metric
+from mlflow.entities import LoggedModel, LoggedModelStatus, Metric
 from mlflow.exceptions import MlflowException
 from mlflow.models import Model, ModelSignature
 from mlflow.types.schema import ColSpec, DataType, ParamSchema, ParamSpec, Schema
@@ -90,6 +90,9 @@ class ModelWriter:
             current = self._log(record, begun or self._begin(record), step)
         else:
             self._restore_lost(record, current)
+            if current.source_run_id != self._parent.run_id:
+                # The parent run was purged, and this is another.
+                self._parent.link_model(current.model_id)
         for model in ready:
             if model.model_id != current.model_id and keys.SUPERSEDED_BY not in model.tags:
                 self._client.set_logged_model_tags(
@@ -143,18 +146,14 @@ class ModelWriter:
         if "checked" not in self._done:
             self._check(record, model)
             self._count("checked")
-        run_id = self._parent.run_id
-        outputs = self._client.get_run(run_id).outputs
-        linked = [output.model_id for output in (outputs.model_outputs if outputs else ())]
-        if model.model_id not in linked:  # MLflow refuses a second link
-            self._client.log_outputs(run_id, [LoggedModelOutput(model.model_id, step=0)])
+        self._parent.link_model(model.model_id)
         dataset = self._study.dataset
         about = {"dataset_name": dataset.name, "dataset_digest": dataset.digest} if dataset else {}
         metrics = [
             Metric(name, value, record.time_ms, step, model_id=model.model_id, **about)
             for name, value in record.metrics.items()
         ]
-        self._client.log_batch(run_id, metrics=metrics)
+        self._client.log_batch(self._parent.run_id, metrics=metrics)
         return self._client.finalize_logged_model(model.model_id, LoggedModelStatus.READY)
 
     def _upload(self, record: ModelRecord, model: LoggedModel) -> None:

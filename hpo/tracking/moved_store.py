@@ -13,6 +13,8 @@ from pathlib import Path
 
 from mlflow.store.tracking import DEFAULT_LOCAL_FILE_AND_ARTIFACT_PATH
 
+from hpo.ledger.inspection import MLFLOW, read_database
+from hpo.settings import sqlite_path
 from hpo.sqlite import BUSY_SECONDS
 
 FOLDER = Path(DEFAULT_LOCAL_FILE_AND_ARTIFACT_PATH).name
@@ -44,6 +46,7 @@ def move_addresses(path: Path) -> dict[Path, Path]:
     """
     with closing(sqlite3.connect(path, timeout=BUSY_SECONDS)) as connection:
         moves = find_moves(connection, path)
+        of_runs = _with_runs(connection, moves)
         with connection:
             for old, new in moves.items():
                 before, after = f"{old / FOLDER}/", f"{new / FOLDER}/"
@@ -53,12 +56,40 @@ def move_addresses(path: Path) -> dict[Path, Path]:
                         f" WHERE substr({column}, 1, ?) = ?",
                         (after, len(before) + 1, len(before), before),
                     )
-        run = "SELECT 1 FROM runs WHERE substr(artifact_uri, 1, ?) = ?"
-        return {
-            old: new
-            for old, new in moves.items()
-            if connection.execute(run, (len(str(new)), str(new))).fetchone()
-        }
+        return of_runs
+
+
+def read_moves(tracking_uri: str) -> dict[Path, Path]:
+    """Find what :func:`move_addresses` would give; nothing is made or changed.
+
+    Raises:
+        HpoError: The database cannot be read.
+    """
+    path = sqlite_path(tracking_uri)
+    if path is None:
+        return {}
+    with read_database(tracking_uri, MLFLOW) as opened:
+        connection = None if opened is None else opened.connection.driver_connection
+        return {} if connection is None else _with_runs(connection, find_moves(connection, path))
+
+
+def address_after(moves: Mapping[Path, Path], address: str) -> str:
+    """Give the address that artifacts have once those of a store are moved."""
+    for old, new in moves.items():
+        if address.startswith(f"{old / FOLDER}/"):
+            return str(new / Path(address).relative_to(old))
+    return address
+
+
+def _with_runs(connection: sqlite3.Connection, moves: Mapping[Path, Path]) -> dict[Path, Path]:
+    """Those of the moves that artifacts of a run are in."""
+    run = "SELECT 1 FROM runs WHERE substr(artifact_uri, 1, ?) = ?"
+    return {
+        old: new
+        for old, new in moves.items()
+        for before in [f"{old / FOLDER}/"]
+        if connection.execute(run, (len(before), before)).fetchone()
+    }
 
 
 def find_moves(connection: sqlite3.Connection, path: Path) -> dict[Path, Path]:

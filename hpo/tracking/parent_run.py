@@ -7,7 +7,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from mlflow import MlflowClient
-from mlflow.entities import Metric, Run
+from mlflow.entities import LoggedModelOutput, Metric, Run
 
 from hpo.markdown import merge_note
 from hpo.results.links import runs_path
@@ -102,6 +102,13 @@ class ParentRun:
         """Log a metric: step, value and time (milliseconds since 1970, UTC) of each point."""
         metrics = [Metric(name, value, time_ms, step) for step, value, time_ms in points]
         self.client.log_batch(self.run_id, metrics=metrics)
+
+    def link_model(self, model_id: str) -> None:
+        """Make a logged model an output of this run."""
+        outputs = self.client.get_run(self.run_id).outputs
+        linked = outputs.model_outputs if outputs else ()
+        if all(output.model_id != model_id for output in linked):  # MLflow refuses a second link
+            self.client.log_outputs(self.run_id, [LoggedModelOutput(model_id, step=0)])
 
     def log_files(
         self, model_id: str, of_model: Mapping[str, bytes], of_study: Mapping[str, bytes]

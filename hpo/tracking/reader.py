@@ -5,7 +5,10 @@ from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import Any
 
+from mlflow import MlflowClient
 from mlflow.entities import Experiment, LifecycleStage, Run, ViewType
+from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST, ErrorCode
 from mlflow.store.tracking import DEFAULT_LOCAL_FILE_AND_ARTIFACT_PATH
 from mlflow.store.tracking.rest_store import RestStore
 from mlflow.utils.credentials import get_default_host_creds
@@ -123,6 +126,17 @@ def is_deleted(run: Run) -> bool:
 def is_finished(run: Run) -> bool:
     """Whether the run was terminated: everything was written to it."""
     return bool(run.info.status != "RUNNING")
+
+
+def is_gone(client: MlflowClient, run_id: str) -> bool:
+    """Whether there is no such run, as after ``mlflow gc``."""
+    try:
+        client.get_run(run_id)
+    except MlflowException as error:
+        if error.error_code != ErrorCode.Name(RESOURCE_DOES_NOT_EXIST):
+            raise
+        return True
+    return False
 
 
 def was_deleted_by_hand(run: Run) -> bool:

@@ -42,6 +42,10 @@ class StudyRuns:
         """Those that are not in the trash."""
         return [run for run in self.runs if not is_deleted(run)]
 
+    def has(self, key: str) -> bool:
+        """Whether there is a run with this key, or was one that a person deleted."""
+        return any(key_of(run) == key for run in self.active) or key in self.deleted_by_hand()
+
     def parent_tags(self, uid: str) -> dict[str, str]:
         """The tags of the study's parent run; none where there is no such run."""
         tags = (dict(run.data.tags) for run in self.active if key_of(run) == uid)

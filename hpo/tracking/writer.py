@@ -90,7 +90,7 @@ class MlflowWriter:
         """
         self._client = connect(self._tracking_uri, notify=self.notify)
         self._parent.open(self._client, start_time_ms, self.notify)
-        self._children = ChildRuns(self._client, self._study.uid, self._parent)
+        self._children = ChildRuns(self._client, self._study.uid, self._parent, self.on_loss)
         self._models = ModelWriter(
             self._client,
             self._tracking_uri,

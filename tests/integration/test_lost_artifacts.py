@@ -10,12 +10,14 @@ from pathlib import Path
 
 import mlflow
 import pytest
+from click.testing import CliRunner
 from mlflow import MlflowClient
+from mlflow.cli import gc
 from sklearn.datasets import load_iris
 
 from tests.support.checker import Picture, check_stores, read_stores
 from tests.support.here import Ended, call_main, run_here, run_here_well
-from tests.support.stores import stores_of
+from tests.support.stores import close_stores, stores_of
 
 RUN = ("--trials", "2", "--tracking-wait", "0")
 NOTHING = "all done before, nothing was changed"
@@ -159,3 +161,37 @@ def test_artifacts_that_cannot_be_written_again_end_in_one_line(directory: Path)
     (directory / "mlruns").unlink()
     rerun(directory)
     check_stores(**stores_of(directory), n_trials=2)
+
+
+def test_parent_run_that_was_purged_is_written_again_above_its_children(directory: Path) -> None:
+    run_here_well(directory, *RUN)
+    stores = stores_of(directory)
+    before = read_stores(**stores)
+    purge(stores["tracking_uri"], before.parent.info.run_id)
+    checked = check(directory)
+    assert checked.returncode == 3
+    assert (
+        "MLflow lost the parent run of study 'iris' (run the same command again" in checked.stdout
+    )
+    assert rerun(directory).stderr == "hpo: the parent run is gone: written again\n"
+    assert check(directory).returncode == 0
+    assert NOTHING in run_here_well(directory, *RUN)
+    after = read_stores(**stores)
+    assert after.children.keys() == before.children.keys()
+    assert after.model.model_id == before.model.model_id
+    for number, child in after.children.items():
+        assert child.info.run_id == before.children[number].info.run_id
+        assert child.data.tags["mlflow.parentRunId"] == after.parent.info.run_id
+    (output,) = (
+        MlflowClient(stores["tracking_uri"]).get_run(after.parent.info.run_id).outputs.model_outputs
+    )
+    assert output.model_id == after.model.model_id
+
+
+def purge(tracking_uri: str, run_id: str) -> None:
+    """Delete a run, then ``mlflow gc`` it."""
+    MlflowClient(tracking_uri).delete_run(run_id)
+    uris = ("--backend-store-uri", tracking_uri, "--tracking-uri", tracking_uri)
+    ended = CliRunner().invoke(gc, [*uris, "--run-ids", run_id])
+    assert ended.exit_code == 0, ended.output
+    close_stores()

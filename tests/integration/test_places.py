@@ -151,6 +151,32 @@ def test_artifacts_of_a_moved_directory_are_found_in_it(copy, tmp_path):
     assert run_here_well(moved, *FLAGS)
 
 
+@pytest.mark.parametrize("is_copied", [False, True])
+def test_check_of_a_directory_elsewhere_says_that_the_next_run_moves_addresses(
+    copy, tmp_path, is_copied
+):
+    moved = tmp_path / "moved"
+    if is_copied:
+        copy_as_it_is(copy, moved)
+    else:
+        copy.rename(moved)
+    ended = call_main(moved, "check", "--json")
+    wrong = [finding for finding in json.loads(ended.stdout) if not finding["ok"]]
+    assert (ended.returncode, wrong) == (
+        3,
+        [
+            {
+                "check": "tracking",
+                "ok": False,
+                "message": f"MLflow's artifacts are in {moved}/mlruns, but addressed in {copy}",
+                "hint": "run the same command again: it moves the addresses",
+            }
+        ],
+    )
+    assert run_here(moved, *FLAGS).returncode == 0
+    assert call_main(moved, "check").returncode == 0
+
+
 def test_model_of_a_moved_directory_predicts_before_the_next_run(copy, tmp_path):
     load_model(copy.rename(tmp_path / "moved"))
 
