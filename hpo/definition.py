@@ -5,6 +5,7 @@ are not known here: scikit-learn, so metric names are checked where they are use
 so the params of ``[search_space]`` belong to the class that an estimator's recipe brings.
 """
 
+import math
 import os
 import re
 import sys
@@ -16,10 +17,12 @@ from pydantic import (
     BeforeValidator,
     Field,
     SerializeAsAny,
+    WithJsonSchema,
     model_validator,
 )
 
 from hpo.errors import DefinitionError
+from hpo.escaping import MAX_QUOTED, on_one_line, quote, shorten
 from hpo.identity import identity_of
 from hpo.search_space import SearchSpace, Section
 
@@ -114,6 +117,29 @@ class EstimatorSection(Section):
         return (self.name,) if isinstance(self.name, str) else self.name
 
 
+def _check_plain(value: Any) -> Any:
+    is_plain = isinstance(value, bool | int | float | str)
+    if not is_plain or (isinstance(value, float) and not math.isfinite(value)):
+        raise ValueError(
+            "should be one text, truth value or finite number,"
+            f" but got {shorten(on_one_line(repr(value)), MAX_QUOTED)}"
+        )
+    return value
+
+
+class FixedSection(Section, extra="allow"):
+    """``[fixed]``: plain values of arguments of the estimator that are not searched."""
+
+    __pydantic_extra__: dict[
+        str,
+        Annotated[
+            Any,
+            AfterValidator(_check_plain),
+            WithJsonSchema({"type": ["boolean", "number", "string"]}),
+        ],
+    ]
+
+
 class PreprocessingSection(Section):
     """``[preprocessing]``: how categories become columns.
 
@@ -184,6 +210,7 @@ class StudyDefinition(Section):
     cv: CvSection = CvSection()
     estimator: EstimatorSection = EstimatorSection()
     search_space: SerializeAsAny[SearchSpace] = SearchSpace()
+    fixed: FixedSection = FixedSection()
     sampler: SamplerSection = SamplerSection()
     pruner: PrunerSection = PrunerSection()
     selection: SelectionSection = SelectionSection()
@@ -200,6 +227,15 @@ class StudyDefinition(Section):
                 f"a study name should be {STUDY_NAME_RULE}, but the data give '{self.name}':"
                 " set study.name or --name"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _check_named_once(self) -> Self:
+        for name, _ in self.fixed:
+            if name in self.search_space.model_fields_set:
+                raise ValueError(
+                    f"{quote(name)} is in [search_space] and in [fixed]: name it in one of them"
+                )
         return self
 
     @property
@@ -226,7 +262,11 @@ class StudyDefinition(Section):
         Returns:
             Dotted key to plain value, for example ``{"search_space.C.low": 1e-4}``.
         """
-        return identity_of(self.model_dump(mode="json"))
+        content = self.model_dump(mode="json")
+        # What is fixed is part of the space once the estimator is known.
+        for name in content["fixed"]:
+            content["search_space"].pop(name, None)
+        return identity_of(content)
 
 
 if __name__ == "__main__":

@@ -6,11 +6,11 @@ of ours names are ever imported.
 """
 
 import inspect
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
-from numbers import Integral
+from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from pydantic import field_validator
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 NONE = "none"
 """What a study file says for Python's None, which TOML lacks."""
+
+_SET_BY_HPO = ("n_jobs", "random_state", "verbose")
 
 ArgumentEntry: TypeAlias = Entry[bool | int | float | str] | None
 """The entry of one argument; None leaves the class's own default."""
@@ -96,29 +98,57 @@ class EstimatorClass:
 
     def check(self, space: SearchSpace, _n_classes: int) -> None:
         """Refuse an argument that the class does not have, and a value that it does not take."""
-        defaults = _defaults(self.path)
-        ours = {"random_state", *dict(self.set_arguments), self.categorical_argument}
-        known = [name for name in defaults if name not in ours]
-        for name, entry in space:
-            if name not in known:
-                line = f"search_space.{name}: {quote(name)} is"
-                if name in ours:
-                    raise DefinitionError(f"{line} set by hpo", hint="leave it out")
-                listed = f"its arguments are {', '.join(known)}"
-                raise DefinitionError(
-                    f"{line} no argument of {self.name}", hint=did_you_mean(name, known, listed)
-                )
+        self._check_entries("search_space", space)
+
+    def fix(self, space: SearchSpace, values: Params) -> SearchSpace:
+        """Put plain values in the place of entries, checked as those are."""
+        self._check_entries("fixed", values.items())
+        return space.model_copy(update=dict(values))
+
+    def _check_entries(self, table: str, entries: Iterable[tuple[str, Any]]) -> None:
+        for name, entry in entries:
+            place = f"{table}.{name}"
+            self._check_name(place, name)
             is_whole = isinstance(entry, Range) and self.takes_whole_numbers(name, entry)
             for value in choices_of(entry):
-                self._check_value(name, int(value) if is_whole else value)
+                self._check_value(place, name, int(value) if is_whole else value)
 
-    def _check_value(self, name: str, value: Any) -> None:
+    def known(self) -> list[str]:
+        """The arguments that a study file may name."""
+        return [
+            name
+            for name in _defaults(self.path)
+            if not self._is_ours(name) and _takes_plain_values(_rules(self.load(), name))
+        ]
+
+    def _is_ours(self, name: str) -> bool:
+        ours = {*_SET_BY_HPO, *dict(self.set_arguments), self.categorical_argument}
+        return name in ours
+
+    def _check_name(self, place: str, name: str) -> None:
+        if self._is_ours(name):
+            raise DefinitionError(f"{place}: {quote(name)} is set by hpo", hint="leave it out")
+        if name not in _defaults(self.path):
+            known = self.known()
+            listed = f"its arguments are {', '.join(known)}"
+            raise DefinitionError(
+                f"{place}: {quote(name)} is no argument of {self.name}",
+                hint=did_you_mean(name, known, listed),
+            )
+        if name not in self.known():
+            raise DefinitionError(
+                f"{place}: {quote(name)} of {self.name} takes an object or a list,"
+                " which a study file cannot give",
+                hint="leave it out",
+            )
+
+    def _check_value(self, place: str, name: str, value: Any) -> None:
         try:
             estimator: Any = self.build({name: value})
             if hasattr(estimator, "_validate_params"):
                 estimator._validate_params()  # noqa: SLF001 - there is no public way
         except (ValueError, TypeError) as error:
-            raise DefinitionError(f"search_space.{name}: {first_line(error)}") from error
+            raise DefinitionError(f"{place}: {first_line(error)}") from error
 
 
 @dataclass(frozen=True, eq=False)
@@ -162,6 +192,7 @@ def argument_recipe(
         derive=estimator.derive,
         is_affordable=_always,
         check=estimator.check,
+        fix=estimator.fix,
         build=estimator.build,
         simplicity=simplicity,
         **attributes,
@@ -190,6 +221,14 @@ def _defaults(path: str) -> Mapping[str, Any]:
 
 def _takes_text(kind: type, name: str, text: str) -> bool:
     return any(text in rule.options for rule in _rules(kind, name) if hasattr(rule, "options"))
+
+
+def _takes_plain_values(rules: Iterable[Any]) -> bool:
+    """Whether a number, a truth value or a text may do; a class without rules says nothing."""
+    named = ("boolean", "cv_object", Integral, Real, str)
+    return not rules or any(
+        hasattr(rule, "closed") or hasattr(rule, "options") or rule in named for rule in rules
+    )
 
 
 def _rules(kind: type, name: str) -> list[Any]:

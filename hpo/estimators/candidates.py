@@ -68,6 +68,14 @@ class Candidates(Protocol):
         """
         ...
 
+    def fix(self, space: SearchSpace, values: Params) -> SearchSpace:
+        """Put fixed values into a space.
+
+        Raises:
+            DefinitionError: One cannot be fixed.
+        """
+        ...
+
     def simplicity(self, params: Params) -> tuple[float, ...]:
         """Sort models by their complete params; greater is simpler."""
         ...
@@ -145,6 +153,17 @@ class SeveralRecipes:
             except DefinitionError as error:
                 line = str(error).replace("search_space", f"search_space.{recipe.name}", 1)
                 raise DefinitionError(line, hint=error.hint) from error
+
+    def fix(self, _space: SearchSpace, values: Params) -> SearchSpace:
+        """Refuse values that do not say which estimator they are of.
+
+        Raises:
+            DefinitionError: Always.
+        """
+        raise DefinitionError(
+            f"fixed.{next(iter(values))}: a study of several estimators has a table of each",
+            hint=f"put the value into [search_space.{self.recipes[0].name}], where it is fixed too",
+        )
 
     def simplicity(self, params: Params) -> tuple[float, ...]:
         """An estimator that is named earlier is simpler; then by its own order."""

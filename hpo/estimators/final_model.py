@@ -5,7 +5,7 @@ first, which saw fewer.
 """
 
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -17,12 +17,14 @@ from sklearn.pipeline import Pipeline
 from hpo.data.columns import Columns
 from hpo.data.dataset import Dataset
 from hpo.definition import PreprocessingSection, StudyDefinition
-from hpo.errors import DataError, ModelError
+from hpo.errors import DefinitionError, ModelError, first_line
 from hpo.estimators.cross_validation import did_converge, leave_out_probabilities, score_model
 from hpo.estimators.preprocessing import TRUSTED_TYPES, build_preprocessing, categorical_positions
-from hpo.estimators.recipe import Params, Recipe
-from hpo.estimators.skops_file import check_skops
+from hpo.estimators.recipe import Params, Recipe, TrainingShape
+from hpo.estimators.skops_file import read_skops
+from hpo.estimators.space import SearchedSpace
 from hpo.estimators.tasks import task_of
+from hpo.search_space import choices_of
 
 CHECKED_ROWS = 200
 CONVERSION_STEP = "columns"
@@ -68,20 +70,92 @@ def trusted_types(recipe: Recipe) -> tuple[str, ...]:
 def check_saving(recipe: Recipe, dataset: Dataset, definition: StudyDefinition) -> None:
     """Make sure before the search that its model can be saved and loaded safely.
 
+    A few rows are fitted, saved and loaded, once with each choice that a study file names. A fit
+    that raises is left to the trials, but for an estimator without a recipe of its own that cannot
+    be fitted at all.
+
     Raises:
-        DataError: The preprocessing of this table holds a type that is not trusted.
+        DefinitionError: A model holds a type that is not trusted, the estimator cannot be fitted to
+            these rows, or two fits with one seed differ.
     """
-    preprocessing = build_preprocessing(
-        dataset.columns, definition.preprocessing, recipe.preprocessing
+    order = np.argsort(task_of(recipe).encode(dataset.y_train), kind="stable")
+    few = np.linspace(0, len(order) - 1, min(len(order), CHECKED_ROWS)).astype(int)
+    models, reason = _fit_choices(recipe, dataset, definition, np.sort(order[few]))
+    if not models and not recipe.is_repeatable:
+        models, reason = _fit_choices(recipe, dataset, definition, np.sort(order))
+        if not models:
+            raise DefinitionError(
+                f"estimator.name: {recipe.name} cannot be fitted to these rows: {reason}",
+                hint="name another, or change [search_space] or [fixed]",
+            )
+    for model in models:
+        try:
+            loaded = read_skops(skops.io.dumps(take_raw_rows(model, dataset)))
+            recipe.check_loaded(loaded[-1])
+        except (ModelError, TypeError, ValueError) as error:
+            raise DefinitionError(
+                f"estimator.name: a model of {recipe.name} could not be loaded safely:"
+                f" {first_line(error).removeprefix('model: ')}",
+                hint="name another estimator, or other values in [search_space] or [fixed]",
+            ) from error
+
+
+def _fit_choices(
+    recipe: Recipe, dataset: Dataset, definition: StudyDefinition, rows: np.ndarray
+) -> tuple[list[Pipeline], str]:
+    """Fit some rows with each choice that the definition names, the others as in the baseline.
+
+    Returns:
+        The fitted models, and why the last fit that raised did.
+    """
+    X, y = dataset.X_train.iloc[rows], dataset.y_train[rows]
+    shape = TrainingShape(*X.shape, task_of(recipe).count_classes(y), X.size, is_sparse=False)
+    # A study of several estimators has a table for each.
+    entries = getattr(definition.search_space, recipe.name, definition.search_space)
+    space = SearchedSpace(recipe, entries, shape, definition.study.seed)
+    models, reason = [], ""
+    for params in _each_choice(space):
+        unfitted = build_pipeline(
+            recipe, dataset.columns, definition.preprocessing, {**params, **recipe.quick}
+        )
+        try:
+            with warnings.catch_warnings(action="ignore"):
+                models.append(unfitted.fit(X, y))
+        except Exception as error:  # noqa: BLE001 - whatever a fit raises
+            reason = first_line(error)
+            continue
+        if not recipe.is_repeatable:
+            _check_repeatable(recipe, models[-1], X, y)
+    return models, reason
+
+
+def _each_choice(space: SearchedSpace) -> Iterator[Params]:
+    """Complete params: the baseline's or the first of each entry, then each choice that is named.
+
+    Numbers do not change what a model is made of; texts and truth values may.
+    """
+    entries = dict(space.entries)
+    first = {name: choices_of(entries[name])[0] for name in space.searched}
+    first |= space.baseline() or {}
+    yield space.replay(first)
+    for name in first.keys() & space.entries.model_fields_set:
+        for value in choices_of(entries[name]):
+            if isinstance(value, str | bool) and value != first[name]:
+                yield space.replay({**first, name: value})
+
+
+def _check_repeatable(recipe: Recipe, model: Pipeline, X: pd.DataFrame, y: np.ndarray) -> None:
+    method = next(
+        each for each in ("predict_proba", "decision_function", "predict") if hasattr(model, each)
     )
-    model = take_raw_rows(
-        Pipeline([("preprocessing", preprocessing.fit(dataset.X_train.head(CHECKED_ROWS)))]),
-        dataset,
-    )
-    try:
-        check_skops(skops.io.dumps(model))
-    except ModelError as error:
-        raise DataError(f"data: the model could not be loaded safely: {error}") from error
+    with warnings.catch_warnings(action="ignore"):
+        again = clone(model).fit(X, y)
+        is_same = np.array_equal(getattr(model, method)(X), getattr(again, method)(X))
+    if not is_same:
+        raise DefinitionError(
+            f"estimator.name: two fits of {recipe.name} with one seed differ",
+            hint="trials could not be repeated: name another",
+        )
 
 
 def fit_final_model(

@@ -37,6 +37,9 @@ class NeighborsSpace(ArgumentSpace):
     p: ArgumentEntry = (2, 1)
 
 
+_KERNELS = ("linear", "poly", "rbf", "sigmoid")
+
+
 def _smoother_kernel(params: Params) -> tuple[float, ...]:
     """More regularisation, then a wider kernel."""
     gamma = params.get("gamma", "scale")
@@ -57,17 +60,22 @@ def check_support_vectors(model: Any) -> None:
     vectors, counts = model.support_vectors_, model._n_support  # noqa: SLF001 - no public name
     n_vectors, n_features = vectors.shape
     n_rows, n_pairs = len(counts) - 1, len(counts) * (len(counts) - 1) // 2
-    if model._impl == "epsilon_svr":  # noqa: SLF001
-        n_rows, n_pairs, counts = 1, 1, counts[:1]
+    n_classes = len(counts)
+    if model._impl in ("epsilon_svr", "nu_svr"):  # noqa: SLF001
+        # There libsvm counts two classes, the first with all vectors.
+        n_classes, counts = 2, counts[:1]
     is_whole = (
         counts.min() >= 0
         and counts.sum() == n_vectors == len(model.support_)
         and n_features == model.n_features_in_
+        and n_classes == len(model._n_support) >= 2  # noqa: SLF001
         and model.dual_coef_.shape == model._dual_coef_.shape == (n_rows, n_vectors)
         and model.intercept_.shape == model._intercept_.shape == (n_pairs,)
         and len(model._probA) == len(model._probB) == 0  # noqa: SLF001
     )
-    if not is_whole or model._sparse:  # noqa: SLF001
+    # A precomputed kernel looks up rows by the numbers in support_; the class says which machine.
+    is_ours = model.kernel in _KERNELS and "_impl" not in vars(model)
+    if not is_whole or not is_ours or model._sparse:  # noqa: SLF001
         raise ValueError("its support vectors do not fit together")
 
 

@@ -9,25 +9,49 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+from sklearn.tree._tree import Tree
 
 
-def check_forest(forest: Any) -> None:
-    """Check the trees of a forest.
+def check_trees(model: Any) -> None:
+    """Check a tree, or the trees of an ensemble.
 
     Raises:
         ValueError: One would be read out of bounds.
     """
-    n_features = int(forest.n_features_in_)
-    for member in forest.estimators_:
-        state = member.tree_.__getstate__()
-        nodes, n_nodes = state["nodes"], int(state["node_count"])
-        if not 0 < n_nodes <= len(nodes) or len(state["values"]) < n_nodes:
-            raise ValueError("a tree counts nodes that it does not have")
-        left, right = nodes["left_child"][:n_nodes], nodes["right_child"][:n_nodes]
-        is_leaf = left == -1
-        _check_nodes(is_leaf, left, right, nodes["feature"][:n_nodes], n_features)
-        if (right[is_leaf] != -1).any():
-            raise ValueError("a tree has a leaf with a child")
+    is_tree = hasattr(model, "tree_")
+    members = [model] if is_tree else np.ravel(np.asarray(model.estimators_, dtype=object))
+    for member in members:
+        # Bagging gives a tree some of the columns.
+        if not 0 < member.n_features_in_ <= model.n_features_in_:
+            raise ValueError("a tree has features that its model does not have")
+        _check_tree(member.tree_, int(member.n_features_in_))
+
+
+def check_gradient_boosting(model: Any) -> None:
+    """Check the trees of gradient boosting, and that there is room for what they add up.
+
+    Raises:
+        ValueError: One would be read out of bounds, or written.
+    """
+    check_trees(model)
+    row = np.zeros((1, int(model.n_features_in_)), dtype=np.float32)
+    sums = model._raw_predict_init(row)  # noqa: SLF001 - no public name
+    if model.estimators_.ndim != 2 or model.estimators_.shape[1] != sums.shape[1]:
+        raise ValueError("an iteration has another number of trees")
+
+
+def _check_tree(tree: Any, n_features: int) -> None:
+    if type(tree) is not Tree:
+        raise ValueError("a tree is none of scikit-learn's")
+    # Beyond its capacity a tree reads what is not its own; its state is such a reading.
+    if not 0 < tree.node_count <= tree.capacity:
+        raise ValueError("a tree counts nodes that it does not have")
+    nodes = tree.__getstate__()["nodes"]
+    left, right = nodes["left_child"], nodes["right_child"]
+    is_leaf = left == -1
+    _check_nodes(is_leaf, left, right, nodes["feature"], n_features)
+    if (right[is_leaf] != -1).any():
+        raise ValueError("a tree has a leaf with a child")
 
 
 def check_boosted(model: Any) -> None:

@@ -28,7 +28,7 @@ from hpo.conversion import ColumnConverter
 from hpo.data.columns import Columns
 from hpo.errors import ModelError, first_line
 from hpo.estimators.recipe import Recipe
-from hpo.estimators.recipes import RECIPES
+from hpo.estimators.recipes import find_recipe
 from hpo.estimators.skops_file import MAX_BYTES, read_skops
 
 DESCRIPTION_FILE = "MLmodel"
@@ -132,8 +132,7 @@ def load_model(directory: Path) -> ShippedModel:
             _check_description(_read(directory, DESCRIPTION_FILE))
         columns = Columns.model_validate_json(_read(directory, COLUMNS_FILE))
         whole = read_skops(_read(directory, MODEL_FILE))
-        pipeline = _check_parts(_take_off_conversion(whole, columns))
-        recipe = RECIPES[type(pipeline[-1]).__name__]
+        pipeline, recipe = _check_parts(_take_off_conversion(whole, columns))
         recipe.check_loaded(pipeline[-1])
     return ShippedModel(pipeline, columns, recipe, whole)
 
@@ -207,22 +206,22 @@ def _take_off_conversion(pipeline: object, columns: Columns) -> object:
     return Pipeline(steps[1:])
 
 
-def _check_parts(pipeline: object) -> Pipeline:
-    """Give the pipeline back, if it is preprocessing and an estimator with a recipe here.
+def _check_parts(pipeline: object) -> tuple[Pipeline, Recipe]:
+    """Give the pipeline and its estimator's recipe, if it is preprocessing and an estimator.
 
     Raises:
         ModelError: It is something else.
     """
     steps = [step for _, step in pipeline.steps] if isinstance(pipeline, Pipeline) else []
     kinds = [type(step) for step in steps or [pipeline]]
-    is_known = kinds[-1].__name__ in RECIPES and kinds[-1].__module__.startswith("sklearn.")
-    is_ours = kinds[:-1] == [ColumnTransformer] and is_known
-    if not is_ours or not isinstance(pipeline, Pipeline):
+    is_sklearn = kinds[-1].__module__.startswith("sklearn.")
+    recipe = find_recipe(kinds[-1].__name__) if is_sklearn else None
+    if kinds[:-1] != [ColumnTransformer] or recipe is None or not isinstance(pipeline, Pipeline):
         raise ModelError(
             "model: this should be preprocessing and an estimator that hpo searches,"
             f" but got {kinds[-1].__name__}"
         )
-    return pipeline
+    return pipeline, recipe
 
 
 @contextmanager

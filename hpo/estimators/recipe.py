@@ -6,9 +6,13 @@ no library before its estimator is built, so that a study file is checked at no 
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
+from pydantic import ValidationError
+
+from hpo.errors import DefinitionError, did_you_mean
+from hpo.escaping import quote
 from hpo.search_space import Range, SearchSpace
 
 if TYPE_CHECKING:
@@ -75,6 +79,26 @@ def _accept(_estimator: Any) -> None:
     """Most estimators are checked by skops alone."""
 
 
+def _fix(space: SearchSpace, values: Params) -> SearchSpace:
+    """Put values in the place of entries, checked by the rules of the space itself."""
+    kind = type(space)
+    for name in values:
+        if name not in kind.model_fields:
+            listed = f"they are {', '.join(kind.model_fields)}"
+            raise DefinitionError(
+                f"fixed.{name}: {quote(name)} is no param",
+                hint=did_you_mean(name, kind.model_fields, listed),
+            )
+    given = {name: getattr(space, name) for name in space.model_fields_set}
+    try:
+        return kind.model_validate({**given, **values})
+    except ValidationError as error:
+        found = error.errors(include_url=False)[0]
+        reason = found.get("ctx", {}).get("error") or found["msg"].removeprefix("Input ")
+        place = f"fixed.{found['loc'][0]}" if found["loc"] else "fixed"
+        raise DefinitionError(f"{place}: {reason}") from None
+
+
 @dataclass(frozen=True, eq=False)
 class Recipe:
     """One estimator.
@@ -94,6 +118,8 @@ class Recipe:
         is_affordable: Whether a fit with one choice costs so little on rows of a shape that it
             stays in the *default* space; a choice that a study file names always stays.
         check: Refuses, with a ``DefinitionError``, a space that cannot fit so many classes.
+        fix: The space with plain values in the place of entries; refuses, with a
+            ``DefinitionError``, what is no argument and what it does not take.
         build: The unfitted estimator from complete params, and the positions of the columns that
             hold categories as whole numbers.
         simplicity: Sorts models by their complete params; greater is simpler.
@@ -102,6 +128,8 @@ class Recipe:
         limits: What the model card says of its limits, one sentence an entry.
         noted_params: Derived params that a trial's dashboard note names.
         has_probabilities: Whether a classifier gives probabilities.
+        quick: Params with which a fit on a few rows is quick, and shows what a model is made of.
+        is_repeatable: Whether it is known that two fits with one seed are the same.
         trusted_types: What a saved model may hold beside what skops trusts itself.
         saved_types: Kinds of skops nodes and classes that a saved model is made of, beside the
             estimator, arrays and plain values.
@@ -123,10 +151,13 @@ class Recipe:
     build: Callable[[Params, Sequence[int]], "BaseEstimator"]
     simplicity: Callable[[Params], tuple[float, ...]]
     preprocessing: Literal["linear", "distance", "tree"] = "linear"
+    fix: Callable[[SearchSpace, Params], SearchSpace] = _fix
     has_probabilities: bool = True
     charts: tuple[BarChart, ...] = ()
     limits: tuple[str, ...] = ()
     noted_params: tuple[str, ...] = ()
+    quick: Params = field(default_factory=dict)
+    is_repeatable: bool = True
     trusted_types: tuple[str, ...] = ()
     saved_types: tuple[tuple[str, str], ...] = ()
     check_loaded: Callable[[Any], None] = _accept

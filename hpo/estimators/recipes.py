@@ -5,6 +5,7 @@ A new estimator is a recipe in a module of its own, and its line here.
 
 from collections.abc import Mapping
 from functools import cache
+from typing import Any
 
 from hpo.errors import DefinitionError, did_you_mean
 from hpo.escaping import quote
@@ -38,17 +39,34 @@ USUAL_RECIPES: Mapping[str, Recipe] = {"classification": DEFAULT_RECIPE, "regres
 
 
 def recipe_named(name: str) -> Recipe:
-    """The recipe of an estimator.
+    """The recipe of an estimator; one that is not in the table is made from scikit-learn's list.
 
     Raises:
         DefinitionError: There is none.
     """
-    if name not in RECIPES:
+    recipe = find_recipe(name)
+    if recipe is None:
+        known = [*RECIPES, *_listed().listed_classes()]
         raise DefinitionError(
             f"estimator.name: there is no estimator {quote(name)}",
-            hint=did_you_mean(name, RECIPES, f"for example {', '.join(list(RECIPES)[:4])}"),
+            hint=did_you_mean(name, known, f"for example {', '.join(list(RECIPES)[:4])}"),
         )
-    return RECIPES[name]
+    return recipe
+
+
+def find_recipe(name: str) -> Recipe | None:
+    """The same, or None where there is no such classifier or regressor.
+
+    Raises:
+        DefinitionError: There is one, but it cannot be searched.
+    """
+    return RECIPES.get(name) or _listed().find_recipe(name)
+
+
+def _listed() -> Any:
+    from hpo.estimators import named  # noqa: PLC0415 - it loads all of scikit-learn
+
+    return named
 
 
 @cache

@@ -10,28 +10,29 @@ import io
 import json
 import re
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
 import skops.io
 
-from hpo.errors import ModelError
+from hpo.errors import DefinitionError, ModelError
+from hpo.escaping import name as shown
+from hpo.estimators import named  # noqa: F401 - reading a file is to import nothing more
 from hpo.estimators.preprocessing import SAVED_TYPES, TRUSTED_TYPES
-from hpo.estimators.recipes import RECIPES
+from hpo.estimators.recipe import Recipe
+from hpo.estimators.recipes import find_recipe
 
 MAX_BYTES = 2**29
 """Of all that is read of a model, unpacked: a coefficient takes 8, a category 100."""
 
+MAX_SHOWN = 10
+"""Types that an error names."""
+
 _SCHEMA = "schema.json"
 _MEMBER = re.compile(r"[0-9]+\.npy")
 _COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
-
-_TRUSTED_TYPES = [
-    *TRUSTED_TYPES,
-    *(name for recipe in RECIPES.values() for name in recipe.trusted_types),
-]
-"""Types that a model may hold beside those that skops trusts; no file can add to them."""
 
 _SCALARS = {
     f"numpy.{kind.__name__}"
@@ -62,12 +63,17 @@ def read_skops(content: bytes) -> Any:
         ModelError: It holds what no model of ours holds; nothing of it was run.
         Exception: Of many kinds, where it is damaged.
     """
-    check_skops(content)
-    return skops.io.loads(content, trusted=_TRUSTED_TYPES)
+    # No file can add to these.
+    recipe = check_skops(content)
+    trusted = [*TRUSTED_TYPES, *(recipe.trusted_types if recipe else ())]
+    return skops.io.loads(content, trusted=trusted)
 
 
-def check_skops(content: bytes) -> None:
+def check_skops(content: bytes) -> Recipe | None:
     """Refuse, without loading anything, what no model of ours holds.
+
+    Returns:
+        The recipe of its estimator; None where it has none.
 
     Raises:
         ModelError: A type is not trusted, or the file is not as ours are.
@@ -77,31 +83,53 @@ def check_skops(content: bytes) -> None:
         sizes = _member_sizes(archive)
         schema = json.loads(archive.read(_SCHEMA))
     nodes = list(_iter_nodes(schema))
-    estimators = {node["__class__"] for node in nodes if _is_estimator(node)}
+    recipe = _recipe_of(nodes)
     # What one family is made of has no place in the model of another.
-    of_family = {pair for name in estimators for pair in RECIPES[name].saved_types}
+    of_family = () if recipe is None else recipe.saved_types
     strange = set()
     n_bytes = 0
     for node in nodes:
         kind, name = node["__loader__"], f"{node['__module__']}.{node['__class__']}"
         is_known = name in _CLASSES_OF_NODE.get(kind, ()) or (kind, name) in of_family
-        if not is_known and not _is_estimator(node):
+        is_estimator = recipe is not None and node["__class__"] == recipe.name
+        if not is_known and not (is_estimator and _is_of_sklearn(node)):
             strange.add(name)
         # A member that is named twice is read twice.
         n_bytes += sizes[node["file"]] if "file" in node else 0
         if node["__loader__"] == "ObjectNode":
             _check_settings(name, node)
     if strange:
+        names = sorted(map(shown, strange))[:MAX_SHOWN]
         raise ModelError(
-            f"model: it holds types that are not trusted: {sorted(strange)}",
-            hint="nothing of it was run",
-        )
-    if len(estimators) > 1:
-        raise ModelError(
-            f"model: this should hold one estimator, but got {', '.join(sorted(estimators))}",
+            f"model: it holds types that are not trusted: {names}",
             hint="nothing of it was run",
         )
     _check_size(n_bytes)
+    return recipe
+
+
+def _recipe_of(nodes: Iterable[dict[str, Any]]) -> Recipe | None:
+    """Find the estimator of a model; what estimators of its family are made of is not it.
+
+    Raises:
+        ModelError: There are several.
+    """
+    recipes: dict[str, Recipe] = {}
+    for node in filter(_is_of_sklearn, nodes):
+        path = f"{node['__module__']}.{node['__class__']}"
+        # One that cannot be searched is in no model of ours.
+        with suppress(DefinitionError):
+            recipe = None if path in SAVED_TYPES else find_recipe(node["__class__"])
+            recipes |= {path: recipe} if recipe else {}
+    inner = {path for recipe in recipes.values() for _, path in recipe.saved_types}
+    outer = recipes.keys() - inner
+    if len(outer) > 1:
+        names = sorted(recipes[path].name for path in outer)
+        raise ModelError(
+            f"model: this should hold one estimator, but got {', '.join(names)}",
+            hint="nothing of it was run",
+        )
+    return recipes[outer.pop()] if outer else None
 
 
 def _member_sizes(archive: zipfile.ZipFile) -> dict[str, int]:
@@ -142,10 +170,9 @@ def _iter_nodes(schema: Any) -> Iterator[dict[str, Any]]:
             waiting.extend(value)
 
 
-def _is_estimator(node: dict[str, Any]) -> bool:
-    """Whether it is an estimator of scikit-learn that has a recipe here."""
-    is_sklearn = str(node["__module__"]).startswith("sklearn.")
-    return node["__loader__"] == "ObjectNode" and is_sklearn and node["__class__"] in RECIPES
+def _is_of_sklearn(node: dict[str, Any]) -> bool:
+    """Whether it is an object of a class of scikit-learn."""
+    return node["__loader__"] == "ObjectNode" and str(node["__module__"]).startswith("sklearn.")
 
 
 def _check_settings(name: str, node: dict[str, Any]) -> None:

@@ -29,8 +29,9 @@ def target_of(definition: StudyDefinition) -> TargetChoice:
     """The target of a definition's estimator; where none is named, the one that a column fits."""
     if definition.estimator.name is not None:
         return task_of(candidates(definition.estimator.names))
-    # The file was read as one of the usual classifier, so its search space is that one's.
-    return CLASSIFICATION if definition.search_space.model_fields_set else _Undecided()
+    # The file was read as one of the usual classifier, so its params are that one's.
+    is_decided = definition.search_space.model_fields_set or dict(definition.fixed)
+    return CLASSIFICATION if is_decided else _Undecided()
 
 
 class _Undecided:
@@ -57,7 +58,7 @@ def complete(definition: StudyDefinition, task: str) -> tuple[StudyDefinition, C
         The definition with its estimator's name, and what is searched.
 
     Raises:
-        DefinitionError: There is no such estimator.
+        DefinitionError: There is no such estimator, or it does not take a fixed value.
     """
     names = definition.estimator.names
     recipe = candidates(names) if names else USUAL_RECIPES[task]
@@ -69,6 +70,9 @@ def complete(definition: StudyDefinition, task: str) -> tuple[StudyDefinition, C
     if "metric" not in definition.study.model_fields_set:
         metric = task_of(recipe).usual_metric
         changed["study"] = definition.study.model_copy(update={"metric": metric})
-    if not isinstance(definition.search_space, recipe.space):
-        changed["search_space"] = recipe.space()
+    space = definition.search_space
+    if not isinstance(space, recipe.space):
+        space = changed["search_space"] = recipe.space()
+    if fixed := dict(definition.fixed):
+        changed["search_space"] = recipe.fix(space, fixed)
     return definition.model_copy(update=changed), recipe

@@ -58,9 +58,9 @@ def _smaller_forest(params: Params) -> tuple[float, ...]:
 
 
 def _check_forest(model: Any) -> None:
-    from hpo.estimators.loaded_trees import check_forest  # noqa: PLC0415 - see recipe.py
+    from hpo.estimators.loaded_trees import check_trees  # noqa: PLC0415 - see recipe.py
 
-    check_forest(model)
+    check_trees(model)
 
 
 def _check_boosted(model: Any) -> None:
@@ -84,6 +84,7 @@ def _boosting(name: str) -> EstimatorClass:
 _OF_FORESTS: dict[str, Any] = {
     "preprocessing": "tree",
     "simplicity": _smaller_forest,
+    "quick": {"n_estimators": 2},
     "trusted_types": ("sklearn.tree._tree.Tree",),
     "saved_types": (
         ("ObjectNode", "sklearn.tree._classes.DecisionTreeClassifier"),
@@ -98,6 +99,7 @@ _OF_FORESTS: dict[str, Any] = {
 _OF_BOOSTING: dict[str, Any] = {
     "preprocessing": "tree",
     "simplicity": _smaller_boosting,
+    "quick": {"max_iter": 2},
     "trusted_types": (
         "functools.partial",
         "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from hpo.estimators.recipes import RECIPES, candidates
-from hpo.estimators.tasks import TASKS
+from hpo.estimators.tasks import TASKS, complete
 
 PAGE = (Path(__file__).parents[2] / "docs" / "estimators.md").read_text(encoding="utf-8")
 
@@ -39,25 +39,21 @@ def test_every_recipe_is_of_a_task_that_scores_it() -> None:
     assert {recipe.task for recipe in RECIPES.values()} == set(TASKS)
 
 
-@pytest.mark.parametrize(
-    "text", re.findall(r"```toml\n(.*?)```", PAGE, flags=re.DOTALL), ids=["one", "when", "several"]
-)
+@pytest.mark.parametrize("text", re.findall(r"```toml\n(.*?)```", PAGE, flags=re.DOTALL))
 def test_study_of_the_page_is_one(text: str, tmp_path: Path) -> None:
     from hpo.study_file import load_definition  # noqa: PLC0415
 
     path = tmp_path / "study.toml"
     path.write_text(text, encoding="utf-8")
-    definition = load_definition(path)
-    searched = candidates(definition.estimator.names)
+    given = load_definition(path)
+    task = candidates(given.estimator.names).task
+    definition, searched = complete(given, task)
     searched.check(definition.search_space, 2)
-    named = tomllib.loads(text)["search_space"]
-    spaces = [
-        (dict(definition.search_space), named)
-        if len(searched.recipes) == 1
-        else (dict(getattr(definition.search_space, recipe.name)), named.get(recipe.name, {}))
-        for recipe in searched.recipes
-    ]
-    for entries, differing in spaces:
-        assert [name for name, given in differing.items() if given is False] == [
-            name for name in differing if entries[name] is None
-        ]
+    for recipe in searched.recipes:
+        entries = getattr(definition.search_space, recipe.name, definition.search_space)
+        named = tomllib.loads(text)["search_space"]
+        named = named.get(recipe.name, named if len(searched.recipes) == 1 else {})
+        for name, entry in named.items():
+            assert (entry is False) == (dict(entries)[name] is None)
+        for name, value in tomllib.loads(text).get("fixed", {}).items():
+            assert dict(entries)[name] == value

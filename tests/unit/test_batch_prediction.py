@@ -12,10 +12,10 @@ import numpy as np
 import pandas as pd
 import pytest
 import skops.io
+from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
-from sklearn.tree import DecisionTreeClassifier
 
 from hpo.commands.predict import load
 from hpo.data.columns import Columns
@@ -246,12 +246,12 @@ def run_code(X):
 
 def other_models(columns: Columns) -> dict[str, object]:
     logistic = LogisticRegression().fit([[0.0], [1.0]], [0, 1])
-    tree = DecisionTreeClassifier().fit([[0.0], [1.0]], [0, 1])
+    process = GaussianProcessRegressor().fit([[0.0], [1.0]], [0, 1])
     return {
         "a function": Pipeline(
             [("preprocessing", FunctionTransformer(run_code)), ("classifier", logistic)]
         ),
-        "a tree": Pipeline([("preprocessing", StandardScaler()), ("classifier", tree)]),
+        "a process": Pipeline([("preprocessing", StandardScaler()), ("regressor", process)]),
         "another pipeline": Pipeline(
             [("preprocessing", StandardScaler()), ("classifier", logistic)]
         ),
@@ -269,8 +269,8 @@ def other_models(columns: Columns) -> dict[str, object]:
             r"holds types that are not trusted: \['tests.unit.test_batch_prediction.run_code'\]",
         ),
         (
-            "a tree",
-            r"holds types that are not trusted: \['sklearn.tree._classes.DecisionTreeClassifier', 'sklearn.tree._tree.Tree'\]",
+            "a process",
+            r"holds types that are not trusted: \['numpy.random.mtrand.RandomState', 'sklearn.gaussian_process.kernels.ConstantKernel', ",
         ),
         ("another pipeline", "should be preprocessing and an estimator that hpo searches"),
         (

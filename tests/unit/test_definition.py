@@ -160,7 +160,7 @@ def test_wrong_value_names_file_key_rule_and_value(tmp_path, text, line):
          "did you mean 'high'?"),
         (
             "zzz = 1",
-            r"zzz: unknown key; allowed here: study, data, preprocessing, cv, estimator, search_space, sampler, pruner, selection, registry$",
+            r"zzz: unknown key; allowed here: study, data, preprocessing, cv, estimator, search_space, fixed, sampler, pruner, selection, registry$",
             None,
         ),
     ],
@@ -186,7 +186,7 @@ def test_wrong_file_beside_a_good_flag_is_the_files_fault(tmp_path):
         load_text(tmp_path, "study = 1", study__n_trials=5)
 
 
-@pytest.mark.parametrize("key", ["range", "choices", "fixed"])
+@pytest.mark.parametrize("key", ["range", "choices"])
 def test_unknown_key_named_like_a_kind_of_entry_is_refused(tmp_path, key):
     with pytest.raises(DefinitionError, match=f"{key}: unknown key; allowed here: study, data"):
         load_text(tmp_path, f"{key} = 1")
@@ -296,7 +296,7 @@ def test_stop_rules_and_name_are_not_identity(key, value):
      ("preprocessing.min_frequency", 5), ("preprocessing.max_categories", 5), ("preprocessing.max_features", 5),
      ("pruner.kind", "median"), ("pruner.n_startup_trials", 2), ("pruner.n_warmup_steps", 2),
      ("data.test_size", 0.3), ("data.drop", ["x"]), ("cv.n_splits", 3), ("cv.n_repeats", 2),
-     ("search_space.C", 1.0),
+     ("search_space.C", 1.0), ("fixed.C", 1.0),
      ("search_space.solver", "saga"), ("sampler.kind", "random"), ("sampler.n_startup_trials", 3)],
 )  # fmt: skip
 def test_what_is_searched_and_judged_is_identity(key, value):

@@ -12,7 +12,7 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.svm import SVC, SVR
 
 from hpo.estimators.kernels import check_neighbors, check_support_vectors
-from hpo.estimators.loaded_trees import check_boosted, check_forest
+from hpo.estimators.loaded_trees import check_boosted, check_trees
 
 RNG = np.random.default_rng(0)
 X = np.column_stack([RNG.normal(size=(200, 3)), RNG.integers(0, 6, 200)])
@@ -31,7 +31,7 @@ def boosted() -> HistGradientBoostingClassifier:
 
 
 def test_what_was_fitted_is_taken(forest: Any, boosted: Any) -> None:
-    check_forest(forest)
+    check_trees(forest)
     check_boosted(boosted)
     for kind in (SVC, SVR):
         check_support_vectors(kind().fit(X, y))
@@ -58,7 +58,7 @@ def test_tree_of_a_forest_that_leads_astray_is_refused(
     state["nodes"][field][0] = value
     tree.__setstate__(state)
     with pytest.raises(ValueError, match=line):
-        check_forest(broken)
+        check_trees(broken)
 
 
 @pytest.mark.parametrize(
