@@ -9,10 +9,27 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from importlib.metadata import entry_points
 
 POLL_SECONDS = 0.5
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+@contextmanager
+def starting_children() -> Iterator[None]:
+    """Block signals while children start that call :func:`serve_driver`.
+
+    They inherit that, so Ctrl-C cannot reach an interpreter that is still loading: it would print
+    its traceback. This process gets what came meanwhile at the end of the block.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def serve_driver(driver_pid: int) -> None:
@@ -24,8 +41,9 @@ def serve_driver(driver_pid: int) -> None:
     Args:
         driver_pid: The process that started this one.
     """
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in _SIGNALS:
         signal.signal(number, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
     _end_with(driver_pid, lambda: os._exit(1))
 
 

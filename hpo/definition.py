@@ -5,7 +5,6 @@ are not known here: scikit-learn, so metric names are checked where they are use
 so the params of ``[search_space]`` belong to the class that an estimator's recipe brings.
 """
 
-import math
 import os
 import re
 import sys
@@ -17,12 +16,12 @@ from pydantic import (
     BeforeValidator,
     Field,
     SerializeAsAny,
-    WithJsonSchema,
     model_validator,
 )
 
 from hpo.errors import DefinitionError
-from hpo.escaping import MAX_QUOTED, on_one_line, quote, shorten
+from hpo.escaping import quote
+from hpo.estimator_section import EstimatorSection, FixedSection, Names
 from hpo.identity import identity_of
 from hpo.search_space import SearchSpace, Section
 
@@ -30,9 +29,6 @@ STUDY_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")
 STUDY_NAME_RULE = "1 to 128 letters, digits, '.', '_' or '-', the first a letter or digit"
 
 Rule = Literal["best", "one_standard_error"]
-
-Names = Annotated[tuple[str, ...], Field(strict=False)]
-"""A list of names; a list is no tuple to a strict model."""
 
 
 def _check_study_name(name: str) -> str:
@@ -44,18 +40,6 @@ def _check_study_name(name: str) -> str:
 def _as_text(label: Any) -> Any:
     """Take a label that TOML has as a number or a boolean."""
     return str(label) if isinstance(label, int) else label
-
-
-def _as_names(given: Any) -> Any:
-    """Take a name, several with commas between them, as on a command line, or a list."""
-    names = [name.strip() for name in given.split(",")] if isinstance(given, str) else given
-    if names is None:
-        return None
-    if not isinstance(names, list | tuple) or not all(isinstance(name, str) for name in names):
-        raise ValueError(f"should be a name or a list of names, but got {names!r:.80}")
-    if not names:
-        raise ValueError("should name at least one estimator, but got an empty list")
-    return names[0] if len(names) == 1 else names
 
 
 class StudySection(Section):
@@ -98,46 +82,6 @@ class DataSection(Section):
     keep_labels: Names = ()
     rare: Literal["refuse", "drop", "pool"] = "refuse"
     positive: Annotated[str, BeforeValidator(_as_text, str | int | bool)] | None = None
-
-
-class EstimatorSection(Section):
-    """``[estimator]``: which estimator is searched, by scikit-learn's name of its class.
-
-    A list of names searches among them. Where none is named, it is the linear one that fits the
-    target: ``LogisticRegression`` for classes, ``Ridge`` for numbers.
-    """
-
-    name: Annotated[str | Names | None, BeforeValidator(_as_names)] = None
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """All names; none where the target decides."""
-        if self.name is None:
-            return ()
-        return (self.name,) if isinstance(self.name, str) else self.name
-
-
-def _check_plain(value: Any) -> Any:
-    is_plain = isinstance(value, bool | int | float | str)
-    if not is_plain or (isinstance(value, float) and not math.isfinite(value)):
-        raise ValueError(
-            "should be one text, truth value or finite number,"
-            f" but got {shorten(on_one_line(repr(value)), MAX_QUOTED)}"
-        )
-    return value
-
-
-class FixedSection(Section, extra="allow"):
-    """``[fixed]``: plain values of arguments of the estimator that are not searched."""
-
-    __pydantic_extra__: dict[
-        str,
-        Annotated[
-            Any,
-            AfterValidator(_check_plain),
-            WithJsonSchema({"type": ["boolean", "number", "string"]}),
-        ],
-    ]
 
 
 class PreprocessingSection(Section):

@@ -14,9 +14,9 @@ from typing import Any
 
 from pydantic import ValidationError, create_model
 
-from hpo.definition import EstimatorSection
 from hpo.definition import StudyDefinition as AnyDefinition
 from hpo.errors import DefinitionError, did_you_mean
+from hpo.estimator_section import EstimatorSection
 from hpo.estimators.candidates import Candidates
 from hpo.estimators.recipes import DEFAULT_RECIPE, candidates
 from hpo.search_space import Bounds, Range, SearchSpace, Section

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from concurrent.futures.process import BrokenProcessPool
 from functools import lru_cache, partial
 from importlib import import_module
+from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import joblib
 import loky
 from threadpoolctl import threadpool_limits
 
-from hpo.child_process import serve_driver
+from hpo.child_process import serve_driver, starting_children
 from hpo.errors import HpoError
 from hpo.estimators.objective import Objective, StepResult
 from hpo.search.executor import Executor
@@ -96,7 +97,11 @@ class PoolExecutor(Executor):
             initargs=(os.getpid(),),
             env=_WORKER_ENVIRONMENT,
         )
-        pool.submit(os.getpid)  # the processes start with the first call
+        # The processes start with the first call, and with the first of them this tracker, which
+        # would unblock the signals.
+        resource_tracker.ensure_running()
+        with starting_children():
+            pool.submit(os.getpid)
         return pool
 
 

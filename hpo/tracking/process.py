@@ -23,7 +23,7 @@ from functools import partial
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 
-from hpo.child_process import serve_driver
+from hpo.child_process import serve_driver, starting_children
 from hpo.results.tracking_state import TrackingState
 from hpo.tracking.interface import CLOSING_SECONDS, POLL_SECONDS, Tracking, ignore
 from hpo.tracking.run_records import FinalRecord, Notify, RunStatus, StudyRecord
@@ -64,13 +64,14 @@ class TrackingProcess(Tracking):
             str(theirs.fileno()),
             str(os.getpid()),
         ]
-        self._process = subprocess.Popen(
-            command,
-            pass_fds=[theirs.fileno()],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            env={**os.environ, **ENVIRONMENT},
-        )
+        with starting_children():
+            self._process = subprocess.Popen(
+                command,
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                env={**os.environ, **ENVIRONMENT},
+            )
         theirs.close()
         self._sender: threading.Thread | None = None
         self._reader: threading.Thread | None = None

@@ -94,7 +94,7 @@ class Driver:
         code = self.process.returncode
         if code not in EXPECTED_CODES and not (code == 1 and self.has_lost_workers):
             yield f"exit code {code}: {said.strip()[-600:]}"
-        elif "Traceback" in said:
+        elif "Traceback" in said and code != -signal.SIGKILL:
             yield f"traceback: {said.strip()[-2000:]}"
 
 

@@ -211,3 +211,29 @@ def test_workers_end_with_a_driver_that_is_killed():
     while any(is_running(int(pid)) for pid in pids) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not any(is_running(int(pid)) for pid in pids)
+
+
+def test_ctrl_c_while_workers_start_prints_nothing():
+    """It reaches the whole group, interpreters that are still loading too."""
+    script = (
+        "import os, signal, time\n"
+        "from hpo.search.pool_executor import PoolExecutor\n"
+        "from tests.support.processes import workers_of\n"
+        "pool = PoolExecutor(2)\n"
+        "signal.signal(signal.SIGINT, lambda *_: None)\n"
+        "for _ in range(50):\n"
+        "    for pid in workers_of(os.getpid()):\n"
+        "        os.kill(pid, signal.SIGINT)\n"
+        "    time.sleep(0.01)\n"
+        "print(pool._pool.submit(os.getppid).result() == os.getpid())\n"
+        "pool.close()\n"
+    )
+    process = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE_SECONDS,
+        check=False,
+    )
+    assert (process.stdout, process.stderr) == ("True\n", "")
