@@ -1,4 +1,4 @@
-"""Raw columns as the model takes them: numbers, truth values, categories, dates.
+"""Raw columns as the model takes them: numbers, truth values, categories, dates, free text.
 
 Training and every place that predicts convert with it. Models ship with this module and name its
 class by this path, so beside :mod:`hpo.values` it imports numpy, pandas and scikit-learn alone, and
@@ -64,7 +64,10 @@ class ColumnConverter(TransformerMixin, BaseEstimator):
             "007", "1.0", "TRUE".
         fractional: Categorical columns of numbers with fractions, where 6 is "6.0".
         literal: Categorical columns in which a text such as "NA" is a category.
+        free_text: Columns of texts to be read word by word; a gap is an empty text.
     """
+
+    free_text: Sequence[str] = ()  # a model that was saved before there were such columns has none
 
     def __init__(
         self,
@@ -77,6 +80,7 @@ class ColumnConverter(TransformerMixin, BaseEstimator):
         exact: Sequence[str] = (),
         fractional: Sequence[str] = (),
         literal: Sequence[str] = (),
+        free_text: Sequence[str] = (),
     ) -> None:
         self.numeric = numeric
         self.boolean = boolean
@@ -87,6 +91,7 @@ class ColumnConverter(TransformerMixin, BaseEstimator):
         self.exact = exact
         self.fractional = fractional
         self.literal = literal
+        self.free_text = free_text
 
     def fit(self, X: Any, y: Any = None) -> Self:  # noqa: ARG002
         """Remember the column names."""
@@ -121,6 +126,7 @@ class ColumnConverter(TransformerMixin, BaseEstimator):
             "boolean": self._to_booleans,
             "categorical": self._to_categories,
             "datetime": self._to_dates,
+            "free_text": lambda column, _: to_text(column).astype(object).fillna(""),
         }
         converted = {
             name: converter(self._mark_missing(raw[name]), is_strict)
@@ -136,7 +142,7 @@ class ColumnConverter(TransformerMixin, BaseEstimator):
 
     @property
     def _features(self) -> list[str]:
-        return [*self.numeric, *self.boolean, *self.categorical, *self.datetime]
+        return [*self.numeric, *self.boolean, *self.categorical, *self.datetime, *self.free_text]
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()

@@ -64,8 +64,9 @@ class StudySection(Section):
 class DataSection(Section):
     """``[data]``: the table, its target, how much is held out, the kinds of its columns.
 
-    ``source`` is a bundled table's name or a file, relative to the study file. The rows of one
-    ``group`` are never split. Texts such as NA are gaps in the target, too, but for
+    ``source`` is a bundled table's name or a file, relative to the study file. ``text`` names the
+    columns of free text in the place of those that are found; of an empty list there are none. The
+    rows of one ``group`` are never split. Texts such as NA are gaps in the target, too, but for
     ``keep_labels``. ``rare`` says what becomes of classes with too few rows for the hold-out or a
     fold: the table is refused, their rows are dropped, or they are pooled into one class.
     ``positive`` is the class of two that metrics such as f1 are of; by default the greater of two
@@ -78,6 +79,7 @@ class DataSection(Section):
     drop: Names = ()
     numeric: Names = ()
     categorical: Names = ()
+    text: Names | None = None
     group: str | None = None
     keep_labels: Names = ()
     rare: Literal["refuse", "drop", "pool"] = "refuse"
@@ -85,15 +87,17 @@ class DataSection(Section):
 
 
 class PreprocessingSection(Section):
-    """``[preprocessing]``: how categories become columns.
+    """``[preprocessing]``: how categories and free text become columns.
 
     Categories with fewer than ``min_frequency`` training rows are pooled, and so are the rarest
-    ones above ``max_categories``; a table that still becomes wider than ``max_features`` is
+    ones above ``max_categories``. Of each column of free text the ``max_words`` commonest words of
+    the training rows become columns. A table that still becomes wider than ``max_features`` is
     refused.
     """
 
     min_frequency: int = Field(10, ge=1)
     max_categories: int = Field(200, ge=2)
+    max_words: int = Field(1000, ge=1)
     max_features: int = Field(5000, ge=1)
 
 

@@ -28,6 +28,8 @@ NOT_IDENTITY = STOP_RULES | {
 
 VALUES_BEFORE: Mapping[str, tuple[Any, ...]] = {
     "data.positive": (None,),
+    "data.text": (None, []),
+    "preprocessing.max_words": (1000,),
     "estimator.name": (None, "LogisticRegression"),
 }
 """Keys that older studies do not have, with the values that those have in effect.

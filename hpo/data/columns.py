@@ -1,8 +1,8 @@
 """Columns: the kind of each, decided once from the training rows, applied to every row after.
 
 :mod:`hpo.data.kinds` decides. Raw values become the few dtypes that preprocessing knows: float64
-for numbers and booleans, text for categories, datetime64 for dates. :mod:`hpo.conversion`, which
-ships with the model, converts them.
+for numbers and booleans, text for categories and free text, datetime64 for dates.
+:mod:`hpo.conversion`, which ships with the model, converts them.
 """
 
 import pandas as pd
@@ -11,7 +11,13 @@ from pydantic import BaseModel
 from hpo.conversion import ColumnConverter, ConversionError
 from hpo.errors import DataError
 
-KINDS = {"numeric": "double", "boolean": "double", "categorical": "string", "datetime": "datetime"}
+KINDS = {
+    "numeric": "double",
+    "boolean": "double",
+    "categorical": "string",
+    "datetime": "datetime",
+    "free_text": "string",
+}
 """Kind of column to MLflow's name for the type that it is converted to."""
 
 
@@ -25,6 +31,7 @@ class Columns(BaseModel, frozen=True):
         boolean: Float64, 1 and 0; a missing value gets the commonest.
         categorical: Text; missing is a category.
         datetime: Date and time without zone; becomes calendar parts.
+        free_text: Texts that are read word by word; missing is an empty text.
         notes: What was done that a person should know, one line each.
         thousands: Numeric columns whose text has a comma between thousands.
         decimal_comma: Numeric columns whose text has a comma before the fraction.
@@ -39,6 +46,7 @@ class Columns(BaseModel, frozen=True):
     boolean: tuple[str, ...] = ()
     categorical: tuple[str, ...] = ()
     datetime: tuple[str, ...] = ()
+    free_text: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     thousands: frozenset[str] = frozenset()
     decimal_comma: frozenset[str] = frozenset()
@@ -54,7 +62,8 @@ class Columns(BaseModel, frozen=True):
 
         "007" is no 7, and with a decimal comma "1.234" is a thousand.
         """
-        return self.text | self.thousands | self.decimal_comma | frozenset(self.datetime)
+        parsed = frozenset((*self.datetime, *self.free_text))
+        return self.text | self.thousands | self.decimal_comma | parsed
 
     @property
     def features(self) -> tuple[str, ...]:

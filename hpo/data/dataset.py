@@ -48,6 +48,8 @@ class Dataset:
         groups_test: Group of each held-out row, array of shape (n_test,), or None.
         positive: The positive one of two classes, as the labels have it, or None.
         example: A few training rows as they were read, features alone.
+        digest_without_text: The digest of the table without its free text, or None where a study
+            file names it, or there is none.
     """
 
     name: str
@@ -64,6 +66,7 @@ class Dataset:
     groups_test: np.ndarray | None = None
     positive: Any = None
     example: pd.DataFrame = field(default_factory=pd.DataFrame, repr=False)
+    digest_without_text: str | None = None
 
     @property
     def has_plain_numbers(self) -> bool:
@@ -127,9 +130,13 @@ def load_dataset(
         positive = target.find_positive(labels, section)
         raw = table.drop(columns=[name, *section.drop, *([section.group] if section.group else [])])
         columns = decide_columns(
-            raw.iloc[train], numeric=section.numeric, categorical=section.categorical
+            raw.iloc[train],
+            numeric=section.numeric,
+            categorical=section.categorical,
+            text=section.text,
         )
         X = columns.convert(raw)
+        found = [] if section.text else list(columns.free_text)
     return Dataset(
         name=Path(section.source).name,
         target=name,
@@ -145,6 +152,7 @@ def load_dataset(
         groups_test=None if groups is None else groups[test],
         positive=positive,
         example=raw.iloc[train[:EXAMPLE_ROWS]][list(columns.features)].reset_index(drop=True),
+        digest_without_text=_digest(X.drop(columns=found), labels, groups) if found else None,
     )
 
 
@@ -197,9 +205,15 @@ def _load_table(
     return table, target, notes
 
 
+_OTHER_KINDS = {"numeric": ("categorical",), "text": ("numeric", "categorical")}
+"""Lists of columns, and those that may not name a column of them too."""
+
+
 def _check_column_names(section: DataSection, target: str, names: list[str]) -> None:
     listed = [
-        (key, name) for key in ("drop", "numeric", "categorical") for name in getattr(section, key)
+        (key, name)
+        for key in ("drop", "numeric", "categorical", "text")
+        for name in getattr(section, key) or ()
     ]
     group = [] if section.group is None else [("group", section.group)]
     for key, name in [("target", target), *listed, *group]:
@@ -211,10 +225,9 @@ def _check_column_names(section: DataSection, target: str, names: list[str]) -> 
             )
         if key in ("drop", "group") and name == target:
             raise DataError(f"data.{key}: '{name}' is the target", hint=f"take it out of {key}")
-        if key == "numeric" and name in section.categorical:
-            raise DataError(
-                f"data.numeric: '{name}' is in data.categorical too", hint="name it once"
-            )
+        for other in _OTHER_KINDS.get(key, ()):
+            if name in getattr(section, other):
+                raise DataError(f"data.{key}: '{name}' is in data.{other} too", hint="name it once")
 
 
 def _digest(X: pd.DataFrame, labels: np.ndarray, groups: np.ndarray | None) -> str:

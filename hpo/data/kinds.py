@@ -1,7 +1,8 @@
 """Decides the kind of each column of a table from its training rows."""
 
+import re
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -25,11 +26,20 @@ from hpo.values import (
 TEXT_LENGTH = 40
 """Mean length from which distinct values are a text, not a category."""
 
+TEXT_WORDS = 4
+"""Mean number of words from which a text is read word by word; fewer are a code or an address."""
+
+_WORD = re.compile(r"\w\w")
+
 _ISO_DATE = r"\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}(\.\d+)?)?)?(Z|[+-]\d{2}:?\d{2})?"
 
 
 def decide_columns(
-    train: pd.DataFrame, *, numeric: Sequence[str] = (), categorical: Sequence[str] = ()
+    train: pd.DataFrame,
+    *,
+    numeric: Sequence[str] = (),
+    categorical: Sequence[str] = (),
+    text: Sequence[str] | None = None,
 ) -> Columns:
     """Decide the kind of each column.
 
@@ -37,6 +47,8 @@ def decide_columns(
         train: The training rows, raw, without target, group and dropped columns.
         numeric: Columns that are numbers whatever they look like.
         categorical: Columns that are categories whatever they look like.
+        text: Columns that are free text whatever they look like, and no others are; None decides
+            it from the values.
 
     Raises:
         DataError: A column holds no values, or none is left.
@@ -47,8 +59,10 @@ def decide_columns(
             decision = _read_as_numbers(train[name]) or _Decision("numeric")
         elif name in categorical:
             decision = _as_categories(train[name])
+        elif name in (text or ()):
+            decision = _as_free_text(train[name])
         else:
-            decision = _decide(train[name])
+            decision = _decide(train[name], text is None)
         listed[decision.kind].append(name)
         for reading in decision.readings:
             listed[reading].append(name)
@@ -76,7 +90,12 @@ class _Decision(NamedTuple):
     note: str = ""
 
 
-def _decide(column: pd.Series) -> _Decision:
+def has_words(texts: Iterable[str]) -> bool:
+    """Whether a text holds a word: two letters or digits in a row, as scikit-learn takes it."""
+    return any(_WORD.search(text.lower()) for text in texts)
+
+
+def _decide(column: pd.Series, finds_text: bool) -> _Decision:
     name, present = column.name, column.dropna()
     if len(present) and isinstance(present.iloc[0], list | dict | bytes | np.ndarray):
         raise DataError(
@@ -95,9 +114,8 @@ def _decide(column: pd.Series) -> _Decision:
         return _Decision("datetime")
     if types.is_integer_dtype(present) and _is_row_number(present, len(column)):
         return _Decision("", ("ids",), "dropped: it numbers the rows")
-    return (
-        _Decision("numeric") if types.is_numeric_dtype(present) else _decide_text(column, present)
-    )
+    is_numeric = types.is_numeric_dtype(present)
+    return _Decision("numeric") if is_numeric else _decide_text(column, present, finds_text)
 
 
 def _is_row_number(present: pd.Series, n_rows: int) -> bool:
@@ -108,7 +126,7 @@ def _is_row_number(present: pd.Series, n_rows: int) -> bool:
     )
 
 
-def _decide_text(column: pd.Series, present: pd.Series) -> _Decision:
+def _decide_text(column: pd.Series, present: pd.Series, finds_text: bool) -> _Decision:
     distinct = pd.Series(present.unique())
     if distinct.str.lower().isin(BOOLEANS).all():
         return _Decision("boolean")
@@ -117,16 +135,24 @@ def _decide_text(column: pd.Series, present: pd.Series) -> _Decision:
     if numbers := _read_as_numbers(distinct):
         return numbers
     if len(distinct) > max(20, len(present) // 2) and distinct.str.len().mean() > TEXT_LENGTH:
-        return _Decision(
-            note=f"dropped: it is text ({len(distinct)} distinct values of"
-            f" {distinct.str.len().mean():.0f} characters); data.categorical uses it as it is"
-        )
+        return _decide_long_text(distinct, finds_text)
     if len(distinct) == len(column) and len(column) > 20:
         return _Decision("", ("ids",), "dropped: a different value in every row")
     words = distinct[pd.to_numeric(distinct, errors="coerce").isna()]
     is_mostly_numbers = len(words) < len(distinct) / 2
     note = f"taken as categories: {quote(min(words))} is no number"
     return _as_categories(column, note if is_mostly_numbers else "")
+
+
+def _decide_long_text(distinct: pd.Series, finds_text: bool) -> _Decision:
+    size = f"{len(distinct)} distinct values of {distinct.str.len().mean():.0f} characters"
+    is_prose = distinct.str.count(" ").mean() + 1 >= TEXT_WORDS and has_words(distinct)
+    if finds_text and is_prose:
+        return _Decision("free_text", note=f"taken as text, word by word: {size}")
+    return _Decision(
+        note=f"dropped: it is text ({size}); data.text takes its words,"
+        " data.categorical uses it as it is"
+    )
 
 
 def _as_categories(column: pd.Series, note: str = "") -> _Decision:
@@ -140,6 +166,15 @@ def _as_categories(column: pd.Series, note: str = "") -> _Decision:
     if present.isin([text for text in MISSING if text]).any():
         readings.append("literal")
     return _Decision("categorical", tuple(readings), note)
+
+
+def _as_free_text(column: pd.Series) -> _Decision:
+    if not has_words(to_text(column.dropna()).dropna()):
+        raise DataError(
+            f"data.text: column '{column.name}' holds no words",
+            hint="name it in data.drop instead",
+        )
+    return _Decision("free_text")
 
 
 def _read_as_numbers(column: pd.Series) -> _Decision | None:

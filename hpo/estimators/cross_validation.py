@@ -19,6 +19,7 @@ from sklearn.exceptions import ConvergenceWarning
 from hpo.data.dataset import Dataset
 from hpo.definition import StudyDefinition
 from hpo.errors import DataError, DefinitionError, first_line
+from hpo.estimators.free_text import check_words
 from hpo.estimators.metrics import check_metric_names
 from hpo.estimators.objective import StepResult
 from hpo.estimators.preprocessing import Kind, build_preprocessing, encode_categories
@@ -117,8 +118,8 @@ def prepare_folds(
     """Split the training rows and preprocess each fold, fitted on its own training rows only.
 
     Raises:
-        DataError: The preprocessed table is wider than ``preprocessing.max_features``, or a class
-            is in too few groups.
+        DataError: The preprocessed table is wider than ``preprocessing.max_features``, a class is
+            in too few groups, or a column of free text has no words in a fold.
     """
     folds = []
     X = encode_categories(dataset.X_train, dataset.columns, kind)
@@ -127,6 +128,7 @@ def prepare_folds(
         preprocessing = build_preprocessing(
             dataset.columns, definition.preprocessing, kind, are_encoded=True
         )
+        check_words(X.iloc[train], dataset.columns)
         X_train = preprocessing.fit_transform(X.iloc[train], y[train])
         check_width(X_train.shape[1], definition.preprocessing.max_features)
         folds.append(Fold(X_train, y[train], preprocessing.transform(X.iloc[test]), y[test]))
@@ -143,8 +145,8 @@ def check_width(n_features: int, max_features: int) -> None:
         raise DataError(
             f"data: the table has {n_features} columns after preprocessing,"
             f" more than max_features = {max_features}",
-            hint="drop columns, pool more categories with preprocessing.min_frequency,"
-            " or raise preprocessing.max_features",
+            hint="drop columns, pool more categories with preprocessing.min_frequency, take fewer"
+            " words of a text with preprocessing.max_words, or raise preprocessing.max_features",
         )
 
 

@@ -19,6 +19,7 @@ from hpo.data.dataset import Dataset
 from hpo.definition import PreprocessingSection, StudyDefinition
 from hpo.errors import DefinitionError, ModelError, first_line
 from hpo.estimators.cross_validation import did_converge, leave_out_probabilities, score_model
+from hpo.estimators.free_text import make_plain
 from hpo.estimators.preprocessing import TRUSTED_TYPES, build_preprocessing, categorical_positions
 from hpo.estimators.recipe import Params, Recipe, TrainingShape
 from hpo.estimators.skops_file import read_skops
@@ -108,7 +109,9 @@ def _fit_choices(
     Returns:
         The fitted models, and why the last fit that raised did.
     """
-    X, y = dataset.X_train.iloc[rows], dataset.y_train[rows]
+    # Whatever the words are: those of some rows may be none.
+    words = dict.fromkeys(dataset.columns.free_text, "some words")
+    X, y = dataset.X_train.iloc[rows].assign(**words), dataset.y_train[rows]
     shape = TrainingShape(*X.shape, task_of(recipe).count_classes(y), X.size, is_sparse=False)
     # A study of several estimators has a table for each.
     entries = getattr(definition.search_space, recipe.name, definition.search_space)
@@ -200,6 +203,7 @@ def take_raw_rows(pipeline: Pipeline, dataset: Dataset) -> Pipeline:
     if dataset.has_plain_numbers:
         return pipeline
     converter = dataset.columns.converter().fit(dataset.example)
+    make_plain(pipeline[0])
     return Pipeline([(CONVERSION_STEP, converter), *pipeline.steps])
 
 

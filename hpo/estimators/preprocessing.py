@@ -1,16 +1,18 @@
 """Preprocessing, fitted on training rows only.
 
-For linear models: filled, scaled, one-hot. For those that go by distances: the same, never sparse.
-For trees: categories as whole numbers, gaps as they are, nothing scaled.
+For linear models: filled, scaled, one-hot; free text as TF-IDF. For those that go by distances: the
+same without free text, never sparse. For trees: categories as whole numbers, gaps as they are,
+nothing scaled.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import pandas as pd
 from sklearn.compose import ColumnTransformer
+from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.impute import SimpleImputer
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
@@ -18,6 +20,7 @@ from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
 from hpo.calendar import CalendarParts
 from hpo.data.columns import Columns
 from hpo.definition import PreprocessingSection
+from hpo.estimators import free_text
 
 Kind: TypeAlias = Literal["linear", "distance", "tree"]
 
@@ -34,6 +37,7 @@ TRUSTED_TYPES = (
 """Types of conversion and preprocessing beside those that skops trusts."""
 
 SAVED_TYPES = (
+    *free_text.SAVED_TYPES,
     "sklearn.compose._column_transformer.ColumnTransformer",
     "sklearn.impute._base.MissingIndicator",
     "sklearn.impute._base.SimpleImputer",
@@ -84,7 +88,7 @@ def build_preprocessing(
 
     Args:
         columns: The features by kind.
-        section: How categories are pooled.
+        section: How categories are pooled, how many words of a text are taken.
         kind: For which kind of estimator.
         are_encoded: Whether the rows went through :func:`encode_categories`; the output is the
             same.
@@ -100,6 +104,7 @@ def build_preprocessing(
             Pipeline([("parts", CalendarParts()), ("numbers", _filled_and_scaled("median"))]),
             columns.datetime,
         ),
+        *_of_words(columns, section),
     )
     return _transformer(steps, sparse_threshold=0.0 if kind == "distance" else 0.3)
 
@@ -109,8 +114,15 @@ def feature_names(preprocessing: ColumnTransformer) -> np.ndarray:
 
     The transformer's own list refuses a name that two columns give.
     """
-    steps = preprocessing.transformers_
-    return np.concatenate([step.get_feature_names_out(names) for _, step, names in steps])
+    return np.concatenate([_names_of(step, of) for _, step, of in preprocessing.transformers_])
+
+
+def _names_of(step: Any, of: str | list[str]) -> np.ndarray:
+    if isinstance(of, str):
+        names = [f"{of}_{word}" for word in step.get_feature_names_out()]
+        return np.asarray(names, dtype=object)
+    names_out: np.ndarray = step.get_feature_names_out(of)
+    return names_out
 
 
 def _build_for_trees(columns: Columns, section: PreprocessingSection) -> ColumnTransformer:
@@ -132,11 +144,19 @@ def _build_for_trees(columns: Columns, section: PreprocessingSection) -> ColumnT
     )
 
 
+def _of_words(
+    columns: Columns, section: PreprocessingSection
+) -> Iterator[tuple[str, TfidfVectorizer, str]]:
+    """A step for each column of free text: the vectorizer takes one, not a table."""
+    for number, name in enumerate(columns.free_text):
+        yield f"free_text_{number}", free_text.build_vectorizer(section.max_words), name
+
+
 def _transformer(
     steps: Iterable[tuple[str, Any, Sequence[str]]], *, sparse_threshold: float = 0.0
 ) -> ColumnTransformer:
     return ColumnTransformer(
-        [(kind, step, list(names)) for kind, step, names in steps if names],
+        [(kind, step, of if isinstance(of, str) else list(of)) for kind, step, of in steps if of],
         sparse_threshold=sparse_threshold,
         verbose_feature_names_out=False,
     )

@@ -163,6 +163,11 @@ class Recipe:
     check_loaded: Callable[[Any], None] = _accept
 
     @property
+    def takes_text(self) -> bool:
+        """Whether columns of free text are used: their words are many, and most of them are 0."""
+        return self.preprocessing == "linear"
+
+    @property
     def recipes(self) -> tuple["Recipe", ...]:
         """This one alone, as the only candidate of a study."""
         return (self,)

@@ -20,6 +20,7 @@ import skops.io
 from hpo.errors import DefinitionError, ModelError
 from hpo.escaping import name as shown
 from hpo.estimators import named  # noqa: F401 - reading a file is to import nothing more
+from hpo.estimators.free_text import VECTORIZER, check_vectorizer
 from hpo.estimators.preprocessing import SAVED_TYPES, TRUSTED_TYPES
 from hpo.estimators.recipe import Recipe
 from hpo.estimators.recipes import find_recipe
@@ -163,7 +164,7 @@ def _iter_nodes(schema: Any) -> Iterator[dict[str, Any]]:
     while waiting:
         value = waiting.pop()
         if isinstance(value, dict):
-            if "__loader__" in value:
+            if isinstance(value.get("__loader__"), str):  # else a word of a text
                 yield value
             waiting.extend(value.values())
         elif isinstance(value, list):
@@ -180,6 +181,8 @@ def _check_settings(name: str, node: dict[str, Any]) -> None:
     attributes = state.get("content") if isinstance(state, dict) else None
     # A value without attributes has text here.
     attributes = attributes if isinstance(attributes, dict) else {}
+    if name == VECTORIZER:
+        check_vectorizer(attributes)
     for setting in _UNSET:
         value = attributes.get(setting, {"content": "null"})["content"]
         if value != "null":

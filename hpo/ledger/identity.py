@@ -3,7 +3,7 @@
 import uuid
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import optuna
@@ -30,6 +30,7 @@ class StudyIdentity:
         definition: Dotted key to plain value of all that may not change.
         data_digest: Stands for the data.
         versions: Package name to version; others are noted, not refused.
+        earlier: The digest that an earlier version gave these data, and how to go on with it.
     """
 
     name: str
@@ -37,6 +38,7 @@ class StudyIdentity:
     definition: Mapping[str, Any]
     data_digest: str
     versions: Mapping[str, str]
+    earlier: Mapping[str, str] = field(default_factory=dict)
 
 
 def open_study(storage: LedgerStorage, asked: StudyIdentity) -> Mapping[str, Any]:
@@ -68,7 +70,8 @@ def open_study(storage: LedgerStorage, asked: StudyIdentity) -> Mapping[str, Any
     if changes:
         raise IdentityError(
             f"study '{name}' was begun with something else: {', '.join(changes)}",
-            hint="undo the change, or start another study with --name",
+            hint=asked.earlier.get(known["data_digest"], "undo the change")
+            + ", or start another study with --name",
         )
     others = ", ".join(describe_changes(known["versions"], asked.versions))
     note = f"begun with other versions ({others}): new trials may differ from those of one run"

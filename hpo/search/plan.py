@@ -9,8 +9,8 @@ import pandas as pd
 from optuna.trial import FrozenTrial
 
 from hpo.data.dataset import Dataset, load_dataset
-from hpo.definition import StudyDefinition
-from hpo.errors import DataError
+from hpo.definition import DataSection, StudyDefinition
+from hpo.errors import DataError, DefinitionError
 from hpo.escaping import quote
 from hpo.estimators.candidates import Candidates
 from hpo.estimators.cross_validation import (
@@ -24,7 +24,7 @@ from hpo.estimators.final_model import check_saving
 from hpo.estimators.metrics import check_metric_names
 from hpo.estimators.preprocessing import categorical_positions
 from hpo.estimators.recipe import Params
-from hpo.estimators.recipes import DEFAULT_RECIPE
+from hpo.estimators.recipes import DEFAULT_RECIPE, USUAL_RECIPES, candidates
 from hpo.estimators.several import (
     SeveralObjectives,
     StudyObjective,
@@ -35,6 +35,8 @@ from hpo.estimators.task import Task
 from hpo.estimators.tasks import complete, target_of, task_of
 from hpo.ledger.identity import StudyIdentity
 from hpo.ledger.trials import mean_and_std
+
+_GOES_ON = "free text was not used then: data.text = [] in a study file goes on without it"
 
 
 @dataclass(frozen=True)
@@ -71,12 +73,14 @@ class Plan:
 
     def identity(self, versions: Mapping[str, str]) -> StudyIdentity:
         """The identity of a study of this plan."""
+        before = self.dataset.digest_without_text
         return StudyIdentity(
             name=self.definition.name,
             metric=self.definition.study.metric,
             definition=self.searched_definition.identity(),
             data_digest=self.dataset.digest,
             versions=versions,
+            earlier={} if before is None else {before: _GOES_ON},
         )
 
     def baseline(
@@ -116,7 +120,7 @@ def load_data(definition: StudyDefinition, frame: pd.DataFrame | None = None) ->
     study = definition.study
     check_metric_names((study.metric, *study.metrics))
     dataset = load_dataset(
-        definition.data,
+        _settle_text(definition),
         target_of(definition),
         seed=study.seed,
         n_splits=definition.cv.n_splits,
@@ -137,6 +141,24 @@ def load_data(definition: StudyDefinition, frame: pd.DataFrame | None = None) ->
     recipe.check(definition.search_space, task.count_classes(dataset.y_train))
     check_size(dataset, definition)
     return dataset
+
+
+def _settle_text(definition: StudyDefinition) -> DataSection:
+    """The definition of the data, without free text where an estimator does not take it.
+
+    Raises:
+        DefinitionError: A study file names it all the same.
+    """
+    section, names = definition.data, definition.estimator.names
+    recipes = candidates(names).recipes if names else ()  # the usual ones are linear
+    unable = [recipe for recipe in recipes if not recipe.takes_text]
+    if unable and section.text:
+        listed = ", ".join(map(quote, section.text))
+        raise DefinitionError(
+            f"data.text: {unable[0].name} takes no free text, but got {listed}",
+            hint=f"name it in data.drop instead, or take {USUAL_RECIPES[unable[0].task].name}",
+        )
+    return section.model_copy(update={"text": ()}) if unable else section
 
 
 def _describe_choice(recipe: Candidates, dataset: Dataset) -> str:
@@ -206,8 +228,10 @@ def check_size(dataset: Dataset, definition: StudyDefinition) -> None:
     check_width(len(columns.features), definition.preprocessing.max_features)
     # Eight bytes a value, four for the position of each category's one; a fold holds every row.
     row_bytes = 8 * len(columns.features) + 4 * len(columns.categorical)
+    # Twelve bytes a word, which has some six characters.
+    n_characters = sum(int(dataset.X_train[name].str.len().sum()) for name in columns.free_text)
     n_folds = definition.cv.n_splits * definition.cv.n_repeats
-    needed = len(dataset.X_train) * row_bytes * (n_folds + 2)
+    needed = (len(dataset.X_train) * row_bytes + 2 * n_characters) * (n_folds + 2)
     there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     if needed > there:
         raise DataError(

@@ -212,14 +212,28 @@ def of_schema(model: Path, chance: random.Random) -> Iterator[Mutation]:
         yield mutated(f"= {value!r}", chance.choice(files), value)
     for value in (0, 1, -1, 99, True, "2", None, 2.5):
         yield mutated(f"= {value!r}", ("protocol",), value)
+    for trail, value in settings(schema, nodes, f"{model.parent}/cache"):
+        change = mutated(f"= {value}", trail, value)
+        yield Mutation(change.name, "refused", change.apply)
+
+
+def settings(
+    schema: Any, nodes: list[tuple[Any, ...]], cache: str
+) -> Iterator[tuple[tuple[Any, ...], str]]:
+    """The settings with which a model would start processes, write or read files, or hang."""
     for trail in nodes:
         attributes = get(schema, trail[:-1]).get("content")
         if isinstance(attributes, dict) and isinstance(attributes.get("content"), dict):
-            for setting in {"n_jobs", "memory"} & attributes["content"].keys():
-                place = (*trail[:-1], "content", "content", setting, "content")
-                value = "4" if setting == "n_jobs" else json.dumps(f"{model.parent}/cache")
-                change = mutated(f"= {value}", place, value)
-                yield Mutation(change.name, "refused", change.apply)
+            values = {
+                "n_jobs": "4",
+                "memory": json.dumps(cache),
+                "input": '"filename"',
+                "token_pattern": json.dumps(r"(\w+\s?)+$"),
+                "analyzer": '"char_wb"',
+                "stop_words": '"english"',
+            }
+            for setting in values.keys() & attributes["content"].keys():
+                yield (*trail[:-1], "content", "content", setting, "content"), values[setting]
 
 
 def of_archive(model: Path) -> Iterator[Mutation]:

@@ -40,11 +40,12 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "flag": rng.choice(["TRUE", "FALSE"], N_ROWS),
         "word": rng.choice(["x", "y", "z"], N_ROWS),
         "day": pd.date_range("2026-01-31", periods=N_ROWS).strftime("%Y-%m-%d"),
+        "note": rng.choice(["a dull plot", "lovely music", ""], N_ROWS),
     })  # fmt: skip
     table.head(3).to_csv(directory / "rows.csv", index=False)
     table["buys"] = np.where(table["size"] > 0, "yes", "no")
     table.to_csv(directory / "table.csv", index=False)
-    section = DataSection(source=str(directory / "table.csv"), target="buys")
+    section = DataSection(source=str(directory / "table.csv"), target="buys", text=("note",))
     save_fitted(load_data(StudyDefinition(data=section)), directory / "model")
     return directory
 

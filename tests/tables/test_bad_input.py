@@ -213,10 +213,32 @@ REFUSED = {
         changed(
             length=1,
             colour=[
-                f"number {number} of a text that goes on and says nothing"
+                f"number-{number}-of-a-code-that-goes-on-and-says-nothing"
                 for number in range(N_ROWS)
             ],
         ),
+    ),
+    "text for an estimator that takes none": Case(
+        "data.text: SVC takes no free text, but got 'colour'",
+        "name it in data.drop instead, or take LogisticRegression",
+        study=study_with("text = ['colour']"),
+        flags=("--estimator", "SVC"),
+    ),
+    "text without words": Case(
+        "data.text: column 'colour' holds no words",
+        "name it in data.drop",
+        changed(colour=["a", "!", ""] * 40),
+        study=study_with("text = ['colour']"),
+    ),
+    "text and category": Case(
+        "data.text: 'colour' is in data.categorical too",
+        "name it once",
+        study=study_with("text = ['colour']\ncategorical = ['colour']"),
+    ),
+    "text is not there": Case(
+        "data.text: t.csv has no column 'color'",
+        "did you mean 'colour'",
+        study=study_with("text = ['color']"),
     ),
     "metric of two classes": Case(
         "metric 'f1' cannot judge these classes",
@@ -399,13 +421,8 @@ CURED = {
                 for number in range(N_ROWS)
             ]
         ),
-        (
-            (
-                "'comment' dropped: it is text (96 distinct values of 45 characters);"
-                " data.categorical uses it as it is"
-            ),
-        ),
-        "1 numeric, 1 categorical",
+        (("'comment' taken as text, word by word: 96 distinct values of 45 characters"),),
+        "1 numeric, 1 categorical, 1 free_text",
     ),
 }
 Runs = dict[str, tuple[Path, subprocess.CompletedProcess[str]]]

@@ -97,6 +97,15 @@ def test_any_table(kinds: list[str], seed: int) -> None:
             assert "\n" not in str(refusal)  # noqa: PT017 - a model or one line
 
 
+def test_free_text(tmp_path: Path) -> None:
+    notes = ["A dull, long plot.", "", "12", "NA", "one lovely scene", "__loader__ is a word", "é"]
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame({"note": rng.choice(notes, N_ROWS), "more": rng.choice(notes, N_ROWS)})
+    table["target"] = rng.permutation(["x", "y"] * (N_ROWS // 2))
+    table.to_csv(tmp_path / "table.csv", index=False)
+    check_table(tmp_path / "table.csv", "target", text=("note", "more"))
+
+
 @pytest.mark.parametrize("kind", CELLS)
 def test_each_kind_of_column(tmp_path: Path, kind: str) -> None:
     cells = CELLS[kind] * (N_ROWS // 4)

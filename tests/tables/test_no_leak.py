@@ -54,6 +54,21 @@ def every_kind_of_column(n_rows: int, n_levels: int) -> pd.DataFrame:
     return table.assign(y=np.array(["low", "mid", "top"])[y])
 
 
+WORDS = ["the", "dull", "lovely", "plot", "of", "a", "long", "light", "scene", "music", "is", "we"]
+
+
+def with_text(table: pd.DataFrame, seed: int = 3) -> pd.DataFrame:
+    """Two columns of free text with gaps; some words tell of the target, some are in one row."""
+    rng = np.random.default_rng(seed)
+    words = [[*rng.choice(WORDS, 12), f"name{row}", y] for row, y in enumerate(table["y"])]
+    review = pd.Series([" ".join(rng.permutation(row)) for row in words])
+    remark = pd.Series([" ".join(rng.choice(WORDS, 14)) for _ in words])
+    return table.assign(
+        review=review.mask(rng.random(len(table)) < 0.3),
+        remark=remark.mask(rng.random(len(table)) < 0.1),
+    )
+
+
 def make_problem(directory: Path, table: pd.DataFrame, **overrides: Any) -> Plan:
     table.to_csv(directory / "t.csv", index=False)
     keys = {key.replace("__", "."): value for key, value in overrides.items()}
@@ -66,11 +81,14 @@ def make_problem(directory: Path, table: pd.DataFrame, **overrides: Any) -> Plan
     return make_plan(load_definition(overrides={**base, **keys}))
 
 
-@pytest.fixture(scope="module", params=["dense", "sparse", "repeated"])
+@pytest.fixture(scope="module", params=["dense", "sparse", "repeated", "text"])
 def plan(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Plan:
     directory = tmp_path_factory.mktemp(request.param)
     if request.param == "sparse":
         return make_problem(directory, every_kind_of_column(500, 40))
+    if request.param == "text":
+        table = with_text(every_kind_of_column(250, 3))
+        return make_problem(directory, table, preprocessing__max_words=150)
     if request.param == "repeated":
         return make_problem(
             directory, every_kind_of_column(200, 5), cv__n_splits=3, cv__n_repeats=2
@@ -87,16 +105,17 @@ def scores_of(plan: Plan, params: dict[str, Any]) -> dict[str, list[float]]:
 def test_tables_hold_every_kind_of_column_dense_and_sparse(
     plan: Plan, request: pytest.FixtureRequest
 ) -> None:
+    kind = request.node.callspec.params["plan"]
+    text = ["review", "remark"] if kind == "text" else []
     assert plan.dataset.columns.kinds() == {
         "numeric": ["number", "whole"],
         "boolean": ["flag"],
         "categorical": ["level"],
         "datetime": ["day"],
-    }
-    assert plan.dataset.X_train.drop(columns="whole").isna().any().all()
-    assert issparse(plan.objective.folds[0].X_train) == (
-        request.node.callspec.params["plan"] == "sparse"
-    )
+    } | ({"free_text": text} if text else {})
+    assert plan.dataset.X_train.drop(columns=["whole", *text]).isna().any().all()
+    assert (plan.dataset.X_train[text] == "").any().all()
+    assert issparse(plan.objective.folds[0].X_train) == (kind in ("sparse", "text"))
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")

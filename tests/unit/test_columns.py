@@ -135,18 +135,55 @@ def test_number_with_both_readings_mixed_is_no_number():
     assert kind_of(decide_columns(table(["1,5", "1.5"] * 20))) == "categorical"
 
 
-def test_long_distinct_text_is_dropped_with_the_way_to_use_it():
-    values = [f"row {number}: something that nobody will ever write again" for number in range(N)]
-    columns = decide_columns(table(values))
+PROSE = [f"row {number}: something that nobody will ever write again" for number in range(N)]
+CODES = [f"https://example.org/a/long/address/of/page?id={number}" for number in range(N)]
+DROPPED = (
+    r"'a' dropped: it is text \(40 distinct values of \d\d characters\); data\.text takes its"
+    r" words, data\.categorical uses it as it is"
+)
+
+
+def test_long_distinct_text_is_free_text_and_said():
+    columns = decide_columns(table(PROSE))
+    assert kind_of(columns) == "free_text"
+    said = r"'a' taken as text, word by word: 40 distinct values of 5\d characters"
+    assert re.fullmatch(said, *columns.notes)
+    assert decide_columns(table(PROSE).sample(frac=1, random_state=1)) == columns
+    assert kind_of(decide_columns(table(PROSE), categorical=["a"])) == "categorical"
+
+
+@pytest.mark.parametrize(
+    ("values", "text"),
+    [
+        (CODES, None),
+        (["~ ~ ~ ~ ~ é " * 4 + "!" * number for number in range(N)], None),
+        (PROSE, []),
+    ],
+    ids=["no blanks", "no words", "no text wanted"],
+)
+def test_text_that_is_not_read_is_dropped_with_the_way_to_use_it(values, text):
+    columns = decide_columns(table(values), text=text)
     assert columns.features == ("noise",)
-    assert re.fullmatch(
-        r"'a' dropped: it is text \(40 distinct values of 5\d characters\);"
-        r" data\.categorical uses it as it is",
-        columns.notes[0],
-    )
+    assert re.fullmatch(DROPPED, *columns.notes)
     with pytest.raises(DataError, match=r"no feature is left: 'a' dropped: it is text"):
-        decide_columns(table(values)[["a"]])
-    assert kind_of(decide_columns(table(values), categorical=["a"])) == "categorical"
+        decide_columns(table(values)[["a"]], text=text)
+
+
+@pytest.mark.parametrize("values", [CODES, ["yes", "no"] * 20, list(range(10, 10 + N)), PROSE])
+def test_named_text_is_free_text_whatever_it_looks_like(values):
+    raw = table(values).assign(b=PROSE)
+    columns = decide_columns(raw, text=["a"])
+    assert columns.kinds() == {"numeric": ["noise"], "free_text": ["a"]}
+    assert columns.convert(raw)["a"].tolist() == [str(value) for value in values]
+
+
+def test_gap_in_free_text_is_an_empty_text():
+    columns = Columns(free_text=("a",))
+    raw = pd.DataFrame({"a": [None, np.nan, "NA", "  ", "None", " a text ", 7, 1.5]}, dtype=object)
+    assert columns.convert(raw)["a"].tolist() == ["", "", "", "", "", "a text", "7", "1.5"]
+    assert columns.convert(raw.iloc[:0])["a"].tolist() == []
+    no_text = pd.DataFrame({"a": [np.nan, 3.0]})
+    assert columns.convert(no_text, is_strict=True)["a"].tolist() == ["", "3"]
 
 
 def test_long_text_of_few_distinct_values_is_a_category():

@@ -293,7 +293,7 @@ def test_stop_rules_and_name_are_not_identity(key, value):
     ("key", "value"),
     [("study.seed", 1), ("study.metric", "f1_macro"), ("study.concurrency", 2), ("study.metrics", ["f1_macro"]),
      ("data.target", "x"), ("data.numeric", ["x"]), ("data.categorical", ["x"]), ("data.group", "x"),
-     ("preprocessing.min_frequency", 5), ("preprocessing.max_categories", 5), ("preprocessing.max_features", 5),
+     ("data.text", ["x"]), ("preprocessing.max_words", 999), ("preprocessing.min_frequency", 5), ("preprocessing.max_categories", 5), ("preprocessing.max_features", 5),
      ("pruner.kind", "median"), ("pruner.n_startup_trials", 2), ("pruner.n_warmup_steps", 2),
      ("data.test_size", 0.3), ("data.drop", ["x"]), ("cv.n_splits", 3), ("cv.n_repeats", 2),
      ("search_space.C", 1.0), ("fixed.C", 1.0),
