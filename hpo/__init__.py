@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from hpo.errors import HpoError
     from hpo.results.result import StudyResult
+    from hpo.search_space import Range
     from hpo.settings import ServiceSettings
     from hpo.study_file import StudyDefinition, load_definition
     from hpo.study_run import run_study
@@ -25,6 +26,7 @@ __version__ = "0.1.0"
 __all__ = [
     "HpoError",
     "MLflowCallback",
+    "Range",
     "ServiceSettings",
     "StudyDefinition",
     "StudyResult",
@@ -35,6 +37,7 @@ __all__ = [
 _HOMES = {
     "HpoError": "hpo.errors",
     "MLflowCallback": "hpo.tracking.callback",
+    "Range": "hpo.search_space",
     "ServiceSettings": "hpo.settings",
     "StudyDefinition": "hpo.study_file",
     "StudyResult": "hpo.results.result",

@@ -156,7 +156,7 @@ class StudyDefinition(Section):
     data: DataSection = DataSection()
     preprocessing: PreprocessingSection = PreprocessingSection()
     cv: CvSection = CvSection()
-    estimator: EstimatorSection = EstimatorSection()
+    estimator: SerializeAsAny[EstimatorSection] = EstimatorSection()
     search_space: SerializeAsAny[SearchSpace] = SearchSpace()
     fixed: FixedSection = FixedSection()
     sampler: SamplerSection = SamplerSection()

@@ -8,6 +8,7 @@
     │   ├── SettingsError             where ledger and tracking are
     │   ├── DataError                 the table
     │   ├── ModelError                the logged model to use
+    │   │   └── UntrustedTypesError   it holds types that its user did not name
     │   └── IdentityError             the study exists with another definition or other data
     ├── TrackingError              3  MLflow does not have everything
     ├── LedgerError                4  the Optuna storage failed
@@ -73,6 +74,22 @@ class DataError(InputError):
 
 class ModelError(InputError):
     """A logged model does not exist, or is not safe to load."""
+
+
+class UntrustedTypesError(ModelError):
+    """A model of an estimator of one's own holds types that its user did not name.
+
+    Args:
+        untrusted: Their names.
+    """
+
+    def __init__(self, untrusted: Sequence[str]) -> None:
+        flags = " ".join(f"--trust {name}" for name in untrusted)
+        super().__init__(
+            f"model: it holds types that are not trusted: {list(untrusted)}",
+            hint=f"nothing of it was run; if you know who made it: {flags}",
+        )
+        self.untrusted = tuple(untrusted)
 
 
 class IdentityError(InputError):

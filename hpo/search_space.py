@@ -80,6 +80,10 @@ class Range(Section):
     log: bool = False
     when: _OptionalWhen = None
 
+    def __init__(self, *ends: float, **fields: Any) -> None:
+        """Take both ends by position too, as Python's own ``range`` does."""
+        super().__init__(**dict(zip(("low", "high", "log"), ends, strict=False)), **fields)
+
     @model_validator(mode="after")
     def _check_order(self) -> Self:
         if not self.low < self.high:

@@ -7,10 +7,11 @@ nothing else.
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import pandas as pd
 from threadpoolctl import threadpool_limits
@@ -24,6 +25,7 @@ from hpo.errors import (
     StudyLockedError,
 )
 from hpo.estimators.candidates import Candidates
+from hpo.estimators.own import bring_estimator
 from hpo.ledger.failures import never
 from hpo.ledger.ledger import Ledger
 from hpo.ledger.trials import is_foreign, milliseconds, without_foreign
@@ -59,6 +61,9 @@ def run_study(
     progress: Progress | None = None,
     stop_signal: Callable[[], int | None] = never,
     tracking: Tracking | None = None,
+    estimator: Any = None,
+    space: Mapping[str, Any] | None = None,
+    trusted_types: Sequence[str | type] = (),
 ) -> StudyResult:
     """Search, record, refit, log: the whole job, or what is missing of it.
 
@@ -72,6 +77,10 @@ def run_study(
             fits.
         tracking: How the run is tracked: by default a process, started here. One that was started
             earlier saves its start-up time; ``InlineTracking()`` tracks in this process.
+        estimator: An object with scikit-learn's interface to search in the place of one that the
+            definition names; it gets the table as it is.
+        space: Its params, by ``set_params`` name: each a :class:`hpo.Range` or a list of choices.
+        trusted_types: Types that its saved model may hold beside those that skops trusts.
 
     Returns:
         The values of the report and the fitted model.
@@ -84,6 +93,7 @@ def run_study(
     settings = settings or ServiceSettings()
     progress = progress or Progress()
     definition = definition if data is None else definition.for_frame()
+    definition = bring_estimator(definition, estimator, space, trusted_types)
     with ExitStack() as stack:
         stack.enter_context(threadpool_limits(1))
         stack.callback(remove_logs, settings.sqlite_files())

@@ -214,6 +214,13 @@ def _add_predict_flags(predict: argparse.ArgumentParser) -> None:
         type=Path,
         help="where to write, as its ending says (default: CSV to stdout)",
     )
+    predict.add_argument(
+        "--trust",
+        metavar="TYPE",
+        action="append",
+        default=[],
+        help="a type that a model of your own estimator may hold; repeatable",
+    )
     keeping = predict.add_mutually_exclusive_group()
     text = "a column of FILE to write too; repeatable (default: those dropped as ids in training)"
     keeping.add_argument("--keep", metavar="COLUMN", action="append", default=[], help=text)

@@ -3,6 +3,7 @@
 import argparse
 import os
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,7 +25,7 @@ def predict(options: argparse.Namespace) -> int:
 
     if options.output is not None:
         check_output(options.output)
-    model = load(options.model_uri, settings.tracking_uri)
+    model = load(options.model_uri, settings.tracking_uri, options.trust)
     table, notes = predict_table(model, options.file, keep=options.keep, keep_all=options.keep_all)
     for note in notes:
         say(note)
@@ -35,12 +36,13 @@ def predict(options: argparse.Namespace) -> int:
     return 0
 
 
-def load(uri: str, tracking_uri: str) -> "ShippedModel":
+def load(uri: str, tracking_uri: str, trusted: Sequence[str] = ()) -> "ShippedModel":
     """Load a model with the safe loader, from MLflow or a directory.
 
     Args:
         uri: ``models:/...``, ``runs:/...`` or the directory of a downloaded model.
         tracking_uri: The MLflow store that knows the model.
+        trusted: Types that an estimator of one's own may hold, beside those that skops trusts.
 
     Raises:
         ModelError: There is no such model, or it is not safe to load.
@@ -49,7 +51,7 @@ def load(uri: str, tracking_uri: str) -> "ShippedModel":
     from hpo.estimators.loading import load_model
 
     if os.path.isdir(uri):
-        return load_model(Path(uri))
+        return load_model(Path(uri), trusted)
     if not re.match(r"(models|runs):/[^/]", uri):
         raise ModelError(
             "model: this should be models:/NAME@ALIAS, models:/NAME/VERSION, models:/m-...,"
@@ -57,4 +59,4 @@ def load(uri: str, tracking_uri: str) -> "ShippedModel":
         )
     from hpo.tracking.model_files import load_logged_model
 
-    return load_logged_model(uri, tracking_uri)
+    return load_logged_model(uri, tracking_uri, trusted)

@@ -5,11 +5,14 @@ for numbers and booleans, text for categories and free text, datetime64 for date
 :mod:`hpo.conversion`, which ships with the model, converts them.
 """
 
+from typing import Any
+
 import pandas as pd
+from pandas.api.types import pandas_dtype
 from pydantic import BaseModel
 
 from hpo.conversion import ColumnConverter, ConversionError
-from hpo.errors import DataError
+from hpo.errors import DataError, first_line
 
 KINDS = {
     "numeric": "double",
@@ -40,6 +43,8 @@ class Columns(BaseModel, frozen=True):
         fractional: Categorical columns of numbers with fractions.
         literal: Categorical columns in which a text such as "NA" is a value.
         ids: Columns that were dropped because they only tell rows apart.
+        as_read: Column name to dtype, in the table's order, where the estimator takes the table as
+            it was read; empty where columns are converted.
     """
 
     numeric: tuple[str, ...] = ()
@@ -55,6 +60,7 @@ class Columns(BaseModel, frozen=True):
     fractional: frozenset[str] = frozenset()
     literal: frozenset[str] = frozenset()
     ids: tuple[str, ...] = ()
+    as_read: dict[str, str] = {}
 
     @property
     def read_as_text(self) -> frozenset[str]:
@@ -76,9 +82,10 @@ class Columns(BaseModel, frozen=True):
 
     def signature(self) -> dict[str, str]:
         """Column name to MLflow's name for the type that it is converted to."""
-        return {
+        types = {
             name: type_name for kind, type_name in KINDS.items() for name in getattr(self, kind)
         }
+        return {name: types[name] for name in self.as_read or types}
 
     def converter(self) -> ColumnConverter:
         """The unfitted step that converts raw rows, as it ships with a model."""
@@ -103,7 +110,33 @@ class Columns(BaseModel, frozen=True):
         Raises:
             DataError: A value is infinite, or a numeric column holds text.
         """
+        if self.as_read:
+            return self._take_as_read(raw)
         try:
             return self.converter().convert(raw, is_strict=is_strict)
         except ConversionError as error:
             raise DataError(f"data: {error.message}", hint=error.hint) from error
+
+    def _take_as_read(self, raw: pd.DataFrame) -> pd.DataFrame:
+        """The features in the order of training, with its dtypes where a file or JSON lost them."""
+        rows = raw[list(self.as_read)].copy()
+        for name, dtype in self.as_read.items():
+            if str(rows[name].dtype) != dtype:
+                try:
+                    rows[name] = _as_in_training(rows[name], pandas_dtype(dtype))
+                except (ValueError, TypeError) as error:
+                    raise DataError(
+                        f"data: column '{name}' should be {dtype}, but: {first_line(error)}",
+                        hint="give it as the training rows had it",
+                    ) from error
+        return rows
+
+
+def _as_in_training(column: pd.Series, dtype: Any) -> pd.Series:
+    """A column with the dtype that training rows had, unless that would change a value."""
+    if column.dtype == object and not isinstance(dtype, pd.StringDtype):
+        column = column.infer_objects()
+    takes_any = isinstance(dtype, pd.api.extensions.ExtensionDtype) or dtype.kind in "fmM"
+    is_text = column.dtype == object or isinstance(column.dtype, pd.StringDtype)
+    is_whole = dtype.kind in "iu" and is_text and bool(column.notna().all())
+    return column.astype(dtype) if takes_any or is_whole else column

@@ -19,7 +19,7 @@ from sklearn import datasets
 from hpo.data.columns import Columns
 from hpo.data.gaps import mark_gaps
 from hpo.data.groups import check_groups, read_groups
-from hpo.data.kinds import decide_columns
+from hpo.data.kinds import decide_columns, keep_columns
 from hpo.data.tables import BINARY_FORMATS, read_table, take_frame
 from hpo.data.target import Folds, TargetChoice, read_target
 from hpo.definition import CvSection, DataSection
@@ -95,6 +95,7 @@ def load_dataset(
     n_repeats: int = 1,
     nested: int | None = None,
     frame: pd.DataFrame | None = None,
+    as_read: bool = False,
 ) -> Dataset:
     """Load, check and split a table.
 
@@ -107,6 +108,7 @@ def load_dataset(
         nested: Number of outer folds, or None.
         frame: A table of shape (n_samples, n_columns) to use instead of ``source``; it is not
             changed.
+        as_read: Whether the features stay as they were read, all of them.
 
     Raises:
         DataError: The table, its target or a column cannot be used, with what to do about it.
@@ -129,11 +131,15 @@ def load_dataset(
         target.check(labels[train], n_splits)
         positive = target.find_positive(labels, section)
         raw = table.drop(columns=[name, *section.drop, *([section.group] if section.group else [])])
-        columns = decide_columns(
-            raw.iloc[train],
-            numeric=section.numeric,
-            categorical=section.categorical,
-            text=section.text,
+        columns = (
+            keep_columns(raw)
+            if as_read
+            else decide_columns(
+                raw.iloc[train],
+                numeric=section.numeric,
+                categorical=section.categorical,
+                text=section.text,
+            )
         )
         X = columns.convert(raw)
         found = [] if section.text else list(columns.free_text)

@@ -70,12 +70,54 @@ def decide_columns(
             listed["notes"].append(f"{quote(name)} {decision.note}")
     columns = Columns.model_validate(listed)
     if not columns.features:
-        why = "; ".join(columns.notes) or "all are dropped, the target or the group"
-        raise DataError(
-            f"data: no feature is left: {why}",
-            hint="shorten data.drop, or give a table with features",
-        )
+        raise _no_feature("; ".join(columns.notes) or "all are dropped, the target or the group")
     return columns
+
+
+def keep_columns(raw: pd.DataFrame) -> Columns:
+    """List the columns of a table that an estimator takes as it was read.
+
+    Args:
+        raw: Without target, group and dropped columns.
+
+    Raises:
+        DataError: There is none, or one holds lists or records, which have no digest.
+    """
+    if raw.empty:
+        raise _no_feature("all are dropped, the target or the group")
+    listed = defaultdict[str, list[str]](list)
+    for name, column in raw.items():
+        if column.dtype == object and column.map(_is_container).any():
+            raise _holds_no_values(name)
+        listed[_kind_of_dtype(column)].append(str(name))
+        if isinstance(column.dtype, pd.StringDtype):
+            listed["text"].append(str(name))
+    return Columns.model_validate({**listed, "as_read": raw.dtypes.astype(str).to_dict()})
+
+
+def _no_feature(why: str) -> DataError:
+    return DataError(
+        f"data: no feature is left: {why}", hint="shorten data.drop, or give a table with features"
+    )
+
+
+def _kind_of_dtype(column: pd.Series) -> str:
+    if types.is_bool_dtype(column):
+        return "boolean"
+    if types.is_datetime64_any_dtype(column):
+        return "datetime"
+    return "numeric" if types.is_numeric_dtype(column) else "categorical"
+
+
+def _is_container(value: object) -> bool:
+    return isinstance(value, list | dict | bytes | set | np.ndarray)
+
+
+def _holds_no_values(name: object) -> DataError:
+    return DataError(
+        f"data: column '{name}' holds lists, records or bytes, not values",
+        hint="name it in data.drop",
+    )
 
 
 class _Decision(NamedTuple):
@@ -97,11 +139,8 @@ def has_words(texts: Iterable[str]) -> bool:
 
 def _decide(column: pd.Series, finds_text: bool) -> _Decision:
     name, present = column.name, column.dropna()
-    if len(present) and isinstance(present.iloc[0], list | dict | bytes | np.ndarray):
-        raise DataError(
-            f"data: column '{name}' holds lists, records or bytes, not values",
-            hint="name it in data.drop",
-        )
+    if len(present) and _is_container(present.iloc[0]):
+        raise _holds_no_values(name)
     if present.dtype.kind not in "biufM":
         present = to_text(present).dropna()
     if present.empty:

@@ -50,7 +50,8 @@ def predict_table(
     kept = names if keep_all else list(dict.fromkeys(kept))
     notes += _check_names(path, model.columns.features, names, kept)
     try:
-        X = model.columns.converter().convert(raw)
+        as_read = model.columns.as_read
+        X = model.columns.convert(raw) if as_read else model.columns.converter().convert(raw)
     except ConversionError as error:
         where = "" if error.row is None else f" {find_line(path, error.row)}"
         raise DataError(f"data: {path}{where}: {error.message}", hint=error.hint) from error

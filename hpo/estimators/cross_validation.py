@@ -22,6 +22,7 @@ from hpo.errors import DataError, DefinitionError, first_line
 from hpo.estimators.free_text import check_words
 from hpo.estimators.metrics import check_metric_names
 from hpo.estimators.objective import StepResult
+from hpo.estimators.own.rows import RowsFold
 from hpo.estimators.preprocessing import Kind, build_preprocessing, encode_categories
 from hpo.estimators.recipe import Params, Recipe, TrainingShape
 from hpo.estimators.task import Task
@@ -48,6 +49,9 @@ class Fold:
     y_test: np.ndarray
 
 
+AnyFold: TypeAlias = Fold | RowsFold
+
+
 @dataclass(frozen=True, eq=False)
 class CrossValidation:
     """The objective of a recipe: one fit and its scores a fold.
@@ -56,14 +60,14 @@ class CrossValidation:
         recipe: The estimator's.
         folds: Prepared once.
         metrics: Scorer names, the judged one first.
-        positive: The position of the positive class, or None.
+        positive: The positive class as the folds have it, or None.
         categorical: Positions of the columns that hold categories as whole numbers.
     """
 
     recipe: Recipe
-    folds: Sequence[Fold]
+    folds: Sequence[AnyFold]
     metrics: tuple[str, ...]
-    positive: int | None = None
+    positive: Any = None
     categorical: Sequence[int] = ()
 
     @property
@@ -84,9 +88,11 @@ class CrossValidation:
         """
         fold = self.folds[step]
         started = time.time()
+        is_ours = self.recipe.preprocessing != "none"
         try:
             with (
-                sklearn.config_context(skip_parameter_validation=True, assume_finite=True),
+                # What our preprocessing gives is finite, and our params are checked before.
+                sklearn.config_context(skip_parameter_validation=is_ours, assume_finite=is_ours),
                 warnings.catch_warnings(record=True, action="always") as caught,
             ):
                 model = self.recipe.build(params, self.categorical).fit(fold.X_train, fold.y_train)
@@ -114,17 +120,22 @@ def did_converge(caught: Iterable[warnings.WarningMessage]) -> bool:
 
 def prepare_folds(
     dataset: Dataset, definition: StudyDefinition, task: Task, kind: Kind = "linear"
-) -> list[Fold]:
+) -> list[AnyFold]:
     """Split the training rows and preprocess each fold, fitted on its own training rows only.
+
+    An estimator of one's own gets the rows as they were read.
 
     Raises:
         DataError: The preprocessed table is wider than ``preprocessing.max_features``, a class is
             in too few groups, or a column of free text has no words in a fold.
     """
-    folds = []
+    splits = task.split(dataset, definition.cv, definition.study.seed)
+    if kind == "none":
+        return [RowsFold(dataset.X_train, dataset.y_train, train, test) for train, test in splits]
+    folds: list[AnyFold] = []
     X = encode_categories(dataset.X_train, dataset.columns, kind)
     y = task.encode(dataset.y_train)
-    for train, test in task.split(dataset, definition.cv, definition.study.seed):
+    for train, test in splits:
         preprocessing = build_preprocessing(
             dataset.columns, definition.preprocessing, kind, are_encoded=True
         )
@@ -150,13 +161,12 @@ def check_width(n_features: int, max_features: int) -> None:
         )
 
 
-def training_shape(fold: Fold, n_classes: int) -> TrainingShape:
+def training_shape(fold: AnyFold, n_classes: int) -> TrainingShape:
     """Measure a fold's training rows."""
-    n_samples, n_features = fold.X_train.shape
+    X = fold.X_train
     # The size of a sparse matrix is the number of its stored values.
-    return TrainingShape(
-        n_samples, n_features, n_classes, fold.X_train.size, issparse(fold.X_train)
-    )
+    n_samples, n_features = X.shape
+    return TrainingShape(n_samples, n_features, n_classes, X.size, issparse(X))
 
 
 def resolve_metrics(

@@ -7,6 +7,7 @@ first, which saw fewer.
 import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -20,6 +21,7 @@ from hpo.definition import PreprocessingSection, StudyDefinition
 from hpo.errors import DefinitionError, ModelError, first_line
 from hpo.estimators.cross_validation import did_converge, leave_out_probabilities, score_model
 from hpo.estimators.free_text import make_plain
+from hpo.estimators.own.saving import try_saving
 from hpo.estimators.preprocessing import TRUSTED_TYPES, build_preprocessing, categorical_positions
 from hpo.estimators.recipe import Params, Recipe, TrainingShape
 from hpo.estimators.skops_file import read_skops
@@ -28,6 +30,7 @@ from hpo.estimators.tasks import task_of
 from hpo.search_space import choices_of
 
 CHECKED_ROWS = 200
+CHECKED_METHODS = ("predict", "predict_proba")
 CONVERSION_STEP = "columns"
 
 
@@ -36,7 +39,7 @@ class FinalModel:
     """A fitted pipeline and what is known of it.
 
     Attributes:
-        pipeline: Preprocessing and estimator, fitted.
+        pipeline: Preprocessing and estimator, fitted; of one's own, the estimator itself.
         holdout: Scorer name to score on the hold-out.
         converged: Whether the solver reached its tolerance.
     """
@@ -48,8 +51,10 @@ class FinalModel:
 
 def build_pipeline(
     recipe: Recipe, columns: Columns, section: PreprocessingSection, params: Params
-) -> Pipeline:
+) -> Any:
     """The whole unfitted model: cross-validation scores it in two halves, it ships in one."""
+    if recipe.preprocessing == "none":
+        return recipe.build(params, ())
     steps = [
         ("preprocessing", build_preprocessing(columns, section, recipe.preprocessing)),
         (
@@ -79,6 +84,9 @@ def check_saving(recipe: Recipe, dataset: Dataset, definition: StudyDefinition) 
         DefinitionError: A model holds a type that is not trusted, the estimator cannot be fitted to
             these rows, or two fits with one seed differ.
     """
+    if recipe.preprocessing == "none":
+        try_saving(recipe, definition.search_space, dataset)
+        return
     order = np.argsort(task_of(recipe).encode(dataset.y_train), kind="stable")
     few = np.linspace(0, len(order) - 1, min(len(order), CHECKED_ROWS)).astype(int)
     models, reason = _fit_choices(recipe, dataset, definition, np.sort(order[few]))
@@ -200,11 +208,27 @@ def fit_final_model(
 
 def take_raw_rows(pipeline: Pipeline, dataset: Dataset) -> Pipeline:
     """Put the conversion of raw rows before a fitted pipeline; plain numbers need none."""
-    if dataset.has_plain_numbers:
+    if dataset.has_plain_numbers or dataset.columns.as_read:
         return pipeline
     converter = dataset.columns.converter().fit(dataset.example)
     make_plain(pipeline[0])
     return Pipeline([(CONVERSION_STEP, converter), *pipeline.steps])
+
+
+def predict_example(
+    model: Any, columns: Columns, converted: pd.DataFrame, ready: pd.DataFrame
+) -> dict[str, Any]:
+    """Predict a few rows by each method, as the model is to do once it is loaded.
+
+    Args:
+        model: Takes raw rows.
+        columns: How they are converted.
+        converted: The rows, converted: the conversion that ships is held to it.
+        ready: The rows as JSON holds them. How a table lies in memory shows in the last bit of what
+            an estimator of one's own makes of it, and it is loaded to predict these.
+    """
+    steps, rows = (model, columns.convert(ready)) if columns.as_read else (model[-2:], converted)
+    return {name: getattr(steps, name)(rows) for name in CHECKED_METHODS if hasattr(model, name)}
 
 
 def refit_on_all(pipeline: Pipeline, dataset: Dataset) -> Pipeline:

@@ -71,7 +71,8 @@ def check_support_vectors(model: Any) -> None:
         and n_classes == len(model._n_support) >= 2  # noqa: SLF001
         and model.dual_coef_.shape == model._dual_coef_.shape == (n_rows, n_vectors)
         and model.intercept_.shape == model._intercept_.shape == (n_pairs,)
-        and len(model._probA) == len(model._probB) == 0  # noqa: SLF001
+        and len(model._probA) == len(model._probB)  # noqa: SLF001
+        and len(model._probA) in (0, n_pairs)  # noqa: SLF001
     )
     # A precomputed kernel looks up rows by the numbers in support_; the class says which machine.
     is_ours = model.kernel in _KERNELS and "_impl" not in vars(model)

@@ -11,7 +11,7 @@ import tokenize
 import warnings
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,6 +27,7 @@ from sklearn.pipeline import Pipeline
 from hpo.conversion import ColumnConverter
 from hpo.data.columns import Columns
 from hpo.errors import ModelError, first_line
+from hpo.estimators.own.saving import read_own
 from hpo.estimators.recipe import Recipe
 from hpo.estimators.recipes import find_recipe
 from hpo.estimators.skops_file import MAX_BYTES, read_skops
@@ -73,7 +74,8 @@ class ShippedModel:
     """A fitted pipeline and how raw rows become its input.
 
     Attributes:
-        pipeline: Preprocessing and an estimator of a recipe; takes converted rows.
+        pipeline: Preprocessing and an estimator of a recipe; takes converted rows. Of one's own,
+            the estimator itself.
         columns: The features by kind.
         recipe: Of the estimator.
         whole: The pipeline as it was saved; takes raw rows.
@@ -90,15 +92,18 @@ class ShippedModel:
         Raises:
             ModelError: It cannot.
         """
+        if self.columns.as_read:
+            rows = self.columns.convert(rows)
         with refusing("it does not predict"):
             return np.asarray(getattr(self.whole, method)(rows))
 
 
-def load_model(directory: Path) -> ShippedModel:
+def load_model(directory: Path, trusted: Sequence[str] = ()) -> ShippedModel:
     """Load a model's files.
 
     Args:
         directory: Where they are.
+        trusted: Types that an estimator of one's own may hold, beside those that skops trusts.
 
     Raises:
         ModelError: It is no model of ours, or holds a type that is not trusted; nothing of it was
@@ -131,7 +136,11 @@ def load_model(directory: Path) -> ShippedModel:
         if DESCRIPTION_FILE in found:
             _check_description(_read(directory, DESCRIPTION_FILE))
         columns = Columns.model_validate_json(_read(directory, COLUMNS_FILE))
-        whole = read_skops(_read(directory, MODEL_FILE))
+        content = _read(directory, MODEL_FILE)
+        if columns.as_read:
+            own, recipe = read_own(content, trusted)
+            return ShippedModel(own, columns, recipe, own)
+        whole = read_skops(content)
         pipeline, recipe = _check_parts(_take_off_conversion(whole, columns))
         recipe.check_loaded(pipeline[-1])
     return ShippedModel(pipeline, columns, recipe, whole)

@@ -2,7 +2,7 @@
 
 For linear models: filled, scaled, one-hot; free text as TF-IDF. For those that go by distances: the
 same without free text, never sparse. For trees: categories as whole numbers, gaps as they are,
-nothing scaled.
+nothing scaled. An estimator of one's own gets the table as it was read: none of this.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -22,7 +22,7 @@ from hpo.data.columns import Columns
 from hpo.definition import PreprocessingSection
 from hpo.estimators import free_text
 
-Kind: TypeAlias = Literal["linear", "distance", "tree"]
+Kind: TypeAlias = Literal["linear", "distance", "tree", "none"]
 
 MISSING_CATEGORY = "(missing)"
 

@@ -123,7 +123,9 @@ class Recipe:
         build: The unfitted estimator from complete params, and the positions of the columns that
             hold categories as whole numbers.
         simplicity: Sorts models by their complete params; greater is simpler.
-        preprocessing: Which kind of preprocessing it wants.
+        preprocessing: Which kind of preprocessing it wants; ``none``, of one's own, gets the table
+            as it was read.
+        defaults_title: What a sentence calls the baseline.
         charts: What only this estimator shows of a fitted model.
         limits: What the model card says of its limits, one sentence an entry.
         noted_params: Derived params that a trial's dashboard note names.
@@ -150,9 +152,10 @@ class Recipe:
     check: Callable[[SearchSpace, int], None]
     build: Callable[[Params, Sequence[int]], "BaseEstimator"]
     simplicity: Callable[[Params], tuple[float, ...]]
-    preprocessing: Literal["linear", "distance", "tree"] = "linear"
+    preprocessing: Literal["linear", "distance", "tree", "none"] = "linear"
     fix: Callable[[SearchSpace, Params], SearchSpace] = _fix
     has_probabilities: bool = True
+    defaults_title: str = "scikit-learn's defaults"
     charts: tuple[BarChart, ...] = ()
     limits: tuple[str, ...] = ()
     noted_params: tuple[str, ...] = ()

@@ -53,8 +53,8 @@ _CLASSES_OF_NODE = {
 }
 """The nodes of preprocessing and plain values, and the classes of each kind."""
 
-_UNSET = ("n_jobs", "memory")
-"""What an estimator of ours leaves alone: predicting would start processes or write files."""
+_HARMLESS = {"n_jobs": ("null", "1"), "memory": ("null",)}
+"""What settings may be: with others predicting would start processes or write files."""
 
 
 def read_skops(content: bytes) -> Any:
@@ -80,32 +80,23 @@ def check_skops(content: bytes) -> Recipe | None:
         ModelError: A type is not trusted, or the file is not as ours are.
         Exception: Of many kinds, where it is damaged.
     """
-    with zipfile.ZipFile(io.BytesIO(content)) as archive:
-        sizes = _member_sizes(archive)
-        schema = json.loads(archive.read(_SCHEMA))
-    nodes = list(_iter_nodes(schema))
+    nodes = check_archive(content)
     recipe = _recipe_of(nodes)
     # What one family is made of has no place in the model of another.
     of_family = () if recipe is None else recipe.saved_types
     strange = set()
-    n_bytes = 0
     for node in nodes:
         kind, name = node["__loader__"], f"{node['__module__']}.{node['__class__']}"
         is_known = name in _CLASSES_OF_NODE.get(kind, ()) or (kind, name) in of_family
         is_estimator = recipe is not None and node["__class__"] == recipe.name
         if not is_known and not (is_estimator and _is_of_sklearn(node)):
             strange.add(name)
-        # A member that is named twice is read twice.
-        n_bytes += sizes[node["file"]] if "file" in node else 0
-        if node["__loader__"] == "ObjectNode":
-            _check_settings(name, node)
     if strange:
         names = sorted(map(shown, strange))[:MAX_SHOWN]
         raise ModelError(
             f"model: it holds types that are not trusted: {names}",
             hint="nothing of it was run",
         )
-    _check_size(n_bytes)
     return recipe
 
 
@@ -131,6 +122,28 @@ def _recipe_of(nodes: Iterable[dict[str, Any]]) -> Recipe | None:
             hint="nothing of it was run",
         )
     return recipes[outer.pop()] if outer else None
+
+
+def check_archive(content: bytes) -> list[dict[str, Any]]:
+    """Refuse an archive of odd members, or of objects that would start processes or write files.
+
+    Returns:
+        The nodes of its schema; their types are not looked at.
+
+    Raises:
+        ModelError: It is not as ours are.
+        Exception: Of many kinds, where it is damaged.
+    """
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        sizes = _member_sizes(archive)
+        schema = json.loads(archive.read(_SCHEMA))
+    nodes = list(_iter_nodes(schema))
+    for node in nodes:
+        if node["__loader__"] == "ObjectNode":
+            _check_settings(f"{node['__module__']}.{node['__class__']}", node)
+    # A member that is named twice is read twice.
+    _check_size(sum(sizes[node["file"]] for node in nodes if "file" in node))
+    return nodes
 
 
 def _member_sizes(archive: zipfile.ZipFile) -> dict[str, int]:
@@ -183,10 +196,11 @@ def _check_settings(name: str, node: dict[str, Any]) -> None:
     attributes = attributes if isinstance(attributes, dict) else {}
     if name == VECTORIZER:
         check_vectorizer(attributes)
-    for setting in _UNSET:
+    for setting, allowed in _HARMLESS.items():
         value = attributes.get(setting, {"content": "null"})["content"]
-        if value != "null":
+        if value not in allowed:
             raise ModelError(
-                f"model: {setting} of {name} should be null, but got {str(value)[:100]}",
+                f"model: {setting} of {name} should be {' or '.join(allowed)},"
+                f" but got {str(value)[:100]}",
                 hint="nothing of it was run",
             )

@@ -129,7 +129,7 @@ class SearchedSpace:
             if name not in self.recipe.defaults:
                 continue
             value = self.recipe.defaults[name]
-            if not _has(entry, value):
+            if not is_allowed(entry, value):
                 return None
             params[name] = value
             if is_searched(entry):
@@ -162,7 +162,8 @@ class SearchedSpace:
         return self.complete({name: defaults[name] for name in always})
 
 
-def _has(entry: Any, value: Any) -> bool:
+def is_allowed(entry: Any, value: Any) -> bool:
+    """Whether an entry allows a value."""
     if isinstance(entry, Range):
         return isinstance(value, int | float) and bool(entry.low <= value <= entry.high)
     return value in choices_of(entry)

@@ -10,6 +10,7 @@ from hpo.data.target import TargetChoice
 from hpo.definition import StudyDefinition
 from hpo.estimators.candidates import Candidates
 from hpo.estimators.classification import CLASSIFICATION
+from hpo.estimators.own import OwnSection
 from hpo.estimators.recipes import USUAL_RECIPES, candidates
 from hpo.estimators.regression import REGRESSION
 from hpo.estimators.task import Task
@@ -25,10 +26,29 @@ def task_of(recipe: Candidates) -> Task:
     return TASKS[recipe.task]
 
 
+def recipe_of(definition: StudyDefinition) -> Candidates | None:
+    """The recipes that a definition names, or the one that it brings; None where it does neither.
+
+    Raises:
+        DefinitionError: There is no such estimator.
+    """
+    section = definition.estimator
+    if isinstance(section, OwnSection):
+        return section.recipe
+    return candidates(section.names) if section.names else None
+
+
+def takes_rows_as_read(definition: StudyDefinition) -> bool:
+    """Whether the estimator is one's own, which gets the table as it was read."""
+    recipe = recipe_of(definition)
+    return recipe is not None and any(each.preprocessing == "none" for each in recipe.recipes)
+
+
 def target_of(definition: StudyDefinition) -> TargetChoice:
     """The target of a definition's estimator; where none is named, the one that a column fits."""
-    if definition.estimator.name is not None:
-        return task_of(candidates(definition.estimator.names))
+    recipe = recipe_of(definition)
+    if recipe is not None:
+        return task_of(recipe)
     # The file was read as one of the usual classifier, so its params are that one's.
     is_decided = definition.search_space.model_fields_set or dict(definition.fixed)
     return CLASSIFICATION if is_decided else _Undecided()
@@ -60,8 +80,7 @@ def complete(definition: StudyDefinition, task: str) -> tuple[StudyDefinition, C
     Raises:
         DefinitionError: There is no such estimator, or it does not take a fixed value.
     """
-    names = definition.estimator.names
-    recipe = candidates(names) if names else USUAL_RECIPES[task]
+    recipe = recipe_of(definition) or USUAL_RECIPES[task]
     changed: dict[str, Any] = {
         "estimator": definition.estimator.model_copy(
             update={"name": definition.estimator.name or recipe.name}

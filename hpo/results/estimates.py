@@ -145,6 +145,7 @@ class Estimates:
         nested: The score of "search and refit", or None where it was not asked for.
         baseline_trial: The number of the trial that has the defaults, or None where none has.
         contest: How the estimators compare, or None where the study has one.
+        defaults_title: What a sentence calls the baseline.
     """
 
     n_ties: int
@@ -157,3 +158,4 @@ class Estimates:
     nested: NestedScore | None = None
     baseline_trial: int | None = None
     contest: Contest | None = None
+    defaults_title: str = "scikit-learn's defaults"

@@ -74,12 +74,7 @@ def judge_holdout(
             task.predictions(constant, dataset.X_test, dataset.positive),
         ]
         if defaults is not None:
-            preprocessing = pipeline[:-1]
-            X_train = preprocessing.transform(dataset.X_train)
-            categorical = categorical_positions(dataset.columns, recipe.preprocessing)
-            fitted = recipe.build(defaults, categorical).fit(X_train, dataset.y_train)
-            X_test = preprocessing.transform(dataset.X_test)
-            models.append(task.predictions(fitted, X_test, dataset.positive))
+            models.append(_predict_defaults(recipe, pipeline, defaults, dataset))
         names = dict.fromkeys(
             (metric, *leave_out_probabilities(task.always_scored, task, recipe.has_probabilities))
         )
@@ -93,6 +88,18 @@ def judge_holdout(
         over_defaults[0] if over_defaults else None,
         ConstantModel(answer, scores, over_constant),
     )
+
+
+def _predict_defaults(
+    recipe: Recipe, pipeline: Pipeline, defaults: Params, dataset: Dataset
+) -> Predictions:
+    """Fit the defaults on the training rows, behind the same preprocessing."""
+    X_train, X_test = dataset.X_train, dataset.X_test
+    if recipe.preprocessing != "none":
+        X_train, X_test = map(pipeline[:-1].transform, (X_train, X_test))
+    categorical = categorical_positions(dataset.columns, recipe.preprocessing)
+    fitted = recipe.build(defaults, categorical).fit(X_train, dataset.y_train)
+    return task_of(recipe).predictions(fitted, X_test, dataset.positive)
 
 
 def judge_models(

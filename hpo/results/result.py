@@ -40,6 +40,7 @@ class StudyResult(Verdicts):
         tracking: What MLflow holds of the study.
         columns: Kind to feature names.
         notes: What a person should know of data, search space and ledger, one line each.
+        trusted_types: Types that loading a model of one's own estimator takes.
         search_seconds: Time of the search alone.
         total_seconds: Time of the whole run.
         open_study: Opens the Optuna study for reading.
@@ -62,6 +63,7 @@ class StudyResult(Verdicts):
     tracking: TrackingState = field(default_factory=TrackingState)
     columns: dict[str, list[str]]
     notes: tuple[str, ...]
+    trusted_types: tuple[str, ...] = ()
     search_seconds: float
     total_seconds: float = 0.0
     open_study: Callable[[], "optuna.Study"] = field(repr=False, compare=False)

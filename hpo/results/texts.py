@@ -119,5 +119,6 @@ def _note_trial(
         converged=has_converged(trial),
         is_best=is_best,
         is_baseline=is_baseline,
+        defaults_title=recipe.recipes[0].defaults_title,
         address=address,
     )

@@ -150,10 +150,10 @@ class Verdicts:
         return f"the same command with --trials {2 * n_trials}  (search on)"
 
     def describe_gain(self) -> str:
-        """The gain over scikit-learn's defaults, and what its interval says of it."""
+        """The gain over the defaults, and what its interval says of it."""
         gain = self.estimates.gain
         if gain is None:
-            return "unknown: scikit-learn's defaults failed"
+            return f"unknown: {self.estimates.defaults_title} failed"
         if gain.low == gain.high:
             return "none: the defaults are what was chosen"
         found = _by_sign(gain, "worse than", "not measurably different from", "better than")

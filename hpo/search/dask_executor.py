@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 
 from threadpoolctl import threadpool_limits
 
-from hpo.errors import HpoError, InterruptedBySignal, SettingsError
+from hpo.errors import HpoError, InterruptedBySignal, SettingsError, first_line
 from hpo.estimators.objective import Objective, StepResult
 from hpo.ledger.failures import never
 from hpo.search.executor import Executor
@@ -146,9 +146,18 @@ class DaskExecutor(Executor):
 
     def _scatter(self) -> None:
         parts = [self.objective.part(step) for step in range(self.objective.n_steps)]
-        self._parts = self._ask(
-            lambda: self._client.scatter(parts, broadcast=True, hash=False), SEND_SECONDS
-        )
+        try:
+            self._parts = self._ask(
+                lambda: self._client.scatter(parts, broadcast=True, hash=False), SEND_SECONDS
+            )
+        except Exception as error:
+            # A worker's own error comes as a plain one with its text.
+            if "ModuleNotFoundError" not in str(error):
+                raise
+            raise HpoError(
+                f"--workers: a Dask worker cannot import the estimator: {first_line(error)}",
+                hint="install its module there, or name its directory in the workers' PYTHONPATH",
+            ) from error
 
     def _ask(
         self, call: Callable[[], T], seconds: float | None = None, *, is_closing: bool = False

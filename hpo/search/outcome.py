@@ -106,6 +106,7 @@ def judge_study(
         refit=refit,
         model=take_raw_rows(shipped, dataset),
         columns=dataset.columns.kinds(),
+        trusted_types=recipe.trusted_types if dataset.columns.as_read else (),
         notes=(*plan.notes, *notes, *searched.notes),
         search_seconds=searched.seconds,
         open_study=partial(open_for_reading, settings.storage, definition.name),
@@ -140,4 +141,5 @@ def _estimate(plan: Plan, searched: Searched, pipeline: Pipeline, params: Params
             trial.state.name == "COMPLETE" and not has_converged(trial) for trial in searched.trials
         ),
         nested=searched.nested,
+        defaults_title=recipe.defaults_title,
     )

@@ -32,7 +32,7 @@ from hpo.estimators.several import (
     search_space,
 )
 from hpo.estimators.task import Task
-from hpo.estimators.tasks import complete, target_of, task_of
+from hpo.estimators.tasks import complete, takes_rows_as_read, target_of, task_of
 from hpo.ledger.identity import StudyIdentity
 from hpo.ledger.trials import mean_and_std
 
@@ -127,6 +127,7 @@ def load_data(definition: StudyDefinition, frame: pd.DataFrame | None = None) ->
         n_repeats=definition.cv.n_repeats,
         nested=study.nested,
         frame=frame,
+        as_read=takes_rows_as_read(definition),
     )
     is_named = definition.estimator.name is not None or dataset.task == DEFAULT_RECIPE.task
     definition, recipe = complete(definition, dataset.task)
@@ -185,9 +186,9 @@ def make_plan(definition: StudyDefinition, dataset: Dataset | None = None) -> Pl
     metrics = resolve_metrics(
         study.metric, study.metrics, task, has_probabilities=recipe.has_probabilities
     )
-    positive = None
-    if dataset.positive is not None:
-        positive = int(task.encode(np.array([dataset.positive]), dataset.y_train)[0])
+    positive = dataset.positive
+    if positive is not None and not takes_rows_as_read(definition):
+        positive = int(task.encode(np.array([positive]), dataset.y_train)[0])
     folds = {}
     for each in recipe.recipes:
         check_saving(each, dataset, definition)

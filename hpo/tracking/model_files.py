@@ -8,7 +8,7 @@ import os
 import sqlite3
 import tempfile
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
@@ -26,7 +26,13 @@ from mlflow.utils.credentials import get_default_host_creds
 from mlflow.utils.rest_utils import augmented_raise_for_status, http_request
 from sqlalchemy.exc import SQLAlchemyError
 
-from hpo.errors import ModelError, SettingsError, TrackingError, first_line
+from hpo.errors import (
+    ModelError,
+    SettingsError,
+    TrackingError,
+    UntrustedTypesError,
+    first_line,
+)
 from hpo.escaping import hide_password
 from hpo.settings import sqlite_path
 from hpo.tracking import keys
@@ -48,12 +54,13 @@ INCOMPLETE = "it was not written to its end"
 _CHUNK_BYTES = 2**20
 
 
-def load_logged_model(uri: str, tracking_uri: str) -> "ShippedModel":
+def load_logged_model(uri: str, tracking_uri: str, trusted: Sequence[str] = ()) -> "ShippedModel":
     """Load a logged model with the safe loader.
 
     Args:
         uri: ``models:/...``, ``runs:/...``, or where the files are, as MLflow says it.
         tracking_uri: The store that knows it.
+        trusted: Types that an estimator of one's own may hold, beside those that skops trusts.
 
     Raises:
         SettingsError: There is no such SQLite file; it is not made.
@@ -69,17 +76,22 @@ def load_logged_model(uri: str, tracking_uri: str) -> "ShippedModel":
     with tempfile.TemporaryDirectory(prefix="hpo-") as directory:
         with _translated(uri, tracking_uri):
             files = _fetch(_open_repository(uri, tracking_uri), Path(directory))
-        return load_model(files)
+        return load_model(files, trusted)
 
 
 def find_problem(
-    location: str, tracking_uri: str, names: Collection[str] = EXPECTED_NAMES
+    location: str,
+    tracking_uri: str,
+    trusted: Sequence[str] | None = None,
+    names: Collection[str] = EXPECTED_NAMES,
 ) -> str | None:
     """Say why a model that MLflow knows cannot be loaded; None where it can.
 
     Args:
         location: Where its files are, as MLflow says it.
         tracking_uri: The store that knows it.
+        trusted: As :func:`load_logged_model` takes them; None where nobody knows them, and a model
+            that needs some is left alone.
         names: What is to be in its folder.
 
     Raises:
@@ -98,7 +110,9 @@ def find_problem(
         if missing:
             return f"it lacks {', '.join(missing)}"
         try:
-            load_model(files)
+            load_model(files, trusted or ())
+        except UntrustedTypesError as error:
+            return None if trusted is None else str(error).removeprefix("model: ")
         except ModelError as error:
             return str(error).removeprefix("model: ")
     return None
@@ -125,7 +139,7 @@ def find_problem_of(model_id: str, tracking_uri: str) -> str | None:
         return INCOMPLETE
     names = (*EXPECTED_NAMES, keys.MODEL_CARD_FILE)
     location = address_after(read_moves(tracking_uri), model.artifact_location)
-    return find_problem(location, tracking_uri, names)
+    return find_problem(location, tracking_uri, names=names)
 
 
 @contextmanager

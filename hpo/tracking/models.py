@@ -105,7 +105,7 @@ class ModelWriter:
 
     def _restore_lost(self, record: ModelRecord, model: LoggedModel) -> None:
         """Write a model's files again, in their place, where it cannot be loaded any more."""
-        problem = find_problem(model.artifact_location, self._tracking_uri)
+        problem = find_problem(model.artifact_location, self._tracking_uri, record.trusted_types)
         if keys.INCOMPLETE in model.tags:
             problem = INCOMPLETE
         if problem is None:
@@ -173,7 +173,8 @@ class ModelWriter:
             ModelError: It is not what was uploaded.
             TrackingError: It predicts otherwise.
         """
-        loaded = load_logged_model(model.artifact_location, self._tracking_uri)
+        location, trusted = model.artifact_location, record.trusted_types
+        loaded = load_logged_model(location, self._tracking_uri, trusted)
         for method, expected in record.expected.items():
             if not np.array_equal(loaded.predict(record.input_example, method), expected):
                 raise TrackingError(

@@ -98,7 +98,8 @@ class TrackingProcess(Tracking):
     ) -> None:
         """Begin to follow a study; :meth:`finish` says whether the process is gone."""
         self._notify = notify
-        self._send((storage_url, tracking_uri, study))
+        # A model of the user's own classes is unpickled where their modules are found.
+        self._send((storage_url, tracking_uri, study, sys.path))
         self._reader = threading.Thread(target=self._read, name="hpo-tracking", daemon=True)
         self._reader.start()
 
@@ -182,7 +183,8 @@ def main(descriptor: int, driver_pid: int) -> None:
     warming.start()
     connection = Connection(descriptor)
     with suppress(EOFError, ConnectionError):
-        storage_url, tracking_uri, study = connection.recv()
+        storage_url, tracking_uri, study, paths = connection.recv()
+        sys.path += [path for path in paths if path not in sys.path]
         follower = Follower(
             partial(open_for_reading, storage_url, study.name), tracking_uri, study, connection.send
         )

@@ -14,7 +14,7 @@ from pandas.api import types
 
 from hpo.data.dataset import Dataset
 from hpo.definition import StudyDefinition
-from hpo.estimators.final_model import FinalModel, trusted_types
+from hpo.estimators.final_model import FinalModel, predict_example, trusted_types
 from hpo.estimators.loading import COLUMNS_FILE
 from hpo.estimators.recipe import Recipe
 from hpo.estimators.several import StudySpace
@@ -37,8 +37,6 @@ from hpo.tracking.run_records import (
 )
 
 SERVING_PACKAGES = ("mlflow", "scikit-learn", "skops", "numpy", "scipy", "pandas")
-
-CHECKED_METHODS = ("predict", "predict_proba")
 
 _IN_JSON = (str, bool, int, float)
 
@@ -160,15 +158,14 @@ def _make_model_record(
     columns, example = dataset.columns, dataset.example
     rows = columns.convert(example)
     key = keys.trial_key(study.uid, result.best.number)
-    methods = [name for name in CHECKED_METHODS if hasattr(result.model, name)]
+    ready = _make_json_ready(example, rows)
     return ModelRecord(
         key=key if result.refit == "train" else f"{key}/{result.refit}",
         trial_number=result.best.number,
         refit=result.refit,
         model=result.model,
-        input_example=_make_json_ready(example, rows),
-        # Of the fitted steps on converted rows: the conversion that ships is held to it.
-        expected={name: getattr(result.model[-2:], name)(rows) for name in methods},
+        input_example=ready,
+        expected=predict_example(result.model, columns, rows, ready),
         input_types=columns.signature(),
         has_typed_inputs=dataset.has_only_floats,
         metrics={keys.holdout_metric(name): score for name, score in result.holdout.items()},

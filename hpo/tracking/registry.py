@@ -11,12 +11,13 @@ import json
 import time
 from dataclasses import dataclass
 
+import pandas as pd
 from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 from mlflow.utils.mlflow_tags import MLFLOW_MODEL_VERSIONS
 
-from hpo.errors import ModelError, TrackingError
+from hpo.errors import DataError, ModelError, TrackingError
 from hpo.estimators.loading import ShippedModel, refusing
 from hpo.estimators.tasks import task_of
 from hpo.results.holdout import judge_models, may_take_over
@@ -148,12 +149,16 @@ class Registry:
         if champion is None:
             return self.final.rule != "never", "there was no champion"
         try:
-            shipped = load_logged_model(f"models:/{self.name}/{champion}", self.tracking_uri)
+            shipped = load_logged_model(
+                f"models:/{self.name}/{champion}",
+                self.tracking_uri,
+                self.final.model.trusted_types,
+            )
             differs = self._difference(shipped)
             if differs:
                 return False, f"not comparable: {differs}"
             positive = held_out.positive
-            X_theirs = held_out.X[list(shipped.columns.features)]
+            X_theirs = self._take_theirs(shipped)
             models = [
                 task.predictions(held_out.model, held_out.X, positive),
                 task.predictions(shipped.pipeline, X_theirs, positive),
@@ -162,7 +167,7 @@ class Registry:
                 score, (gain,) = judge_models(
                     task, models, held_out.y, held_out.groups, held_out.metric, seed=held_out.seed
                 )
-        except ModelError as error:
+        except (DataError, ModelError) as error:
             return False, f"not comparable: {error}"
         tags = self.client.get_model_version(self.name, str(champion)).tags
         is_fair = tags.get(keys.HOLDOUT_DIGEST) == held_out.digest and tags.get(keys.REFIT) != "all"
@@ -176,10 +181,19 @@ class Registry:
             comparison += "; the champion may have been fitted on some of these rows"
         return may_take_over(gain, self.final.rule), comparison
 
+    def _take_theirs(self, champion: ShippedModel) -> pd.DataFrame:
+        """The held-out rows as the champion takes them."""
+        X, columns = self.held_out.X, champion.columns
+        is_raw = self.held_out.recipe.preprocessing == "none"
+        return columns.convert(X) if is_raw else X[list(columns.features)]
+
     def _difference(self, champion: ShippedModel) -> str:
         """Why the champion cannot predict these rows comparably; empty where it can."""
         needed = champion.columns.signature()
         ours = self.final.model.input_types
+        is_converted = self.held_out.recipe.preprocessing != "none"
+        if champion.columns.as_read and is_converted and set(needed.values()) != {"double"}:
+            return "the champion takes the table as it is read"
         other = [name for name, kind in needed.items() if ours.get(name) != kind]
         if other:
             return f"the champion needs other columns ({', '.join(other[:5])})"

@@ -7,9 +7,11 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from sklearn.datasets import load_wine
 
 from hpo.estimators.recipes import RECIPES, candidates
 from hpo.estimators.tasks import TASKS, complete
+from hpo.tracking.inline import InlineTracking
 
 PAGE = (Path(__file__).parents[2] / "docs" / "estimators.md").read_text(encoding="utf-8")
 
@@ -37,6 +39,23 @@ def test_table_lists_every_recipe() -> None:
 
 def test_every_recipe_is_of_a_task_that_scores_it() -> None:
     assert {recipe.task for recipe in RECIPES.values()} == set(TASKS)
+
+
+def test_example_of_an_estimator_of_ones_own_runs(
+    directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (example,) = [
+        text
+        for text in re.findall(r"```python\n(.*?)```", PAGE, flags=re.DOTALL)
+        if "run_study" in text
+    ]
+    monkeypatch.chdir(directory)
+    # The page's call, tracked here: a process of its own is tested elsewhere.
+    example = example.replace("definition,", "definition, tracking=InlineTracking(),", 1)
+    names = {"table": load_wine(as_frame=True).frame, "InlineTracking": InlineTracking}
+    exec(example, names)
+    assert names["result"].n_trials["complete"] == 10
+    assert names["result"].tracking_problem is None
 
 
 @pytest.mark.parametrize("text", re.findall(r"```toml\n(.*?)```", PAGE, flags=re.DOTALL))
