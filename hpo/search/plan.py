@@ -24,7 +24,7 @@ from hpo.estimators.final_model import check_saving
 from hpo.estimators.metrics import check_metric_names
 from hpo.estimators.preprocessing import categorical_positions
 from hpo.estimators.recipe import Params
-from hpo.estimators.recipes import DEFAULT_RECIPE, USUAL_RECIPES, candidates
+from hpo.estimators.recipes import DEFAULT_RECIPE, USUAL_RECIPES
 from hpo.estimators.several import (
     SeveralObjectives,
     StudyObjective,
@@ -32,7 +32,13 @@ from hpo.estimators.several import (
     search_space,
 )
 from hpo.estimators.task import Task
-from hpo.estimators.tasks import complete, takes_rows_as_read, target_of, task_of
+from hpo.estimators.tasks import (
+    complete,
+    recipe_of,
+    takes_rows_as_read,
+    target_of,
+    task_of,
+)
 from hpo.ledger.identity import StudyIdentity
 from hpo.ledger.trials import mean_and_std
 
@@ -150,8 +156,8 @@ def _settle_text(definition: StudyDefinition) -> DataSection:
     Raises:
         DefinitionError: A study file names it all the same.
     """
-    section, names = definition.data, definition.estimator.names
-    recipes = candidates(names).recipes if names else ()  # the usual ones are linear
+    section, searched = definition.data, recipe_of(definition)
+    recipes = searched.recipes if searched else ()  # the usual ones are linear
     unable = [recipe for recipe in recipes if not recipe.takes_text]
     if unable and section.text:
         listed = ", ".join(map(quote, section.text))
