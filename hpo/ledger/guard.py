@@ -4,7 +4,6 @@ A database goes on writing to a file that was removed, and locks keep out nobody
 another. SQLite takes trials of a study that is not there, and gives its id to the next new one.
 """
 
-import json
 import os
 from collections.abc import Collection, Mapping
 from pathlib import Path
@@ -13,6 +12,7 @@ import sqlalchemy
 from sqlalchemy import Connection, Engine, column, select, table
 
 from hpo.errors import LedgerGoneError, StudyLockedError
+from hpo.ledger.damage import parse, reading
 
 _OF_STUDY = table("study_user_attributes", *map(column, ("study_id", "key", "value_json")))
 
@@ -64,8 +64,9 @@ def guard_study(engine: Engine, study_id: int, name: str, uids: Collection[str])
 
     def check(connection: Connection) -> None:
         identity = connection.scalar(query)
-        if identity is None or json.loads(identity).get("uid") not in uids:
-            raise study_gone(name)
+        with reading(name):
+            if identity is None or parse("hpo.identity", identity)["uid"] not in uids:
+                raise study_gone(name)
 
     sqlalchemy.event.listen(engine, "commit", check)
 

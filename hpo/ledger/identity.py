@@ -9,6 +9,7 @@ from typing import Any
 import optuna
 
 from hpo.errors import IdentityError
+from hpo.ledger.damage import reading
 from hpo.ledger.transactions import LedgerStorage
 from hpo.versions import describe_changes
 
@@ -49,12 +50,15 @@ def open_study(storage: LedgerStorage, asked: StudyIdentity) -> Mapping[str, Any
 
     Raises:
         IdentityError: It was begun with another definition or other data, or not by hpo.
+        LedgerError: It holds what cannot be read.
     """
     name = asked.name
+    storage.check_study(name)
     storage.remove_orphans()
-    study = optuna.create_study(
-        storage=storage, study_name=name, direction="maximize", load_if_exists=True
-    )
+    with reading(name):
+        study = optuna.create_study(
+            storage=storage, study_name=name, direction="maximize", load_if_exists=True
+        )
     known = study.user_attrs.get(IDENTITY)
     if known is None:
         is_maximized = study.direction == optuna.study.StudyDirection.MAXIMIZE

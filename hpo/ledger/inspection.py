@@ -15,6 +15,7 @@ from sqlalchemy import Connection, NullPool, create_engine, text
 
 from hpo.errors import LedgerError, SettingsError, TrackingError, first_line
 from hpo.escaping import hide_password
+from hpo.ledger.damage import check_study
 from hpo.ledger.lock import find_driver
 from hpo.ledger.postgresql import SCHEMA_KEY, engine_arguments, find_session, lock_key
 from hpo.settings import needing_driver, sqlite_path
@@ -107,12 +108,17 @@ def _reading(url: str, package: str) -> Iterator[Connection]:
 
 
 def read_trials(connection: Connection | None, study: str) -> Trials:
-    """Read a study's trials; none where there is no such study, or no database."""
+    """Read a study's trials; none where there is no such study, or no database.
+
+    Raises:
+        LedgerError: The study holds what cannot be read.
+    """
     if connection is None:
         return Trials()
     study_id = connection.scalar(
         text("SELECT study_id FROM studies WHERE study_name = :study"), {"study": study}
     )
+    check_study(connection, study_id, study)
     of_study = {"study_id": study_id}
     identity = connection.scalar(
         text(

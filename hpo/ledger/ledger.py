@@ -16,6 +16,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from sqlalchemy.exc import IntegrityError
 
 from hpo.errors import LedgerError, StudyLockedError
+from hpo.ledger.damage import reading
 from hpo.ledger.failures import never, repeat, say_nothing
 from hpo.ledger.guard import guard_study, study_gone
 from hpo.ledger.identity import StudyIdentity, open_study
@@ -72,8 +73,18 @@ class Ledger:
         return where
 
     def trials(self) -> list[FrozenTrial]:
-        """All trials as the storage has them, by number."""
-        return self._repeat(lambda _: self._storage.get_all_trials(self.study_id, deepcopy=False))
+        """All trials as the storage has them, by number.
+
+        Raises:
+            LedgerError: One of them holds what cannot be read.
+        """
+
+        def read(_: bool) -> list[FrozenTrial]:
+            self._storage.check_study(self._name)
+            with reading(self._name):
+                return self._storage.get_all_trials(self.study_id, deepcopy=False)
+
+        return self._repeat(read)
 
     def count(self) -> int:
         """Count all trials, those that other clients added too."""

@@ -1,6 +1,5 @@
 """Lists the studies of a storage, read without making or changing anything."""
 
-import json
 import re
 from collections import defaultdict
 from collections.abc import Sequence
@@ -11,12 +10,13 @@ from sqlalchemy import Connection, text
 
 from hpo.errors import InputError, did_you_mean
 from hpo.escaping import hide_password
+from hpo.ledger.damage import parse
 
 _STUDIES = "SELECT study_id, study_name FROM studies ORDER BY study_id"
 _STATES = "SELECT study_id, state, count(*) AS n FROM trials GROUP BY study_id, state"
 _DIRECTIONS = "SELECT study_id, direction FROM study_directions"
 _METRICS = (
-    "SELECT study_id, value_json FROM study_system_attributes WHERE key = 'study:metric_names'"
+    "SELECT study_id, key, value_json FROM study_system_attributes WHERE key = 'study:metric_names'"
 )
 _UIDS = (
     "SELECT study_id, key, value_json FROM study_user_attributes"
@@ -83,12 +83,12 @@ def list_studies(connection: Connection | None) -> list[ListedStudy]:
     directions: dict[int, list[str]] = defaultdict(list)
     for row in select(_DIRECTIONS):
         directions[row.study_id].append(row.direction)
-    metrics = {row.study_id: json.loads(row.value_json)[0] for row in select(_METRICS)}
-    uids = {row.study_id: _read_uid(row.key, row.value_json) for row in select(_UIDS)}
+    metrics = {row.study_id: _read(row.key, row.value_json) for row in select(_METRICS)}
+    uids = {row.study_id: _read(row.key, row.value_json) for row in select(_UIDS)}
     best = {
         row.study_id: row.lowest if directions[row.study_id] == ["MINIMIZE"] else row.highest
         for row in select(_VALUES)
-        if len(directions[row.study_id]) == 1
+        if len(directions[row.study_id]) == 1 and isinstance(row.highest, float | int)
     }
     return [
         ListedStudy(
@@ -125,6 +125,12 @@ def missing_study(name: str, studies: Sequence[ListedStudy], url: str) -> InputE
     )
 
 
-def _read_uid(key: str, value: str) -> str:
-    content = json.loads(value)
+def _read(key: str, value: str) -> str | None:
+    """Read a uid, or the name of the first metric; None where somebody changed it."""
+    try:
+        content = parse(key, value)
+    except ValueError:
+        return None
+    if isinstance(content, list):
+        return next(iter(content), None)
     return str(content["uid"] if key == "hpo.identity" else content)

@@ -20,6 +20,7 @@ from sqlalchemy.engine import ExceptionContext
 
 from hpo.errors import LedgerError, StudyLockedError
 from hpo.escaping import hide_password
+from hpo.ledger.damage import reading
 from hpo.ledger.failures import make_error, never, repeat, say_nothing, translated
 from hpo.ledger.guard import guard_files
 from hpo.ledger.inspection import OPTUNA, is_whole, read_tables
@@ -156,12 +157,14 @@ def read_study(url: str, study_name: str) -> list[FrozenTrial]:
     """Read all trials of a study that exists, by number, and close the storage again.
 
     Raises:
-        LedgerError: The storage is away.
+        LedgerError: The storage is away, or the study holds what cannot be read.
     """
     with translated(url):
         storage = _connect(url, skip_table_creation=True)
         try:
-            return storage.get_all_trials(storage.get_study_id_from_name(study_name))
+            storage.check_study(study_name)
+            with reading(study_name):
+                return storage.get_all_trials(storage.get_study_id_from_name(study_name))
         finally:
             storage.engine.dispose()
 

@@ -26,8 +26,10 @@ from sqlalchemy import (
     update,
 )
 
+from hpo.ledger.damage import check_study
 from hpo.markdown import merge_note
 
+_STUDIES = table("studies", column("study_id"), column("study_name"))
 _TRIALS = table(
     "trials",
     *map(column, ("trial_id", "study_id", "number")),
@@ -87,6 +89,18 @@ class LedgerStorage(RDBStorage):
             for child, key, parent in _PARENTS:
                 of_parent: Select[Any] = select(column(key)).select_from(table(parent))
                 connection.execute(delete(table(child)).where(column(key).not_in(of_parent)))
+
+    def check_study(self, name: str) -> None:
+        """Refuse a study that holds what cannot be read.
+
+        Raises:
+            LedgerError: It does.
+        """
+        with self.engine.connect() as connection:
+            study_id = connection.scalar(
+                select(_STUDIES.c.study_id).where(_STUDIES.c.study_name == name)
+            )
+            check_study(connection, study_id, name)
 
     def count_trials(self, study_id: int) -> int:
         """Count a study's trials; ``get_n_trials`` reads them all, which takes longer with each."""

@@ -17,6 +17,7 @@ from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial
 
 from hpo.errors import HpoError, LedgerError, first_line
+from hpo.ledger.damage import reading
 from hpo.ledger.failures import never, translated
 from hpo.ledger.journal import export_journal
 from hpo.results.tracking_state import RegistryState, TrackingState
@@ -69,6 +70,7 @@ class Follower:
         self._writer.on_loss = self._note_loss
         self._writer.notify = notify
         self._notify = notify
+        self._name = study.name
         self._lost: list[str] = []
         self._has_failed = False
         self._has_warned = False
@@ -176,7 +178,8 @@ class Follower:
 
     @translated("of the study")
     def _trials(self) -> list[FrozenTrial]:
-        return self._study().get_trials(deepcopy=False)
+        with reading(self._name):
+            return self._study().get_trials(deepcopy=False)
 
     def _catch_up(self) -> None:
         trials = self._trials()
