@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 NONE = "none"
 """What a study file says for Python's None, which TOML lacks."""
 
-_SET_BY_HPO = ("n_jobs", "random_state", "verbose")
+_SET_BY_HPO = ("copy", "copy_X", "copy_X_train", "n_jobs", "random_state", "verbose")
+"""Folds are shared by trials, so no fit may write into them; one thread; no output."""
 
 ArgumentEntry: TypeAlias = Entry[bool | int | float | str] | None
 """The entry of one argument; None leaves the class's own default."""

@@ -133,8 +133,7 @@ def find_recipe(name: str) -> Recipe | None:
             f" ({', '.join(needed) or 'estimator'}), which a study file cannot name",
             hint="name the inner estimator itself",
         )
-    estimator = _make(name, kind)
-    tags = estimator.__sklearn_tags__()
+    tags = _make(name, kind).__sklearn_tags__()
     if not tags.target_tags.single_output:
         raise DefinitionError(
             f"estimator.name: {quote(name)} predicts several columns at once, a study one",
@@ -150,7 +149,7 @@ def find_recipe(name: str) -> Recipe | None:
         task="classification" if is_classifier else "regression",
         simplicity=_alike,
         preprocessing=_preprocessing(module, arguments, tags.input_tags),
-        has_probabilities=not is_classifier or hasattr(estimator, "predict_proba"),
+        has_probabilities=not is_classifier or _has_probabilities(kind),
         quick={"n_estimators": 2} if "n_estimators" in arguments else {},
         is_repeatable=False,
         trusted_types=tuple(path for _, path in saved_types),
@@ -173,6 +172,11 @@ def _make(name: str, kind: type["BaseEstimator"]) -> Any:
                 f"estimator.name: scikit-learn deprecates {quote(name)}",
                 hint=first_line(warning).partition("; ")[2],
             ) from warning
+
+
+def _has_probabilities(kind: type["BaseEstimator"]) -> bool:
+    """Whether there are probabilities with any arguments: some classes give them with a few."""
+    return inspect.isfunction(inspect.getattr_static(kind, "predict_proba", None))
 
 
 def _set_arguments(module: str, arguments: Mapping[str, Any]) -> tuple[tuple[str, Any], ...]:

@@ -53,6 +53,9 @@ _CLASSES_OF_NODE = {
 }
 """The nodes of preprocessing and plain values, and the classes of each kind."""
 
+_MADE_ANEW = ("DTypeNode", "RandomGeneratorNode", "RandomStateNode")
+"""Nodes whose arrays are made each time that the object is saved."""
+
 _HARMLESS = {"n_jobs": ("null", "1"), "memory": ("null",)}
 """What settings may be: with others predicting would start processes or write files."""
 
@@ -81,15 +84,15 @@ def check_skops(content: bytes) -> Recipe | None:
         Exception: Of many kinds, where it is damaged.
     """
     nodes = check_archive(content)
-    recipe = _recipe_of(nodes)
+    estimator = _find_estimator(nodes[0])
+    recipe = _recipe_of(estimator)
     # What one family is made of has no place in the model of another.
     of_family = () if recipe is None else recipe.saved_types
     strange = set()
     for node in nodes:
         kind, name = node["__loader__"], f"{node['__module__']}.{node['__class__']}"
         is_known = name in _CLASSES_OF_NODE.get(kind, ()) or (kind, name) in of_family
-        is_estimator = recipe is not None and node["__class__"] == recipe.name
-        if not is_known and not (is_estimator and _is_of_sklearn(node)):
+        if not is_known and not (recipe and node is estimator):
             strange.add(name)
     if strange:
         names = sorted(map(shown, strange))[:MAX_SHOWN]
@@ -100,35 +103,82 @@ def check_skops(content: bytes) -> Recipe | None:
     return recipe
 
 
-def _recipe_of(nodes: Iterable[dict[str, Any]]) -> Recipe | None:
-    """Find the estimator of a model; what estimators of its family are made of is not it.
+def _check_repeated(nodes: Iterable[dict[str, Any]]) -> None:
+    """Refuse two nodes of one identity that differ: skops takes the first for both."""
+    known: dict[Any, dict[str, Any]] = {}
+    for node in nodes:
+        if "__id__" in node and not _is_same(known.setdefault(node["__id__"], node), node):
+            raise ModelError(
+                "model: two of its parts that should be one differ", hint="nothing of it was run"
+            )
+
+
+def _is_same(one: Any, other: Any) -> bool:
+    """Whether two nodes say the same, whatever identity skops gave what it made to save them."""
+    if one is other:
+        return True
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(map(_is_same, one, other))
+    if not isinstance(one, dict) or not isinstance(other, dict):
+        return bool(one == other)
+    if one.get("__loader__") in _MADE_ANEW and one["__loader__"] == other.get("__loader__"):
+        return True
+    return one.keys() == other.keys() and all(
+        _is_same(one[key], other[key]) for key in one if key != "__id__"
+    )
+
+
+def _check_tree(node: dict[str, Any], archive: zipfile.ZipFile) -> None:
+    """Refuse a tree whose arrays would be read out of bounds while it is made.
 
     Raises:
-        ModelError: There are several.
+        ModelError: It has more than one output, or arrays of other shapes.
     """
-    recipes: dict[str, Recipe] = {}
-    for node in filter(_is_of_sklearn, nodes):
-        path = f"{node['__module__']}.{node['__class__']}"
-        # One that cannot be searched is in no model of ours.
-        with suppress(DefinitionError):
-            recipe = None if path in SAVED_TYPES else find_recipe(node["__class__"])
-            recipes |= {path: recipe} if recipe else {}
-    inner = {path for recipe in recipes.values() for _, path in recipe.saved_types}
-    outer = recipes.keys() - inner
-    if len(outer) > 1:
-        names = sorted(recipes[path].name for path in outer)
+    _, classes, n_outputs = node["__reduce__"]["args"]["content"]
+    state = node["content"]["content"]
+    shapes = [_shape(each, archive) for each in (classes, state["nodes"], state["values"])]
+    is_whole = shapes[0] == (1,) and [len(shape) for shape in shapes] == [1, 1, 3]
+    if not is_whole or (n_outputs["__loader__"], n_outputs["content"]) != ("JsonNode", "1"):
         raise ModelError(
-            f"model: this should hold one estimator, but got {', '.join(names)}",
+            "model: a tree should have one output and arrays of its own",
             hint="nothing of it was run",
         )
-    return recipes[outer.pop()] if outer else None
+
+
+def _shape(node: dict[str, Any], archive: zipfile.ZipFile) -> tuple[int, ...]:
+    """The shape of an array, from the head of its member."""
+    if (node["__loader__"], node["type"]) != ("NdArrayNode", "numpy"):
+        return ()
+    with archive.open(node["file"]) as member:
+        np.lib.format.read_magic(member)
+        shape: tuple[int, ...] = np.lib.format.read_array_header_1_0(member)[0]
+    return shape
+
+
+def _find_estimator(schema: dict[str, Any]) -> dict[str, Any]:
+    """The last step of a pipeline, or what stands alone."""
+    if schema["__class__"] != "Pipeline":
+        return schema
+    steps: list[dict[str, Any]] = schema["content"]["content"]["steps"]["content"]
+    estimator: dict[str, Any] = steps[-1]["content"][1]
+    return estimator
+
+
+def _recipe_of(estimator: dict[str, Any]) -> Recipe | None:
+    """The recipe of a class of scikit-learn; one that cannot be searched is in no model of ours."""
+    is_object = estimator["__loader__"] == "ObjectNode"
+    if not is_object or not str(estimator["__module__"]).startswith("sklearn."):
+        return None
+    with suppress(DefinitionError):
+        return find_recipe(estimator["__class__"])
+    return None
 
 
 def check_archive(content: bytes) -> list[dict[str, Any]]:
     """Refuse an archive of odd members, or of objects that would start processes or write files.
 
     Returns:
-        The nodes of its schema; their types are not looked at.
+        The nodes of its schema, the whole first; their types are not looked at.
 
     Raises:
         ModelError: It is not as ours are.
@@ -136,8 +186,11 @@ def check_archive(content: bytes) -> list[dict[str, Any]]:
     """
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         sizes = _member_sizes(archive)
-        schema = json.loads(archive.read(_SCHEMA))
-    nodes = list(_iter_nodes(schema))
+        nodes = list(_iter_nodes(json.loads(archive.read(_SCHEMA))))
+        for node in nodes:
+            if node["__loader__"] == "TreeNode":
+                _check_tree(node, archive)
+    _check_repeated(nodes)
     for node in nodes:
         if node["__loader__"] == "ObjectNode":
             _check_settings(f"{node['__module__']}.{node['__class__']}", node)
@@ -182,11 +235,6 @@ def _iter_nodes(schema: Any) -> Iterator[dict[str, Any]]:
             waiting.extend(value.values())
         elif isinstance(value, list):
             waiting.extend(value)
-
-
-def _is_of_sklearn(node: dict[str, Any]) -> bool:
-    """Whether it is an object of a class of scikit-learn."""
-    return node["__loader__"] == "ObjectNode" and str(node["__module__"]).startswith("sklearn.")
 
 
 def _check_settings(name: str, node: dict[str, Any]) -> None:

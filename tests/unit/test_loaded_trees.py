@@ -7,12 +7,19 @@ from typing import Any
 
 import numpy as np
 import pytest
-from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestRegressor
+from sklearn.ensemble import (
+    AdaBoostClassifier,
+    BaggingRegressor,
+    GradientBoostingClassifier,
+    HistGradientBoostingClassifier,
+    RandomForestRegressor,
+)
 from sklearn.neighbors import KNeighborsClassifier
-from sklearn.svm import SVC, SVR
+from sklearn.svm import SVC, SVR, NuSVC, NuSVR
+from sklearn.tree import DecisionTreeClassifier
 
 from hpo.estimators.kernels import check_neighbors, check_support_vectors
-from hpo.estimators.loaded_trees import check_boosted, check_trees
+from hpo.estimators.loaded_trees import check_boosted, check_gradient_boosting, check_trees
 
 RNG = np.random.default_rng(0)
 X = np.column_stack([RNG.normal(size=(200, 3)), RNG.integers(0, 6, 200)])
@@ -33,7 +40,12 @@ def boosted() -> HistGradientBoostingClassifier:
 def test_what_was_fitted_is_taken(forest: Any, boosted: Any) -> None:
     check_trees(forest)
     check_boosted(boosted)
-    for kind in (SVC, SVR):
+    check_trees(DecisionTreeClassifier().fit(X, y))
+    check_trees(AdaBoostClassifier(n_estimators=3).fit(X, y))
+    check_trees(BaggingRegressor(n_estimators=3, max_features=0.5, random_state=0).fit(X, y))
+    check_gradient_boosting(GradientBoostingClassifier(n_estimators=3).fit(X, y))
+    check_gradient_boosting(GradientBoostingClassifier(n_estimators=3).fit(X, X[:, 3]))
+    for kind in (SVC, SVR, NuSVC, NuSVR):
         check_support_vectors(kind().fit(X, y))
     check_neighbors(KNeighborsClassifier(algorithm="brute").fit(X, y))
 
@@ -59,6 +71,34 @@ def test_tree_of_a_forest_that_leads_astray_is_refused(
     tree.__setstate__(state)
     with pytest.raises(ValueError, match=line):
         check_trees(broken)
+
+
+def test_tree_that_counts_more_nodes_than_it_has_is_refused_before_it_is_read(forest: Any) -> None:
+    for count in (2**40, 0, -1):
+        broken = copy.deepcopy(forest)
+        broken.estimators_[2].tree_.node_count = count
+        with pytest.raises(ValueError, match="counts nodes that it does not have"):
+            check_trees(broken)
+
+
+def test_tree_that_is_none_or_has_more_features_is_refused(forest: Any) -> None:
+    broken = copy.deepcopy(forest)
+    broken.estimators_[2].tree_ = broken.estimators_[1]
+    with pytest.raises(ValueError, match="a tree is none of scikit-learn's"):
+        check_trees(broken)
+    broken = copy.deepcopy(forest)
+    broken.estimators_[2].n_features_in_ = 5
+    with pytest.raises(ValueError, match="features that its model does not have"):
+        check_trees(broken)
+
+
+def test_gradient_boosting_without_room_for_its_trees_is_refused() -> None:
+    model = GradientBoostingClassifier(n_estimators=2).fit(X, X[:, 3])
+    for change in (lambda trees: np.hstack([trees, trees]), lambda trees: trees[:, :2]):
+        broken = copy.deepcopy(model)
+        broken.estimators_ = change(broken.estimators_)
+        with pytest.raises(ValueError, match="an iteration has another number of trees"):
+            check_gradient_boosting(broken)
 
 
 @pytest.mark.parametrize(
@@ -122,6 +162,8 @@ def test_fuzzed_nodes_are_refused_or_predict(boosted: Any) -> None:
         ("_dual_coef_", lambda rows: rows[:, :1]),
         ("_intercept_", lambda values: values[:0]),
         ("_probA", lambda _: np.ones(1)),
+        ("kernel", lambda _: "precomputed"),
+        ("_impl", lambda name: name),
     ],
 )
 def test_support_vectors_that_do_not_fit_together_are_refused(attribute: str, change: Any) -> None:
