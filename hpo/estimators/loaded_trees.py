@@ -1,15 +1,18 @@
-"""Checks of trees from a file, before their first prediction.
+"""Checks of trees from a file, before they are made and before their first prediction.
 
 Predicting follows a tree's node arrays in compiled code without a look at their bounds, so skops
 trusts no fitted tree. What is checked here: every child comes after its parent, so that there is no
 cycle, and children, features and bitsets lie within their arrays.
 """
 
+import zipfile
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 from sklearn.tree._tree import Tree
+
+from hpo.errors import ModelError
 
 
 def check_trees(model: Any) -> None:
@@ -101,3 +104,30 @@ def _check_nodes(
     of_parent = feature[parents].astype(np.int64)
     if ((of_parent < 0) | (of_parent >= n_features)).any():
         raise ValueError("a tree splits by a feature that is not there")
+
+
+def check_tree_node(node: dict[str, Any], archive: zipfile.ZipFile) -> None:
+    """Refuse a tree whose arrays would be read out of bounds while it is made.
+
+    Raises:
+        ModelError: It has more than one output, or arrays of other shapes.
+    """
+    _, classes, n_outputs = node["__reduce__"]["args"]["content"]
+    state = node["content"]["content"]
+    shapes = [_shape(each, archive) for each in (classes, state["nodes"], state["values"])]
+    is_whole = shapes[0] == (1,) and [len(shape) for shape in shapes] == [1, 1, 3]
+    if not is_whole or (n_outputs["__loader__"], n_outputs["content"]) != ("JsonNode", "1"):
+        raise ModelError(
+            "model: a tree should have one output and arrays of its own",
+            hint="nothing of it was run",
+        )
+
+
+def _shape(node: dict[str, Any], archive: zipfile.ZipFile) -> tuple[int, ...]:
+    """The shape of an array, from the head of its member."""
+    if (node["__loader__"], node["type"]) != ("NdArrayNode", "numpy"):
+        return ()
+    with archive.open(node["file"]) as member:
+        np.lib.format.read_magic(member)
+        shape: tuple[int, ...] = np.lib.format.read_array_header_1_0(member)[0]
+    return shape

@@ -21,6 +21,7 @@ from hpo.errors import DefinitionError, ModelError
 from hpo.escaping import name as shown
 from hpo.estimators import named  # noqa: F401 - reading a file is to import nothing more
 from hpo.estimators.free_text import VECTORIZER, check_vectorizer
+from hpo.estimators.loaded_trees import check_tree_node
 from hpo.estimators.preprocessing import SAVED_TYPES, TRUSTED_TYPES
 from hpo.estimators.recipe import Recipe
 from hpo.estimators.recipes import find_recipe
@@ -128,33 +129,6 @@ def _is_same(one: Any, other: Any) -> bool:
     )
 
 
-def _check_tree(node: dict[str, Any], archive: zipfile.ZipFile) -> None:
-    """Refuse a tree whose arrays would be read out of bounds while it is made.
-
-    Raises:
-        ModelError: It has more than one output, or arrays of other shapes.
-    """
-    _, classes, n_outputs = node["__reduce__"]["args"]["content"]
-    state = node["content"]["content"]
-    shapes = [_shape(each, archive) for each in (classes, state["nodes"], state["values"])]
-    is_whole = shapes[0] == (1,) and [len(shape) for shape in shapes] == [1, 1, 3]
-    if not is_whole or (n_outputs["__loader__"], n_outputs["content"]) != ("JsonNode", "1"):
-        raise ModelError(
-            "model: a tree should have one output and arrays of its own",
-            hint="nothing of it was run",
-        )
-
-
-def _shape(node: dict[str, Any], archive: zipfile.ZipFile) -> tuple[int, ...]:
-    """The shape of an array, from the head of its member."""
-    if (node["__loader__"], node["type"]) != ("NdArrayNode", "numpy"):
-        return ()
-    with archive.open(node["file"]) as member:
-        np.lib.format.read_magic(member)
-        shape: tuple[int, ...] = np.lib.format.read_array_header_1_0(member)[0]
-    return shape
-
-
 def _find_estimator(schema: dict[str, Any]) -> dict[str, Any]:
     """The last step of a pipeline, or what stands alone."""
     if schema["__class__"] != "Pipeline":
@@ -189,7 +163,7 @@ def check_archive(content: bytes) -> list[dict[str, Any]]:
         nodes = list(_iter_nodes(json.loads(archive.read(_SCHEMA))))
         for node in nodes:
             if node["__loader__"] == "TreeNode":
-                _check_tree(node, archive)
+                check_tree_node(node, archive)
     _check_repeated(nodes)
     for node in nodes:
         if node["__loader__"] == "ObjectNode":
