@@ -9,7 +9,7 @@ import optuna
 import pytest
 from optuna.trial import TrialState, create_trial
 
-from hpo.errors import IdentityError
+from hpo.errors import IdentityError, LedgerError
 from hpo.settings import sqlite_path
 from tests.unit.driving import define, drive, facts, open_study, read_study, read_trials
 
@@ -76,34 +76,29 @@ def delete_trial(storage_url: str) -> None:
     change(storage_url, "DELETE FROM trials WHERE number = 12")
 
 
-def delete_last(storage_url: str) -> None:
-    change(storage_url, "DELETE FROM trials WHERE number = 13")
-
-
 def change_early(storage_url: str) -> None:
     """Not the last slots: each of them is what a search asks that sees this."""
     change_param(storage_url, 2, "C", 0.5)
 
 
 @pytest.mark.parametrize("concurrency", [1, 4])
-@pytest.mark.parametrize("disturb", [queue, add_foreign, delete_last])
+@pytest.mark.parametrize("disturb", [queue, add_foreign])
 def test_what_other_clients_may_do_is_no_alarm(storage_url, disturb, concurrency):
     definition = define(study__concurrency=concurrency, sampler__n_startup_trials=4)
     with open_study(storage_url, definition) as slots:
         drive(slots, 8, concurrency)
     for n_trials in (N_TRIALS, N_TRIALS + 3, N_TRIALS + 6):
-        if n_trials > N_TRIALS or disturb is not delete_last:
-            disturb(storage_url)
+        disturb(storage_url)
         with open_study(storage_url, definition) as slots:
             drive(slots, n_trials, concurrency)
             assert slots.n_told >= n_trials
 
 
-def test_deleted_trial_in_the_middle_is_no_alarm(storage_url):
+def test_deleted_trial_is_damage(storage_url):
     begin(storage_url)
     delete_trial(storage_url)
-    with open_study(storage_url) as slots:
-        assert slots.n_told == N_TRIALS - 1
+    with pytest.raises(LedgerError, match="damaged: it has no trial"), open_study(storage_url):
+        pass
 
 
 def test_other_versions_are_no_alarm_then_or_later(storage_url):
