@@ -4,7 +4,7 @@ import argparse
 from functools import partial
 from typing import Any, NoReturn
 
-from hpo.commands.output import writing_output
+from hpo.commands.output import print_text, writing_output
 from hpo.errors import InputError, nearest
 
 _HINT = "--help shows every flag"
@@ -33,8 +33,16 @@ class Parser(argparse.ArgumentParser):
             )
         return found, unknown
 
+    def print_help(self, file: object = None) -> None:  # noqa: ARG002
+        """Print the help text, of which argparse would lose what does not fit.
+
+        Raises:
+            HpoError: Standard output is full or closed.
+        """
+        print_text(self.format_help().rstrip())
+
     def exit(self, status: int = 0, message: str | None = None) -> NoReturn:
-        """Make sure that a help text is out before the process ends.
+        """Make sure that a version is out before the process ends.
 
         Raises:
             HpoError: Standard output is full or closed.

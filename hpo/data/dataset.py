@@ -199,7 +199,8 @@ def _load_table(
             raise DataError(
                 f"data: {section.source} needs a target column", hint="name it with --target COLUMN"
             )
-        table, notes = read_table(path, target, [section.group] if section.group else [])
+        group = [section.group] if section.group else []
+        table, notes = read_table(path, target, group, section.categorical)
     else:
         raise DataError(
             f"data: this should be a file or one of {', '.join(BUNDLED)},"

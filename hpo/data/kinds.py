@@ -10,6 +10,7 @@ import pandas as pd
 from pandas.api import types
 
 from hpo.data.columns import Columns
+from hpo.data.csv_files import is_code
 from hpo.errors import DataError
 from hpo.escaping import quote
 from hpo.values import (
@@ -171,16 +172,24 @@ def _decide_text(column: pd.Series, present: pd.Series, finds_text: bool) -> _De
         return _Decision("boolean")
     if distinct.str.fullmatch(_ISO_DATE).all() and to_dates(distinct).notna().all():
         return _Decision("datetime")
-    if numbers := _read_as_numbers(distinct):
+    codes = [text for text in distinct if is_code(text)]
+    if not codes and (numbers := _read_as_numbers(distinct)):
         return numbers
     if len(distinct) > max(20, len(present) // 2) and distinct.str.len().mean() > TEXT_LENGTH:
         return _decide_long_text(distinct, finds_text)
     if len(distinct) == len(column) and len(column) > 20:
         return _Decision("", ("ids",), "dropped: a different value in every row")
+    return _as_categories(column, _say_why_categories(distinct, codes))
+
+
+def _say_why_categories(distinct: pd.Series, codes: list[str]) -> str:
+    """Note of a column that is categories though most of its distinct values are numbers."""
     words = distinct[pd.to_numeric(distinct, errors="coerce").isna()]
+    if words.empty:
+        begins = f"{quote(min(codes))} begins with a zero"
+        return f"taken as categories: {begins}; data.numeric takes it as numbers"
     is_mostly_numbers = len(words) < len(distinct) / 2
-    note = f"taken as categories: {quote(min(words))} is no number"
-    return _as_categories(column, note if is_mostly_numbers else "")
+    return f"taken as categories: {quote(min(words))} is no number" if is_mostly_numbers else ""
 
 
 def _decide_long_text(distinct: pd.Series, finds_text: bool) -> _Decision:

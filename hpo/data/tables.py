@@ -1,25 +1,21 @@
 """Reads a table from a file, CSV (also compressed), Parquet or Feather; writes predictions.
 
-pandas reads. Here is what it does silently and a person should know: a column name twice, another
-separator or encoding, rows of another length, labels such as "NA" that would become missing.
+pandas reads; :mod:`hpo.data.csv_files` says what it does to a CSV file, and sees to that.
 """
 
 import csv
-import io
 import os
-import sys
-from collections import Counter
-from collections.abc import Collection, Generator
-from contextlib import closing
+from collections.abc import Collection
 from pathlib import Path
 from typing import IO
 
 import pandas as pd
 import pyarrow as pa
 
+from hpo.data import csv_files
+from hpo.data.csv_files import UTF16_MARKS, check_names, find_rounded, read_csv
 from hpo.errors import DataError, first_line
 from hpo.escaping import make_harmless
-from hpo.values import MISSING
 
 BINARY_FORMATS = {
     ".parquet": "parquet",
@@ -31,19 +27,22 @@ BINARY_FORMATS = {
 
 CSV_ENDINGS = (".csv", ".tsv", ".txt")
 COMPRESSED_ENDINGS = (".gz", ".bz2")
-START_BYTES = 1 << 20
-UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 
 
 def read_table(
-    path: Path, target: str | None, text: Collection[str] = ()
+    path: Path,
+    target: str | None,
+    text: Collection[str] = (),
+    categorical: Collection[str] = (),
 ) -> tuple[pd.DataFrame, list[str]]:
     """Read a table.
 
     Args:
         path: A file whose ending names its format.
-        target: The target column, whose text stays as it is; None where there is none.
+        target: The target column, whose text stays as it is; None where there is none, and the
+            columns are known.
         text: Columns of a CSV file that are text whatever they look like.
+        categorical: Columns of which no two numbers may become one.
 
     Returns:
         The raw frame, and what was done that a person should know.
@@ -51,16 +50,18 @@ def read_table(
     Raises:
         DataError: The file cannot be read as the table that its ending promises.
     """
-    if os.path.isdir(path) or not os.path.exists(path):
+    if not os.path.isfile(path):
         what = "a directory" if os.path.isdir(path) else "not there"
+        if os.path.exists(path) and not os.path.isdir(path):
+            what = "no regular file, and a table is read more than once"
         hint = "give a file with --data FILE, which this user may read"
         raise DataError(f"data: {path} is {what}", hint=hint)
     ending = _ending_of(path)
     try:
         if ending in CSV_ENDINGS:
-            frame, notes = _read_csv(path, target, text)
+            frame, notes = read_csv(path, target, text, categorical)
         else:
-            frame, notes = _read_binary(path, target), []
+            frame, notes = _read_binary(path, target, categorical), []
     except UnicodeDecodeError as error:
         guess = "UTF-16" if error.object[:2] in UTF16_MARKS else "Latin-1 or Windows-1252"
         raise DataError(
@@ -76,31 +77,28 @@ def read_table(
     return frame, notes
 
 
-def _read_binary(path: Path, target: str | None) -> pd.DataFrame:
+def _read_binary(path: Path, target: str | None, categorical: Collection[str]) -> pd.DataFrame:
     read = getattr(pd, f"read_{BINARY_FORMATS[_ending_of(path)]}")
     frame: pd.DataFrame = read(path).reset_index(drop=True)
-    if target in frame and frame[target].dtype.kind == "f":  # for its gaps it skips large numbers
-        exact = read(path, columns=[target], dtype_backend="numpy_nullable")[target]
-        frame[target] = exact if exact.dtype.kind in "iu" else frame[target]
+    check_names(path, [str(name) for name in frame.columns])
+    is_gapped = target in frame and frame[target].dtype.kind == "f"
+    for name in dict.fromkeys(
+        [*([target] if is_gapped else []), *find_rounded(frame, categorical)]
+    ):
+        exact = read(path, columns=[name], dtype_backend="numpy_nullable")[name]
+        frame[name] = exact if exact.dtype.kind in "iu" else frame[name]
     return frame
 
 
 def find_line(path: Path, row: int) -> str:
-    """Say where a row is: the line of a text file, which blank lines and long cells move.
+    """Say where a row is: the line of a text file, else its number.
 
     Args:
         path: A file that :func:`read_table` has read.
         row: The row's position, from 0.
     """
-    if _ending_of(path) not in CSV_ENDINGS:
-        return f"row {row + 1}"
-    separator, _ = _read_header(path)
-    n_rows, before = 0, 0
-    for values, last in _iter_rows(path, separator):
-        if values and n_rows == row + 1:  # the header is a row too
-            return f"line {before + 1}"
-        n_rows, before = n_rows + bool(values), last
-    return f"row {row + 1}"
+    is_csv = _ending_of(path) in CSV_ENDINGS
+    return csv_files.find_line(path, row) if is_csv else f"row {row + 1}"
 
 
 def take_frame(frame: pd.DataFrame) -> pd.DataFrame:
@@ -173,77 +171,7 @@ def _ending_of(path: Path) -> str:
     return endings[-1]
 
 
-def _read_csv(
-    path: Path, target: str | None, text: Collection[str]
-) -> tuple[pd.DataFrame, list[str]]:
-    separator, header = _read_header(path)
-    _check_names(path, header)
-    _check_rows(path, separator, header)
-    frame = pd.read_csv(
-        path,
-        sep=separator,
-        encoding="utf-8-sig",
-        dtype={name: str for name in header if name in text or name == target},
-        keep_default_na=False,
-        na_values={name: [""] if name == target else list(MISSING) for name in header},
-        low_memory=False,
-    )
-    return frame, [] if separator == "," else [f"read with {separator!r} between the values"]
-
-
-def _read_header(path: Path) -> tuple[str, list[str]]:
-    """The separator, that of the four which gives the most columns, and the column names."""
-    with pa.input_stream(str(path), compression="detect") as stream:
-        start = stream.read(START_BYTES)
-    if b"\0" in start and start[:2] not in UTF16_MARKS:
-        raise DataError(
-            f"data: {path} is not text (it holds NUL bytes)",
-            hint="save it as CSV in UTF-8, or give Parquet",
-        )
-    headers = []
-    for mark in ",;\t|":
-        with closing(_iter_rows(path, mark)) as rows:
-            headers.append((mark, next((row for row, _ in rows if row), [])))
-    separator, header = max(headers, key=lambda found: len(found[1]))
-    if not "".join(header).strip():
-        raise DataError(f"data: {path} is empty", hint="give a table with a header and rows")
-    return separator, header
-
-
 def _check_frame(path: Path | str, frame: pd.DataFrame) -> None:
-    _check_names(path, [str(name) for name in frame.columns])
+    check_names(path, [str(name) for name in frame.columns])
     if frame.empty:
         raise DataError(f"data: {path} has a header but no rows", hint="give a table with rows")
-
-
-def _check_names(path: Path | str, header: list[str]) -> None:
-    twice = [name for name, count in Counter(header).items() if count > 1]
-    if twice:
-        line = f"data: {path} has the column '{twice[0]}' twice"
-        raise DataError(line, hint="give every column its own name")
-    if "" in header:
-        raise DataError(
-            f"data: {path} has no name for column {header.index('') + 1}",
-            hint="give every column a name",
-        )
-
-
-def _check_rows(path: Path, separator: str, header: list[str]) -> None:
-    """Refuse the first row whose number of values is another one; pandas would fill or shift it."""
-    for row, line in _iter_rows(path, separator):
-        if row and len(row) != len(header):
-            raise DataError(
-                f"data: {path} line {line}: {len(header)} values are expected, but got {len(row)}",
-                hint="mend the line; a value that holds the separator needs quotes",
-            )
-
-
-def _iter_rows(path: Path, separator: str) -> Generator[tuple[list[str], int], None, None]:
-    """Each row of a text file, with the number of its last line; a cell may have any length."""
-    csv.field_size_limit(sys.maxsize)  # of the process; by default 128 KiB
-    with pa.input_stream(str(path), compression="detect") as stream:
-        reader = csv.reader(
-            io.TextIOWrapper(stream, encoding="utf-8-sig", newline=""), delimiter=separator
-        )
-        for row in reader:
-            yield row, reader.line_num

@@ -37,7 +37,9 @@ def predict_table(
     """
     # A feature that is kept is read as in training all the same.
     others = {*model.columns.ids, *keep}.difference(model.columns.features)
-    raw, notes = read_table(path, None, model.columns.read_as_text | others)
+    raw, notes = read_table(
+        path, None, model.columns.read_as_text | others, model.columns.categorical
+    )
     raw.columns = raw.columns.map(str)
     names = list(raw.columns)
     unknown = [name for name in keep if name not in names]

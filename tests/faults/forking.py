@@ -11,7 +11,7 @@ from pathlib import Path
 from tests.support.here import call_main
 from tests.support.stores import close_stores
 
-LIFE_SECONDS = 120
+LIFE_SECONDS = 600
 
 
 class Copy:

@@ -31,6 +31,7 @@ def shell(directory: Path, line: str, **variables: str) -> subprocess.CompletedP
     ("line", "code", "said"),
     [
         ("$hpo schema > /dev/full", 1, FULL),
+        ("$hpo run --help > /dev/full", 1, FULL),  # longer than the stream's buffer
         ("$hpo run --trials 0 --json > /dev/full", 2, "hpo: flag --trials: "),
         ("$hpo schema >&-", 1, "hpo: standard output cannot be written: it is closed "),
         ("$hpo schema | head -1 > /dev/null", 0, ""),

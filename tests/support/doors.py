@@ -141,7 +141,9 @@ def check_table(file: Path, target: str, **section: Any) -> None:
         text = pd.read_csv(file, dtype=str, keep_default_na=False)
         text.columns = text.columns.map(str)
         rows = text.loc[X.index, [*dataset.columns.features]]
-        _check(directory, rows, pipeline.predict_proba(X))
+        # Codes of nothing but digits, which pandas takes for numbers in any rows.
+        codes = {name for name in dataset.columns.exact if rows[name].str.isdecimal().all()}
+        _check(directory, rows, pipeline.predict_proba(X), codes)
         for position in range(ALONE):
             alone = pipeline.predict_proba(X.iloc[[position]])
             columns = dataset.columns

@@ -63,6 +63,7 @@ CELLS = {
     "truth": ["TRUE", "FALSE", "true", ""],
     "blanks": ["No ", " yes", "yes", "NA"],
     "codes": ["007", "7", "A1", "1.50"],
+    "codes of digits": ["01234", "1234", "7", "00"],
     "words for gaps": ["a", "N/A", "null", "b"],
     "mostly numbers": ["1", "2", "none of them", "3"],
     "dates": ["2026-01-31", "2025-12-01T10:00", "2024-02-29", ""],

@@ -64,6 +64,31 @@ def test_blanks_around_labels_are_noted(tmp_path: Path) -> None:
     assert "'y' has blanks around 20 labels: left out" in notes
 
 
+@pytest.mark.parametrize("ending", [".csv", ".parquet"])
+@pytest.mark.parametrize(
+    ("cells", "expected"),
+    [
+        ([str(BIG), str(BIG + 1), None], {str(BIG), str(BIG + 1)}),
+        ([str(BIG), str(BIG + 1)], {str(BIG), str(BIG + 1)}),
+        (["1", "2", None], {"1", "2"}),
+        (["01234", "1234"], {"01234", "1234"}),
+    ],
+)
+def test_categories_do_not_merge(
+    tmp_path: Path, ending: str, cells: list[str | None], expected: set[str]
+) -> None:
+    is_code = "01234" in cells
+    values = [cells[row % len(cells)] for row in range(N_ROWS)]
+    frame = pd.DataFrame({"code": values, "y": ["a", "b", "b"] * 20})
+    frame["code"] = frame["code"].astype("str" if is_code else "Int64")
+    path = tmp_path / f"table{ending}"
+    frame.to_csv(path, index=False) if ending == ".csv" else frame.to_parquet(path)
+    section = DataSection(source=str(path), target="y", categorical=() if is_code else ("code",))
+    dataset = load_dataset(section, CLASSIFICATION, seed=0, n_splits=2)
+    assert {*dataset.X_train["code"].dropna()} == expected
+    assert dataset.X_train["code"].isna().any() == (None in cells)
+
+
 @settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.lists(

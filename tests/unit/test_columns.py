@@ -32,6 +32,8 @@ KINDS = {
     "floats": (NOISE * 2, "numeric"),
     "floats with gaps": ([1.5, None, 2.5, 3.5] * 10, "numeric"),
     "numbers as text": (["1", "2.5", " 3", "1e5"] * 10, "numeric"),
+    "codes": (["01234", "1234", " 7", "8"] * 10, "categorical"),
+    "zeros": (["0", "0.5", "-07", "8"] * 10, "numeric"),
     "booleans": ([True, False] * 20, "boolean"),
     "booleans with gaps": ([True, None, False, True] * 10, "boolean"),
     "booleans as text": (["True", "FALSE", "false", " true "] * 10, "boolean"),
@@ -53,15 +55,21 @@ KINDS = {
 }
 
 
+def test_codes_may_be_numbers():
+    assert kind_of(decide_columns(table(KINDS["codes"][0]), numeric=["a"])) == "numeric"
+
+
 @pytest.mark.parametrize("name", KINDS)
 def test_kind_is_decided_from_the_values(name):
     values, kind = KINDS[name]
     columns = decide_columns(table(values))
     assert kind_of(columns) == kind
-    word = {"mixed": "x", "numbers and one word": "none of them"}.get(name)
-    assert columns.notes == (
-        () if word is None else (f"'a' taken as categories: '{word}' is no number",)
-    )
+    why = {
+        "mixed": "'x' is no number",
+        "numbers and one word": "'none of them' is no number",
+        "codes": "'01234' begins with a zero; data.numeric takes it as numbers",
+    }.get(name)
+    assert columns.notes == (() if why is None else (f"'a' taken as categories: {why}",))
     assert columns.features.count("a") == 1
 
 

@@ -149,6 +149,12 @@ def test_missing_file_and_directory_are_refused(tmp_path):
         read_table(tmp_path / "t.csv", "y")
 
 
+def test_pipe_is_refused_and_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "t.csv")
+    with pytest.raises(DataError, match=r"^data: \S+t\.csv is no regular file, and a table is"):
+        read_table(tmp_path / "t.csv", "y")
+
+
 def test_row_of_another_length_is_found_far_down(tmp_path):
     rows = "1,2,no\n" * 200_000
     path = write(tmp_path, f"a,b,y\n{rows}1,2\n")
