@@ -90,6 +90,8 @@ class Range(Section):
             raise ValueError(
                 f"low should be below high, but got low = {self.low:g}, high = {self.high:g}"
             )
+        if self.log and self.low <= 0:
+            raise ValueError(f"low should be above 0 where log is true, but got low = {self.low:g}")
         return self
 
 

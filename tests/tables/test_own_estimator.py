@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,9 @@ import pandas as pd
 import pytest
 import skops.io
 from mlflow import MlflowClient
+from optuna.trial import FixedTrial
 from sklearn.base import BaseEstimator, ClassifierMixin, TransformerMixin, clone
+from sklearn.compose import make_column_selector
 from sklearn.datasets import load_diabetes, load_iris
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.model_selection import cross_validate
@@ -22,9 +24,11 @@ from sklearn.preprocessing import FunctionTransformer, MinMaxScaler, StandardSca
 from sklearn.svm import SVC
 
 import hpo
+from hpo.data.kinds import keep_columns
 from hpo.estimators.own import bring_estimator
+from hpo.estimators.own.description import describe_params
 from hpo.estimators.own.saving import read_own
-from hpo.search.plan import make_plan
+from hpo.search.plan import load_data, make_plan
 from hpo.tracking.inline import InlineTracking
 from tests.support.checker import read_stores, read_trials
 from tests.support.commands import COMMAND_SECONDS, start_python, wait_until
@@ -164,8 +168,6 @@ def test_fold_scores_are_those_of_cross_validate_and_all_of_it_is_tracked(direct
 
 
 def _dataset(estimator: Any) -> Any:
-    from hpo.search.plan import load_data  # noqa: PLC0415
-
     return load_data(bring_estimator(define().for_frame(), estimator, SPACE), iris())
 
 
@@ -353,6 +355,63 @@ def test_regression_is_searched_with_nested_folds_and_a_champion(directory: Path
     assert said[0] == "there was no champion"
     assert all("on the same 89 held-out rows" in line for line in said[1:])
     assert challenger.tracking.registry.version == 3
+
+
+def test_conditions_are_those_of_a_study_file(tmp_path: Path) -> None:
+    space = {**SPACE, "svc__degree": hpo.Range(2, 5, when={"svc__kernel": "poly"})}
+    definition = bring_estimator(define().for_frame(), scaled_svc(), space)
+    plan = make_plan(definition, load_data(definition, iris()))
+    assert plan.space.baseline() == {"svc__C": 1.0, "svc__kernel": "rbf"}
+    asked = plan.space.suggest(FixedTrial({"svc__C": 1.0, "svc__kernel": "poly", "svc__degree": 3}))
+    assert asked["svc__degree"] == 3
+    assert isinstance(asked["svc__degree"], int)
+    space["svc__degree"] = hpo.Range(2, 5, when={"svc__kernal": "poly"})
+    with pytest.raises(hpo.HpoError, match="depends on svc__kernal, which is no other param"):
+        run(tmp_path, scaled_svc(), space)
+
+
+def test_values_that_a_param_may_have_are_stated_so_that_another_is_told_apart() -> None:
+    def stated(**params: Any) -> dict[str, Any]:
+        return describe_params(FunctionTransformer(**params))
+
+    assert stated(func=np.log1p)["func"] == "numpy.log1p"
+    assert stated(func=towns)["func"] == f"{__name__}.towns"
+    arrays = [stated(kw_args={"by": np.arange(3) + shift}) for shift in (0, 0, 1)]
+    assert arrays[0] == arrays[1] != arrays[2]
+    for nested in (MinMaxScaler(), MinMaxScaler(clip=True)):
+        assert repr(nested.clip) in stated(kw_args={"scaler": nested})["kw_args"]
+    selectors = [stated(func=make_column_selector(dtype_include=kind)) for kind in ("str", "int")]
+    assert selectors[0] != selectors[1]
+    for value in (iter_rows(), "a".join, MinMaxScaler().fit):
+        with pytest.raises(hpo.HpoError, match=r"kw_args is a .*, which cannot be told apart"):
+            stated(kw_args={"value": value})
+
+
+def iter_rows() -> Iterator[int]:
+    yield 1
+
+
+def test_table_from_a_file_or_json_gets_the_dtypes_of_the_training_rows() -> None:
+    frame = pd.DataFrame(
+        {
+            "day": pd.to_datetime(["2024-01-31", None, "2024-02-29"]),
+            "size": [1.5, np.nan, 3.0],
+            "kind": pd.Categorical(["a", "b", "a"]),
+            "n": [1, 2, 3],
+            "code": ["007", "8", None],
+            "is_new": [True, False, True],
+        }
+    )
+    columns = keep_columns(frame)
+    assert columns.features == tuple(frame.columns)
+    text = frame.astype({"day": "str", "kind": "str"})
+    lost = text.astype(object).where(frame.notna(), None)
+    for given in (frame, text, lost):
+        pd.testing.assert_frame_equal(columns.convert(given[sorted(frame)]), frame)
+    with pytest.raises(hpo.HpoError, match=r"column 'day' should be datetime64\[\w+\], but"):
+        columns.convert(text.assign(day="soon"))
+    with pytest.raises(hpo.HpoError, match="'n' holds lists, records or bytes"):
+        keep_columns(frame.assign(n=[[1], [2], [3]]))
 
 
 def test_crafted_file_of_support_vectors_is_refused() -> None:

@@ -91,6 +91,10 @@ def test_name_is_the_datas_where_none_is_given(source):
             r"search_space\.C: low should be below high, but got low = 2, high = 1$",
         ),
         (
+            "[search_space]\nC = {low = 0, high = 1, log = true}",
+            r"search_space\.C: low should be above 0 where log is true, but got low = 0$",
+        ),
+        (
             "[search_space]\nC = {low = 1}",
             r"search_space\.C\.high: this key is required, but got only low$",
         ),

@@ -10,6 +10,7 @@ import math
 import re
 from collections.abc import Mapping
 from functools import partial
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -109,17 +110,22 @@ def _describe_object(value: Any, name: str, listed: set[int]) -> Any:
     if isinstance(value, partial):
         inner = [_describe(each, name, listed) for each in (value.func, value.args, value.keywords)]
         return f"partial({', '.join(map(repr, inner))})"
-    if isinstance(value, type | np.ufunc) or hasattr(value, "__qualname__"):
-        if getattr(value, "__self__", None) is not None and not hasattr(value, "__module__"):
-            raise _nameless(value, name)
+    if isinstance(value, type | np.ufunc) or _is_function(value):
         return check_importable(value, f"estimator: {name}")
     path = check_importable(type(value), f"estimator: {name}")
     if hasattr(value, "get_params"):
         return path if id(value) in listed else f"{path}({describe_params(value)})"
-    if not hasattr(value, "__dict__"):
+    if hasattr(value, "__self__") or not hasattr(value, "__dict__"):
         raise _nameless(value, name)
     state = {key: _describe(item, name, listed) for key, item in sorted(vars(value).items())}
     return f"{path}({state})"
+
+
+def _is_function(value: Any) -> bool:
+    """Whether it is one of a module; a method is one of an object, which its name does not tell."""
+    has_name = callable(value) and hasattr(value, "__qualname__")
+    owner = getattr(value, "__self__", None)
+    return has_name and (owner is None or isinstance(owner, ModuleType))
 
 
 def _describe_array(value: Any) -> str:
