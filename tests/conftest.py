@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 # As the command does: one BLAS thread, before numpy is loaded, here and in every process that a
@@ -18,7 +19,7 @@ pytest.register_assert_rewrite("tests.support")
 pytest_plugins = ["tests.support.fixtures"]
 
 # The suite gives the same answer every time; `--hypothesis-profile=explore` looks further.
-settings.register_profile("repeatable", deadline=None, derandomize=True)
+settings.register_profile("repeatable", deadline=None, derandomize=True, max_examples=50)
 settings.register_profile("explore", deadline=None, max_examples=2000)
 settings.load_profile("repeatable")
 
@@ -43,11 +44,17 @@ FAST = (
 )
 """Folders and files whose tests run in this process, but those that are marked slow."""
 
+MEMORY = Path("/dev/shm")
+MEMORY_BYTES = 4e9
+"""Where the tests' directories are if there is so much room: nothing waits for a disk to sync."""
+
 SLOW_FIXTURES = {"cluster", "finished", "server", "served"}
 """A real run or a server."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    if os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > MEMORY_BYTES:
+        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
     if hasattr(config.option, "loadscopereorder"):
         # The folders of long tests come first by their names; xdist would begin with the files of
         # many short ones, and wait at the end for one of few long ones.
