@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -14,11 +15,21 @@ import requests
 
 from .commands import COMMAND_SECONDS, environment, start_python, wait_until
 
+PORTS = range(20_000, 32_000)
+"""Below those that Linux gives to connections: none of them takes a port before its server does."""
+
+_given: set[int] = set()
+
 
 def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
+    """A port that nobody listens on and that was not given before."""
+    while True:
+        port = random.SystemRandom().choice(PORTS)
+        with socket.socket() as listener, contextlib.suppress(OSError):
+            listener.bind(("127.0.0.1", port))
+            if port not in _given:
+                _given.add(port)
+                return port
 
 
 @contextmanager
