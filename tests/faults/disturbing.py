@@ -3,6 +3,7 @@ has locked.
 """
 
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -22,6 +23,9 @@ INJECTED = {
     )
 }
 """Environment of a command that may be struck."""
+
+PROGRESS = re.compile(r"^hpo: \d+ of \d+ trials[,;] .*\n", re.MULTILINE)
+"""Said once a minute, which a run takes only on a busy machine."""
 
 HOLDER = """
 import sqlite3, sys
@@ -69,7 +73,8 @@ def end(process: subprocess.Popen[str], started: float, timeout: float = COMMAND
         stdout, stderr = process.communicate(timeout=timeout)
     finally:
         kill_group(process)
-    return Ended(process.pid, process.returncode, stdout, stderr, time.monotonic() - started)
+    said = PROGRESS.sub("", stderr)
+    return Ended(process.pid, process.returncode, stdout, said, time.monotonic() - started)
 
 
 def run_disturbed(

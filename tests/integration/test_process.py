@@ -101,10 +101,10 @@ def test_process_that_dies_or_hangs_blocks_nothing(
         process._process.send_signal(number)
         started = time.monotonic()
         process.open(stores["storage"], stores["tracking_uri"], study, heard.append)
-        assert time.monotonic() - started < 1
+        assert time.monotonic() - started < 5
         state = process.finish(None, "KILLED", 0.5, is_hurried=True)
     assert (state.tracking_problem, heard) == (problem, [])
-    assert time.monotonic() - started < 10
+    assert time.monotonic() - started < 20
 
 
 @pytest.mark.usefixtures("_impatient")

@@ -74,7 +74,7 @@ def test_patience_ends(monkeypatch):
     started = time.monotonic()
     with pytest.raises(LedgerError, match=r"^the storage is gone$"):
         repeat(action)
-    assert 0.3 <= time.monotonic() - started < 5
+    assert time.monotonic() - started >= 0.3
     assert 1 < len(action.calls) < 10
 
 
@@ -230,15 +230,15 @@ def whole(url: str, n_trials: int) -> list[tuple[Any, ...]]:
 def test_lock_of_two_seconds_is_waited_out_wherever_it_comes(storage_url, monkeypatch):
     monkeypatch.setattr(hpo.ledger.storage, "BUSY_SECONDS", 0.05)
     path = sqlite_path(storage_url)
-    with locked(path, seconds=1.0), open_study(storage_url) as ledger:
+    with locked(path, seconds=0.5), open_study(storage_url) as ledger:
         drive(ledger, 2)
     with open_study(storage_url) as ledger:
+        started = time.monotonic()
         with locked(path, seconds=2.0):
-            started = time.monotonic()
             drive(ledger, 4)
-            assert time.monotonic() - started > 1.5
+            assert time.monotonic() - started >= 2.0
         slot = ledger.next_slot(5)
-        with locked(path, seconds=1.0):
+        with locked(path, seconds=0.5):
             ledger.tell(slot, failure("ValueError: every fifth"))
         assert facts(ledger.trials()) == whole(storage_url, 5)
 
