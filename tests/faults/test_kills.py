@@ -27,7 +27,7 @@ from tests.support.commands import running, wait_until
 from tests.support.here import run_here_well
 from tests.support.processes import processor_seconds, session_of, workers_of
 from tests.support.stores import count_finished_runs, count_told, n_running
-from tests.support.studies import ALL_RAISE, running_long_fits
+from tests.support.studies import ALL_RAISE, FIT_SECONDS, running_long_fits
 
 from . import points
 from .conftest import MakeReference
@@ -232,7 +232,9 @@ def test_killed_driver_frees_its_lock_and_its_children_end(place: Place) -> None
             assert time.monotonic() - killed < 5.0
             wait_until(lambda: len(workers_of(second.pid)) == 2, second)
             wait_until(
-                lambda: max(map(processor_seconds, workers_of(second.pid)), default=0.0) > 5.0,
+                lambda: (
+                    max(map(processor_seconds, workers_of(second.pid)), default=0.0) > FIT_SECONDS
+                ),
                 second,
             )
             # What was open is scored again.

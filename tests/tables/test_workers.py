@@ -8,8 +8,9 @@ import os
 import shutil
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,10 @@ from threadpoolctl import threadpool_limits
 from hpo.ledger.ledger import open_ledger
 from hpo.progress import Progress
 from hpo.search.driver import Driver, make_executor
+from hpo.search.executor import Executor, LocalExecutor
 from hpo.search.loop import Search
 from hpo.search.plan import Plan, make_plan
+from hpo.search.pool_executor import PoolExecutor
 from hpo.settings import ServiceSettings
 from hpo.study_file import load_definition
 from tests.support.checker import trial_table
@@ -67,22 +70,36 @@ def make_problem(source: Path, concurrency: int, pruner: str) -> Plan:
     return make_plan(load_definition(overrides=overrides))
 
 
-def search(plan: Plan, database: Path, workers: int, watching: _Watching) -> list[tuple[str, ...]]:
+def search(
+    plan: Plan, database: Path, executor: Executor, watching: Progress
+) -> list[tuple[str, ...]]:
     """The trial table of a search without tracking, in this process and its workers."""
     url = f"sqlite:///{database}"
-    with (
-        pytest.MonkeyPatch.context() as patch,
-        threadpool_limits(1),
-        open_ledger(url, plan.identity({})) as ledger,
-    ):
-        patch.delenv("PYTEST_CURRENT_TEST")
-        with closing(make_executor(workers, n_cells=0)) as executor:
-            Search(
-                Driver(ServiceSettings(url, workers=workers), {}, executor, watching),
-                plan,
-                ledger,
-            ).run()
+    with threadpool_limits(1), open_ledger(url, plan.identity({})) as ledger:
+        Search(Driver(ServiceSettings(url), {}, executor, watching), plan, ledger).run()
     return trial_table(url, "t")
+
+
+@pytest.fixture(scope="module")
+def two_workers() -> Iterator[PoolExecutor]:
+    """They serve one search after the other."""
+    with closing(PoolExecutor(2)) as executor:
+        yield executor
+
+
+@pytest.fixture(scope="module")
+def search_alone(
+    source: Path, empty_databases: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[int, str], list[tuple[str, ...]]]:
+    """Searches without workers, each problem once."""
+
+    @cache
+    def search_once(concurrency: int, pruner: str) -> list[tuple[str, ...]]:
+        database = shutil.copy(empty_databases / "optuna.db", tmp_path_factory.mktemp("alone"))
+        plan = make_problem(source, concurrency, pruner)
+        return search(plan, database, LocalExecutor(), Progress())
+
+    return search_once
 
 
 @pytest.fixture
@@ -97,44 +114,59 @@ def new_database(empty_databases: Path, tmp_path: Path) -> Callable[[], Path]:
 
 @pytest.mark.parametrize("pruner", ["none", "median"])
 @pytest.mark.parametrize("concurrency", [1, 4])
-def test_trials_are_the_same_for_any_number_of_workers(
-    source: Path, new_database: Callable[[], Path], concurrency: int, pruner: str
+def test_trials_are_the_same_with_workers(
+    source: Path,
+    new_database: Callable[[], Path],
+    search_alone: Callable[[int, str], list[tuple[str, ...]]],
+    two_workers: PoolExecutor,
+    concurrency: int,
+    pruner: str,
 ) -> None:
-    plan = make_problem(source, concurrency, pruner)
-    alone = search(plan, new_database(), 1, _Watching())
+    alone = search_alone(concurrency, pruner)
     assert len(alone) == N_TRIALS
     assert {row[1] for row in alone} == (
         {"COMPLETE", "PRUNED"} if pruner == "median" else {"COMPLETE"}
     )
-    # Four cost as much as all the rest: where most trials are open at once, and are pruned.
-    for n_workers in (2, 4) if (concurrency, pruner) == (4, "median") else (2,):
-        watching = _Watching()
-        assert search(plan, new_database(), n_workers, watching) == alone
-        assert watching.n_workers == n_workers
-        assert workers_of(os.getpid()) == []
+    watching = _Watching()
+    plan = make_problem(source, concurrency, pruner)
+    assert search(plan, new_database(), two_workers, watching) == alone
+    assert watching.n_workers == 2
+
+
+def test_trials_are_the_same_for_any_number_of_workers(
+    source: Path,
+    new_database: Callable[[], Path],
+    search_alone: Callable[[int, str], list[tuple[str, ...]]],
+) -> None:
+    """Four, where most trials are open at once, and are pruned."""
+    before, watching = workers_of(os.getpid()), _Watching()
+    plan = make_problem(source, 4, "median")
+    with closing(make_executor(4, n_cells=0)) as executor:
+        assert search(plan, new_database(), executor, watching) == search_alone(4, "median")
+    assert watching.n_workers == len(before) + 4
+    assert workers_of(os.getpid()) == before
 
 
 def test_concurrency_and_pruner_change_the_trials(
-    source: Path, new_database: Callable[[], Path]
+    search_alone: Callable[[int, str], list[tuple[str, ...]]],
 ) -> None:
     """What the comparisons above are worth: the tables are not the same whatever is done."""
     every = [
-        search(make_problem(source, concurrency, pruner), new_database(), 1, _Watching())
-        for concurrency in (1, 4)
-        for pruner in ("none", "median")
+        search_alone(concurrency, pruner) for concurrency in (1, 4) for pruner in ("none", "median")
     ]
     assert len({tuple(table) for table in every}) == 4
 
 
 def test_killed_workers_are_replaced_and_change_nothing(
-    source: Path, new_database: Callable[[], Path]
+    source: Path,
+    new_database: Callable[[], Path],
+    search_alone: Callable[[int, str], list[tuple[str, ...]]],
+    two_workers: PoolExecutor,
 ) -> None:
-    plan = make_problem(source, 4, "none")
-    alone = search(plan, new_database(), 1, _Watching())
     watching = _Watching(kill_after=((2, 1), (5, 4)))
-    assert search(plan, new_database(), 2, watching) == alone
+    plan = make_problem(source, 4, "none")
+    assert search(plan, new_database(), two_workers, watching) == search_alone(4, "none")
     assert watching.n_killed == 2
-    assert workers_of(os.getpid()) == []
 
 
 def test_interrupt_ends_a_run_with_workers_in_the_middle_of_a_fit(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
 from typing import Any
@@ -60,6 +60,13 @@ def narrow(**overrides: Any) -> StudyDefinition:
 
 
 @pytest.fixture(scope="module")
+def pool() -> Iterator[PoolExecutor]:
+    """Two workers, which serve one run after the other."""
+    with closing(PoolExecutor(2)) as executor:
+        yield executor
+
+
+@pytest.fixture(scope="module")
 def plan() -> Plan:
     return make_plan(narrow())
 
@@ -70,6 +77,7 @@ def run(
     progress: Any = None,
     *,
     workers: int | str = 1,
+    pool: PoolExecutor | None = None,
     stop_signal: Any = lambda: None,
     dataset: Dataset | None = None,
     on_best: Any = lambda *_: None,
@@ -79,7 +87,7 @@ def run(
         progress = progress or Progress()
         with closing(make_executor(workers, n_cells=0)) as executor:
             settings = ServiceSettings(storage_url, workers=workers)
-            driver = Driver(settings, {}, executor, progress, stop_signal)
+            driver = Driver(settings, {}, pool or executor, progress, stop_signal)
             search = Search(driver, plan, ledger, on_best)
             if isinstance(progress, Killing):
                 progress.search = search
@@ -94,7 +102,7 @@ def states(storage_url: str) -> list[str]:
     return [trial.state.name for trial in read_trials(storage_url)]
 
 
-def test_total_is_filled_and_folds_are_told_in_order(storage_url):
+def test_total_is_filled_and_folds_are_told_in_order(storage_url, pool):
     progress = Watching()
     run(storage_url, narrow(study__n_trials=2), progress)
     values = [trial.value for trial in read_trials(storage_url)]
@@ -106,7 +114,7 @@ def test_total_is_filled_and_folds_are_told_in_order(storage_url):
         ("told", 1, "COMPLETE", values[1]),
     ]
     again = Watching()
-    run(storage_url, narrow(study__n_trials=2), again, workers=2)
+    run(storage_url, narrow(study__n_trials=2), again, pool=pool)
     assert again.events == [("begin", 2, 2, N_FOLDS)]
 
 
@@ -184,7 +192,7 @@ def test_timeout_ends_between_folds_and_the_next_run_takes_the_trial_up(storage_
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_signal_ends_between_folds_and_leaves_the_trial_running(storage_url, workers):
+def test_signal_ends_between_folds_and_leaves_the_trial_running(storage_url, pool, workers):
     asked: list[int] = []
     progress = Watching(1, 1, act=lambda: asked.append(signal.SIGTERM))
     with pytest.raises(
@@ -194,7 +202,7 @@ def test_signal_ends_between_folds_and_leaves_the_trial_running(storage_url, wor
             storage_url,
             narrow(study__n_trials=5),
             progress,
-            workers=workers,
+            pool=pool if workers == 2 else None,
             stop_signal=lambda: asked[0] if asked else None,
         )
     assert caught.value.exit_code == 143
@@ -218,7 +226,7 @@ class Killing(Watching):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("concurrency", [1, 4])
-def test_workers_and_their_death_change_no_trial(storage_url, tmp_path, concurrency):
+def test_workers_and_their_death_change_no_trial(storage_url, tmp_path, pool, concurrency):
     definition = narrow(
         study__n_trials=8, study__concurrency=concurrency, pruner__kind="median", pruner__n_startup_trials=2, data__source="wine",
         study__name="iris",
@@ -228,7 +236,7 @@ def test_workers_and_their_death_change_no_trial(storage_url, tmp_path, concurre
     assert {state.name for _, state, *_ in local} == {"COMPLETE", "PRUNED"}
     pool_url = f"sqlite:///{tmp_path}/pool.db"
     progress = Killing()
-    run(pool_url, definition, progress, workers=2)
+    run(pool_url, definition, progress, pool=pool)
     assert progress.killed
     assert facts(read_trials(pool_url)) == local
 
@@ -251,10 +259,14 @@ class Looking(Progress):
 
 
 def run_looking(
-    storage_url: str, definition: StudyDefinition, *, workers: int = 2, stop_at: int = -1
+    storage_url: str,
+    definition: StudyDefinition,
+    pool: PoolExecutor | None = None,
+    *,
+    stop_at: int = -1,
 ) -> list[list[str]]:
     progress = Looking(storage_url, stop_at)
-    run(storage_url, definition, progress, workers=workers, stop_signal=lambda: progress.signal)
+    run(storage_url, definition, progress, pool=pool, stop_signal=lambda: progress.signal)
     return progress.seen
 
 
@@ -269,26 +281,24 @@ def run_looking(
     ids=str,
 )
 def test_workers_are_fed_ahead_and_the_trials_are_the_same(
-    storage_url, tmp_path, overrides, n_running
+    storage_url, tmp_path, pool, overrides, n_running
 ):
     definition = narrow(
         study__n_trials=12, pruner__kind="median", pruner__n_startup_trials=2, **overrides
     )
-    seen = run_looking(storage_url, definition)
+    seen = run_looking(storage_url, definition, pool)
     assert [of_trials.count("RUNNING") for of_trials in seen] == n_running
     alone_url = f"sqlite:///{tmp_path}/alone.db"
-    assert {
-        of_trials.count("RUNNING") for of_trials in run_looking(alone_url, definition, workers=1)
-    } == {1}
+    assert {of_trials.count("RUNNING") for of_trials in run_looking(alone_url, definition)} == {1}
     assert facts(read_trials(storage_url)) == facts(read_trials(alone_url))
 
 
 @pytest.mark.slow
-def test_workers_are_not_fed_ahead_while_trials_are_queued(storage_url):
+def test_workers_are_not_fed_ahead_while_trials_are_queued(storage_url, pool):
     run(storage_url, narrow(study__n_trials=1))
     for C in (2.0, 3.0):
         optuna.load_study(study_name="iris", storage=storage_url).enqueue_trial({"C": C})
-    assert run_looking(storage_url, narrow(study__n_trials=5)) == [
+    assert run_looking(storage_url, narrow(study__n_trials=5), pool) == [
         ["COMPLETE", "RUNNING", "WAITING"],
         ["COMPLETE", "COMPLETE", "RUNNING", "RUNNING"],
         ["COMPLETE", "COMPLETE", "COMPLETE", "RUNNING", "RUNNING"],
@@ -297,11 +307,11 @@ def test_workers_are_not_fed_ahead_while_trials_are_queued(storage_url):
 
 
 @pytest.mark.slow
-def test_slots_looked_ahead_to_when_the_signal_comes_are_adopted(storage_url, tmp_path):
+def test_slots_looked_ahead_to_when_the_signal_comes_are_adopted(storage_url, tmp_path, pool):
     definition = narrow(study__n_trials=11)
     for stop_at in (1, 6):
         with pytest.raises(InterruptedBySignal, match=f"with {stop_at} of 11 trials done"):
-            run_looking(storage_url, definition, stop_at=stop_at)
+            run_looking(storage_url, definition, pool, stop_at=stop_at)
         assert states(storage_url) == ["COMPLETE"] * stop_at + ["RUNNING"] * 2
     run(storage_url, definition)
     whole_url = f"sqlite:///{tmp_path}/whole.db"
