@@ -1,9 +1,9 @@
 """Loads mutations of a model in a process of its own, where everything it does is watched.
 
-    python -m tests.property.loading_watched MODEL ROWS SEED [mlflow]
+    python -m tests.property.loading_watched MODEL ROWS SEED SHARE [mlflow]
 
 It prints what was wrong, a line each, and how many mutations had which outcome. With ``mlflow`` as
-a fourth argument MLflow's own loader loads what harms it: that shows that the watch sees what there
+a last argument MLflow's own loader loads what harms it: that shows that the watch sees what there
 is to see.
 """
 
@@ -116,7 +116,7 @@ def judge(mutation: Mutation, made: pd.DataFrame | Exception, right: pd.DataFram
     return ""
 
 
-def main(model: Path, rows: Path, seed: int, *, is_mlflow: bool) -> None:
+def main(model: Path, rows: Path, seed: int, share: float, *, is_mlflow: bool) -> None:
     resource.setrlimit(resource.RLIMIT_AS, (BYTES, BYTES))
     warnings.simplefilter("ignore")
     load = predict_with_mlflow if is_mlflow else predict
@@ -127,7 +127,7 @@ def main(model: Path, rows: Path, seed: int, *, is_mlflow: bool) -> None:
         watch = Watch(place / "model")
         right = load(model, rows)
         sys.addaudithook(watch.hear)
-        for mutation in harms() if is_mlflow else all_mutations(model, seed):
+        for mutation in harms() if is_mlflow else all_mutations(model, seed, share):
             shutil.rmtree(watch.model, ignore_errors=True)
             shutil.copytree(model, watch.model)
             shutil.copy(rows, watch.model / "rows_of_the_test.csv")
@@ -164,4 +164,10 @@ def try_one(
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), is_mlflow="mlflow" in sys.argv[4:])
+    main(
+        Path(sys.argv[1]),
+        Path(sys.argv[2]),
+        int(sys.argv[3]),
+        float(sys.argv[4]),
+        is_mlflow="mlflow" in sys.argv[5:],
+    )

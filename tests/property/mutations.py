@@ -13,14 +13,16 @@ import pickle
 import random
 import shutil
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 import yaml
 from skops.io._audit import NODE_TYPE_MAPPING
+
+T = TypeVar("T")
 
 MARK = "executed"
 CODE = f"import os\nos.system('touch {MARK}')\ndef _load_pyfunc(path): ...\n"
@@ -87,8 +89,26 @@ class Mutation:
     apply: Callable[[Path], object]
 
 
-def all_mutations(model: Path, seed: int) -> Iterator[Mutation]:
-    chance = random.Random(seed)
+class Chance(random.Random):
+    """Draws what is changed and to what.
+
+    Args:
+        seed: Of the draws.
+        share: Of the draws that there may be.
+    """
+
+    def __init__(self, seed: int, share: float = 1.0) -> None:
+        super().__init__(seed)
+        self._share = share
+
+    def some(self, values: Sequence[T], most: int) -> list[T]:
+        """Different values, this share of the most; one at least."""
+        return self.sample(values, max(1, round(most * self._share)))
+
+
+def all_mutations(model: Path, seed: int, share: float) -> Iterator[Mutation]:
+    """Every kind of change; of those that are drawn, this share."""
+    chance = Chance(seed, share)
     yield Mutation("nothing", "same", lambda _: None)
     yield from of_files(model, chance)
     yield from of_strangers()
@@ -99,7 +119,7 @@ def all_mutations(model: Path, seed: int) -> Iterator[Mutation]:
     yield from harms()
 
 
-def of_files(model: Path, chance: random.Random) -> Iterator[Mutation]:
+def of_files(model: Path, chance: Chance) -> Iterator[Mutation]:
     """What may become of any file."""
     for path in sorted(each for each in model.rglob("*") if each.is_file()):
         name = str(path.relative_to(model))
@@ -143,11 +163,11 @@ def of_strangers() -> Iterator[Mutation]:
         yield Mutation(f"{name} added", "same", writing(name, pickle.dumps(Trap())))
 
 
-def of_description(model: Path, chance: random.Random) -> Iterator[Mutation]:
-    """Each value of ``MLmodel`` replaced: what MLflow acts on by each payload, the rest by some."""
+def of_description(model: Path, chance: Chance) -> Iterator[Mutation]:
+    """Each value of ``MLmodel`` replaced: what MLflow acts on by more payloads than the rest."""
     said = yaml.safe_load((model / "MLmodel").read_text())
     for trail in trails(said):
-        for payload in PAYLOADS if trail[0] == "flavors" else chance.sample(PAYLOADS, 3):
+        for payload in chance.some(PAYLOADS, len(PAYLOADS) if trail[0] == "flavors" else 3):
             changed = yaml.safe_dump(put(said, trail, payload))
             name = f"MLmodel {'.'.join(map(str, trail))} = {payload!r}"
             yield Mutation(name, "same or refused", writing("MLmodel", changed.encode()))
@@ -167,16 +187,16 @@ def of_description(model: Path, chance: random.Random) -> Iterator[Mutation]:
         )
 
 
-def of_columns(model: Path, chance: random.Random) -> Iterator[Mutation]:
+def of_columns(model: Path, chance: Chance) -> Iterator[Mutation]:
     said = json.loads((model / "hpo_columns.json").read_text())
     for trail in trails(said):
-        for payload in chance.sample(PAYLOADS, 5):
+        for payload in chance.some(PAYLOADS, 5):
             changed = json.dumps(put(said, trail, payload)).encode()
             name = f"hpo_columns.json {'.'.join(map(str, trail))} = {payload!r}"
             yield Mutation(name, "any", writing("hpo_columns.json", changed))
 
 
-def of_schema(model: Path, chance: random.Random) -> Iterator[Mutation]:
+def of_schema(model: Path, chance: Chance) -> Iterator[Mutation]:
     """Nodes of ``schema.json`` that name another class, loader, file or content."""
     with zipfile.ZipFile(model / "model.skops") as archive:
         schema = json.loads(archive.read("schema.json"))
@@ -188,7 +208,7 @@ def of_schema(model: Path, chance: random.Random) -> Iterator[Mutation]:
         label = f"schema {'.'.join(map(str, trail))[-60:]} {name}"
         return Mutation(label, "any", rezipping({"schema.json": changed}))
 
-    for trail in chance.sample(nodes, 40):
+    for trail in chance.some(nodes, 40):
         node = trail[:-1]
         yield mutated("loader", trail, chance.choice(loaders))
         module, kind = chance.choice(NAMES)
@@ -201,7 +221,7 @@ def of_schema(model: Path, chance: random.Random) -> Iterator[Mutation]:
         yield mutated(f"is {name}", node, attack)
         yield mutated("is a payload", node, chance.choice(PAYLOADS))
     texts = [trail for trail in trails(schema) if trail[-1] == "content"]
-    for trail in chance.sample(texts, 80):
+    for trail in chance.some(texts, 80):
         value = chance.choice(VALUES)
         yield mutated(f"= {value}", trail, value)
     for name, attack in attacks().items():
