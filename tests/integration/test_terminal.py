@@ -67,10 +67,10 @@ def test_quiet_terminal_shows_the_report_only(directory: Path) -> None:
 
 @pytest.mark.parametrize("term", ["", "dumb"])
 def test_terminal_without_movement_gets_plain_lines(directory: Path, term: str) -> None:
-    exit_code, screens = run_on_screen(directory, "-m", "hpo.run", "--trials", "60", TERM=term)
+    exit_code, screens = run_on_screen(directory, "-m", "hpo.run", "--trials", "12", TERM=term)
     assert exit_code == 0
     assert not any(screen.startswith("trials ") for screen in screens)
-    assert "iris: 60 trials (60 complete)" in screens[-1]
+    assert "iris: 12 trials (12 complete)" in screens[-1]
 
 
 def test_notes_stand_above_the_view_and_stay(directory: Path) -> None:
