@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.commands import running, start_hpo, wait_until
+from tests.support.commands import kill_group, running, start_hpo, start_python, wait_until
 from tests.support.here import call_main
 from tests.support.postgres import Cluster
 from tests.support.processes import command_line, processes
@@ -30,16 +30,21 @@ MAKES_TABLES = {
 }
 
 
+STARTING = "import sys; from hpo.ledger.storage import open_storage; open_storage(sys.argv[1])"
+"""What a driver does with its storage before anything else."""
+
+
 @contextmanager
-def stopped_in_start_up(
-    directory: Path, kind: str, **variables: str
-) -> Iterator[subprocess.Popen[str]]:
-    """A driver that stopped itself while it has the lock of the tables."""
+def stopped_in_start_up(directory: Path, kind: str, url: str) -> Iterator[subprocess.Popen[str]]:
+    """A process that stopped itself while it has the lock of the tables."""
     fault = Fault(MAKES_TABLES[kind], directory / "struck")
-    with running(directory, "--trials", "3", **variables, **fault.variables) as process:
+    process = start_python(directory, "-c", STARTING, url, **fault.variables)
+    try:
         stat = Path(f"/proc/{process.pid}/stat")
         wait_until(lambda: stat.read_text().rpartition(")")[2].split()[0] == "T", process)
         yield process
+    finally:
+        kill_group(process)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -56,7 +61,7 @@ def test_driver_that_is_stopped_in_start_up_is_named_and_keeps_nobody_deaf(
 ) -> None:
     kind, url = storage
     line = "are being made by another process (h"
-    with stopped_in_start_up(tmp_path, kind, HPO_STORAGE=url) as first:
+    with stopped_in_start_up(tmp_path, kind, url) as first:
         second = start_hpo(tmp_path, "--name", "other", "--trials", "3", HPO_STORAGE=url)
         assert second.stderr is not None
         waiting = second.stderr.readline()

@@ -13,7 +13,9 @@ from hpo.ledger.storage import open_storage
 
 @pytest.fixture(scope="module")
 def postgresql(cluster):
-    return cluster.make_database("contract")
+    gc.freeze()  # What is there now need not be looked through after each test.
+    yield cluster.make_database("contract")
+    gc.unfreeze()
 
 
 class TestSqlite(StorageTestCase):
