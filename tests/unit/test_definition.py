@@ -103,7 +103,7 @@ def test_name_is_the_datas_where_none_is_given(source):
             r"search_space\.C\.low: this key is required, but got only nothing$",
         ),
         (
-            "[search_space]\nC = {low = 0, high = 1, log = true}",
+            "[search_space]\nC = {low = 0, high = 1}",
             r"search_space\.C: should be above 0 and below 2147483648, but got 0$",
         ),
         (
