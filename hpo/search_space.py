@@ -229,7 +229,8 @@ class SearchSpace(Section):
         Raises:
             ValueError: Params depend on each other.
         """
-        graph = {name: [*conditions_of(getattr(self, name))] for name in names}
+        entries = dict(self)
+        graph = {name: [*conditions_of(entries[name])] for name in names}
         sorter = TopologicalSorter(graph)
         try:
             sorter.prepare()

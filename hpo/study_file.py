@@ -160,7 +160,7 @@ def _without_kinds(location: list[str], built_in: AnyDefinition) -> list[str]:
     """Leave out the kind that an entry or a condition was taken for: no key of the file."""
     if len(location) < 2 or location[0] != "search_space":
         return location
-    is_table = isinstance(getattr(built_in.search_space, location[1], None), SearchSpace)
+    is_table = isinstance(dict(built_in.search_space).get(location[1]), SearchSpace)
     kept = location.copy()
     del kept[2 + is_table : 3 + is_table]
     if kept[2 + is_table : 3 + is_table] == ["when"]:
@@ -174,7 +174,7 @@ def _keys_at(built_in: AnyDefinition, location: list[str]) -> list[str]:
         return list(Bounds.model_fields)
     place: Any = built_in
     for name in location:
-        place = getattr(place, name, None)
+        place = dict(place).get(name) if isinstance(place, Section) else None
     return list(type(place).model_fields if isinstance(place, Section) else Range.model_fields)
 
 

@@ -262,24 +262,28 @@ def run(n_files: int, seed: int, families: list[str]) -> tuple[dict[str, Counter
             "--tasks",
             json.dumps(tasks),
         ]
-        with subprocess.Popen(
-            [*command, "--seed", str(seed)],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        ) as process:
-            said, errors = process.communicate()
-        for line in said.splitlines():
-            batch = json.loads(line)
-            outcomes[batch["family"]].update(batch["outcomes"])
-            wrong += batch["wrong"]
-            print(line[:2000], flush=True)
-        tasks = tasks[len(said.splitlines()) :]
+        said = []
+        with (
+            tempfile.TemporaryFile("w+") as errors,
+            subprocess.Popen(
+                [*command, "--seed", str(seed)], stdout=subprocess.PIPE, stderr=errors, text=True
+            ) as process,
+        ):
+            for line in process.stdout or ():
+                said.append(line)
+                batch = json.loads(line)
+                outcomes[batch["family"]].update(batch["outcomes"])
+                wrong += batch["wrong"]
+                print(line[:2000].strip(), flush=True)
+            process.wait()
+            errors.seek(0)
+            last = errors.read().splitlines()[-20:]
+        tasks = tasks[len(said) :]
         if process.returncode == 0:
             break
-        family, _, number = errors.splitlines()[-1].rpartition(" ")
+        family, _, number = last[-1].rpartition(" ")
         if not tasks or family != tasks[0][0]:
-            raise RuntimeError(errors[-2000:])
+            raise RuntimeError("\n".join(last))
         wrong.append(f"{family} {number}: ended with {process.returncode}")
         print(wrong[-1], flush=True)
         outcomes[family]["crashes"] += 1

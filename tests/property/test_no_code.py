@@ -20,11 +20,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import optuna
+import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hpo.errors import InputError
+from hpo.estimators.recipe import TrainingShape
+from hpo.estimators.recipes import find_recipe
+from hpo.estimators.several import search_space
+from hpo.estimators.tasks import complete
 from hpo.search.plan import load_data
 from hpo.study_file import StudyDefinition, load_definition
 from tests.property.strategies import known_keys, to_toml
@@ -97,6 +104,7 @@ def watch() -> Iterator[Watch]:
         patch.chdir(directory)
         # What a first load imports is not to be heard.
         load_data(StudyDefinition())
+        find_recipe("Lasso")
         watch = Watch(directory)
         sys.addaudithook(watch.hear)
         yield watch
@@ -157,6 +165,67 @@ def test_no_name_in_a_definition_is_run(watch: Watch, content: dict[str, Any]) -
     path.write_bytes(to_toml(content).encode())
     with watch.on(), suppress(InputError):
         load_data(load_definition(path))
+    assert watch.songs() == []
+
+
+ESTIMATORS = (
+    *("Ridge", "SVC", "KNeighborsClassifier", "HistGradientBoostingClassifier"),
+    *("SGDClassifier", "MLPClassifier", "Lasso", "DecisionTreeClassifier", "BaggingRegressor"),
+    *("StackingClassifier", "GaussianProcessRegressor", "TransformedTargetRegressor", "KMeans"),
+)
+ARGUMENTS = (
+    *("alpha", "C", "n_estimators", "max_depth", "max_iter", "tol", "kernel", "metric", "loss"),
+    *("estimator", "estimators", "regressor", "func", "n_jobs", "random_state", "verbose", "cv"),
+    *("class_weight", "hidden_layer_sizes", "max_features", "copy", "copy_X", "algorithm"),
+)
+mangled = st.sampled_from(
+    [
+        *("__class__", "__init__", "__reduce__", "_target_", "copy", "model_fields", "os.system"),
+        *("estimator__C", "kernel.C", "a.b.c", "", " ", "größe", "\u202e", "x" * 5000, "alpha\n"),
+    ]
+)
+numbers = st.sampled_from(
+    [0, -1, 1, 0.5, 2**31, 2**63, 10**30, 10**400, 1e308, -1e308, 5e-324, 0.0, float("inf")]
+) | st.floats(allow_nan=True)
+plain = numbers | st.booleans() | payloads | mangled | st.sampled_from(["none", "rbf", "balanced"])
+entries = (
+    plain
+    | st.lists(plain, max_size=3)
+    | st.fixed_dictionaries({"low": numbers, "high": numbers}, optional={"log": st.booleans()})
+    | st.dictionaries(mangled, plain, max_size=2)
+    | st.lists(st.lists(plain, max_size=2), max_size=2)
+)
+tables = st.dictionaries(st.sampled_from(ARGUMENTS) | mangled, entries, max_size=3)
+estimator_files = st.fixed_dictionaries(
+    {"estimator": st.fixed_dictionaries({"name": st.sampled_from(ESTIMATORS) | mangled})},
+    optional={
+        "search_space": tables,
+        "fixed": st.dictionaries(st.sampled_from(ARGUMENTS) | mangled, plain, max_size=2),
+    },
+)
+FRAME = pd.DataFrame({"x": np.arange(60.0), "y": np.arange(60) % 3})
+SHAPE = TrainingShape(n_samples=40, n_features=1, n_classes=3, n_values=40, is_sparse=False)
+
+
+@given(estimator_files)
+@settings(max_examples=300)
+def test_mangled_names_and_arguments_are_refused_in_one_line_or_built(
+    watch: Watch, content: dict[str, Any]
+) -> None:
+    path = watch.directory / "study.toml"
+    path.write_bytes(to_toml({"study": {"name": "x"}, "data": {"target": "y"}, **content}).encode())
+    try:
+        with watch.on():
+            definition = load_definition(path)
+            dataset = load_data(definition, FRAME)
+            definition, recipe = complete(definition, dataset.task)
+            space, _ = search_space(
+                recipe, definition.search_space, {recipe.recipes[0].preprocessing: SHAPE}, 0
+            )
+            params = space.complete(space.suggest(optuna.create_study().ask()))
+            recipe.recipes[0].build(params, ())
+    except InputError as error:
+        assert "\n" not in f"{error}{error.hint}"
     assert watch.songs() == []
 
 
