@@ -3,12 +3,21 @@
 import platform
 from collections.abc import Mapping
 from functools import cache
-from importlib.metadata import version
+from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from threadpoolctl import threadpool_info
 
 RECORDED_PACKAGES = ("optuna", "mlflow", "scikit-learn", "numpy", "scipy", "pandas")
+
+
+def version_of(module: str) -> str:
+    """The version of a library by its module's name; xgboost-cpu is xgboost too."""
+    try:
+        return version(module)
+    except PackageNotFoundError:
+        return str(import_module(module).__version__)
 
 
 @cache

@@ -5,26 +5,29 @@ values are checked against the class itself before the first trial, and only cla
 of ours names are ever imported.
 """
 
-import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
-from importlib import import_module
-from numbers import Integral, Real
+from numbers import Integral
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from pydantic import field_validator
 
 from hpo.errors import DefinitionError, did_you_mean, first_line
 from hpo.escaping import quote
+from hpo.estimators.class_arguments import (
+    NONE,
+    defaults_of,
+    load_class,
+    rules_of,
+    takes_plain_values,
+    takes_text,
+    why_missing,
+)
 from hpo.estimators.recipe import Params, Recipe, TrainingShape
 from hpo.search_space import Entry, Range, SearchSpace, choices_of
 
 if TYPE_CHECKING:
     from sklearn.base import BaseEstimator
-
-NONE = "none"
-"""What a study file says for Python's None, which TOML lacks."""
 
 _SET_BY_HPO = ("copy", "copy_X", "copy_X_train", "n_jobs", "random_state", "verbose")
 """Folds are shared by trials, so no fit may write into them; one thread; no output."""
@@ -55,11 +58,13 @@ class EstimatorClass:
         path: Its module and name.
         set_arguments: What hpo sets, for example to keep fits on one thread.
         categorical_argument: The argument that takes the positions of categories, if there is one.
+        package: A library beside scikit-learn that it needs.
     """
 
     path: str
     set_arguments: tuple[tuple[str, Any], ...] = ()
     categorical_argument: str | None = None
+    package: str = ""
 
     @property
     def name(self) -> str:
@@ -68,19 +73,19 @@ class EstimatorClass:
 
     def load(self) -> type["BaseEstimator"]:
         """Import the class."""
-        kind: type[BaseEstimator] = _load(self.path)
+        kind: type[BaseEstimator] = load_class(self.path)
         return kind
 
     def derive(self, params: Params, _shape: TrainingShape, seed: int) -> dict[str, Any]:
         """Add what hpo sets, and the seed where the class takes one."""
-        seeds = {"random_state": seed} if "random_state" in _defaults(self.path) else {}
+        seeds = {"random_state": seed} if "random_state" in defaults_of(self.path) else {}
         return {**params, **dict(self.set_arguments), **seeds}
 
     def build(self, params: Params, categorical: Sequence[int] = ()) -> "BaseEstimator":
         """The unfitted estimator."""
         kind = self.load()
         arguments = {
-            name: None if value == NONE and not _takes_text(kind, name, NONE) else value
+            name: None if value == NONE and not takes_text(kind, name, NONE) else value
             for name, value in params.items()
         }
         if self.categorical_argument is not None:
@@ -91,14 +96,23 @@ class EstimatorClass:
         """Whether both ends of a range are whole, and the argument takes whole numbers."""
         if entry.low % 1 or entry.high % 1:
             return False
-        numeric = [rule for rule in _rules(self.load(), name) if hasattr(rule, "closed")]
+        numeric = [rule for rule in rules_of(self.load(), name) if hasattr(rule, "closed")]
         if numeric:
             return any(rule.type is Integral for rule in numeric)
-        default = _defaults(self.path).get(name)
+        default = defaults_of(self.path).get(name)
         return isinstance(default, int) and not isinstance(default, bool)
 
     def check(self, space: SearchSpace, _n_classes: int) -> None:
-        """Refuse an argument that the class does not have, and a value that it does not take."""
+        """Refuse an argument that the class does not have, and a value that it does not take.
+
+        Raises:
+            DefinitionError: So it is, or the library of the class is not there.
+        """
+        if problem := self.package and why_missing(self.package):
+            raise DefinitionError(
+                f"estimator.name: {self.name} needs {problem}",
+                hint=f"pip install hpo[{self.package}]",
+            )
         self._check_entries("search_space", space)
 
     def fix(self, space: SearchSpace, values: Params) -> SearchSpace:
@@ -122,8 +136,8 @@ class EstimatorClass:
         """The arguments that a study file may name."""
         return [
             name
-            for name in _defaults(self.path)
-            if not self._is_ours(name) and _takes_plain_values(_rules(self.load(), name))
+            for name in defaults_of(self.path)
+            if not self._is_ours(name) and takes_plain_values(rules_of(self.load(), name))
         ]
 
     def _is_ours(self, name: str) -> bool:
@@ -133,7 +147,7 @@ class EstimatorClass:
     def _check_name(self, place: str, name: str) -> None:
         if self._is_ours(name):
             raise DefinitionError(f"{place}: {quote(name)} is set by hpo", hint="leave it out")
-        if name not in _defaults(self.path):
+        if name not in defaults_of(self.path):
             known = self.known()
             listed = f"its arguments are {', '.join(known)}"
             raise DefinitionError(
@@ -163,13 +177,13 @@ class _Defaults(Mapping[str, Any]):
     path: str
 
     def __getitem__(self, name: str) -> Any:
-        return _defaults(self.path)[name]
+        return defaults_of(self.path)[name]
 
     def __iter__(self) -> Iterator[str]:
-        return iter(_defaults(self.path))
+        return iter(defaults_of(self.path))
 
     def __len__(self) -> int:
-        return len(_defaults(self.path))
+        return len(defaults_of(self.path))
 
 
 def argument_recipe(
@@ -200,43 +214,10 @@ def argument_recipe(
         fix=estimator.fix,
         build=estimator.build,
         simplicity=simplicity,
+        package=estimator.package,
         **attributes,
     )
 
 
 def _always(*_: object) -> bool:
     return True
-
-
-@cache
-def _load(path: str) -> Any:
-    module, _, name = path.rpartition(".")
-    return getattr(import_module(module), name)
-
-
-@cache
-def _defaults(path: str) -> Mapping[str, Any]:
-    """The arguments of a class with their defaults, in the words of a study file."""
-    return {
-        each.name: NONE if each.default is None else each.default
-        for each in inspect.signature(_load(path)).parameters.values()
-        if each.default is not inspect.Parameter.empty
-    }
-
-
-def _takes_text(kind: type, name: str, text: str) -> bool:
-    return any(text in rule.options for rule in _rules(kind, name) if hasattr(rule, "options"))
-
-
-def _takes_plain_values(rules: Iterable[Any]) -> bool:
-    """Whether a number, a truth value or a text may do; a class without rules says nothing."""
-    named = ("boolean", "cv_object", Integral, Real, str)
-    return not rules or any(
-        hasattr(rule, "closed") or hasattr(rule, "options") or rule in named for rule in rules
-    )
-
-
-def _rules(kind: type, name: str) -> list[Any]:
-    """The values that an argument takes, as scikit-learn says it."""
-    rules: Any = getattr(kind, "_parameter_constraints", {}).get(name, [])
-    return rules if isinstance(rules, list) else [rules]

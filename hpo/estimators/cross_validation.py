@@ -4,6 +4,7 @@ Preprocessing is fitted on a fold's training rows when the folds are prepared, n
 scores are those of ``cross_validate`` on the whole pipeline with the same splits, to the last bit.
 """
 
+import os
 import time
 import traceback
 import warnings
@@ -158,6 +159,30 @@ def check_width(n_features: int, max_features: int) -> None:
             f" more than max_features = {max_features}",
             hint="drop columns, pool more categories with preprocessing.min_frequency, take fewer"
             " words of a text with preprocessing.max_words, or raise preprocessing.max_features",
+        )
+
+
+def check_size(dataset: Dataset, definition: StudyDefinition) -> None:
+    """Refuse a table whose prepared folds would not fit in this machine's memory.
+
+    Raises:
+        DataError: It is too wide or too large.
+    """
+    columns = dataset.columns
+    check_width(len(columns.features), definition.preprocessing.max_features)
+    # Eight bytes a value, four for the position of each category's one; a fold holds every row.
+    row_bytes = 8 * len(columns.features) + 4 * len(columns.categorical)
+    # Twelve bytes a word, which has some six characters.
+    n_characters = sum(int(dataset.X_train[name].str.len().sum()) for name in columns.free_text)
+    n_folds = definition.cv.n_splits * definition.cv.n_repeats
+    needed = (len(dataset.X_train) * row_bytes + 2 * n_characters) * (n_folds + 2)
+    there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if needed > there:
+        raise DataError(
+            f"data: {len(dataset.X_train)} training rows in {n_folds} folds"
+            f" need about {needed / 2**30:.0f} GiB of memory,"
+            f" but this machine has {there / 2**30:.0f}",
+            hint="take a sample of the rows, drop columns, or lower cv.n_splits or cv.n_repeats",
         )
 
 

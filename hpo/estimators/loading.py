@@ -223,9 +223,9 @@ def _check_parts(pipeline: object) -> tuple[Pipeline, Recipe]:
     """
     steps = [step for _, step in pipeline.steps] if isinstance(pipeline, Pipeline) else []
     kinds = [type(step) for step in steps or [pipeline]]
-    is_sklearn = kinds[-1].__module__.startswith("sklearn.")
-    recipe = find_recipe(kinds[-1].__name__) if is_sklearn else None
-    if kinds[:-1] != [ColumnTransformer] or recipe is None or not isinstance(pipeline, Pipeline):
+    recipe, path = find_recipe(kinds[-1].__name__), f"{kinds[-1].__module__}.{kinds[-1].__name__}"
+    is_ours = kinds[:-1] == [ColumnTransformer] and recipe is not None and recipe.is_of(path)
+    if recipe is None or not is_ours or not isinstance(pipeline, Pipeline):
         raise ModelError(
             "model: this should be preprocessing and an estimator that hpo searches,"
             f" but got {kinds[-1].__name__}"

@@ -137,6 +137,9 @@ class Recipe:
             estimator, arrays and plain values.
         check_loaded: Refuses, with a ``ValueError``, a fitted estimator from a file whose arrays
             would be read out of bounds.
+        home: Where the module of its class lies.
+        package: A library that it needs, which an extra of that name installs.
+        modules: Files of this package that its saved models need beside those of every model.
     """
 
     name: str
@@ -164,6 +167,14 @@ class Recipe:
     trusted_types: tuple[str, ...] = ()
     saved_types: tuple[tuple[str, str], ...] = ()
     check_loaded: Callable[[Any], None] = _accept
+    home: str = "sklearn"
+    package: str = ""
+    modules: tuple[str, ...] = ()
+
+    def is_of(self, kind: str) -> bool:
+        """Whether a class, by module and name, is this one."""
+        module, _, name = kind.rpartition(".")
+        return name == self.name and f"{module}.".startswith(f"{self.home}.")
 
     @property
     def takes_text(self) -> bool:

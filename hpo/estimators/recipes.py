@@ -9,6 +9,7 @@ from typing import Any
 
 from hpo.errors import DefinitionError, did_you_mean
 from hpo.escaping import quote
+from hpo.estimators.boosters import BOOSTERS
 from hpo.estimators.candidates import Candidates, SeveralRecipes
 from hpo.estimators.kernels import KERNELS
 from hpo.estimators.linear_models import LINEAR_MODELS, RIDGE
@@ -30,6 +31,7 @@ RECIPES = _by_name(
     *LINEAR_MODELS,
     *TREES,
     *KERNELS,
+    *BOOSTERS,
 )
 
 DEFAULT_RECIPE = LOGISTIC_REGRESSION

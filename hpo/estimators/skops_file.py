@@ -20,6 +20,7 @@ import skops.io
 from hpo.errors import DefinitionError, ModelError
 from hpo.escaping import name as shown
 from hpo.estimators import named  # noqa: F401 - reading a file is to import nothing more
+from hpo.estimators.class_arguments import why_missing
 from hpo.estimators.free_text import VECTORIZER, check_vectorizer
 from hpo.estimators.loaded_trees import check_tree_node
 from hpo.estimators.preprocessing import SAVED_TYPES, TRUSTED_TYPES
@@ -101,6 +102,8 @@ def check_skops(content: bytes) -> Recipe | None:
             f"model: it holds types that are not trusted: {names}",
             hint="nothing of it was run",
         )
+    if recipe and (problem := recipe.package and why_missing(recipe.package)):
+        raise ModelError(f"model: it needs {problem}", hint=f"pip install hpo[{recipe.package}]")
     return recipe
 
 
@@ -139,12 +142,14 @@ def _find_estimator(schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def _recipe_of(estimator: dict[str, Any]) -> Recipe | None:
-    """The recipe of a class of scikit-learn; one that cannot be searched is in no model of ours."""
-    is_object = estimator["__loader__"] == "ObjectNode"
-    if not is_object or not str(estimator["__module__"]).startswith("sklearn."):
+    """The recipe of a class; one that cannot be searched is in no model of ours."""
+    is_ours = str(estimator["__module__"]).partition(".")[0] in {"sklearn", "hpo"}
+    if estimator["__loader__"] != "ObjectNode" or not is_ours:
         return None
     with suppress(DefinitionError):
-        return find_recipe(estimator["__class__"])
+        recipe = find_recipe(estimator["__class__"])
+        path = f"{estimator['__module__']}.{estimator['__class__']}"
+        return recipe if recipe is not None and recipe.is_of(path) else None
     return None
 
 

@@ -10,7 +10,7 @@ from hpo.estimators.arguments import ArgumentEntry, ArgumentSpace, EstimatorClas
 from hpo.estimators.recipe import Params
 from hpo.search_space import Range
 
-_LIMIT = "A prediction beyond the range of the training rows stays at that of the outermost ones."
+LIMIT = "A prediction beyond the range of the training rows stays at that of the outermost ones."
 
 
 class BoostingSpace(ArgumentSpace):
@@ -94,7 +94,7 @@ _OF_FORESTS: dict[str, Any] = {
         ("TreeNode", "sklearn.tree._tree.Tree"),
     ),
     "check_loaded": _check_forest,
-    "limits": (_LIMIT,),
+    "limits": (LIMIT,),
 }
 _OF_BOOSTING: dict[str, Any] = {
     "preprocessing": "tree",
@@ -130,7 +130,7 @@ _OF_BOOSTING: dict[str, Any] = {
         ("RandomGeneratorNode", "numpy.random._generator.Generator"),
     ),
     "check_loaded": _check_boosted,
-    "limits": (_LIMIT,),
+    "limits": (LIMIT,),
 }
 
 TREES = (

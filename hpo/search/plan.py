@@ -1,6 +1,5 @@
 """The plan of a search: a definition and its data, checked and prepared; nothing is written."""
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -10,12 +9,12 @@ from optuna.trial import FrozenTrial
 
 from hpo.data.dataset import Dataset, load_dataset
 from hpo.definition import DataSection, StudyDefinition
-from hpo.errors import DataError, DefinitionError
+from hpo.errors import DefinitionError
 from hpo.escaping import quote
 from hpo.estimators.candidates import Candidates
 from hpo.estimators.cross_validation import (
     CrossValidation,
-    check_width,
+    check_size,
     prepare_folds,
     resolve_metrics,
     training_shape,
@@ -41,6 +40,7 @@ from hpo.estimators.tasks import (
 )
 from hpo.ledger.identity import StudyIdentity
 from hpo.ledger.trials import mean_and_std
+from hpo.versions import version_of
 
 _GOES_ON = "free text was not used then: data.text = [] in a study file goes on without it"
 
@@ -80,12 +80,13 @@ class Plan:
     def identity(self, versions: Mapping[str, str]) -> StudyIdentity:
         """The identity of a study of this plan."""
         before = self.dataset.digest_without_text
+        packages = {recipe.package for recipe in self.recipe.recipes} - {""}
         return StudyIdentity(
             name=self.definition.name,
             metric=self.definition.study.metric,
             definition=self.searched_definition.identity(),
             data_digest=self.dataset.digest,
-            versions=versions,
+            versions={**versions, **{name: version_of(name) for name in packages}},
             earlier={} if before is None else {before: _GOES_ON},
         )
 
@@ -223,27 +224,3 @@ def make_plan(definition: StudyDefinition, dataset: Dataset | None = None) -> Pl
         space=space,
         notes=(*dataset.notes, *notes),
     )
-
-
-def check_size(dataset: Dataset, definition: StudyDefinition) -> None:
-    """Refuse a table whose prepared folds would not fit in this machine's memory.
-
-    Raises:
-        DataError: It is too wide or too large.
-    """
-    columns = dataset.columns
-    check_width(len(columns.features), definition.preprocessing.max_features)
-    # Eight bytes a value, four for the position of each category's one; a fold holds every row.
-    row_bytes = 8 * len(columns.features) + 4 * len(columns.categorical)
-    # Twelve bytes a word, which has some six characters.
-    n_characters = sum(int(dataset.X_train[name].str.len().sum()) for name in columns.free_text)
-    n_folds = definition.cv.n_splits * definition.cv.n_repeats
-    needed = (len(dataset.X_train) * row_bytes + 2 * n_characters) * (n_folds + 2)
-    there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    if needed > there:
-        raise DataError(
-            f"data: {len(dataset.X_train)} training rows in {n_folds} folds"
-            f" need about {needed / 2**30:.0f} GiB of memory,"
-            f" but this machine has {there / 2**30:.0f}",
-            hint="take a sample of the rows, drop columns, or lower cv.n_splits or cv.n_repeats",
-        )

@@ -6,7 +6,7 @@ that is not READY does not count as there.
 
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,7 @@ from hpo.tracking.reader import all_pages
 from hpo.tracking.run_records import ModelRecord, StudyRecord
 
 SHIPPED_MODULES = ("__init__.py", "calendar.py", "conversion.py", "serving.py", "values.py")
-"""The modules of this package that a loaded model imports."""
+"""The modules of this package that any loaded model imports."""
 
 
 class ModelWriter:
@@ -203,7 +203,7 @@ def save_model(record: ModelRecord, path: Path, described: Model) -> None:
             serialization_format="skops",
             signature=_sign(record),
             skops_trusted_types=list(record.trusted_types),
-            code_paths=[_gather_code(Path(directory))],
+            code_paths=[_gather_code(Path(directory), record.modules)],
             input_example=record.input_example,
             pip_requirements=list(record.requirements),
         )
@@ -227,11 +227,11 @@ def _sign(record: ModelRecord) -> ModelSignature:
     return ModelSignature(inputs if record.has_typed_inputs else None, outputs, params)
 
 
-def _gather_code(directory: Path) -> str:
+def _gather_code(directory: Path, more: Iterable[str]) -> str:
     """Copy the modules that a saved model names, and what makes them a package."""
     package = directory / "hpo"
     package.mkdir()
-    for name in SHIPPED_MODULES:
+    for name in (*SHIPPED_MODULES, *more):
         shutil.copy(Path(hpo.__file__).with_name(name), package)
     return str(package)
 

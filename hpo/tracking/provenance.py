@@ -6,7 +6,6 @@ They say where both come from: what was searched, on which rows, with which vers
 import hashlib
 import json
 from collections.abc import Mapping
-from importlib.metadata import version
 
 import numpy as np
 import pandas as pd
@@ -35,6 +34,7 @@ from hpo.tracking.run_records import (
     ModelRecord,
     StudyRecord,
 )
+from hpo.versions import version_of
 
 SERVING_PACKAGES = ("mlflow", "scikit-learn", "skops", "numpy", "scipy", "pandas")
 
@@ -159,6 +159,7 @@ def _make_model_record(
     rows = columns.convert(example)
     key = keys.trial_key(study.uid, result.best.number)
     ready = _make_json_ready(example, rows)
+    packages = [*SERVING_PACKAGES, *filter(None, [recipe.package])]
     return ModelRecord(
         key=key if result.refit == "train" else f"{key}/{result.refit}",
         trial_number=result.best.number,
@@ -171,7 +172,8 @@ def _make_model_record(
         metrics={keys.holdout_metric(name): score for name, score in result.holdout.items()},
         params={name: str(value) for name, value in result.best.params.items()},
         time_ms=time_ms,
-        requirements=tuple(f"{package}=={version(package)}" for package in SERVING_PACKAGES),
+        requirements=tuple(f"{package}=={version_of(package)}" for package in packages),
+        modules=recipe.modules,
         trusted_types=trusted_types(recipe),
         files={COLUMNS_FILE: columns.model_dump_json()},
     )

@@ -156,6 +156,7 @@ class ModelRecord:
         time_ms: When its trial ended, milliseconds since 1970, UTC.
         requirements: Pinned packages that serving needs.
         trusted_types: Types the saved model may hold beside those that skops trusts itself.
+        modules: Files of this package that it needs beside those of every model.
         files: Name to text of the files saved beside it.
     """
 
@@ -172,6 +173,7 @@ class ModelRecord:
     refit: str = "train"
     has_typed_inputs: bool = True
     trusted_types: tuple[str, ...] = ()
+    modules: tuple[str, ...] = ()
     files: dict[str, str] = field(default_factory=dict)
 
 

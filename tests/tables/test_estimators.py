@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
+import mlflow
 import numpy as np
 import pandas as pd
 import pytest
@@ -16,6 +18,8 @@ from hpo.estimators.recipes import RECIPES
 from hpo.estimators.skops_file import read_skops
 from hpo.search.plan import Plan, make_plan
 from hpo.study_file import load_definition
+from tests.support.here import call_main, run_here_well
+from tests.support.libraries import need_library
 
 N_ROWS = 400
 SHORT = {"max_iter": 20, "n_estimators": 10}
@@ -46,6 +50,7 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def plan_of(recipe: Recipe, table: Path) -> Plan:
+    need_library(recipe.package)
     target, other = ("churned", "spent")
     if recipe.task == "regression":
         target, other = other, target
@@ -110,3 +115,25 @@ def test_model_is_saved_and_loaded_by_the_safe_loader(table: Path, name: str) ->
     loaded = read_skops(skops.io.dumps(pipeline))
     plan.recipe.check_loaded(loaded[-1])
     assert (loaded.predict(dataset.X_test) == pipeline.predict(dataset.X_test)).all()
+
+
+@pytest.mark.parametrize("name", ["LGBMClassifier", "XGBRegressor"])
+def test_logged_booster_predicts_raw_rows_wherever_it_is_loaded(
+    table: Path, name: str, directory: Path
+) -> None:
+    need_library(RECIPES[name].package)
+    target, other = ("churned", "spent") if "Classifier" in name else ("spent", "churned")
+    (directory / "study.toml").write_text(
+        f'[estimator]\nname = "{name}"\n[search_space]\nn_estimators = [5, 10]\n'
+        f'[data]\nsource = "{table}"\ntarget = "{target}"\ndrop = ["{other}"]\n'
+    )
+    run_here_well(directory, "--study", "study.toml", "--trials", "2")
+    (model,) = directory.glob("mlruns/*/models/m-*/artifacts")
+    rows = pd.read_csv(table).drop(columns=[target, other])
+    rows.to_csv(directory / "rows.csv", index=False)
+    ended = call_main(directory, "predict", str(model), "rows.csv")
+    assert ended.stderr == ""
+    ours = pd.read_csv(io.StringIO(ended.stdout))["prediction"]
+    served = mlflow.pyfunc.load_model(str(model))
+    assert (served.predict(rows) == ours.to_numpy()).all()
+    assert f"{RECIPES[name].package}==" in (model / "requirements.txt").read_text()

@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 from threadpoolctl import threadpool_limits
 
+from hpo.estimators.recipes import RECIPES
 from hpo.ledger.ledger import open_ledger
 from hpo.progress import Progress
 from hpo.search.driver import Driver, make_executor
@@ -27,6 +28,7 @@ from hpo.search.pool_executor import PoolExecutor
 from hpo.settings import ServiceSettings
 from hpo.study_file import load_definition
 from tests.support.checker import trial_table
+from tests.support.libraries import need_library
 from tests.support.processes import session_of, workers_of
 from tests.support.stores import n_running
 from tests.support.studies import running_long_fits, write_table
@@ -56,7 +58,7 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_table(tmp_path_factory.mktemp("table"))
 
 
-def make_problem(source: Path, concurrency: int, pruner: str) -> Plan:
+def make_problem(source: Path, concurrency: int, pruner: str, **more: Any) -> Plan:
     overrides: dict[str, Any] = {
         "data.source": str(source),
         "data.target": "y",
@@ -66,6 +68,7 @@ def make_problem(source: Path, concurrency: int, pruner: str) -> Plan:
         "sampler.n_startup_trials": 2,
         "pruner.kind": pruner,
         "pruner.n_startup_trials": 2,
+        **more,
     }
     return make_plan(load_definition(overrides=overrides))
 
@@ -145,6 +148,18 @@ def test_trials_are_the_same_for_any_number_of_workers(
         assert search(plan, new_database(), executor, watching) == search_alone(4, "median")
     assert watching.n_workers == len(before) + 4
     assert workers_of(os.getpid()) == before
+
+
+@pytest.mark.parametrize("estimator", ["LGBMClassifier", "XGBClassifier"])
+def test_trials_of_boosters_are_the_same_with_workers(
+    source: Path, new_database: Callable[[], Path], estimator: str
+) -> None:
+    need_library(RECIPES[estimator].package)
+    more = {"estimator.name": estimator, "search_space.n_estimators": 20, "study.n_trials": 3}
+    plan = make_problem(source, 1, "none", **more)
+    alone = search(plan, new_database(), 1, _Watching())
+    assert len(alone) == 3
+    assert search(plan, new_database(), 2, _Watching()) == alone
 
 
 def test_concurrency_and_pruner_change_the_trials(

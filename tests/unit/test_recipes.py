@@ -39,7 +39,8 @@ def test_default_recipe_is_in_the_table():
 def test_recipe_is_found_by_the_name_of_its_class(recipe):
     kind = type(estimator_of(recipe, recipe.defaults))
     assert RECIPES[kind.__name__] is recipe
-    assert kind.__module__.startswith("sklearn.")
+    assert recipe.is_of(f"{kind.__module__}.{kind.__name__}")
+    assert kind.__module__.partition(".")[0] in {"sklearn", "hpo"}
 
 
 @every_recipe
