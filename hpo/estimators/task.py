@@ -4,7 +4,7 @@ A task is all that the project knows about the target: nothing outside it knows 
 target is read and held out is :class:`hpo.data.target.Target`, which the data room asks for.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -14,6 +14,7 @@ from sklearn.pipeline import Pipeline
 from hpo.data.dataset import Dataset
 from hpo.data.target import Target
 from hpo.definition import CvSection, DataSection
+from hpo.estimators.influence import Smoothed
 
 Split = tuple[np.ndarray, np.ndarray]
 """Positions of the rows to fit on and of those to score."""
@@ -110,14 +111,20 @@ class Task(Target, Protocol):
         """Say what such a model does, as a metric sees it."""
         ...
 
-    def make_draw(
-        self, y: np.ndarray, groups: np.ndarray | None, rng: np.random.Generator
-    ) -> tuple[Callable[[], np.ndarray], int]:
-        """Make what draws the rows of a resample, and count the units that it draws."""
+    def strata(self, y: np.ndarray) -> np.ndarray:
+        """The stratum of each row by position, array of shape (n_samples,): how it was held out."""
         ...
 
-    def is_scorable(self, y: np.ndarray, rows: np.ndarray) -> bool:
-        """Whether scores are defined on a resample."""
+    def influence(self, metric: str, y: np.ndarray, model: Any) -> np.ndarray | None:
+        """How much each row moves a score, array of shape (n_samples,); None where unknown."""
+        ...
+
+    def smoothed(self, metric: str, y: np.ndarray, models: Sequence[Any]) -> Smoothed | None:
+        """The same beside made-up rows, for scores that see few kinds of rows; None for others."""
+        ...
+
+    def has_enough_rows(self, metric: str, y: np.ndarray, model: Any) -> bool:
+        """Whether there are enough rows for an interval of the score."""
         ...
 
     def predict_columns(self, model: Pipeline, X: pd.DataFrame) -> pd.DataFrame:

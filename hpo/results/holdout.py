@@ -19,18 +19,9 @@ from hpo.estimators.recipe import Params, Recipe
 from hpo.estimators.task import Predictions, Task
 from hpo.estimators.tasks import task_of
 from hpo.results.estimates import ConstantModel
-from hpo.results.intervals import (
-    Estimate,
-    estimate_from_resamples,
-    estimate_paired_proportions,
-    estimate_proportion,
-    greatest_score,
-)
-
-N_RESAMPLES = 500
-MIN_RESAMPLES = 200
-RESAMPLED_ROWS = 2_000_000
-"""Rows scored in all: large tables take fewer resamples, down to ``MIN_RESAMPLES``."""
+from hpo.results.intervals import Estimate, estimate_paired_proportions, estimate_proportion
+from hpo.results.sampling import Sampling
+from hpo.results.score_intervals import estimate_scores
 
 WORSE_ERRORS = 1.0
 """Standard errors below zero from which a gain is a loss.
@@ -59,7 +50,7 @@ def judge_holdout(
         defaults: Complete params of the defaults, or None where there is nothing to compare with.
         dataset: The rows.
         metric: The judged scorer.
-        seed: Of the bootstrap.
+        seed: Of the resamples of a metric that has no closed form.
 
     Returns:
         The model's score by the judged metric, its gain over the defaults, or None, and the
@@ -80,7 +71,13 @@ def judge_holdout(
         )
         scores = {name: models[1].score(name, dataset.y_test) for name in names}
     score, (over_constant, *over_defaults) = judge_models(
-        task, models, dataset.y_test, dataset.groups_test, metric, seed=seed
+        task,
+        models,
+        dataset.y_test,
+        dataset.groups_test,
+        metric,
+        seed=seed,
+        n_table=len(dataset.y_train) + len(dataset.y_test),
     )
     answer = task.describe_constant(constant, metric)
     return (
@@ -110,6 +107,7 @@ def judge_models(
     metric: str,
     *,
     seed: int,
+    n_table: int | None = None,
 ) -> tuple[Estimate, list[Estimate]]:
     """Score a model on rows that it was not fitted on, alone and against others.
 
@@ -119,15 +117,17 @@ def judge_models(
         y: True labels, array of shape (n_samples,).
         groups: Names of shape (n_samples,), or None.
         metric: The judged scorer.
-        seed: Of the bootstrap.
+        seed: Of the resamples of a metric that has no closed form.
+        n_table: The rows of the table that they were held out of; None where that is not known.
 
     Returns:
         The first model's score, and its gain over each of the others.
     """
     if metric != "accuracy" or groups is not None:
+        sampling = Sampling.of(task.strata(y), groups, n_table)
         # A metric may not be defined for a resample.
         with warnings.catch_warnings(action="ignore"):
-            return _bootstrap(task, models, y, groups, metric, seed)
+            return estimate_scores(task, models, y, metric, sampling, np.random.default_rng(seed))
     ours, *others = [model.predict() == y for model in models]
     gains = [
         estimate_paired_proportions(int((ours & ~other).sum()), int((~ours & other).sum()), len(y))
@@ -137,36 +137,15 @@ def judge_models(
 
 
 def may_take_over(gain: Estimate, rule: str) -> bool:
-    """Whether a gain over the champion suffices for ``not_worse``, ``better`` or ``never``."""
+    """Whether a gain over the champion suffices for ``not_worse``, ``better`` or ``never``.
+
+    Where there are too few rows to say, it does not.
+    """
+    if not gain.is_known:
+        return False
     middle = (gain.low + gain.high) / 2
     error = gain.standard_error
     return {
         "not_worse": middle + WORSE_ERRORS * error >= 0,
         "better": middle - BETTER_ERRORS * error > 0,
     }.get(rule, False)
-
-
-def _bootstrap(
-    task: Task,
-    models: Sequence[Predictions],
-    y: np.ndarray,
-    groups: np.ndarray | None,
-    metric: str,
-    seed: int,
-) -> tuple[Estimate, list[Estimate]]:
-    """Make the estimates by the paired bootstrap: all models are scored on the same resamples."""
-    draw, n_units = task.make_draw(y, groups, np.random.default_rng(seed))
-    n_resamples = int(np.clip(RESAMPLED_ROWS // len(y), MIN_RESAMPLES, N_RESAMPLES))
-    drawn = (draw() for _ in range(n_resamples))
-    resamples = [rows for rows in drawn if task.is_scorable(y, rows)]
-    values = [model.score(metric, y) for model in models]
-    resampled = [
-        np.array([model.take(rows).score(metric, y[rows]) for rows in resamples])
-        for model in models
-    ]
-    score = estimate_from_resamples(values[0], resampled[0], n_units, best=greatest_score(metric))
-    gains = [
-        estimate_from_resamples(values[0] - value, resampled[0] - others, n_units)
-        for value, others in zip(values[1:], resampled[1:], strict=True)
-    ]
-    return score, gains

@@ -20,8 +20,8 @@ class Estimate:
 
     Attributes:
         value: As measured.
-        low: The interval's lower end.
-        high: Its upper end.
+        low: The interval's lower end; minus infinity where there are too few rows to say.
+        high: Its upper end; infinity where there are too few.
     """
 
     value: float
@@ -33,17 +33,35 @@ class Estimate:
         """The standard error that the width of the interval implies."""
         return (self.high - self.low) / (2 * _Z)
 
-    def to_json(self) -> dict[str, float]:
-        """Its three numbers by name."""
-        return asdict(self)
+    @property
+    def is_known(self) -> bool:
+        """Whether there were enough rows for an interval."""
+        return math.isfinite(self.low) and math.isfinite(self.high)
+
+    def to_json(self) -> dict[str, float | None]:
+        """Its three numbers by name; the ends are None where there are too few rows to say."""
+        return asdict(self) if self.is_known else {"value": self.value, "low": None, "high": None}
+
+
+def too_few_to_say(value: float) -> Estimate:
+    """A number measured on too few rows for an interval."""
+    return Estimate(value, -math.inf, math.inf)
+
+
+def score_range(metric: str) -> tuple[float, float]:
+    """The least and the greatest score by a scikit-learn scorer; losses are negated."""
+    if metric.startswith("neg_"):
+        return -math.inf, 0.0
+    if metric in ("mutual_info_score", "positive_likelihood_ratio"):
+        return 0.0, math.inf
+    if metric in ("r2", "explained_variance") or metric.startswith(("d2_", "adjusted_")):
+        return -math.inf, 1.0
+    return (-1.0 if metric == "matthews_corrcoef" else 0.0), 1.0
 
 
 def greatest_score(metric: str) -> float:
-    """The upper bound of scores by a scikit-learn scorer.
-
-    Losses are negated; of the others, all but one are at most 1.
-    """
-    return 0.0 if metric.startswith("neg_") else math.inf if metric == "mutual_info_score" else 1.0
+    """The upper bound of scores by a scikit-learn scorer."""
+    return score_range(metric)[1]
 
 
 def estimate_proportion(n_right: int, n: int) -> Estimate:
@@ -101,27 +119,61 @@ def half_width_over_folds(scores: np.ndarray, n_splits: int) -> np.ndarray:
     return np.asarray(special.stdtrit(n_folds - 1, 1 - _TAIL) * np.sqrt(spread))
 
 
-def estimate_from_resamples(
-    value: float, resampled: np.ndarray, n_units: int, *, best: float = math.inf
+def estimate_by_t(
+    value: float,
+    error: float,
+    df: float,
+    *,
+    within: tuple[float, float] = (-math.inf, math.inf),
+    center: float | None = None,
 ) -> Estimate:
-    """Estimate a statistic, with its bootstrap percentile interval.
+    """Estimate a statistic from its standard error, with a t interval.
 
-    The percentiles are expanded for few units (Hesterberg 2015, The American Statistician 69,
-    371-386). Where every resample gives the same value up to rounding, as in a perfect ranking, the
-    interval is that of a proportion that was seen in none of the units (Clopper and Pearson 1934,
-    Biometrika 26, 404-413; the "rule of three").
+    The interval is made on a scale without ends, where the statistic is nearer to normal: the logit
+    where it has two ends (Pepe 2003, *The Statistical Evaluation of Medical Tests*, section 5.2.4),
+    the logarithm of the distance from the end where it has one.
 
     Args:
-        value: The statistic of all units.
-        resampled: Its value in each resample, array of shape (n_resamples,), perhaps empty.
-        n_units: How many units, rows or groups, each resample drew.
-        best: Its upper bound.
+        value: The statistic.
+        error: Its standard error.
+        df: Degrees of freedom of the error.
+        within: The least and the greatest value it can have.
+        center: The middle of the interval, where that is not the value; strictly within the ends.
     """
-    if len(resampled) == 0 or np.allclose(resampled, resampled[0], atol=0, rtol=1e-12):
-        unseen = 1 - _TAIL ** (1 / n_units)
-        return Estimate(value, value - unseen, min(value + unseen, best))
-    tail = special.ndtr(
-        -math.sqrt(n_units / (n_units - 1)) * special.stdtrit(n_units - 1, 1 - _TAIL)
-    )
-    low, high = np.quantile(resampled, [tail, 1 - tail])
+    middle = value if center is None else center
+    half = float(special.stdtrit(df, 1 - _TAIL)) * error
+    least, greatest = within
+    if math.isinf(least) and math.isinf(greatest):
+        low, high = middle - half, middle + half
+    elif math.isinf(least):
+        distance = greatest - middle
+        low, high = (greatest - distance * np.exp(sign * half / distance) for sign in (1, -1))
+    elif math.isinf(greatest):
+        distance = middle - least
+        low, high = (least + distance * np.exp(sign * half / distance) for sign in (-1, 1))
+    else:
+        width = greatest - least
+        share = (middle - least) / width
+        slope = width * share * (1 - share)
+        low, high = (
+            least + width * float(special.expit(special.logit(share) + sign * half / slope))
+            for sign in (-1, 1)
+        )
     return Estimate(value, min(float(low), value), max(float(high), value))
+
+
+def estimate_unseen(
+    value: float, n_units: int, within: tuple[float, float] = (-math.inf, math.inf)
+) -> Estimate:
+    """Estimate a statistic that no unit tells from its best: the "rule of three".
+
+    The interval is that of a proportion that was seen in none of the units (Clopper and Pearson
+    1934, Biometrika 26, 404-413).
+
+    Args:
+        value: The statistic.
+        n_units: How many units there are: rows, or groups.
+        within: The least and the greatest value it can have.
+    """
+    unseen = 1 - _TAIL ** (1 / n_units)
+    return Estimate(value, max(value - unseen, within[0]), min(value + unseen, within[1]))

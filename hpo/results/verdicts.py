@@ -12,6 +12,9 @@ from hpo.results.intervals import Estimate, greatest_score
 Ended = Literal["finished", "timeout", "patience"]
 """How a search ended."""
 
+TOO_FEW = "too few rows held out to say how sure"
+"""Stands where an interval would."""
+
 
 class Verdicts:
     """The sentences about a result, made from the values that it holds."""
@@ -29,6 +32,10 @@ class Verdicts:
     def holdout(self) -> dict[str, float]:
         """Scorer name to score on the hold-out."""
         return self.judged.holdout
+
+    def describe_interval(self, estimate: Estimate) -> str:
+        """The 95 % interval of a score, or that there is none."""
+        return f"{estimate.low:.4f} to {estimate.high:.4f}" if estimate.is_known else TOO_FEW
 
     @property
     def optimism(self) -> Estimate:
@@ -53,6 +60,9 @@ class Verdicts:
             return "The defaults failed: there is nothing to compare the model with"
         if gain.low == gain.high:
             return "Tuning changed nothing: the defaults are what was chosen"
+        if not gain.is_known:
+            rows = self.estimates.n_holdout_rows
+            return f"Whether tuning helped, {rows} held-out rows are too few to say"
         if gain.low > 0:
             return f"Better than the defaults by {_format_amount(gain, self.metric)}"
         if gain.high < 0:
@@ -156,12 +166,16 @@ class Verdicts:
             return f"unknown: {self.estimates.defaults_title} failed"
         if gain.low == gain.high:
             return "none: the defaults are what was chosen"
-        found = _by_sign(gain, "worse than", "not measurably different from", "better than")
         rows = self.estimates.n_holdout_rows
+        if not gain.is_known:
+            return f"{gain.value:+.4f} on {rows} held-out rows: too few to say"
+        found = _by_sign(gain, "worse than", "not measurably different from", "better than")
         return f"{_format_signed(gain)} on {rows} held-out rows: {found} the defaults"
 
     def describe_optimism(self) -> str:
         """How far the CV score can be believed, in words."""
+        if not self.optimism.is_known:
+            return f"cv minus hold-out {_format_signed(self.optimism)}"
         found = _by_sign(
             self.optimism, "cv promises too little", "within chance", "cv promises too much"
         )
@@ -179,6 +193,8 @@ def _by_sign(estimate: Estimate, below: str, around: str, above: str) -> str:
 
 
 def _format_signed(estimate: Estimate) -> str:
+    if not estimate.is_known:
+        return f"{estimate.value:+.4f} ({TOO_FEW})"
     return f"{estimate.value:+.4f} ({estimate.low:+.4f} to {estimate.high:+.4f})"
 
 

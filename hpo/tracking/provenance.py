@@ -213,7 +213,8 @@ def _measure(result: StudyResult) -> tuple[dict[str, float], dict[str, dict[int,
     }
     for name, estimate in scored.items():
         metrics[name] = estimate.value
-        metrics |= keys.interval_metrics(name, estimate.low, estimate.high)
+        if estimate.is_known:
+            metrics |= keys.interval_metrics(name, estimate.low, estimate.high)
     nested = estimates.nested
     if nested is None or nested.estimate is None:
         return metrics, {}

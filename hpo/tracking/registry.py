@@ -172,7 +172,11 @@ class Registry:
         tags = self.client.get_model_version(self.name, str(champion)).tags
         is_fair = tags.get(keys.HOLDOUT_DIGEST) == held_out.digest and tags.get(keys.REFIT) != "all"
         champions = score.value - gain.value
-        interval = f"95 % interval of the difference {gain.low:+.4f} to {gain.high:+.4f}"
+        interval = (
+            f"95 % interval of the difference {gain.low:+.4f} to {gain.high:+.4f}"
+            if gain.is_known
+            else "too few to say"
+        )
         comparison = (
             f"{held_out.metric} {score.value:.4f} against {champions:.4f}"
             f" on the same {len(held_out.y)} held-out rows ({interval})"

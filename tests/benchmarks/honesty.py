@@ -13,6 +13,9 @@ and judgement; only MLflow is left out. Of each case this prints:
   (4 of 5), so a little below is right.
 
 A study whose best trial is the defaults has no gain, and says so: it is counted apart.
+
+``--held-out 400`` judges so many studies of each case in ``held_out`` instead: every kind of metric,
+rare and many classes, few rows, groups and numbers, without the search.
 """
 
 from __future__ import annotations
@@ -41,6 +44,7 @@ from hpo.search.outcome import Searched, judge_study
 from hpo.search.plan import Plan, make_plan
 from hpo.settings import ServiceSettings
 from hpo.study_file import load_definition
+from tests.benchmarks.held_out import HELD_OUT_CASES, describe_case
 
 N_ROWS = 750
 TEST_SIZE = 0.8
@@ -251,7 +255,15 @@ def main() -> None:
         "--nested", type=int, default=40, help="so many of them with nested searches"
     )
     parser.add_argument("--case", type=int, help="one case alone, from 0")
+    parser.add_argument(
+        "--held-out", type=int, metavar="N", help="judge so many studies of each kind of metric"
+    )
     options = parser.parse_args()
+    if options.held_out:
+        cases = HELD_OUT_CASES if options.case is None else [HELD_OUT_CASES[options.case]]
+        for case in cases:
+            print(describe_case(case, options.held_out), flush=True)
+        return
     for case in CASES if options.case is None else [CASES[options.case]]:
         outcomes = []
         for outcome in run_case(case, options.studies, options.nested):

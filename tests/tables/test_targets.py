@@ -80,9 +80,8 @@ def test_score_everywhere_is_that_of_the_positive_class(judged):
     model = plan.recipe.build(params).fit(fold.X_train, fold.y_train)
     assert fold_scores[0] == f1_score(fold.y_test, model.predict(fold.X_test), pos_label=0)
     assert result["holdout"]["f1"] == result["holdout_score"]["value"]
-    assert (
-        result["holdout_score"]["low"] <= result["holdout"]["f1"] <= result["holdout_score"]["high"]
-    )
+    # Of the rows held out too few are fraud for an interval.
+    assert result["holdout_score"] == {"value": result["holdout"]["f1"], "low": None, "high": None}
     assert result["registry"]["comparison"].startswith(f"f1 {result['holdout']['f1']:.4f} against ")
 
 

@@ -9,10 +9,13 @@ from sklearn.model_selection import KFold
 
 from hpo.results.intervals import (
     Estimate,
-    estimate_from_resamples,
+    estimate_by_t,
     estimate_paired_proportions,
     estimate_proportion,
+    estimate_unseen,
     half_width_over_folds,
+    score_range,
+    too_few_to_say,
 )
 
 
@@ -94,24 +97,44 @@ def test_half_width_covers_the_mean_score_of_models_fitted_on_as_many_rows():
     assert covered / 400 > 0.95
 
 
-def test_percentiles_are_expanded_for_few_units():
-    resampled = np.linspace(0, 1, 1001)
-    few, many = (estimate_from_resamples(0.5, resampled, n) for n in (10, 100_000))
-    assert many.low == pytest.approx(0.025, abs=1e-3)
-    assert few.low < many.low
-    assert few.high > many.high
+def test_t_interval_is_made_on_a_scale_without_ends():
+    half = stats.t.ppf(0.975, 7) * 0.1
+    assert ends(estimate_by_t(0.4, 0.1, 7)) == pytest.approx((0.4 - half, 0.4 + half))
+    odds = np.log(0.9 / 0.1) + np.array([-1, 1]) * half / 0.09
+    assert ends(estimate_by_t(0.9, 0.1, 7, within=(0, 1))) == pytest.approx(1 / (1 + np.exp(-odds)))
+    loss = ends(estimate_by_t(-0.5, 0.1, 7, within=(-np.inf, 0)))
+    assert loss == pytest.approx((-0.5 * np.exp(half / 0.5), -0.5 * np.exp(-half / 0.5)))
+    ratio = ends(estimate_by_t(2.0, 0.1, 7, within=(0, np.inf)))
+    assert ratio == pytest.approx((2 * np.exp(-half / 2), 2 * np.exp(half / 2)))
 
 
-@pytest.mark.parametrize("resampled", [np.ones(200), np.array([])])
-def test_resamples_that_are_all_the_same_are_not_certainty(resampled):
-    estimate = estimate_from_resamples(1.0, resampled, 30, best=1.0)
-    assert ends(estimate) == pytest.approx(
+@pytest.mark.parametrize(
+    "metric", ["roc_auc", "r2", "matthews_corrcoef", "neg_log_loss", "positive_likelihood_ratio"]
+)
+def test_interval_stays_in_the_range_of_its_metric(metric):
+    least, greatest = score_range(metric)
+    value = {-np.inf: greatest - 0.01, -1: 0.99, 0: least + 0.01}[least]
+    low, high = ends(estimate_by_t(value, 0.5, 3, within=(least, greatest)))
+    assert least <= low < value < high <= greatest
+
+
+def test_interval_around_another_middle_holds_the_value():
+    estimate = estimate_by_t(1.0, 0.01, 30, within=(0, 1), center=0.95)
+    assert (estimate.value, estimate.high) == (1.0, 1.0)
+    assert 0.9 < estimate.low < 0.95
+
+
+def test_nothing_seen_is_not_certainty():
+    assert ends(estimate_unseen(1.0, 30, (0, 1))) == pytest.approx(
         (stats.binomtest(30, 30).proportion_ci(0.95, method="exact").low, 1.0)
     )
+    assert estimate_unseen(0.0, 1).high == pytest.approx(0.975)
 
 
-def test_one_unit_says_nothing():
-    assert estimate_from_resamples(0.0, np.zeros(200), 1).high == pytest.approx(0.975)
+def test_too_few_to_say():
+    estimate = too_few_to_say(0.5)
+    assert not estimate.is_known
+    assert estimate.to_json() == {"value": 0.5, "low": None, "high": None}
 
 
 def test_estimate_as_json():

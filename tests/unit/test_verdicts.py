@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from typing import Any
 
@@ -13,7 +14,7 @@ from hpo.estimators.classification import CLASSIFICATION
 from hpo.estimators.final_model import FinalModel
 from hpo.estimators.logistic_regression import LOGISTIC_REGRESSION
 from hpo.results.estimates import ConstantModel
-from hpo.results.intervals import Estimate
+from hpo.results.intervals import Estimate, too_few_to_say
 from hpo.results.model_card import make_card
 from hpo.results.result import StudyResult
 from hpo.results.texts import describe_study
@@ -51,6 +52,7 @@ UNSURE = against(0.84, 0.833, Estimate(0.007, -0.01, 0.02))
         (Estimate(-0.02, -0.05, -0.01), "Worse than the defaults by 1 to 5 points: keep those"),
         (Estimate(0.0, 0.0, 0.0), "Tuning changed nothing: the defaults are what was chosen"),
         (None, "The defaults failed: there is nothing to compare the model with"),
+        (too_few_to_say(0.04), "Whether tuning helped, 30 held-out rows are too few to say"),
     ],
 )
 def test_verdict_is_the_first_line(gain: Any, verdict: str) -> None:
@@ -108,6 +110,27 @@ def test_card_and_notes_say_the_same(dataset: Dataset, result: StudyResult) -> N
         assert result.describe_constant() in text
         assert ("**Warning**" in text) == bool(result.describe_caution())
         assert result.describe_caution() in text
+
+
+def test_too_few_rows_are_called_that(dataset: Dataset) -> None:
+    few = too_few_to_say(0.125)
+    result = against(0.827, 0.7, few)
+    result = replace_estimates(result, holdout_score=too_few_to_say(0.827), gain=few)
+    said = rows(result)
+    sure = "too few rows held out to say how sure"
+    assert said["verdict"] == f"Perhaps no better than {NO}: 30 held-out rows cannot tell"
+    assert said["against"].endswith(f"perhaps no better, +0.1250 ({sure})")
+    assert said["hold-out"].startswith(f"accuracy 0.8270 ({sure}, 30 rows)")
+    assert said["gain"] == "+0.1250 on 30 held-out rows: too few to say"
+    assert said["optimism"] == f"cv minus hold-out +0.1480 ({sure})"
+    card = make_card(result, define(), dataset, LOGISTIC_REGRESSION)
+    assert f"| accuracy | held-out rows | 0.8270 | {sure} |" in card
+    assert "It was scored on 30 rows: too few to say how far its accuracy" in card
+    assert f"0.8270 ({sure})" in describe_study("search", result)
+    content = result.to_json()
+    assert content["gain"] == {"value": 0.125, "low": None, "high": None}
+    assert json.loads(json.dumps(content, allow_nan=False))["optimism"]["low"] is None
+    assert "inf" not in result.to_text() + card
 
 
 def test_label_is_no_markup_and_no_line() -> None:

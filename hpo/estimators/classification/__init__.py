@@ -1,6 +1,6 @@
 """Classification: all that the project knows about classes, as one task value."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Self
 
 import numpy as np
@@ -14,6 +14,11 @@ from hpo.definition import CvSection, DataSection
 from hpo.escaping import on_one_line, quote
 from hpo.estimators.classification import positive as positive_class
 from hpo.estimators.classification import target
+from hpo.estimators.classification.influence import (
+    has_enough_rows,
+    influence,
+    smoothed_influence,
+)
 from hpo.estimators.classification.rare import treat_rare
 from hpo.estimators.classification.scores import (
     Predicted,
@@ -21,6 +26,7 @@ from hpo.estimators.classification.scores import (
     judges_probabilities,
     needs_probabilities,
 )
+from hpo.estimators.influence import Smoothed
 from hpo.estimators.task import Split
 
 MAX_LABEL = 60
@@ -121,26 +127,21 @@ class Classification:
         label = str(model.classes_[model.class_prior_.argmax()])
         return f"always answering '{on_one_line(label)[:MAX_LABEL]}'"
 
-    def make_draw(
-        self, y: np.ndarray, groups: np.ndarray | None, rng: np.random.Generator
-    ) -> tuple[Callable[[], np.ndarray], int]:
-        """Draw as the hold-out was made: rows within each class, or whole groups.
+    def strata(self, y: np.ndarray) -> np.ndarray:
+        """The class of each row by position: rows are held out by class."""
+        return np.asarray(np.unique(y, return_inverse=True)[1])
 
-        Davison and Hinkley 1997, *Bootstrap Methods and their Application*, sections 3.2 and 3.8.
-        """
-        if groups is None:
-            of_class = [np.flatnonzero(y == label) for label in np.unique(y)]
-            return lambda: np.concatenate([rng.choice(rows, len(rows)) for rows in of_class]), len(
-                y
-            )
-        members = [np.flatnonzero(groups == name) for name in np.unique(groups)]
-        return lambda: np.concatenate(
-            [members[i] for i in rng.integers(len(members), size=len(members))]
-        ), len(members)
+    def influence(self, metric: str, y: np.ndarray, model: Predicted) -> np.ndarray | None:
+        """How much each row moves a score."""
+        return influence(metric, y, model)
 
-    def is_scorable(self, y: np.ndarray, rows: np.ndarray) -> bool:
-        """Whether every class is there."""
-        return self.count_classes(y[rows]) == self.count_classes(y)
+    def smoothed(self, metric: str, y: np.ndarray, models: Sequence[Predicted]) -> Smoothed | None:
+        """Scores of predicted labels, beside made-up rows of each class."""
+        return smoothed_influence(metric, y, models)
+
+    def has_enough_rows(self, metric: str, y: np.ndarray, model: Predicted) -> bool:
+        """Whether every class has enough rows for an interval."""
+        return has_enough_rows(metric, y, model)
 
     def predict_columns(self, model: Pipeline, X: pd.DataFrame) -> pd.DataFrame:
         """``prediction``, and ``probability_<class>`` where the estimator gives probabilities."""

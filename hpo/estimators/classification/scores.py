@@ -36,6 +36,15 @@ class Predicted(ClassifierMixin, BaseEstimator):
             return float(get_scorer(metric)(self, self.X, y))
         return float(get_scorer(metric)(_OneClass(self), self.X, (y == self.positive).astype(int)))
 
+    @property
+    def positive_position(self) -> int:
+        """The positive one of two classes by position; scikit-learn's is the second."""
+        return 1 if self.positive is None else int(self.positions(np.array([self.positive]))[0])
+
+    def positions(self, labels: np.ndarray) -> np.ndarray:
+        """Labels as positions among the classes."""
+        return np.asarray(np.searchsorted(self.classes_, labels))
+
     def take(self, rows: np.ndarray) -> "Predicted":
         """The same of some of the rows, by position."""
         return Predicted(self, None, rows, self.positive)

@@ -1,6 +1,6 @@
 """Regression: all that the project knows about a target of numbers, as one task value."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Self
 
 import numpy as np
@@ -14,11 +14,15 @@ from hpo.data.target import Folds
 from hpo.definition import CvSection, DataSection
 from hpo.errors import DataError, first_line
 from hpo.escaping import quote
+from hpo.estimators.regression.influence import influence
 from hpo.estimators.regression.scores import PredictedNumbers, check_metrics
 from hpo.estimators.task import Split
 
 MIN_DISTINCT = 3
 """With fewer distinct numbers a target is one of classes."""
+
+MIN_ROWS = 20
+"""Rows from which a score has an interval: of fewer, errors of heavy tails show too little."""
 
 
 class Regression:
@@ -180,23 +184,25 @@ class Regression:
         """Say which number it answers."""
         return f"always answering the mean, {float(model.constant_.item()):.4g}"
 
-    def make_draw(
-        self, y: np.ndarray, groups: np.ndarray | None, rng: np.random.Generator
-    ) -> tuple[Callable[[], np.ndarray], int]:
-        """Draw rows, or whole groups.
+    def strata(self, y: np.ndarray) -> np.ndarray:
+        """One for all rows: they are held out at random."""
+        return np.zeros(len(y), dtype=np.intp)
 
-        Davison and Hinkley 1997, *Bootstrap Methods and their Application*, sections 3.2 and 3.8.
-        """
-        if groups is None:
-            return lambda: rng.integers(len(y), size=len(y)), len(y)
-        members = [np.flatnonzero(groups == name) for name in np.unique(groups)]
-        return lambda: np.concatenate(
-            [members[i] for i in rng.integers(len(members), size=len(members))]
-        ), len(members)
+    def influence(self, metric: str, y: np.ndarray, model: PredictedNumbers) -> np.ndarray | None:
+        """How much each row moves a score."""
+        return influence(metric, y, model.predict())
 
-    def is_scorable(self, y: np.ndarray, rows: np.ndarray) -> bool:
-        """Whether the numbers differ."""
-        return bool(np.ptp(y[rows]) > 0)
+    def smoothed(
+        self,
+        metric: str,
+        y: np.ndarray,
+        models: Sequence[PredictedNumbers],
+    ) -> None:
+        """No score of numbers needs it."""
+
+    def has_enough_rows(self, metric: str, y: np.ndarray, model: PredictedNumbers) -> bool:  # noqa: ARG002
+        """Whether there are enough rows for an interval; the greatest error of some never tells."""
+        return len(y) >= MIN_ROWS and metric != "neg_max_error"
 
     def predict_columns(self, model: Pipeline, X: pd.DataFrame) -> pd.DataFrame:
         """``prediction``."""

@@ -1,0 +1,87 @@
+"""How held-out rows were drawn, which says how much of a score on them is chance."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Spread:
+    """How far a score is from that on endless rows.
+
+    Attributes:
+        error: Its standard error.
+        df: Degrees of freedom of that error.
+        n_units: How many rows or groups it rests on: few where those move it far more than the
+            others.
+    """
+
+    error: float
+    df: float
+    n_units: float
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """The design of a hold-out.
+
+    Attributes:
+        strata: The class of each row by position, array of shape (n_samples,): rows were held out
+            by class, so the classes' shares are those of the table. All 0 where there are none.
+        n_table: The rows of the table, of which the classes' shares are chance.
+        groups: The group of each row by position, or None: whole groups were held out.
+    """
+
+    strata: np.ndarray
+    n_table: int
+    groups: np.ndarray | None = None
+
+    @classmethod
+    def of(cls, strata: np.ndarray, groups: np.ndarray | None, n_table: int | None) -> "Sampling":
+        """The design of rows; without a table they are all there is."""
+        positions = None if groups is None else np.unique(groups, return_inverse=True)[1]
+        return cls(strata, n_table or len(strata), positions)
+
+    @property
+    def n_groups(self) -> int:
+        """The number of groups."""
+        return 0 if self.groups is None else int(self.groups.max()) + 1
+
+    @property
+    def n_rarest(self) -> int:
+        """The rows of the smallest class."""
+        counts = np.bincount(self.strata)
+        return int(counts[counts > 0].min())
+
+    def spread(self, influence: np.ndarray, weights: np.ndarray | None = None) -> Spread:
+        """The spread of a score, from how much each row moves it.
+
+        Groups vary among each other. Rows vary within their class, and the classes' shares with the
+        table: they are those of Multinomial(n_table, shares). The error's degrees of freedom are
+        the number of rows that it rests on, (sum h^2)^2 / sum h^4: few large influences among many
+        small ones tell no more of their spread than so few rows do.
+
+        Args:
+            influence: Of each row, array of shape (n_samples,).
+            weights: Of the rows, or None.
+        """
+        if self.groups is not None:
+            total = np.bincount(self.groups, influence)
+            n = self.n_groups
+            error = np.sqrt(n / max(n - 1, 1) * (total**2).sum()) / len(influence)
+            return Spread(float(error), n - 1, n)
+        weights = np.ones(len(influence)) if weights is None else weights
+        counts = np.maximum(np.bincount(self.strata, weights), np.finfo(float).tiny)
+        n = counts.sum()
+        mean = np.bincount(self.strata, weights * influence) / counts
+        rest = influence - mean[self.strata]
+        squares = np.bincount(self.strata, weights * rest**2)
+        within = (counts / np.maximum(counts - 1, 1) * squares).sum() / n**2
+        between = (counts / n * mean**2).sum() / self.n_table
+        fourths = (weights * rest**4).sum()
+        n_units = squares.sum() ** 2 / fourths if fourths > 0 else 0.0
+        return Spread(float(np.sqrt(within + between)), max(n_units, 1.0), float(n_units))
+
+    def of_strata(self, strata: np.ndarray) -> "Sampling":
+        """The same design of other rows."""
+        return replace(self, strata=strata)
