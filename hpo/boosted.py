@@ -1,4 +1,4 @@
-"""What the estimators of LightGBM and XGBoost have in common; see :mod:`hpo.boosters`.
+"""The common part of the estimators of LightGBM and XGBoost; see :mod:`hpo.boosters`.
 
 Their models ship with this module, so it imports numpy and scikit-learn alone, and it does not
 move.

@@ -124,10 +124,6 @@ class EstimatorClass:
         for name, entry in entries:
             place = f"{table}.{name}"
             self._check_name(place, name)
-            if isinstance(entry, Range) and entry.log and entry.low <= 0:
-                raise DefinitionError(
-                    f"{place}: low should be above 0 on a log scale, but got {entry.low:g}"
-                )
             is_whole = isinstance(entry, Range) and self.takes_whole_numbers(name, entry)
             for value in choices_of(entry):
                 self._check_value(place, name, int(value) if is_whole else value)

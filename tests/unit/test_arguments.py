@@ -90,12 +90,6 @@ def test_a_range_is_of_whole_numbers_where_ends_and_argument_are(
             None,
         ),
         (
-            "HistGradientBoostingRegressor",
-            "l2_regularization = { low = 0, high = 1, log = true }",
-            "search_space.l2_regularization: low should be above 0 on a log scale, but got 0",
-            None,
-        ),
-        (
             "ElasticNet",
             "copy_X = [true, false]",
             "search_space.copy_X: 'copy_X' is set by hpo",

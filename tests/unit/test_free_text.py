@@ -21,11 +21,12 @@ from hpo.conversion import ColumnConverter
 from hpo.data.columns import Columns
 from hpo.definition import PreprocessingSection
 from hpo.errors import DataError, IdentityError, ModelError
+from hpo.estimators.cross_validation import check_size
 from hpo.estimators.free_text import build_vectorizer, make_plain
 from hpo.estimators.preprocessing import build_preprocessing, feature_names
 from hpo.estimators.skops_file import read_skops
 from hpo.ledger.ledger import open_ledger
-from hpo.search.plan import Plan, check_size, load_data, make_plan
+from hpo.search.plan import Plan, load_data, make_plan
 from hpo.study_file import load_definition
 
 TEXTS = pd.DataFrame({

@@ -13,7 +13,8 @@ from hpo.data.columns import Columns
 from hpo.data.dataset import load_dataset
 from hpo.errors import DataError, DefinitionError
 from hpo.estimators.classification import CLASSIFICATION
-from hpo.search.plan import check_size, make_plan
+from hpo.estimators.cross_validation import check_size
+from hpo.search.plan import make_plan
 from tests.unit.driving import define
 
 
