@@ -11,7 +11,7 @@ from typing import Any
 
 import pandas as pd
 from sklearn.compose import ColumnTransformer
-from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.feature_extraction.text import CountVectorizer, HashingVectorizer, TfidfVectorizer
 
 from hpo.data.columns import Columns
 from hpo.data.kinds import has_words
@@ -83,6 +83,19 @@ def check_vectorizer(attributes: Mapping[str, Any]) -> None:
             f"model: the words of {VECTORIZER} should have the positions 0 to {len(positions) - 1}",
             hint="nothing of it was run",
         )
+
+
+def check_reader(reader: CountVectorizer | HashingVectorizer) -> None:
+    """Refuse what reads text in a model of one's own, where it would read files or out of bounds.
+
+    Raises:
+        ValueError: It would.
+    """
+    if reader.input != "content":
+        raise ValueError("it takes a text for the name of a file")
+    positions = [*getattr(reader, "vocabulary_", {}).values()]
+    if sorted(positions) != [*range(len(positions))]:
+        raise ValueError("its words have positions that are not there")
 
 
 def _read(node: Any) -> Any:

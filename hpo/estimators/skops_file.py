@@ -96,6 +96,8 @@ def check_skops(content: bytes) -> Recipe | None:
         is_known = name in _CLASSES_OF_NODE.get(kind, ()) or (kind, name) in of_family
         if not is_known and not (recipe and node is estimator):
             strange.add(name)
+        if name == VECTORIZER:
+            check_vectorizer(_attributes(node))
     if strange:
         names = sorted(map(shown, strange))[:MAX_SHOWN]
         raise ModelError(
@@ -216,13 +218,15 @@ def _iter_nodes(schema: Any) -> Iterator[dict[str, Any]]:
             waiting.extend(value)
 
 
-def _check_settings(name: str, node: dict[str, Any]) -> None:
+def _attributes(node: dict[str, Any]) -> dict[str, Any]:
+    """Name to node; a value without attributes has none."""
     state = node.get("content") or {}
     attributes = state.get("content") if isinstance(state, dict) else None
-    # A value without attributes has text here.
-    attributes = attributes if isinstance(attributes, dict) else {}
-    if name == VECTORIZER:
-        check_vectorizer(attributes)
+    return attributes if isinstance(attributes, dict) else {}
+
+
+def _check_settings(name: str, node: dict[str, Any]) -> None:
+    attributes = _attributes(node)
     for setting, allowed in _HARMLESS.items():
         value = attributes.get(setting, {"content": "null"})["content"]
         if value not in allowed:

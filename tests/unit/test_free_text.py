@@ -15,7 +15,9 @@ import pandas as pd
 import pytest
 import skops.io
 from sklearn.compose import ColumnTransformer
-from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.feature_extraction.text import CountVectorizer, HashingVectorizer, TfidfVectorizer
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
 
 from hpo.conversion import ColumnConverter
 from hpo.data.columns import Columns
@@ -23,6 +25,7 @@ from hpo.definition import PreprocessingSection
 from hpo.errors import DataError, IdentityError, ModelError
 from hpo.estimators.cross_validation import check_size
 from hpo.estimators.free_text import build_vectorizer, make_plain
+from hpo.estimators.own.saving import read_own
 from hpo.estimators.preprocessing import build_preprocessing, feature_names
 from hpo.estimators.skops_file import read_skops
 from hpo.ledger.ledger import open_ledger
@@ -145,6 +148,42 @@ def test_vectorizer_within_another_step_is_looked_at_too() -> None:
     )
     with pytest.raises(ModelError, match="input of"):
         read_skops(skops.io.dumps(ColumnTransformer([("within", within, ["note"])])))
+
+
+def own_model(reader: Any) -> bytes:
+    model = make_pipeline(ColumnTransformer([("text", reader, "note")]), LogisticRegression())
+    return skops.io.dumps(model.fit(TEXTS, [0, 1, 0, 1]))
+
+
+@pytest.mark.parametrize(
+    "reader",
+    [
+        TfidfVectorizer(ngram_range=(1, 2), stop_words="english", max_features=9),
+        TfidfVectorizer(vocabulary=["plot", "end"]),
+        CountVectorizer(token_pattern=r"\S+", lowercase=False),
+        HashingVectorizer(n_features=16),
+    ],
+)
+def test_model_of_ones_own_reads_text_as_it_likes(reader: Any) -> None:
+    loaded, _ = read_own(own_model(reader))
+    assert loaded.predict(TEXTS).shape == (4,)
+
+
+@pytest.mark.parametrize("position", [10**6, -1, 0])
+def test_words_of_ones_own_stay_within_the_row(position: int) -> None:
+    reader = CountVectorizer()
+    model = make_pipeline(ColumnTransformer([("text", reader, "note")]), LogisticRegression())
+    model.fit(TEXTS, [0, 1, 0, 1])[0].named_transformers_["text"].vocabulary_["plot"] = position
+    with pytest.raises(ValueError, match="its words have positions that are not there"):
+        read_own(skops.io.dumps(model))
+
+
+@pytest.mark.parametrize("kind", [CountVectorizer, TfidfVectorizer, HashingVectorizer])
+def test_own_reader_of_files_is_refused(kind: Any) -> None:
+    model = make_pipeline(ColumnTransformer([("text", kind(), "note")]), LogisticRegression())
+    model.fit(TEXTS, [0, 1, 0, 1])[0].named_transformers_["text"].input = "filename"
+    with pytest.raises(ValueError, match="it takes a text for the name of a file"):
+        read_own(skops.io.dumps(model))
 
 
 def test_vectorizer_without_a_setting_is_refused() -> None:

@@ -13,9 +13,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import skops.io
+from sklearn.feature_extraction.text import CountVectorizer, HashingVectorizer
 
 from hpo.data.dataset import Dataset
 from hpo.errors import DefinitionError, ModelError, UntrustedTypesError, first_line
+from hpo.estimators.free_text import check_reader
 from hpo.estimators.kernels import check_support_vectors
 from hpo.estimators.own import make_recipe
 from hpo.estimators.own.params import OwnEstimator
@@ -84,6 +86,8 @@ def read_own(content: bytes, trusted: Sequence[str] = ()) -> tuple[Any, Recipe]:
     for part in _iter_parts(whole):
         if isinstance(part, BaseLibSVM):
             check_support_vectors(part)
+        if isinstance(part, CountVectorizer | HashingVectorizer):
+            check_reader(part)
     try:
         return whole, make_recipe(OwnEstimator(whole))
     except DefinitionError as error:
