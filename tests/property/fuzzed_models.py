@@ -52,7 +52,7 @@ FAMILIES = {
     "networks": "MLPClassifier",
 }
 FEW = {"n_estimators": 3, "max_iter": 3, "hidden_layer_sizes": 4, "max_depth": 4}
-BATCH = 200
+BATCH = 100
 """Files of a family before those of the next, so that what is done of each is as much."""
 
 NUMBERS: tuple[Any, ...] = (-1, 0, 1, 2, 7, 255, 2**31 - 1, -(2**31), 2**63 - 1, 1e308, -0.5)
@@ -266,7 +266,11 @@ def run(n_files: int, seed: int, families: list[str]) -> tuple[dict[str, Counter
         with (
             tempfile.TemporaryFile("w+") as errors,
             subprocess.Popen(
-                [*command, "--seed", str(seed)], stdout=subprocess.PIPE, stderr=errors, text=True
+                [*command, "--seed", str(seed)],
+                env={**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                text=True,
             ) as process,
         ):
             for line in process.stdout or ():

@@ -214,7 +214,7 @@ def test_mangled_names_and_arguments_are_refused_in_one_line_or_built(
 ) -> None:
     path = watch.directory / "study.toml"
     path.write_bytes(to_toml({"study": {"name": "x"}, "data": {"target": "y"}, **content}).encode())
-    line = ""
+    refusal = ""
     try:
         with watch.on():
             definition = load_definition(path)
@@ -226,8 +226,8 @@ def test_mangled_names_and_arguments_are_refused_in_one_line_or_built(
             params = space.complete(space.suggest(optuna.create_study().ask()))
             recipe.recipes[0].build(params, ())
     except InputError as error:
-        line = f"{error}{error.hint}"
-    assert "\n" not in line
+        refusal = f"{error}{error.hint}"
+    assert "\n" not in refusal
     assert watch.songs() == []
 
 
