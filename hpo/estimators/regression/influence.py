@@ -24,7 +24,7 @@ def influence(metric: str, y: np.ndarray, predicted: np.ndarray) -> np.ndarray |
     if loss := _LOSSES.get(metric):
         return -influence_on_mean(loss(y, predicted))
     if loss := _ROOTS.get(metric):
-        return np.negative(influence_on_root(loss(y, predicted)))
+        return np.asarray(-influence_on_root(loss(y, predicted)))
     if parts := _SHARES.get(metric):
         return -influence_on_ratio(*parts(y, predicted))
     return None
@@ -39,7 +39,7 @@ def _squared_log_error(y: np.ndarray, predicted: np.ndarray) -> np.ndarray:
 
 
 def _absolute_error(y: np.ndarray, predicted: np.ndarray) -> np.ndarray:
-    return np.abs(y - predicted)
+    return np.asarray(np.abs(y - predicted))
 
 
 def _absolute_percentage_error(y: np.ndarray, predicted: np.ndarray) -> np.ndarray:
