@@ -2,7 +2,7 @@
 
 Whole processes take turns with the usual script's, as in ``python -m tests.benchmarks``, with L2
 only on both sides, 20 trials each: 300,000 rows of 3 numbers and 4 categories, and 2,000 rows of 24
-numbers and 6 categories. Two more numbers: by how much the scores of the default params differ
+numbers and 6 categories; and with histogram gradient boosting on 50,000 rows. Two more numbers: by how much the scores of the default params differ
 between the two sides (trial 0 of both), and how much of ``hpo``'s time is the bare cost of its
 fits: the processor time of fitting and scoring all its trials on prepared folds, over the
 processors used.
@@ -28,7 +28,11 @@ import pandas as pd
 from tests.benchmarks.__main__ import RunFailedError, make_environment, note
 
 N_TRIALS = 20
-SHAPES = {"large": (300_000, 3, (5, 12, 30, 55)), "small": (2_000, 24, (3, 4, 5, 8, 12, 20))}
+SHAPES = {
+    "large": (300_000, 3, (5, 12, 30, 55)),
+    "small": (2_000, 24, (3, 4, 5, 8, 12, 20)),
+    "boosting": (50_000, 4, (5, 12, 30, 55)),
+}
 
 STUDY = """
 [study]
@@ -37,8 +41,23 @@ n_trials = {n_trials}
 [data]
 source = "table.csv"
 target = "target"
+"""
+
+SPACE = """
 [search_space]
 penalty = "l2"
+"""
+
+BOOSTING = """
+[estimator]
+name = "HistGradientBoostingClassifier"
+[search_space]
+learning_rate = { low = 0.01, high = 0.5, log = true }
+max_leaf_nodes = { low = 4, high = 64, log = true }
+min_samples_leaf = { low = 2, high = 100, log = true }
+l2_regularization = false
+max_features = false
+max_iter = false
 """
 
 
@@ -59,13 +78,18 @@ def make_table(n_rows: int, n_numbers: int, category_counts: Sequence[int]) -> p
     return table
 
 
-def run_once(side: str, directory: Path, table: Path) -> tuple[float, float]:
+def run_once(side: str, shape: str, directory: Path, table: Path) -> tuple[float, float]:
     """Wall seconds of a whole process, and the mean accuracy of the default params that it found."""
     Path(directory, "table.csv").symlink_to(table)
-    Path(directory, "study.toml").write_text(STUDY.format(n_trials=N_TRIALS), encoding="utf-8")
+    kind = "boosting" if shape == "boosting" else "linear"
+    study = STUDY.format(n_trials=N_TRIALS) + (BOOSTING if kind == "boosting" else SPACE)
+    Path(directory, "study.toml").write_text(study, encoding="utf-8")
     script = str(Path(__file__).resolve().with_name("usual_table_script.py"))
     commands = {
-        "usual": [sys.executable, script, "--data", "table.csv", "--trials", str(N_TRIALS)],
+        "usual": [
+            *(sys.executable, script, "--data", "table.csv"),
+            *("--trials", str(N_TRIALS), "--kind", kind),
+        ],
         "hpo": [sys.executable, "-m", "hpo.run", "--no-plots", "--study", "study.toml"],
     }
     started = time.perf_counter()
@@ -119,7 +143,7 @@ def measure(shape: str, n_rounds: int) -> str:
             for side in ("usual", "hpo") if index % 2 == 0 else ("hpo", "usual"):
                 directory = Path(home, f"{side}-{index}")
                 directory.mkdir()
-                taken, values[side] = run_once(side, directory, table)
+                taken, values[side] = run_once(side, shape, directory, table)
                 seconds[side].append(taken)
                 note(
                     f"{shape} round {index + 1}/{n_rounds} {side}: {taken:.2f} s, load {os.getloadavg()[0]:.1f}"
@@ -127,7 +151,7 @@ def measure(shape: str, n_rounds: int) -> str:
         bare = bare_seconds(Path(home, "hpo-0"))
     usual, ours = median(seconds["usual"]), median(seconds["hpo"])
     difference = abs(values["usual"] - values["hpo"])
-    return f"{shape:8}{usual:10.2f}{ours:10.2f}{usual / ours:8.2f}{bare:12.2f}{bare / ours:12.2f}{difference:14.1e}"
+    return f"{shape:10}{usual:10.2f}{ours:10.2f}{usual / ours:8.2f}{bare:12.2f}{bare / ours:12.2f}{difference:14.1e}"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -139,7 +163,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--only", choices=list(SHAPES), help="one of the tables")
     options = parser.parse_args(argv)
     print(
-        f"{'table':8}{'usual, s':>10}{'hpo, s':>10}{'ratio':>8}{'fits, s':>12}{'fits/hpo':>12}{'score diff':>14}"
+        f"{'table':10}{'usual, s':>10}{'hpo, s':>10}{'ratio':>8}{'fits, s':>12}{'fits/hpo':>12}{'score diff':>14}"
     )
     try:
         for shape in [options.only] if options.only else SHAPES:
