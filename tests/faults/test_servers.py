@@ -122,7 +122,7 @@ def test_never_back(proxied: Place, proxy: Proxy, study: str, reference: Referen
         n_before = proxy.n_disturbed
         proxy.plan(path, nth, mode)
         flags = (*reference.flags, "--name", study, "--tracking-wait", "1")
-        ended = run(proxied, *flags, MLFLOW_HTTP_REQUEST_TIMEOUT="2")
+        ended = run(proxied, *flags, MLFLOW_HTTP_REQUEST_TIMEOUT="5")
         assert (mode, proxy.n_disturbed > n_before) == (mode, True)
         assert_behind(ended)
         assert count_told(proxied.directory) == 12

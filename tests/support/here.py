@@ -68,6 +68,10 @@ def call_main(directory: Path, *arguments: str, **variables: str) -> Ended:
             code = int(end.code or 0)
         finally:
             close_stores()
+            if any("postgresql" in text for text in (*arguments, *variables.values())):
+                # A process ends with its connections; here they would be warned of in another test.
+                gc.unfreeze()
+                gc.collect()
     return Ended(arguments, code, stdout.getvalue(), stderr.getvalue())
 
 
