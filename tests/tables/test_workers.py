@@ -152,14 +152,14 @@ def test_trials_are_the_same_for_any_number_of_workers(
 
 @pytest.mark.parametrize("estimator", ["LGBMClassifier", "XGBClassifier"])
 def test_trials_of_boosters_are_the_same_with_workers(
-    source: Path, new_database: Callable[[], Path], estimator: str
+    source: Path, new_database: Callable[[], Path], two_workers: PoolExecutor, estimator: str
 ) -> None:
     need_library(RECIPES[estimator].package)
     more = {"estimator.name": estimator, "search_space.n_estimators": 20, "study.n_trials": 3}
     plan = make_problem(source, 1, "none", **more)
-    alone = search(plan, new_database(), 1, _Watching())
+    alone = search(plan, new_database(), LocalExecutor(), Progress())
     assert len(alone) == 3
-    assert search(plan, new_database(), 2, _Watching()) == alone
+    assert search(plan, new_database(), two_workers, Progress()) == alone
 
 
 def test_concurrency_and_pruner_change_the_trials(
