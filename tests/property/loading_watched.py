@@ -33,7 +33,7 @@ from hpo.estimators.batch_prediction import predict_table
 from hpo.estimators.loading import load_model
 from tests.property.mutations import SECRET, Mutation, all_mutations, harms
 
-SECONDS = 20
+SECONDS = 120
 BYTES = 2**33
 STARTED = (
     "os.system",
