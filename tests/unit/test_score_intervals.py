@@ -184,6 +184,14 @@ def test_greatest_error_of_some_rows_says_nothing_of_others() -> None:
     assert (score.value, score.is_known) == (-49.0, False)
 
 
+def test_pairing_makes_the_gain_surer_than_the_score() -> None:
+    rng = np.random.default_rng(0)
+    y, ranks = draw_table(rng, 400, 0.3)
+    near = ranks + 0.1 * rng.normal(size=400)
+    score, (gain,) = judge(y, "neg_log_loss", Ranking(ranks), Ranking(near))
+    assert gain.high - gain.low < (score.high - score.low) / 5
+
+
 def test_same_rows_give_the_same_interval_in_any_order() -> None:
     y, ranks = draw_table(np.random.default_rng(0), 400, 0.3)
     order = np.random.default_rng(1).permutation(400)
