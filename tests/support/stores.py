@@ -94,7 +94,7 @@ def stores_of(directory: Path) -> dict[str, str]:
 
 
 def close_stores() -> None:
-    """Close the databases that this process holds open; MLflow forgets which stores it knows.
+    """Close the database files that this process holds open; MLflow forgets which stores it knows.
 
     A file that is open keeps what was written last in its write-ahead log, beside it, until its
     engine happens to be collected. MLflow keeps a store for each URI, and a relative one would lead
@@ -102,7 +102,9 @@ def close_stores() -> None:
     too, and where a run's artifacts are: a copy has a run of the same id.
     """
     for engine in list(_engines):
-        engine.dispose()
+        # A file's alone: a connection to PostgreSQL may hold a driver's lock.
+        if engine.dialect.name == "sqlite":
+            engine.dispose()
     if "mlflow" not in sys.modules:
         return
     import mlflow  # noqa: PLC0415 - not needed by all
