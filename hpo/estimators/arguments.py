@@ -186,7 +186,7 @@ def argument_recipe(
     estimator: EstimatorClass,
     space: type[ArgumentSpace],
     *,
-    simplicity: Callable[[Params], tuple[float, ...]],
+    simplicity: Callable[[Params], tuple[float, ...]] | None = None,
     **attributes: Any,
 ) -> Recipe:
     """Make the recipe of a class whose params are its arguments.
@@ -194,7 +194,7 @@ def argument_recipe(
     Args:
         estimator: The class.
         space: The default space, a field an argument, in asking order.
-        simplicity: As :attr:`Recipe.simplicity`.
+        simplicity: As :attr:`Recipe.simplicity`; without it all are equally simple.
         attributes: The other attributes of :class:`Recipe`.
     """
     return Recipe(
@@ -209,7 +209,7 @@ def argument_recipe(
         check=estimator.check,
         fix=estimator.fix,
         build=estimator.build,
-        simplicity=simplicity,
+        simplicity=simplicity or _alike,
         package=estimator.package,
         **attributes,
     )
@@ -217,3 +217,7 @@ def argument_recipe(
 
 def _always(*_: object) -> bool:
     return True
+
+
+def _alike(_params: Params) -> tuple[float, ...]:
+    return ()

@@ -96,7 +96,7 @@ def _booster(
     )
 
 
-BOOSTERS = tuple(
+RECIPES = tuple(
     _booster(package, title, f"{prefix}{kind}", task, space, simplicity)
     for package, title, prefix, space, simplicity in (
         ("lightgbm", "LightGBM", "LGBM", LightGBMSpace, _fewer_leaves),

@@ -103,7 +103,7 @@ def _neighbors(name: str) -> EstimatorClass:
     return EstimatorClass(f"sklearn.neighbors.{name}", set_arguments=(("algorithm", "brute"),))
 
 
-KERNELS = (
+RECIPES = (
     argument_recipe(
         EstimatorClass("sklearn.svm.SVC"),
         SupportVectorClassifierSpace,

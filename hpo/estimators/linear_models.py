@@ -71,7 +71,7 @@ RIDGE = argument_recipe(
     **_OF_LINEAR_MODELS,
 )
 
-LINEAR_MODELS = (
+RECIPES = (
     RIDGE,
     argument_recipe(
         EstimatorClass("sklearn.linear_model.ElasticNet"),

@@ -240,3 +240,5 @@ LOGISTIC_REGRESSION = Recipe(
     limits=(_LIMIT,),
     noted_params=("solver",),
 )
+
+RECIPES = (LOGISTIC_REGRESSION,)

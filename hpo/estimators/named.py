@@ -20,7 +20,7 @@ from hpo.escaping import quote
 from hpo.estimators.arguments import ArgumentSpace, EstimatorClass, argument_recipe
 from hpo.estimators.kernels import check_neighbors, check_support_vectors
 from hpo.estimators.loaded_trees import check_gradient_boosting, check_trees
-from hpo.estimators.recipe import Params, Recipe
+from hpo.estimators.recipe import Recipe
 from hpo.search_space import SearchSpace, is_searched
 
 if TYPE_CHECKING:
@@ -147,7 +147,6 @@ def find_recipe(name: str) -> Recipe | None:
         GivenSpace,
         title=name,
         task="classification" if is_classifier else "regression",
-        simplicity=_alike,
         preprocessing=_preprocessing(module, arguments, tags.input_tags),
         has_probabilities=not is_classifier or _has_probabilities(kind),
         quick={"n_estimators": 2} if "n_estimators" in arguments else {},
@@ -209,7 +208,3 @@ def _check_of(name: str, module: str, arguments: Mapping[str, Any]) -> Callable[
 
 def _accept(_model: Any) -> None:
     """Its predictions are NumPy's alone, which looks at bounds itself."""
-
-
-def _alike(_params: Params) -> tuple[float, ...]:
-    return ()

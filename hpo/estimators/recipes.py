@@ -1,21 +1,19 @@
 """The table of recipes: what a study may search, by scikit-learn's class names.
 
-A new estimator is a recipe in a module of its own, and its line here.
+A new estimator is a module with its ``RECIPES``, and its name in :data:`FAMILIES`.
 """
 
 from collections.abc import Mapping
 from functools import cache
+from importlib import import_module
 from typing import Any
 
 from hpo.errors import DefinitionError, did_you_mean
 from hpo.escaping import quote
-from hpo.estimators.boosters import BOOSTERS
 from hpo.estimators.candidates import Candidates, SeveralRecipes
-from hpo.estimators.kernels import KERNELS
-from hpo.estimators.linear_models import LINEAR_MODELS, RIDGE
+from hpo.estimators.linear_models import RIDGE
 from hpo.estimators.logistic_regression import LOGISTIC_REGRESSION
 from hpo.estimators.recipe import Recipe
-from hpo.estimators.trees import TREES
 
 
 def _by_name(*recipes: Recipe) -> Mapping[str, Recipe]:
@@ -26,12 +24,17 @@ def _by_name(*recipes: Recipe) -> Mapping[str, Recipe]:
     return table
 
 
+FAMILIES = (
+    "logistic_regression",
+    "linear_models",
+    "trees",
+    "kernels",
+    "boosters",
+)
+"""Modules of ``hpo.estimators``, each with a tuple of its ``RECIPES``."""
+
 RECIPES = _by_name(
-    LOGISTIC_REGRESSION,
-    *LINEAR_MODELS,
-    *TREES,
-    *KERNELS,
-    *BOOSTERS,
+    *(recipe for name in FAMILIES for recipe in import_module(f"hpo.estimators.{name}").RECIPES)
 )
 
 DEFAULT_RECIPE = LOGISTIC_REGRESSION

@@ -133,7 +133,7 @@ _OF_BOOSTING: dict[str, Any] = {
     "limits": (LIMIT,),
 }
 
-TREES = (
+RECIPES = (
     argument_recipe(
         _boosting("HistGradientBoostingClassifier"),
         BoostingSpace,

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import re
+import shutil
 import tomllib
 from pathlib import Path
 
 import pytest
-from sklearn.datasets import load_wine
+from sklearn.datasets import load_diabetes, load_wine
 
 from hpo.estimators.recipes import RECIPES, candidates
 from hpo.estimators.tasks import TASKS, complete
 from hpo.tracking.inline import InlineTracking
+from tests.support.commands import run_hpo_well
 
-PAGE = (Path(__file__).parents[2] / "docs" / "estimators.md").read_text(encoding="utf-8")
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs" / "estimators.md").read_text(encoding="utf-8")
 
 
 def test_table_lists_every_recipe() -> None:
@@ -76,3 +79,20 @@ def test_study_of_the_page_is_one(text: str, tmp_path: Path) -> None:
             assert (entry is False) == (dict(entries)[name] is None)
         for name, value in tomllib.loads(text).get("fixed", {}).items():
             assert dict(entries)[name] == value
+
+
+def test_a_new_recipe_is_one_file_and_one_line(tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "hpo", tmp_path / "hpo", ignore=shutil.ignore_patterns("__pycache__"))
+    room = tmp_path / "hpo" / "estimators"
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    (recipe,) = re.findall(r"```python\n(from hpo.estimators.*?)```", readme, flags=re.DOTALL)
+    (room / "ard.py").write_text(recipe, encoding="utf-8")
+    table = room / "recipes.py"
+    text = table.read_text(encoding="utf-8")
+    table.write_text(text.replace("FAMILIES = (\n", 'FAMILIES = (\n    "ard",\n'), encoding="utf-8")
+    frame = load_diabetes(as_frame=True).frame
+    frame.to_csv(tmp_path / "diabetes.csv", index=False)
+    flags = ("--data", "diabetes.csv", "--target", "target", "--estimator", "ARDRegression")
+    report = run_hpo_well(tmp_path, *flags, "--trials", "3")
+    assert re.search(r"best +trial \d: alpha_1 = ", report)
+    assert "columns   10 numeric" in report

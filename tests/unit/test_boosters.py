@@ -18,7 +18,7 @@ import skops.io
 
 from hpo import boosters
 from hpo.errors import DefinitionError, ModelError
-from hpo.estimators.boosters import BOOSTERS
+from hpo.estimators import boosters as booster_recipes
 from hpo.estimators.recipe import Recipe
 from hpo.estimators.recipes import RECIPES
 from hpo.estimators.skops_file import check_skops
@@ -36,7 +36,9 @@ CATEGORICAL = [2]
 SIGNAL = np.nan_to_num(X[:, 0]) + 2 * (np.nan_to_num(X[:, 2]) > 2) + RNG.normal(size=N_ROWS)
 ROWS = np.vstack([X[:40], [[np.nan] * 3], [[1e300, -1e300, 1e300]], [[0, 0, -5]], [[0, 0, 2**40]]])
 
-every_booster = pytest.mark.parametrize("recipe", BOOSTERS, ids=lambda recipe: recipe.name)
+every_booster = pytest.mark.parametrize(
+    "recipe", booster_recipes.RECIPES, ids=lambda recipe: recipe.name
+)
 
 
 def target_of(recipe: Recipe, n_classes: int) -> np.ndarray:
