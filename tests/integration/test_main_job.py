@@ -12,7 +12,7 @@ import pytest
 from mlflow import MlflowClient
 
 import hpo
-from tests.support.checker import check_stores, read_stores, trial_table
+from tests.support.checker import check_stores, read_stores, read_trials, trial_table
 from tests.support.commands import (
     COMMAND_SECONDS,
     kill_when_told,
@@ -66,6 +66,20 @@ def test_first_run_prints_its_report_and_nothing_else(finished: FinishedRun) -> 
         f"python -m hpo.predict {picture.model.model_uri} ROWS.csv  (score a table)",
         "the same command with --trials 100  (search on)",
     ]
+
+
+def test_trials_of_iris_are_those_of_hpo_before_it_knew_other_estimators(
+    finished: FinishedRun,
+) -> None:
+    """Another processor may round the last bits."""
+    kept = json.loads((Path(__file__).parents[1] / "data" / "iris_trials.json").read_text())
+    trials = read_trials(stores_of(finished.directory)["storage"])
+    assert len(trials) == len(kept) == 50
+    for trial, before in zip(trials, kept, strict=True):
+        assert trial.params == pytest.approx(before["params"], rel=1e-9)
+        scores = trial.user_attrs["hpo.scores"]
+        assert scores["accuracy"] == before["scores"]["accuracy"]
+        assert scores["neg_log_loss"] == pytest.approx(before["scores"]["neg_log_loss"], rel=1e-9)
 
 
 def test_first_run_leaves_both_stores_in_agreement(finished: FinishedRun) -> None:
