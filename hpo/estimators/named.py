@@ -58,11 +58,13 @@ _SAVED: Mapping[str, tuple[tuple[str, str], ...]] = {
         ("TreeNode", "sklearn.tree._tree.Tree"),
     ),
     "sklearn.linear_model": (
+        ("LossNode", "sklearn._loss._loss.CyHalfBinomialLoss"),
         ("LossNode", "sklearn._loss._loss.CyHalfGammaLoss"),
         ("LossNode", "sklearn._loss._loss.CyHalfPoissonLoss"),
         ("LossNode", "sklearn._loss._loss.CyHalfSquaredError"),
         ("LossNode", "sklearn._loss._loss.CyHalfTweedieLoss"),
         ("LossNode", "sklearn._loss._loss.CyHalfTweedieLossIdentity"),
+        ("LossNode", "sklearn._loss._loss.CyHuberLoss"),
         ("LossNode", "sklearn.linear_model._sgd_fast.EpsilonInsensitive"),
         ("LossNode", "sklearn.linear_model._sgd_fast.Hinge"),
         ("LossNode", "sklearn.linear_model._sgd_fast.ModifiedHuber"),

@@ -96,6 +96,15 @@ _OF_FORESTS: dict[str, Any] = {
     "check_loaded": _check_forest,
     "limits": (LIMIT,),
 }
+_LOSSES = (
+    "AbsoluteError",
+    "HalfBinomialLoss",
+    "HalfGammaLoss",
+    "HalfMultinomialLoss",
+    "HalfPoissonLoss",
+    "HalfSquaredError",
+    "PinballLoss",
+)
 _OF_BOOSTING: dict[str, Any] = {
     "preprocessing": "tree",
     "simplicity": _smaller_boosting,
@@ -111,17 +120,13 @@ _OF_BOOSTING: dict[str, Any] = {
             for name in (
                 "link.IdentityLink",
                 "link.Interval",
+                "link.LogLink",
                 "link.LogitLink",
                 "link.MultinomialLogit",
-                "loss.HalfBinomialLoss",
-                "loss.HalfMultinomialLoss",
-                "loss.HalfSquaredError",
+                *(f"loss.{loss}" for loss in _LOSSES),
             )
         ),
-        *(
-            ("LossNode", f"sklearn._loss._loss.CyHalf{name}")
-            for name in ("BinomialLoss", "MultinomialLoss", "SquaredError")
-        ),
+        *(("LossNode", f"sklearn._loss._loss.Cy{loss}") for loss in _LOSSES),
         ("FunctionNode", "sklearn.utils.validation.check_array"),
         ("ObjectNode", "sklearn.ensemble._hist_gradient_boosting.binning._BinMapper"),
         ("ObjectNode", "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor"),

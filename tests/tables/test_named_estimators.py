@@ -159,9 +159,20 @@ def test_every_listed_class_has_a_recipe_or_one_line() -> None:
 def test_choice_that_cannot_be_loaded_safely_is_named_before_the_first_trial(table: Path) -> None:
     with (
         warnings.catch_warnings(action="ignore"),
-        pytest.raises(DefinitionError, match="a model of SVC could not be loaded safely"),
+        pytest.raises(DefinitionError, match="LabelPropagation could not be loaded safely"),
     ):
-        plan_of("SVC", "probability = [false, true]", table)
+        plan_of("LabelPropagation", 'kernel = ["rbf", "knn"]', table)
+
+
+@pytest.mark.parametrize(
+    ("name", "losses"),
+    [
+        ("SGDClassifier", ("hinge", "log_loss", "modified_huber", "huber")),
+        ("HistGradientBoostingRegressor", ("absolute_error", "poisson", "gamma")),
+    ],
+)
+def test_models_of_other_losses_are_loaded(table: Path, name: str, losses: tuple[str, ...]) -> None:
+    assert plan_of(name, f"loss = {list(losses)}", table).space.searched[-1] == "loss"
 
 
 def test_metric_that_needs_probabilities_is_refused(table: Path) -> None:
