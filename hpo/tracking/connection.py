@@ -196,3 +196,8 @@ def translated() -> Iterator[None]:
         # The HTTP library goes on with objects and addresses.
         line = re.sub(r" failed with (timeout )?exception .*", " failed", first_line(error))
         raise TrackingError(f"MLflow: {hide_password(line)}") from error
+    except Exception as error:
+        # All that MLflow's file store raises where its folder is gone.
+        if type(error) is not Exception:
+            raise
+        raise TrackingError(f"MLflow: {first_line(error)}") from error

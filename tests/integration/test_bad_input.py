@@ -112,7 +112,7 @@ CASES = {
         study="[search_space]\nl1_ratio = { low = 0.1, high = 1.5 }",
     ),
     "log of zero": Case(
-        "search_space.C: should be above 0 and below 2147483648, but got 0",
+        "search_space.C: low should be above 0 where log is true, but got low = 0",
         study="[search_space]\nC = { low = 0.0, high = 1.0, log = true }",
     ),
     "range half": Case("search_space.C", study="[search_space]\nC = { low = 0.1 }"),

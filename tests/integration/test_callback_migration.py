@@ -5,6 +5,7 @@ Nothing is closed here: people read MLflow right after ``study.optimize``.
 
 import logging
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import nullcontext
 from inspect import Parameter, signature
@@ -248,7 +249,9 @@ def test_file_that_is_written_meanwhile_is_read_again(
 ) -> None:
     monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
     uri = f"file:{tmp_path}/runs"
-    study = optimize(hpo.MLflowCallback(uri))
+    first = hpo.MLflowCallback(uri)
+    study = optimize(first)
+    first.close()
     (run, *_) = read_runs(uri)
     metric = tmp_path / "runs" / run.info.experiment_id / run.info.run_id / "metrics" / "value"
     content = metric.read_text()
@@ -258,6 +261,17 @@ def test_file_that_is_written_meanwhile_is_read_again(
     metric.write_text(content)
     assert callback.close().n_behind == 0
     assert len(read_runs(uri)) == N_TRIALS + 1
+
+
+def test_file_store_that_is_gone_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
+    callback = hpo.MLflowCallback(f"file:{tmp_path}/runs", wait_seconds=0.5)
+    study = optimize(callback)
+    shutil.rmtree(tmp_path / "runs")
+    study.optimize(objective, n_trials=1, callbacks=[callback])
+    with pytest.warns(UserWarning, match="does not exist"):
+        state = callback.close()
+    assert state.tracking_problem is not None
 
 
 @pytest.mark.parametrize("n_jobs", [1, 2])
