@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError, create_model
+from pydantic import SerializeAsAny, ValidationError, create_model
 
 from hpo.definition import StudyDefinition as AnyDefinition
 from hpo.errors import DefinitionError, did_you_mean
@@ -75,7 +75,9 @@ def _class_of(content: Mapping[str, Any]) -> type[AnyDefinition]:
 @cache
 def definition_class(recipe: Candidates) -> type[AnyDefinition]:
     """The definition of studies of these estimators: their params are keys of the search space."""
-    space: Any = (recipe.space, recipe.space())
+    # The target may decide for another estimator, whose space is written as it is.
+    kind: Any = recipe.space
+    space: Any = (SerializeAsAny[kind], kind())
     return create_model(
         "StudyDefinition",
         __base__=AnyDefinition,

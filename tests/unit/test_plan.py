@@ -129,3 +129,15 @@ def test_table_with_more_features_than_allowed_is_refused_before_it_is_prepared(
         DataError, match="the table has 4 columns after preprocessing, more than max_features = 3"
     ):
         check_size(iris, define(preprocessing__max_features=3))
+
+
+def test_estimator_that_the_target_decides_for_is_the_one_of_its_name(tmp_path):
+    path = tmp_path / "numbers.csv"
+    rows = pd.DataFrame({"x": np.arange(60.0), "y": np.arange(60.0) ** 2})
+    rows.to_csv(path, index=False)
+    named, decided = (
+        make_plan(define(data__source=str(path), data__target="y", **more)).searched_definition
+        for more in ({"estimator__name": "Ridge"}, {})
+    )
+    assert named.identity() == decided.identity()
+    assert named.identity()["search_space.alpha.high"] == 1e4
