@@ -10,7 +10,7 @@ import tomllib
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import SerializeAsAny, ValidationError, create_model
 
@@ -76,8 +76,8 @@ def _class_of(content: Mapping[str, Any]) -> type[AnyDefinition]:
 def definition_class(recipe: Candidates) -> type[AnyDefinition]:
     """The definition of studies of these estimators: their params are keys of the search space."""
     # The target may decide for another estimator, whose space is written as it is.
-    kind: Any = recipe.space
-    space: Any = (SerializeAsAny[kind], kind())
+    as_it_is: Any = SerializeAsAny()  # type: ignore[type-arg] # as an annotation has it
+    space: Any = (Annotated[recipe.space, as_it_is], recipe.space())
     return create_model(
         "StudyDefinition",
         __base__=AnyDefinition,
