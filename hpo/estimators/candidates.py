@@ -85,6 +85,14 @@ class Candidates(Protocol):
         ...
 
 
+class SeveralTables(SearchSpace):
+    """``[search_space]`` of several estimators: a table of each."""
+
+    def flat(self) -> dict[str, Any]:
+        """Which estimator comes first: it is a param too."""
+        return {ESTIMATOR: [name for name, _ in self], **super().flat()}
+
+
 def name_params(estimator: str, params: Params) -> dict[str, Any]:
     """An estimator's own params as a study of several names them."""
     return {ESTIMATOR: estimator, **{f"{estimator}.{name}": params[name] for name in params}}
@@ -139,7 +147,7 @@ class SeveralRecipes:
     def space(self) -> type[SearchSpace]:
         """``[search_space]``: a table an estimator."""
         spaces: dict[str, Any] = {each.name: (each.space, each.space()) for each in self.recipes}
-        return create_model("SearchSpace", __base__=SearchSpace, **spaces)
+        return create_model("SearchSpace", __base__=SeveralTables, **spaces)
 
     def check(self, space: SearchSpace, n_classes: int) -> None:
         """Check each table by its own recipe.

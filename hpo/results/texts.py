@@ -88,6 +88,7 @@ def make_dashboard_notes(
                 recipe,
                 is_best=trial.number == result.best.number,
                 is_baseline=trial.number == result.estimates.baseline_trial,
+                defaults_title=result.estimates.defaults_title,
                 address=f"{server}/{run_path}" if run_path else None,
             )
     return notes
@@ -107,6 +108,7 @@ def _note_trial(
     *,
     is_best: bool = False,
     is_baseline: bool = False,
+    defaults_title: str = "",
     address: str | None = None,
 ) -> str:
     attributes: dict[str, Any] = trial.user_attrs
@@ -119,6 +121,6 @@ def _note_trial(
         converged=has_converged(trial),
         is_best=is_best,
         is_baseline=is_baseline,
-        defaults_title=recipe.recipes[0].defaults_title,
+        defaults_title=defaults_title,
         address=address,
     )

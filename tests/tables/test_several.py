@@ -171,6 +171,7 @@ def test_the_model_is_the_chosen_ones(table: Path, finished: Path) -> None:
     assert len(ended.stdout.splitlines()) == 241
     card = next(finished.rglob("model_card.md")).read_text()
     assert f"`{result['best']['params']['estimator']}." in card
+    assert f"| `estimator` | {', '.join(NAMES)} | `" in card
 
 
 def test_trials_are_the_same_on_two_workers_and_after_a_stop(
