@@ -32,6 +32,7 @@ SEED = 0
 TRUSTED = {
     "linear": ["numpy.dtype"],
     "boosting": [
+        "functools.partial",
         "numpy.dtype",
         "sklearn._loss._loss.CyHalfBinomialLoss",
         "sklearn._loss.link.Interval",
@@ -39,6 +40,7 @@ TRUSTED = {
         "sklearn._loss.loss.HalfBinomialLoss",
         "sklearn.ensemble._hist_gradient_boosting.binning._BinMapper",
         "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
+        "sklearn.utils.validation.check_array",
     ],
 }
 """What skops does not trust of each model: found by the error of the last step."""
