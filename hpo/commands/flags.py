@@ -122,7 +122,9 @@ def _add_run_flags(run: argparse.ArgumentParser) -> None:
 def _add_search(what: argparse._ArgumentGroup) -> None:
     what.add_argument("--target", metavar="COLUMN", help="the column to predict")
     what.add_argument(
-        "--estimator", metavar="NAME", help="scikit-learn's name of the class to search"
+        "--estimator",
+        metavar="NAME",
+        help="scikit-learn's name of the class to search; A,B searches both in one study",
     )
     what.add_argument(
         "--positive", metavar="CLASS", help="the class of two that f1 and its like are of"
