@@ -82,13 +82,18 @@ class Range(Section):
 
     def __init__(self, *ends: float, **fields: Any) -> None:
         """Take both ends by position too, as Python's own ``range`` does."""
-        super().__init__(**dict(zip(("low", "high", "log"), ends, strict=False)), **fields)
+        names = ("low", "high", "log")[: len(ends)]
+        super().__init__(**dict(zip(names, ends, strict=True)), **fields)
 
     @model_validator(mode="after")
     def _check_order(self) -> Self:
         if not self.low < self.high:
             raise ValueError(
                 f"low should be below high, but got low = {self.low:g}, high = {self.high:g}"
+            )
+        if not (math.isfinite(self.low) and math.isfinite(self.high)):
+            raise ValueError(
+                f"both ends should be finite, but got low = {self.low:g}, high = {self.high:g}"
             )
         if self.log and self.low <= 0:
             raise ValueError(f"low should be above 0 where log is true, but got low = {self.low:g}")

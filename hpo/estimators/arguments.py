@@ -39,7 +39,7 @@ ArgumentEntry: TypeAlias = Entry[bool | int | float | str] | None
 class ArgumentSpace(SearchSpace, extra="allow"):
     """``[search_space]``: one entry an argument of the class, the usual ones as fields.
 
-    ``false`` leaves an argument out.
+    ``false`` leaves one of the usual arguments out; any other is fixed to it.
     """
 
     __pydantic_extra__: dict[str, ArgumentEntry]

@@ -60,7 +60,7 @@ def _fewer_leaves(params: Params) -> tuple[float, ...]:
 
 def _shallower(params: Params) -> tuple[float, ...]:
     """Fewer leaves at most in all, then a smaller step; a depth of 0 is none."""
-    n_leaves = 2.0 ** (params.get("max_depth", 6) or 64)
+    n_leaves = 2.0 ** min(params.get("max_depth", 6) or 64, 64)
     return -params.get("n_estimators", 100) * n_leaves, -params.get("learning_rate", 0.3)
 
 

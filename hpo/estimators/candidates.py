@@ -170,7 +170,7 @@ class SeveralRecipes:
         """
         raise DefinitionError(
             f"fixed.{next(iter(values))}: a study of several estimators has a table of each",
-            hint=f"put the value into [search_space.{self.recipes[0].name}], where it is fixed too",
+            hint="put the value into [search_space.NAME] of its estimator, where it is fixed too",
         )
 
     def simplicity(self, params: Params) -> tuple[float, ...]:

@@ -21,6 +21,9 @@ from hpo.search_space import (
     is_searched,
 )
 
+MAX_COMBINATIONS = 10_000
+"""Of texts, beside which it is looked whether a param applies."""
+
 
 @dataclass(frozen=True)
 class SearchedSpace:
@@ -71,9 +74,8 @@ class SearchedSpace:
         """One group: the params that every trial chooses, whatever it chose for the others."""
         choices = {name: choices_of(entry) for name, entry in self.entries if entry is not None}
         named = {name: values for name, values in choices.items() if isinstance(values[0], str)}
-        every = [
-            dict(zip(named, values, strict=True)) for values in itertools.product(*named.values())
-        ]
+        products = itertools.islice(itertools.product(*named.values()), MAX_COMBINATIONS)
+        every = [dict(zip(named, values, strict=True)) for values in products]
         applies = self.recipe.applies
         always = [
             self.prefix + name

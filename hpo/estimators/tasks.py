@@ -8,6 +8,7 @@ from pandas.api.types import is_bool_dtype, is_numeric_dtype
 
 from hpo.data.target import TargetChoice
 from hpo.definition import StudyDefinition
+from hpo.errors import DefinitionError
 from hpo.estimators.candidates import Candidates
 from hpo.estimators.classification import CLASSIFICATION
 from hpo.estimators.own import OwnSection
@@ -91,6 +92,11 @@ def complete(definition: StudyDefinition, task: str) -> tuple[StudyDefinition, C
         changed["study"] = definition.study.model_copy(update={"metric": metric})
     space = definition.search_space
     if not isinstance(space, recipe.space):
+        if space.model_fields_set:
+            raise DefinitionError(
+                f"search_space: {recipe.name} has other params than this class of definition",
+                hint="hpo.load_definition makes the definition of any estimator",
+            )
         space = changed["search_space"] = recipe.space()
     if fixed := dict(definition.fixed):
         changed["search_space"] = recipe.fix(space, fixed)

@@ -16,6 +16,7 @@ from optuna.trial import FixedTrial
 from sklearn.base import BaseEstimator, ClassifierMixin, TransformerMixin, clone
 from sklearn.compose import make_column_selector
 from sklearn.datasets import load_diabetes, load_iris
+from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.model_selection import cross_validate
 from sklearn.neighbors import KNeighborsClassifier
@@ -420,3 +421,25 @@ def test_crafted_file_of_support_vectors_is_refused() -> None:
     model[-1].support_vectors_ = model[-1].support_vectors_[:3]
     with pytest.raises(ValueError, match="support vectors do not fit together"):
         read_own(skops.io.dumps(model))
+
+
+def test_a_crafted_tree_of_ones_own_is_refused() -> None:
+    X, y = load_iris(return_X_y=True)
+    model = RandomForestClassifier(n_estimators=1, random_state=0).fit(X, y)
+    tree = model.estimators_[0].tree_
+    state = tree.__getstate__()
+    nodes = state["nodes"].copy()
+    nodes["left_child"][0] = nodes["right_child"][0] = 10**8
+    tree.__setstate__({**state, "nodes": nodes})
+    with pytest.raises(ValueError, match="tree"):
+        read_own(skops.io.dumps(model), ["sklearn.tree._tree.Tree"])
+
+
+def test_a_param_that_would_not_be_asked_is_not_tried_before_the_first_trial() -> None:
+    space = {
+        "solver": ["lbfgs", "liblinear"],
+        "dual": {"choices": [True], "when": {"solver": "liblinear"}},
+    }
+    definition = bring_estimator(define().for_frame(), LogisticRegression(max_iter=500), space)
+    plan = make_plan(definition, load_data(definition, iris()))
+    assert plan.space.given(0) == {"solver": "lbfgs"}

@@ -108,7 +108,7 @@ def test_name_is_the_datas_where_none_is_given(source):
         ),
         (
             "[search_space]\nC = {low = 1, high = inf}",
-            r"search_space\.C: should be above 0 and below 2147483648, but got inf$",
+            r"search_space\.C: both ends should be finite, but got low = 1, high = inf$",
         ),
         (
             "[search_space]\nC = -1",

@@ -19,12 +19,13 @@ from hpo.data.dataset import Dataset
 from hpo.errors import DefinitionError, ModelError, UntrustedTypesError, first_line
 from hpo.estimators.free_text import check_reader
 from hpo.estimators.kernels import check_support_vectors
+from hpo.estimators.loaded_trees import check_boosted, check_trees
 from hpo.estimators.own import make_recipe
 from hpo.estimators.own.params import OwnEstimator
 from hpo.estimators.recipe import Params, Recipe
 from hpo.estimators.skops_file import check_archive
 from hpo.estimators.space import is_allowed
-from hpo.search_space import Range, SearchSpace, choices_of
+from hpo.search_space import Range, SearchSpace, choices_of, conditions_of, is_fulfilled
 
 TRIED_ROWS = 200
 
@@ -81,19 +82,37 @@ def read_own(content: bytes, trusted: Sequence[str] = ()) -> tuple[Any, Recipe]:
             f"model: one of its types cannot be imported: {first_line(error)}",
             hint="install its module here, or name its directory in PYTHONPATH",
         ) from error
-    from sklearn.svm._base import BaseLibSVM  # noqa: PLC0415 - what few models need
-
     for part in _iter_parts(whole):
-        if isinstance(part, BaseLibSVM):
-            check_support_vectors(part)
-        if isinstance(part, CountVectorizer | HashingVectorizer):
-            check_reader(part)
+        _check_part(part)
     try:
         return whole, make_recipe(OwnEstimator(whole))
     except DefinitionError as error:
         raise ModelError(
             f"model: this should be a classifier or a regressor, but got {type(whole).__name__}"
         ) from error
+
+
+def _check_part(part: Any) -> None:
+    """Refuse what compiled code would read out of bounds, and a reader of files.
+
+    Raises:
+        ModelError: It is a reader of files or of functions.
+        ValueError: Its arrays do not fit together.
+    """
+    from sklearn.ensemble._hist_gradient_boosting.gradient_boosting import (  # noqa: PLC0415
+        BaseHistGradientBoosting,
+    )
+    from sklearn.svm._base import BaseLibSVM  # noqa: PLC0415 - what few models need
+    from sklearn.tree import BaseDecisionTree  # noqa: PLC0415 - the same
+
+    if isinstance(part, BaseLibSVM):
+        check_support_vectors(part)
+    if isinstance(part, BaseDecisionTree):
+        check_trees(part)
+    if isinstance(part, BaseHistGradientBoosting):
+        check_boosted(part)
+    if isinstance(part, CountVectorizer | HashingVectorizer):
+        check_reader(part)
 
 
 def _save_and_load(recipe: Recipe, fitted: Any) -> Any:
@@ -116,8 +135,12 @@ def _save_and_load(recipe: Recipe, fitted: Any) -> Any:
 
 def _first_params(recipe: Recipe, space: SearchSpace) -> dict[str, Any]:
     """The params as given where the space holds them, else what it names first."""
-    params = {}
-    for name, entry in space:
+    params: dict[str, Any] = {}
+    entries = dict(space)
+    for name in space.in_order(list(entries)):
+        entry = entries[name]
+        if not is_fulfilled(conditions_of(entry), params):
+            continue
         params[name] = recipe.defaults[name]
         if not is_allowed(entry, params[name]):
             first = choices_of(entry)[0]
