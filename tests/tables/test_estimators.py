@@ -6,7 +6,6 @@ import io
 from pathlib import Path
 
 import mlflow
-import numpy as np
 import pandas as pd
 import pytest
 import skops.io
@@ -18,6 +17,7 @@ from hpo.estimators.recipes import RECIPES
 from hpo.estimators.skops_file import read_skops
 from hpo.search.plan import Plan, make_plan
 from hpo.study_file import load_definition
+from tests.support.estimators import TABLE, write_customers
 from tests.support.here import call_main, run_here_well
 from tests.support.libraries import need_library
 
@@ -28,24 +28,8 @@ SHORT = {"max_iter": 20, "n_estimators": 10}
 
 @pytest.fixture(scope="module")
 def table(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    rng = np.random.default_rng(0)
-    days = pd.date_range("2020-01-01", periods=N_ROWS, freq="D")
-    frame = pd.DataFrame(
-        {
-            "age": rng.normal(40, 12, N_ROWS).round(1),
-            "town": rng.choice(["Bern", "Basel", "Zug", "Chur"], N_ROWS),
-            "plan": rng.choice(list("abcdefgh"), N_ROWS),
-            "member": rng.choice(["true", "false"], N_ROWS),
-            "since": days.strftime("%Y-%m-%d"),
-        }
-    )
-    for name in ("age", "town", "since"):
-        frame.loc[rng.choice(N_ROWS, 40), name] = np.nan
-    signal = frame["age"].fillna(40) / 12 + (frame["town"] == "Bern") + rng.normal(size=N_ROWS)
-    frame["churned"] = np.where(signal > signal.median(), "yes", "no")
-    frame["spent"] = (100 + 20 * signal).round(2)
-    path = tmp_path_factory.mktemp("estimators") / "customers.csv"
-    frame.to_csv(path, index=False)
+    path = tmp_path_factory.mktemp("estimators") / TABLE
+    write_customers(path, N_ROWS)
     return path
 
 

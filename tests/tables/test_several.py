@@ -6,8 +6,6 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
-import pandas as pd
 import pytest
 from sklearn.model_selection import cross_validate
 
@@ -17,6 +15,7 @@ from hpo.estimators.final_model import build_pipeline
 from hpo.search.plan import Plan, make_plan
 from hpo.study_file import load_definition
 from tests.support.checker import check_projection, read_stores, read_trials, trial_table
+from tests.support.estimators import TABLE, write_customers
 from tests.support.here import call_main, run_here_well
 from tests.support.stores import stores_of
 
@@ -35,24 +34,10 @@ max_depth = { low = 2, high = 6, when = { n_estimators = { above = 9 } } }
 
 @pytest.fixture(scope="module")
 def table(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    rng = np.random.default_rng(0)
-    n = 240
-    frame = pd.DataFrame(
-        {
-            "age": rng.normal(40, 12, n).round(1),
-            "town": rng.choice(["Bern", "Basel", "Zug", "Chur"], n),
-            "member": rng.choice(["true", "false"], n),
-            "since": pd.date_range("2020-01-01", periods=n).strftime("%Y-%m-%d"),
-        }
-    )
-    for name in ("age", "town", "since"):
-        frame.loc[rng.choice(n, 24), name] = np.nan
-    signal = frame["age"].fillna(40) / 12 + (frame["town"] == "Bern") + rng.normal(size=n)
-    frame["churned"] = np.where(signal > signal.median(), "yes", "no")
     directory = tmp_path_factory.mktemp("several")
-    frame.to_csv(directory / "customers.csv", index=False)
+    write_customers(directory / TABLE, 240)
     (directory / "study.toml").write_text(
-        f'[data]\nsource = "customers.csv"\ntarget = "churned"\n{STUDY}'
+        f'[data]\nsource = "{TABLE}"\ntarget = "churned"\ndrop = ["spent"]\n{STUDY}'
     )
     return directory / "study.toml"
 
@@ -165,7 +150,7 @@ def test_both_stores_name_params_after_their_estimator(finished: Path) -> None:
 
 def test_the_model_is_the_chosen_ones(table: Path, finished: Path) -> None:
     result = json.loads(run_here_well(finished, *flags_of(table, 14), "--json"))
-    rows = table.with_name("customers.csv")
+    rows = table.with_name(TABLE)
     ended = call_main(finished, "predict", result["model_uri"], str(rows))
     assert ended.returncode == 0, ended.stderr
     assert len(ended.stdout.splitlines()) == 241
