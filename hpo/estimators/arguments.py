@@ -7,7 +7,6 @@ of ours names are ever imported.
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from numbers import Integral
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from pydantic import field_validator
@@ -21,9 +20,10 @@ from hpo.estimators.class_arguments import (
     rules_of,
     takes_plain_values,
     takes_text,
+    takes_whole_numbers,
     why_missing,
 )
-from hpo.estimators.recipe import Params, Recipe, TrainingShape
+from hpo.estimators.recipe import Params, Recipe, TrainingShape, alike, always
 from hpo.search_space import Entry, Range, SearchSpace, choices_of
 
 if TYPE_CHECKING:
@@ -94,13 +94,7 @@ class EstimatorClass:
 
     def takes_whole_numbers(self, name: str, entry: Range) -> bool:
         """Whether both ends of a range are whole, and the argument takes whole numbers."""
-        if entry.low % 1 or entry.high % 1:
-            return False
-        numeric = [rule for rule in rules_of(self.load(), name) if hasattr(rule, "closed")]
-        if numeric:
-            return any(rule.type is Integral for rule in numeric)
-        default = defaults_of(self.path).get(name)
-        return isinstance(default, int) and not isinstance(default, bool)
+        return takes_whole_numbers(self.load(), name, entry, defaults_of(self.path).get(name))
 
     def check(self, space: SearchSpace, _n_classes: int) -> None:
         """Refuse an argument that the class does not have, and a value that it does not take.
@@ -203,21 +197,13 @@ def argument_recipe(
         asking_order=tuple(space.model_fields),
         defaults=_Defaults(estimator.path),
         takes_whole_numbers=estimator.takes_whole_numbers,
-        applies=_always,
+        applies=always,
         derive=estimator.derive,
-        is_affordable=_always,
+        is_affordable=always,
         check=estimator.check,
         fix=estimator.fix,
         build=estimator.build,
-        simplicity=simplicity or _alike,
+        simplicity=simplicity or alike,
         package=estimator.package,
         **attributes,
     )
-
-
-def _always(*_: object) -> bool:
-    return True
-
-
-def _alike(_params: Params) -> tuple[float, ...]:
-    return ()

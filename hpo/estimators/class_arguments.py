@@ -8,6 +8,7 @@ from numbers import Integral, Real
 from typing import Any
 
 from hpo.errors import first_line
+from hpo.search_space import Range
 
 NONE = "none"
 """What a study file says for Python's None, which TOML lacks."""
@@ -54,7 +55,25 @@ def takes_plain_values(rules: Iterable[Any]) -> bool:
     )
 
 
-def rules_of(kind: type, name: str) -> list[Any]:
-    """The values that an argument takes, as scikit-learn says it."""
+def takes_whole_numbers(kind: Any, name: str, entry: Range, default: Any) -> bool:
+    """Whether both ends of a range are whole, and the argument takes whole numbers.
+
+    By the rules of the class where it has some for numbers, else by the argument's default.
+    """
+    if entry.low % 1 or entry.high % 1:
+        return False
+    numeric = [rule for rule in rules_of(kind, name) if hasattr(rule, "closed")]
+    if numeric:
+        return any(rule.type is Integral for rule in numeric)
+    return isinstance(default, int) and not isinstance(default, bool)
+
+
+def rules_of(kind: Any, name: str) -> list[Any]:
+    """The values that an argument of a class takes, as scikit-learn says it, or none.
+
+    Args:
+        kind: The class, or an object of it.
+        name: The argument's.
+    """
     rules: Any = getattr(kind, "_parameter_constraints", {}).get(name, [])
     return rules if isinstance(rules, list) else [rules]

@@ -149,7 +149,7 @@ def _each_choice(space: SearchedSpace) -> Iterator[Params]:
     first = {name: choices_of(entries[name])[0] for name in space.searched}
     first |= space.baseline() or {}
     yield space.replay(first)
-    for name in first.keys() & space.entries.model_fields_set:
+    for name in [name for name in first if name in space.entries.model_fields_set]:
         for value in choices_of(entries[name]):
             if isinstance(value, str | bool) and value != first[name]:
                 yield space.replay({**first, name: value})

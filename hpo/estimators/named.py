@@ -20,7 +20,7 @@ from hpo.escaping import quote
 from hpo.estimators.arguments import ArgumentSpace, EstimatorClass, argument_recipe
 from hpo.estimators.kernels import check_neighbors, check_support_vectors
 from hpo.estimators.loaded_trees import check_gradient_boosting, check_trees
-from hpo.estimators.recipe import Recipe
+from hpo.estimators.recipe import Recipe, accept
 from hpo.search_space import SearchSpace, is_searched
 
 if TYPE_CHECKING:
@@ -205,8 +205,4 @@ def _check_of(name: str, module: str, arguments: Mapping[str, Any]) -> Callable[
         return check_support_vectors
     if module == "sklearn.neighbors" and "algorithm" in arguments:
         return check_neighbors
-    return _accept
-
-
-def _accept(_model: Any) -> None:
-    """Its predictions are NumPy's alone, which looks at bounds itself."""
+    return accept  # predictions are NumPy's alone, which looks at bounds itself

@@ -75,7 +75,17 @@ class BarChart:
     xlabel: str
 
 
-def _accept(_estimator: Any) -> None:
+def always(*_: object) -> bool:
+    """Every param applies, every choice is affordable."""
+    return True
+
+
+def alike(_params: Params) -> tuple[float, ...]:
+    """Nothing is known of what is simpler: the earlier trial is taken of equal ones."""
+    return ()
+
+
+def accept(_estimator: Any) -> None:
     """Most estimators are checked by skops alone."""
 
 
@@ -166,7 +176,7 @@ class Recipe:
     is_repeatable: bool = True
     trusted_types: tuple[str, ...] = ()
     saved_types: tuple[tuple[str, str], ...] = ()
-    check_loaded: Callable[[Any], None] = _accept
+    check_loaded: Callable[[Any], None] = accept
     home: str = "sklearn"
     package: str = ""
     modules: tuple[str, ...] = ()

@@ -65,6 +65,8 @@ class SeveralSpaces:
 
     def given(self, number: int) -> dict[str, Any] | None:
         """The params that one of the first trials is given: each estimator's defaults in turn."""
+        if number >= len(self.spaces):
+            return None
         baselines = ((name, space.baseline()) for name, space in self.spaces.items())
         given = [
             {ESTIMATOR: name, **baseline} for name, baseline in baselines if baseline is not None

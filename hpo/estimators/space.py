@@ -7,6 +7,7 @@ beside the joint model of the others.
 import itertools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from optuna.trial import BaseTrial, FixedTrial
@@ -54,7 +55,7 @@ class SearchedSpace:
         """All params of the space, as a trial has them."""
         return [self.prefix + name for name in self._in_order]
 
-    @property
+    @cached_property
     def _in_order(self) -> list[str]:
         """The params in asking order; those that only a study file names are last."""
         order = self.recipe.asking_order

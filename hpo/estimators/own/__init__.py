@@ -16,7 +16,7 @@ from hpo.errors import DefinitionError
 from hpo.estimator_section import EstimatorSection
 from hpo.estimators.own.description import check_importable, describe_params, path_of
 from hpo.estimators.own.params import OwnEstimator, OwnSpace, prepare, read_space
-from hpo.estimators.recipe import Params, Recipe, TrainingShape
+from hpo.estimators.recipe import Params, Recipe, TrainingShape, alike, always
 
 _DOTTED = re.compile(r"\w+(\.\w+)+")
 
@@ -137,12 +137,12 @@ def make_recipe(own: OwnEstimator, *, trusted_types: Sequence[str] = ()) -> Reci
         asking_order=tuple(sorted(own.entries)),
         defaults=own.defaults,
         takes_whole_numbers=own.takes_whole_numbers,
-        applies=_always,
+        applies=always,
         derive=_derive_nothing,
-        is_affordable=_always,
+        is_affordable=always,
         check=own.check,
         build=own.build,
-        simplicity=_no_order,
+        simplicity=alike,
         preprocessing="none",
         defaults_title="the params as given",
         has_probabilities=own.has_probabilities,
@@ -157,14 +157,5 @@ def _title(estimator: Any) -> str:
     return f"{name}({', '.join(steps)})" if steps else name
 
 
-def _always(*_: object) -> bool:
-    return True
-
-
 def _derive_nothing(params: Params, _shape: TrainingShape, _seed: int) -> dict[str, Any]:
     return dict(params)
-
-
-def _no_order(_: Params) -> tuple[float, ...]:
-    """Nothing is known of what is simpler: the earlier trial is taken of equal ones."""
-    return ()

@@ -4,7 +4,6 @@ import reprlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -13,6 +12,7 @@ from sklearn.base import BaseEstimator, clone
 
 from hpo.errors import DefinitionError, did_you_mean, first_line
 from hpo.escaping import quote
+from hpo.estimators.class_arguments import takes_whole_numbers
 from hpo.estimators.own.description import SET_PARAMS, describe_value, last_part
 from hpo.estimators.recipe import Params
 from hpo.search_space import Entry, Range, SearchSpace, choices_of, is_searched
@@ -66,15 +66,9 @@ class OwnEstimator:
 
         By the rules of the class where it has some, else by the value that the object was given.
         """
-        if entry.low % 1 or entry.high % 1:
-            return False
         owner, argument = self._owner(name)
-        rules = getattr(owner, "_parameter_constraints", {}).get(argument, [])
-        numeric = [rule for rule in _as_list(rules) if hasattr(rule, "closed")]
-        if numeric:
-            return any(rule.type is Integral for rule in numeric)
-        value = self.estimator.get_params(deep=True).get(name)
-        return isinstance(value, int) and not isinstance(value, bool)
+        given = self.estimator.get_params(deep=True).get(name)
+        return takes_whole_numbers(owner, argument, entry, given)
 
     def check(self, _space: SearchSpace, _n_classes: int) -> None:
         """Refuse a value that the class which takes it has a rule against."""
@@ -188,7 +182,3 @@ def _is_entry(entry: Any) -> bool:
     """Whether it is to be searched; a dictionary may be a value."""
     is_table = isinstance(entry, Mapping) and bool({"low", "choices"} & entry.keys())
     return is_table or is_searched(entry)
-
-
-def _as_list(rules: Any) -> list[Any]:
-    return rules if isinstance(rules, list) else [rules]

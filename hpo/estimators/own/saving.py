@@ -6,8 +6,8 @@ itself counts for nothing.
 """
 
 import warnings
-from collections.abc import Iterator, Sequence
-from functools import partial
+from collections.abc import Callable, Iterator, Sequence
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -83,7 +83,9 @@ def read_own(content: bytes, trusted: Sequence[str] = ()) -> tuple[Any, Recipe]:
             hint="install its module here, or name its directory in PYTHONPATH",
         ) from error
     for part in _iter_parts(whole):
-        _check_part(part)
+        for kind, check in _checks():
+            if isinstance(part, kind):
+                check(part)
     try:
         return whole, make_recipe(OwnEstimator(whole))
     except DefinitionError as error:
@@ -92,27 +94,24 @@ def read_own(content: bytes, trusted: Sequence[str] = ()) -> tuple[Any, Recipe]:
         ) from error
 
 
-def _check_part(part: Any) -> None:
-    """Refuse what compiled code would read out of bounds, and a reader of files.
+@cache
+def _checks() -> tuple[tuple[Any, Callable[[Any], None]], ...]:
+    """Classes of which a part may be crafted, each with the check that it must pass.
 
-    Raises:
-        ModelError: It is a reader of files or of functions.
-        ValueError: Its arrays do not fit together.
+    Compiled code reads the arrays of most without their bounds; readers of text may read files.
     """
     from sklearn.ensemble._hist_gradient_boosting.gradient_boosting import (  # noqa: PLC0415
-        BaseHistGradientBoosting,
+        BaseHistGradientBoosting,  # as those below, what few models need
     )
-    from sklearn.svm._base import BaseLibSVM  # noqa: PLC0415 - what few models need
-    from sklearn.tree import BaseDecisionTree  # noqa: PLC0415 - the same
+    from sklearn.svm._base import BaseLibSVM  # noqa: PLC0415
+    from sklearn.tree import BaseDecisionTree  # noqa: PLC0415
 
-    if isinstance(part, BaseLibSVM):
-        check_support_vectors(part)
-    if isinstance(part, BaseDecisionTree):
-        check_trees(part)
-    if isinstance(part, BaseHistGradientBoosting):
-        check_boosted(part)
-    if isinstance(part, CountVectorizer | HashingVectorizer):
-        check_reader(part)
+    return (
+        (BaseLibSVM, check_support_vectors),
+        (BaseDecisionTree, check_trees),
+        (BaseHistGradientBoosting, check_boosted),
+        (CountVectorizer | HashingVectorizer, check_reader),
+    )
 
 
 def _save_and_load(recipe: Recipe, fitted: Any) -> Any:
