@@ -310,7 +310,8 @@ def test_killed_script_goes_on_with_the_same_trials_on_any_number_of_workers(
 ) -> None:
     script = directory / "mine.py"
     script.write_text(KILLED, encoding="utf-8")
-    process = start_python(directory, str(script), str(directory))
+    here = str(Path(__file__).parents[2])
+    process = start_python(directory, str(script), str(directory), PYTHONPATH=here)
     wait_until(lambda: count_told(directory) >= 3, process)
     process.kill()
     process.communicate(timeout=COMMAND_SECONDS)
