@@ -28,10 +28,13 @@ class EstimatorSection(Section):
     """``[estimator]``: which estimator is searched, by scikit-learn's name of its class.
 
     A list of names searches among them. Where none is named, it is the linear one that fits the
-    target: ``LogisticRegression`` for classes, ``Ridge`` for numbers.
+    target: ``LogisticRegression`` for classes, ``Ridge`` for numbers. ``rule`` is the version of
+    the rule by which solvers are derived: by default that of the study where it was begun before,
+    else the newest.
     """
 
     name: Annotated[str | Names | None, BeforeValidator(_as_names)] = None
+    rule: int | None = Field(None, ge=1, le=1000)
 
     @property
     def names(self) -> tuple[str, ...]:

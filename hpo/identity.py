@@ -31,6 +31,7 @@ VALUES_BEFORE: Mapping[str, tuple[Any, ...]] = {
     "data.text": (None, []),
     "preprocessing.max_words": (1000,),
     "estimator.name": (None, "LogisticRegression"),
+    "estimator.rule": (None, 1),
 }
 """Keys that older studies do not have, with the values that those have in effect.
 

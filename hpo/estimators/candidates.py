@@ -51,6 +51,19 @@ class Candidates(Protocol):
         ...
 
     @property
+    def rule(self) -> int:
+        """The number of the newest rule by which one derives params."""
+        ...
+
+    def of_rule(self, number: int) -> "Candidates":
+        """The same with an earlier rule.
+
+        Raises:
+            DefinitionError: There is no such rule.
+        """
+        ...
+
+    @property
     def has_probabilities(self) -> bool:
         """Whether all give probabilities."""
         ...
@@ -132,6 +145,26 @@ class SeveralRecipes:
     def task(self) -> TaskName:
         """The task that is common to all."""
         return self.recipes[0].task
+
+    @property
+    def rule(self) -> int:
+        """The newest of all: each has its own newest up to that."""
+        return max(recipe.rule for recipe in self.recipes)
+
+    def of_rule(self, number: int) -> "SeveralRecipes":
+        """The same with an earlier rule of those that have it.
+
+        Raises:
+            DefinitionError: There is no such rule.
+        """
+        newest = max(self.recipes, key=lambda recipe: recipe.rule)
+        if newest.of_rule(number) is newest:
+            return self
+        recipes = tuple(recipe.of_rule(min(number, recipe.rule)) for recipe in self.recipes)
+        earlier = SeveralRecipes(recipes)
+        # A study file was read as one of this class.
+        vars(earlier)["space"] = self.space
+        return earlier
 
     @property
     def has_probabilities(self) -> bool:

@@ -231,6 +231,14 @@ def predict_example(
     return {name: getattr(steps, name)(rows) for name in CHECKED_METHODS if hasattr(model, name)}
 
 
+def of_plain_classes(pipeline: Pipeline) -> Pipeline:
+    """A fitted pipeline as it ships: of scikit-learn's own classes, which skops trusts."""
+    name, estimator = pipeline.steps[-1]
+    if not hasattr(estimator, "to_plain"):
+        return pipeline
+    return Pipeline([*pipeline.steps[:-1], (name, estimator.to_plain())])
+
+
 def refit_on_all(pipeline: Pipeline, dataset: Dataset) -> Pipeline:
     """Fit the same model on the training rows and the hold-out."""
     X = pd.concat([dataset.X_train, dataset.X_test])

@@ -14,7 +14,8 @@ from pydantic import AfterValidator, model_validator
 
 from hpo.errors import DefinitionError
 from hpo.estimators.entries import between, named, whole
-from hpo.estimators.recipe import BarChart, Params, Recipe, TrainingShape
+from hpo.estimators.logistic_regression_rules import EARLIER_RULES, RULE
+from hpo.estimators.recipe import BarChart, Params, Recipe
 from hpo.search_space import Entry, Range, SearchSpace, choices_of, conditions_of
 
 if TYPE_CHECKING:
@@ -22,30 +23,30 @@ if TYPE_CHECKING:
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import Pipeline
 
-Solver = Literal["lbfgs", "liblinear", "newton-cg", "newton-cholesky", "sag", "saga"]
+Solver = Literal[
+    "lbfgs",
+    "lbfgs-b",
+    "liblinear",
+    "newton-cg",
+    "newton-cholesky",
+    "proximal-newton",
+    "sag",
+    "saga",
+]
+
+OWN_SOLVERS = frozenset({"lbfgs-b", "proximal-newton"})
+"""Those of ``ElasticNetLogisticRegression``."""
 
 SOLVERS_FOR: Mapping[str, frozenset[str]] = {
-    "none": frozenset(get_args(Solver)) - {"liblinear"},
-    "l2": frozenset(get_args(Solver)),
-    "l1": frozenset({"liblinear", "saga"}),
-    "elasticnet": frozenset({"saga"}),
+    "none": frozenset(get_args(Solver)) - {"liblinear"} - OWN_SOLVERS,
+    "l2": frozenset(get_args(Solver)) - OWN_SOLVERS,
+    "l1": frozenset({"liblinear", "saga"}) | OWN_SOLVERS,
+    "elasticnet": frozenset({"saga"}) | OWN_SOLVERS,
 }
-"""The solvers that can fit each penalty (scikit-learn 1.9, ``LogisticRegression``)."""
+"""The solvers that can fit each penalty (scikit-learn 1.9, ``LogisticRegression``; ours)."""
 
 MAX_VALUE = 2**31
 """Of C, max_iter and tol: scikit-learn counts iterations in 32 bits."""
-
-MAX_NEWTON_COEFFICIENTS = 150
-"""Up to so many coefficients, on dense rows, a Newton step costs less than L-BFGS at every C."""
-
-SAGA_CELL_PASSES = 2e8
-"""saga gets about so many passes over single values: the cap that keeps digits below a second."""
-
-MAX_SAGA_CELLS = 5e5
-"""Above so many values (times classes) saga takes some fifty times as long as L-BFGS."""
-
-MAX_LIBLINEAR_CELLS = 5e6
-"""The same for liblinear with L1, some ten times as long."""
 
 _Positive = AfterValidator(between(0, MAX_VALUE))
 
@@ -103,44 +104,6 @@ def _applies(name: str, params: Params) -> bool:
     return name != "C" or params["penalty"] != "none"
 
 
-def _derive(params: Params, shape: TrainingShape, seed: int) -> dict[str, Any]:
-    """Complete params by the rule; what is given stays.
-
-    ``random_state`` is the seed, since saga and liblinear shuffle.
-    """
-    solver = params.get("solver") or _solver(params["penalty"], shape)
-    derived: dict[str, Any] = {
-        "solver": solver,
-        "max_iter": 1000,
-        "tol": 1e-4,
-        "random_state": seed,
-    }
-    if params["penalty"] != "none":
-        derived["C"] = 1.0
-    derived["class_weight"] = "none"
-    if solver in ("saga", "sag"):
-        derived["max_iter"] = int(min(1000, max(100, SAGA_CELL_PASSES // shape.n_cells)))
-        derived["tol"] = 1e-3
-    return {**params, **{name: value for name, value in derived.items() if name not in params}}
-
-
-def _solver(penalty: str, shape: TrainingShape) -> str:
-    if penalty == "elasticnet" or (penalty == "l1" and shape.n_classes > 2):
-        return "saga"
-    if penalty == "l1":
-        return "liblinear"
-    is_small = shape.n_features * shape.n_outputs <= MAX_NEWTON_COEFFICIENTS
-    return "newton-cholesky" if is_small and not shape.is_sparse else "lbfgs"
-
-
-def _is_affordable(name: str, value: Any, shape: TrainingShape) -> bool:
-    """Whether a penalty's fits cost about as much as those of the others."""
-    if name != "penalty":
-        return True
-    limits = {"saga": MAX_SAGA_CELLS, "liblinear": MAX_LIBLINEAR_CELLS}
-    return shape.n_cells <= limits.get(_solver(value, shape), math.inf)
-
-
 def _check(space: SearchSpace, n_classes: int) -> None:
     """Refuse liblinear for three classes or more."""
     assert isinstance(space, LogisticRegressionSpace)
@@ -156,7 +119,12 @@ def _build(params: Params, _categorical: Sequence[int] = ()) -> "LogisticRegress
 
     penalty, class_weight = params["penalty"], params["class_weight"]
     ratios = {"none": 0.0, "l2": 0.0, "l1": 1.0}
-    return LogisticRegression(
+    kind = LogisticRegression
+    if params["solver"] in OWN_SOLVERS:
+        from hpo.estimators import elastic_net_logistic  # noqa: PLC0415 - see recipe.py
+
+        kind = elastic_net_logistic.ElasticNetLogisticRegression
+    return kind(
         C=math.inf if penalty == "none" else params["C"],
         l1_ratio=ratios.get(penalty, params.get("l1_ratio")),
         class_weight=None if class_weight == "none" else class_weight,
@@ -222,8 +190,8 @@ LOGISTIC_REGRESSION = Recipe(
     },
     takes_whole_numbers=_takes_whole_numbers,
     applies=_applies,
-    derive=_derive,
-    is_affordable=_is_affordable,
+    derive=RULE.derive,
+    is_affordable=RULE.is_affordable,
     check=_check,
     build=_build,
     simplicity=_simplicity,
@@ -239,6 +207,8 @@ LOGISTIC_REGRESSION = Recipe(
     ),
     limits=(_LIMIT,),
     noted_params=("solver",),
+    rule=2,
+    earlier=EARLIER_RULES,
 )
 
 RECIPES = (LOGISTIC_REGRESSION,)

@@ -6,7 +6,7 @@ no library before its estimator is built, so that a study file is checked at no 
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from pydantic import ValidationError
@@ -109,6 +109,19 @@ def _fix(space: SearchSpace, values: Params) -> SearchSpace:
         raise DefinitionError(f"{place}: {reason}") from None
 
 
+@dataclass(frozen=True)
+class Rule:
+    """How params are derived: a study goes on under the one that it was begun under.
+
+    Attributes:
+        derive: As :attr:`Recipe.derive`.
+        is_affordable: As :attr:`Recipe.is_affordable`.
+    """
+
+    derive: Callable[[Params, TrainingShape, int], dict[str, Any]]
+    is_affordable: Callable[[str, Any, TrainingShape], bool]
+
+
 @dataclass(frozen=True, eq=False)
 class Recipe:
     """One estimator.
@@ -150,6 +163,8 @@ class Recipe:
         home: Where the module of its class lies.
         package: A library that it needs, which an extra of that name installs.
         modules: Files of this package that its saved models need beside those of every model.
+        rule: The number of the rule that ``derive`` and ``is_affordable`` are.
+        earlier: The rules before it, the first first.
     """
 
     name: str
@@ -180,6 +195,8 @@ class Recipe:
     home: str = "sklearn"
     package: str = ""
     modules: tuple[str, ...] = ()
+    rule: int = 1
+    earlier: tuple[Rule, ...] = ()
 
     def is_of(self, kind: str) -> bool:
         """Whether a class, by module and name, is this one."""
@@ -199,3 +216,19 @@ class Recipe:
     def choose(self, params: Params) -> tuple["Recipe", Params]:
         """The recipe that complete params are of, and the params in its own words."""
         return self, params
+
+    def of_rule(self, number: int) -> "Recipe":
+        """The recipe with an earlier rule, or its own.
+
+        Raises:
+            DefinitionError: It has no such rule.
+        """
+        if not 1 <= number <= self.rule:
+            raise DefinitionError(
+                f"estimator.rule: should be at most {self.rule} for {self.name}, but got {number}",
+                hint="leave it out, or use the version of hpo that the study was begun with",
+            )
+        if number == self.rule:
+            return self
+        rule = self.earlier[number - 1]
+        return replace(self, rule=number, derive=rule.derive, is_affordable=rule.is_affordable)

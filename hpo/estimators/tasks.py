@@ -76,17 +76,18 @@ def complete(definition: StudyDefinition, task: str) -> tuple[StudyDefinition, C
         task: The task that the target is of.
 
     Returns:
-        The definition with its estimator's name, and what is searched.
+        The definition with its estimator's name and rule, and what is searched.
 
     Raises:
-        DefinitionError: There is no such estimator, or it does not take a fixed value.
+        DefinitionError: There is no such estimator or rule, or it does not take a fixed value.
     """
     recipe = recipe_of(definition) or USUAL_RECIPES[task]
-    changed: dict[str, Any] = {
-        "estimator": definition.estimator.model_copy(
-            update={"name": definition.estimator.name or recipe.name}
-        )
-    }
+    section = definition.estimator
+    chosen: dict[str, Any] = {"name": section.name or recipe.name}
+    if not isinstance(section, OwnSection):
+        recipe = recipe.of_rule(section.rule or recipe.rule)
+        chosen["rule"] = recipe.rule
+    changed: dict[str, Any] = {"estimator": section.model_copy(update=chosen)}
     if "metric" not in definition.study.model_fields_set:
         metric = task_of(recipe).usual_metric
         changed["study"] = definition.study.model_copy(update={"metric": metric})

@@ -6,9 +6,10 @@ The libraries' own clients make tables where they are missing, so this looks fir
 import json
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 import sqlalchemy
 from sqlalchemy import Connection, NullPool, create_engine, text
@@ -120,13 +121,7 @@ def read_trials(connection: Connection | None, study: str) -> Trials:
     )
     check_study(connection, study_id, study)
     of_study = {"study_id": study_id}
-    identity = connection.scalar(
-        text(
-            "SELECT value_json FROM study_user_attributes"
-            " WHERE study_id = :study_id AND key = 'hpo.identity'"
-        ),
-        of_study,
-    )
+    identity = read_identity(connection, study)
     trials = connection.execute(
         text("SELECT number, state, trial_id FROM trials WHERE study_id = :study_id"), of_study
     ).all()
@@ -139,13 +134,27 @@ def read_trials(connection: Connection | None, study: str) -> Trials:
             of_study,
         )
     )
-    uid = None if identity is None else json.loads(identity)["uid"]
+    uid = None if identity is None else identity["uid"]
     foreign = frozenset(
         trial.number
         for trial in trials
         if trial.state == "RUNNING" and trial.trial_id not in asked_here
     )
     return Trials(uid, {trial.number: trial.state for trial in trials}, study_id, foreign)
+
+
+def read_identity(connection: Connection | None, study: str) -> Mapping[str, Any] | None:
+    """Read a study's identity; None where there is no such study, or ``hpo`` did not make it."""
+    if connection is None:
+        return None
+    identity = connection.scalar(
+        text(
+            "SELECT value_json FROM study_user_attributes JOIN studies USING (study_id)"
+            " WHERE study_name = :study AND key = 'hpo.identity'"
+        ),
+        {"study": study},
+    )
+    return None if identity is None else json.loads(identity)
 
 
 def read_driver(url: str, connection: Connection | None, study: str) -> str | None:

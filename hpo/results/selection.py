@@ -1,6 +1,7 @@
 """The choice among a study's trials, and how sure it is.
 
-Two rules. ``best``: the highest value; ties go to the better tie metric of the task, then to the
+A trial with a fit that did not converge is below every one whose fits did. Among the rest there are
+two rules. ``best``: the highest value; ties go to the better tie metric of the task, then to the
 simpler model, then to the earlier trial. ``one_standard_error``: the simplest model whose value is
 within one standard error of the highest. The hold-out has no part in either.
 """
@@ -17,7 +18,14 @@ from hpo.definition import Rule
 from hpo.errors import NoCompletedTrialError
 from hpo.estimators.candidates import ESTIMATOR, Candidates
 from hpo.estimators.tasks import task_of
-from hpo.ledger.trials import DERIVED, FAILURE, TIE_DIGITS, mean_score, rounded
+from hpo.ledger.trials import (
+    DERIVED,
+    FAILURE,
+    TIE_DIGITS,
+    has_converged,
+    mean_score,
+    rounded,
+)
 from hpo.results.estimates import Contest, EstimatorScore
 from hpo.results.intervals import Estimate, half_width_over_folds
 
@@ -49,7 +57,7 @@ def select_best(
     Raises:
         NoCompletedTrialError: There is nothing to choose from; with the last reason.
     """
-    complete = _completed(trials)
+    complete = _eligible(trials)
     if not complete:
         reasons = [trial.user_attrs[FAILURE] for trial in trials if FAILURE in trial.user_attrs]
         raise NoCompletedTrialError(
@@ -75,15 +83,22 @@ def _completed(trials: Iterable[FrozenTrial]) -> list[FrozenTrial]:
     ]
 
 
+def _eligible(trials: Iterable[FrozenTrial]) -> list[FrozenTrial]:
+    """Completed trials; those alone whose fits converged, if there is one."""
+    complete = _completed(trials)
+    return [trial for trial in complete if has_converged(trial)] or complete
+
+
 def _judged_scores(trial: FrozenTrial) -> list[float]:
     """The judged metric's fold scores, in the order of the folds."""
     return [score for _, score in sorted(trial.intermediate_values.items())]
 
 
-def _rank(trial: FrozenTrial, recipe: Candidates) -> tuple[float, float, Simplicity]:
+def _rank(trial: FrozenTrial, recipe: Candidates) -> tuple[bool, float, float, Simplicity]:
     """The order of trials under the rule ``best``; greater is better."""
     tie_score = mean_score(trial, task_of(recipe).tie_metric)
-    return rounded(cast("float", trial.value)), rounded(tie_score), simplicity(trial, recipe)
+    value = rounded(cast("float", trial.value))
+    return has_converged(trial), value, rounded(tie_score), simplicity(trial, recipe)
 
 
 def count_ties(trials: Iterable[FrozenTrial], *, recipe: Candidates, n_splits: int) -> int:
@@ -93,7 +108,7 @@ def count_ties(trials: Iterable[FrozenTrial], *, recipe: Candidates, n_splits: i
     a trial ties where the 95 % interval of the mean difference, by the corrected resampled t-test,
     holds zero. At least one trial must be complete.
     """
-    complete = _completed(trials)
+    complete = _eligible(trials)
     top = max(complete, key=lambda trial: _rank(trial, recipe))
     differences = np.array(_judged_scores(top)) - np.array(list(map(_judged_scores, complete)))
     half = np.nan_to_num(half_width_over_folds(differences, n_splits))
@@ -117,7 +132,7 @@ def compare_estimators(
     best = {
         name: max(complete, key=lambda trial: _rank(trial, recipe))
         for name, own in of_each.items()
-        if (complete := _completed(own))
+        if (complete := _eligible(own))
     }
     ranked = sorted(best, key=lambda name: _rank(best[name], recipe), reverse=True)
     scores = [

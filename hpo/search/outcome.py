@@ -8,7 +8,12 @@ from sklearn.pipeline import Pipeline
 
 from hpo.errors import name_some
 from hpo.escaping import hide_password
-from hpo.estimators.final_model import fit_final_model, refit_on_all, take_raw_rows
+from hpo.estimators.final_model import (
+    fit_final_model,
+    of_plain_classes,
+    refit_on_all,
+    take_raw_rows,
+)
 from hpo.estimators.recipe import Params
 from hpo.ledger.storage import open_for_reading
 from hpo.ledger.trials import fold_scores, has_converged, mean_and_std, mean_score
@@ -104,7 +109,7 @@ def judge_study(
         estimates=_estimate(plan, searched, judged.pipeline, params),
         judged=judged,
         refit=refit,
-        model=take_raw_rows(shipped, dataset),
+        model=take_raw_rows(of_plain_classes(shipped), dataset),
         columns=dataset.columns.kinds(),
         trusted_types=recipe.trusted_types if dataset.columns.as_read else (),
         notes=(*plan.notes, *notes, *searched.notes),

@@ -10,7 +10,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from optuna import load_study
 from sklearn.datasets import load_wine
+from sklearn.linear_model import LogisticRegression
 
 import hpo
 from hpo.progress import Progress
@@ -38,6 +40,37 @@ def test_study_has_its_dashboard_note_before_its_first_trial(directory: Path) ->
         )
     assert count_told(directory) == 0
     assert "Searched: `C`" in read_notes(stores_of(directory)["storage"], [])[None]
+
+
+def test_study_goes_on_under_the_rule_that_it_was_begun_under(directory: Path) -> None:
+    """Before there was a choice of rules every study was of the first, and said nothing of it."""
+
+    def run(n_trials: int, **overrides: int) -> list[str]:
+        more = {f"estimator.{key}": value for key, value in overrides.items()}
+        result = hpo.run_study(
+            hpo.load_definition(
+                overrides={
+                    "study.n_trials": n_trials,
+                    "search_space.penalty": "elasticnet",
+                    "study.name": "old",
+                    **more,
+                }
+            ),
+            settings(directory),
+            tracking=InlineTracking(),
+        )
+        assert type(result.model[-1]) is LogisticRegression
+        derived = result.trials_dataframe()["user_attrs_hpo.derived"]
+        return [params["solver"] for params in derived]
+
+    assert run(1, rule=1) == ["saga"]
+    study = load_study(study_name="old", storage=stores_of(directory)["storage"])
+    assert "estimator.rule" not in study.user_attrs["hpo.identity"]["definition"]
+    assert run(2) == ["saga", "saga"]
+    with pytest.raises(
+        hpo.HpoError, match=r"begun with something else: estimator\.rule absent -> 2"
+    ):
+        run(3, rule=2)
 
 
 def test_frame_goes_on_with_the_study_of_its_file(directory: Path) -> None:

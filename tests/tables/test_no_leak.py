@@ -26,8 +26,9 @@ FITS: dict[str, dict[str, Any]] = {
     "newton-cholesky": {"penalty": "l2", "C": 1.0},
     "lbfgs": {"penalty": "l2", "C": 100.0, "solver": "lbfgs"},
     "none": {"penalty": "none"},
-    "saga": {"penalty": "elasticnet", "C": 0.3, "l1_ratio": 0.5},
-    "l1": {"penalty": "l1", "C": 0.5},
+    "saga": {"penalty": "elasticnet", "C": 0.3, "l1_ratio": 0.5, "solver": "saga", "tol": 1e-3},
+    "proximal-newton": {"penalty": "elasticnet", "C": 0.3, "l1_ratio": 0.5},
+    "lbfgs-b": {"penalty": "l1", "C": 0.5, "solver": "lbfgs-b"},
 }
 
 

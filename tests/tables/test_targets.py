@@ -159,6 +159,7 @@ def test_study_begun_before_there_was_a_positive_class_goes_on() -> None:
                 "data.target": "y",
                 "study.metric": "f1",
                 "study.metrics": ["precision", "average_precision", "roc_auc", "neg_brier_score"],
+                "estimator.rule": 1,
             },
         )
         dataset = load_data(definition.for_frame(), table)

@@ -14,11 +14,11 @@ from hpo.data.columns import Columns
 from hpo.definition import PreprocessingSection
 from hpo.errors import DefinitionError
 from hpo.estimators.final_model import build_pipeline
-from hpo.estimators.logistic_regression import (
-    LOGISTIC_REGRESSION,
+from hpo.estimators.logistic_regression import LOGISTIC_REGRESSION, LogisticRegressionSpace
+from hpo.estimators.logistic_regression_rules import (
+    MAX_LBFGSB_CELLS,
     MAX_LIBLINEAR_CELLS,
     MAX_SAGA_CELLS,
-    LogisticRegressionSpace,
 )
 from hpo.estimators.recipe import TrainingShape
 from hpo.estimators.space import leave_out_costly
@@ -37,10 +37,12 @@ def derive(
     n_features: int = 4,
     n_classes: int = 3,
     seed: int = 0,
+    rule: int = 2,
     **params: object,
 ) -> dict:
     params = {"penalty": penalty, "C": 1.0, "class_weight": "none", **params}
-    return LOGISTIC_REGRESSION.derive(params, dense(n_samples, n_features, n_classes), seed)
+    shape = dense(n_samples, n_features, n_classes)
+    return LOGISTIC_REGRESSION.of_rule(rule).derive(params, shape, seed)
 
 
 @pytest.mark.parametrize(
@@ -48,28 +50,63 @@ def derive(
     [
         ("l2", 2, 4, "newton-cholesky"),
         ("l2", 3, 4, "newton-cholesky"),
-        ("l2", 2, 150, "newton-cholesky"),
-        ("l2", 2, 151, "lbfgs"),
-        ("l2", 3, 50, "newton-cholesky"),
-        ("l2", 3, 51, "lbfgs"),
+        ("l2", 2, 500, "newton-cholesky"),
+        ("l2", 2, 501, "newton-cg"),
+        ("l2", 5, 100, "newton-cholesky"),
+        ("l2", 10, 64, "newton-cg"),
         ("none", 2, 4, "newton-cholesky"),
-        ("none", 10, 64, "lbfgs"),
-        ("l1", 2, 4, "liblinear"),
-        ("l1", 3, 4, "saga"),
-        ("elasticnet", 2, 4, "saga"),
-        ("elasticnet", 3, 4, "saga"),
+        ("none", 10, 64, "newton-cg"),
+        ("l1", 2, 4, "proximal-newton"),
+        ("l1", 3, 4, "proximal-newton"),
+        ("elasticnet", 2, 1000, "proximal-newton"),
+        ("elasticnet", 2, 1001, "lbfgs-b"),
+        ("elasticnet", 10, 64, "proximal-newton"),
+        ("elasticnet", 10, 101, "lbfgs-b"),
     ],
 )
 def test_solver_is_derived_from_penalty_and_shape(penalty, n_classes, n_features, solver):
     assert derive(penalty, n_classes=n_classes, n_features=n_features)["solver"] == solver
 
 
+@pytest.mark.parametrize(("penalty", "solver"), [("l2", "newton-cg"), ("l1", "lbfgs-b")])
+def test_no_hessian_is_made_that_takes_a_second(penalty, solver):
+    assert derive(penalty, n_samples=100_000, n_features=100, n_classes=5)["solver"] == solver
+
+
+@pytest.mark.parametrize(
+    ("penalty", "n_classes", "n_features", "solver"),
+    [
+        ("l2", 2, 150, "newton-cholesky"),
+        ("l2", 2, 151, "lbfgs"),
+        ("l2", 3, 51, "lbfgs"),
+        ("none", 10, 64, "lbfgs"),
+        ("l1", 2, 4, "liblinear"),
+        ("l1", 3, 4, "saga"),
+        ("elasticnet", 2, 4, "saga"),
+    ],
+)
+def test_the_first_rule_is_what_it_was(penalty, n_classes, n_features, solver):
+    params = derive(penalty, n_classes=n_classes, n_features=n_features, rule=1)
+    tol = 1e-3 if solver == "saga" else 1e-4
+    assert (params["solver"], params["max_iter"], params["tol"]) == (solver, 1000, tol)
+
+
+@pytest.mark.parametrize("number", [0, 3])
+def test_a_rule_that_is_not_there_is_refused(number):
+    with pytest.raises(DefinitionError, match=r"estimator\.rule: should be at most 2 for Logistic"):
+        LOGISTIC_REGRESSION.of_rule(number)
+
+
 @pytest.mark.parametrize(
     ("n_samples", "n_features", "n_classes", "max_iter"),
     [(120, 4, 3, 1000), (1437, 64, 10, 217), (100_000, 100, 2, 100), (10_000, 64, 2, 312)],
 )
-def test_saga_gets_fewer_passes_on_a_larger_table(n_samples, n_features, n_classes, max_iter):
-    params = derive("elasticnet", n_samples=n_samples, n_features=n_features, n_classes=n_classes)
+def test_saga_of_the_first_rule_gets_fewer_passes_on_a_larger_table(
+    n_samples, n_features, n_classes, max_iter
+):
+    params = derive(
+        "elasticnet", n_samples=n_samples, n_features=n_features, n_classes=n_classes, rule=1
+    )
     assert (params["max_iter"], params["tol"]) == (max_iter, 1e-3)
 
 
@@ -83,7 +120,7 @@ def test_what_is_given_stays(given):
 def test_params_are_complete_and_the_given_ones_unchanged():
     given = {"penalty": "l2", "C": 2.0, "class_weight": "balanced"}
     complete = LOGISTIC_REGRESSION.derive(given, dense(10, 2, 2), 5)
-    derived = {"solver": "newton-cholesky", "max_iter": 1000, "tol": 1e-4, "random_state": 5}
+    derived = {"solver": "newton-cholesky", "max_iter": 1000, "tol": 1e-9, "random_state": 5}
     assert complete == {"penalty": "l2", "C": 2.0, "class_weight": "balanced", **derived}
     assert set(given) == {"penalty", "C", "class_weight"}
 
@@ -163,33 +200,42 @@ def test_cells_are_stored_values_times_outputs():
 
 
 @pytest.mark.parametrize(
-    ("penalty", "solver"),
-    [("l2", "lbfgs"), ("none", "lbfgs"), ("l1", "liblinear"), ("elasticnet", "saga")],
+    ("rule", "solvers"),
+    [
+        (1, ["lbfgs", "lbfgs", "liblinear", "saga"]),
+        (2, ["newton-cholesky", "newton-cholesky", "proximal-newton", "proximal-newton"]),
+    ],
 )
-def test_sparse_rows_never_take_the_dense_newton_step(penalty, solver):
-    params = {"penalty": penalty, "C": 1.0, "class_weight": "none"}
-    assert LOGISTIC_REGRESSION.derive(params, sparse(100), 0)["solver"] == solver
+def test_solvers_of_sparse_rows(rule, solvers):
+    recipe = LOGISTIC_REGRESSION.of_rule(rule)
+    params = {"C": 1.0, "class_weight": "none"}
+    penalties = ["l2", "none", "l1", "elasticnet"]
+    derived = [recipe.derive({**params, "penalty": name}, sparse(100), 0) for name in penalties]
+    assert [each["solver"] for each in derived] == solvers
 
 
 @pytest.mark.parametrize(
-    ("n_values", "n_classes", "kept"),
+    ("rule", "n_values", "n_classes", "n_features", "kept"),
     [
-        (int(MAX_SAGA_CELLS), 2, ("l2", "l1", "elasticnet")),
-        (int(MAX_SAGA_CELLS) + 1, 2, ("l2", "l1")),
-        (int(MAX_LIBLINEAR_CELLS), 2, ("l2", "l1")),
-        (int(MAX_LIBLINEAR_CELLS) + 1, 2, ("l2",)),
-        (int(MAX_SAGA_CELLS) // 3, 3, ("l2", "l1", "elasticnet")),
-        (int(MAX_SAGA_CELLS) // 3 + 1, 3, ("l2",)),
+        (1, int(MAX_SAGA_CELLS), 2, 10, ("l2", "l1", "elasticnet")),
+        (1, int(MAX_SAGA_CELLS) + 1, 2, 10, ("l2", "l1")),
+        (1, int(MAX_LIBLINEAR_CELLS), 2, 10, ("l2", "l1")),
+        (1, int(MAX_LIBLINEAR_CELLS) + 1, 2, 10, ("l2",)),
+        (1, int(MAX_SAGA_CELLS) // 3, 3, 10, ("l2", "l1", "elasticnet")),
+        (1, int(MAX_SAGA_CELLS) // 3 + 1, 3, 10, ("l2",)),
+        (2, 10**7, 2, 10, ("l2", "l1", "elasticnet")),
+        (2, int(MAX_LBFGSB_CELLS), 2, 1001, ("l2", "l1", "elasticnet")),
+        (2, int(MAX_LBFGSB_CELLS) + 1, 2, 1001, ("l2",)),
     ],
 )
 @pytest.mark.parametrize("is_sparse", [False, True])
 def test_default_space_leaves_slow_penalties_out_by_shape_and_says_so(
-    n_values, n_classes, kept, is_sparse
+    rule, n_values, n_classes, n_features, kept, is_sparse
 ):
     space, notes = leave_out_costly(
-        LOGISTIC_REGRESSION,
+        LOGISTIC_REGRESSION.of_rule(rule),
         LogisticRegressionSpace(C=2.0),
-        TrainingShape(n_values // 10, 10, n_classes, n_values, is_sparse),
+        TrainingShape(n_values // 10, n_features, n_classes, n_values, is_sparse),
     )
     assert space == LogisticRegressionSpace(C=2.0, penalty=kept)
     left_out = [penalty for penalty in ("l2", "l1", "elasticnet") if penalty not in kept]

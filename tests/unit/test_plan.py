@@ -31,7 +31,9 @@ def test_problem_is_complete():
         4,
         3,
     )
-    assert plan.definition == define(study__metric="f1_macro", estimator__name=plan.recipe.name)
+    assert plan.definition == define(
+        study__metric="f1_macro", estimator__name=plan.recipe.name, estimator__rule=2
+    )
     assert plan.notes == ()
     assert plan.space.complete({"penalty": "l2"})["solver"] == "newton-cholesky"
 
@@ -42,7 +44,11 @@ def test_slow_penalties_are_left_out_of_the_definition_and_said(tmp_path):
         rng.normal(size=(14_000, 60)), columns=[f"x{n}" for n in range(60)]
     ).assign(y=rng.integers(0, 2, 14_000))
     table.to_parquet(tmp_path / "t.parquet")
-    source = {"data__source": str(tmp_path / "t.parquet"), "data__target": "y"}
+    source = {
+        "data__source": str(tmp_path / "t.parquet"),
+        "data__target": "y",
+        "estimator__rule": 1,
+    }
     plan = make_plan(define(**source))
     assert plan.space.entries.penalty == ("l2", "l1")
     assert plan.notes[0].startswith("penalty elasticnet left out: ")

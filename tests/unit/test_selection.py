@@ -10,7 +10,15 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from hpo.errors import NoCompletedTrialError
 from hpo.estimators.logistic_regression import LOGISTIC_REGRESSION
-from hpo.ledger.trials import FAILURE, SCORES, fold_scores, mean_and_std, mean_score, milliseconds
+from hpo.ledger.trials import (
+    CONVERGED,
+    FAILURE,
+    SCORES,
+    fold_scores,
+    mean_and_std,
+    mean_score,
+    milliseconds,
+)
 from hpo.results.selection import count_states, count_ties, select_best
 
 END = datetime(2026, 1, 2, 3, 4, 5, 678000, tzinfo=UTC)
@@ -210,6 +218,25 @@ def test_ties_do_not_depend_on_the_order_of_a_sum():
         )
         == 2
     )
+
+
+def unconverged(number: int, value: float) -> FrozenTrial:
+    unfinished = scored(number, *[value] * 5)
+    unfinished.user_attrs = {CONVERGED: False}
+    return unfinished
+
+
+@pytest.mark.parametrize("rule", ["best", "one_standard_error"])
+def test_a_fit_that_did_not_converge_is_below_every_one_that_did(rule):
+    trials = [scored(0, *[0.5] * 5), unconverged(1, 0.9), scored(2, *[0.6] * 5)]
+    assert select_best(trials, rule, recipe=LOGISTIC_REGRESSION, n_splits=5).number == 2
+    assert count_ties(trials, recipe=LOGISTIC_REGRESSION, n_splits=5) == 1
+
+
+def test_where_none_converged_the_highest_is_chosen():
+    trials = [unconverged(0, 0.5), unconverged(1, 0.9)]
+    assert select_best(trials, recipe=LOGISTIC_REGRESSION).number == 1
+    assert count_ties(trials, recipe=LOGISTIC_REGRESSION, n_splits=5) == 1
 
 
 def test_count_states():

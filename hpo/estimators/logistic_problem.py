@@ -1,0 +1,132 @@
+"""The objective of a logistic regression with an elastic net, its gradient and its Hessian.
+
+It is scikit-learn's,
+``C * sum(weight * loss) + l1_ratio * ||W||_1 + (1 - l1_ratio) / 2 * ||W||^2``:
+the intercept has no penalty. Two classes have one row of coefficients, more have one each.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, TypeAlias
+
+import numpy as np
+from scipy.sparse import csr_matrix, hstack, issparse
+
+Rows: TypeAlias = Any
+"""A dense array or a sparse matrix of rows."""
+
+
+@dataclass(frozen=True, eq=False)
+class Loss:
+    """The weighted loss at some scores.
+
+    Attributes:
+        value: Its sum.
+        residuals: Derivative by the scores, shape (n_samples, n_outputs).
+        probabilities: Of the outputs' classes, the same shape.
+    """
+
+    value: float
+    residuals: np.ndarray
+    probabilities: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class LogisticProblem:
+    """What is minimised.
+
+    Attributes:
+        X: Rows with a last column of ones, shape (n_samples, n_features + 1).
+        y: Positions of classes, array of shape (n_samples,).
+        weights: Of the rows, times ``C``.
+        n_outputs: Rows of the coefficients: one for two classes.
+        l1: The factor of the absolute values.
+        l2: The factor of half the squares.
+    """
+
+    X: Rows
+    y: np.ndarray
+    weights: np.ndarray
+    n_outputs: int
+    l1: float
+    l2: float
+
+    @cached_property
+    def columns(self) -> Rows:
+        """The rows turned: sparse ones are stored by column."""
+        return self.X.T.tocsr() if issparse(self.X) else self.X.T
+
+    def penalty(self, W: np.ndarray) -> float:
+        """The penalty of coefficients of shape (n_outputs, n_features + 1)."""
+        free = W[:, :-1]
+        return float(self.l2 / 2 * (free * free).sum() + self.l1 * np.abs(free).sum())
+
+    def scores(self, W: np.ndarray) -> np.ndarray:
+        """The scores of all rows, shape (n_samples, n_outputs)."""
+        return np.asarray(self.X @ W.T)
+
+    def loss(self, scores: np.ndarray) -> Loss:
+        """The loss at scores."""
+        y, weights = self.y, self.weights
+        if self.n_outputs == 1:
+            score = scores[:, 0]
+            small = np.exp(-np.abs(score))
+            value = np.log1p(small) + np.maximum(score, 0) - y * score
+            probabilities = np.where(score >= 0, 1.0, small) / (1 + small)
+            residuals = weights * (probabilities - y)
+            return Loss(float(weights @ value), residuals[:, None], probabilities[:, None])
+        rows = np.arange(len(y))
+        top = scores.max(axis=1, keepdims=True)
+        probabilities = np.exp(scores - top)
+        total = probabilities.sum(axis=1, keepdims=True)
+        probabilities /= total
+        value = np.log(total[:, 0]) + top[:, 0] - scores[rows, y]
+        residuals = probabilities.copy()
+        residuals[rows, y] -= 1
+        residuals *= weights[:, None]
+        return Loss(float(weights @ value), residuals, probabilities)
+
+    def gradient(self, loss: Loss) -> np.ndarray:
+        """The loss's gradient by the coefficients, shape (n_outputs, n_features + 1)."""
+        return np.asarray(self.columns @ loss.residuals).T
+
+    def hessian(self, loss: Loss, used: np.ndarray) -> np.ndarray:
+        """The loss's Hessian by the coefficients of some columns, output by output."""
+        X = self.X[:, used] if len(used) < self.X.shape[1] else self.X
+        columns = self.columns[used] if len(used) < self.X.shape[1] else self.columns
+        P, n, size = loss.probabilities, self.n_outputs, len(used)
+        H = np.empty((n, size, n, size))
+        for i in range(n):
+            for j in range(i + 1):
+                share = P[:, i] * ((i == j) - P[:, j])
+                H[i, :, j] = _weighted_gram(columns, X, self.weights * share)
+                H[j, :, i] = H[i, :, j].T
+        return H.reshape(n * size, n * size)
+
+
+def _weighted_gram(columns: Rows, X: Rows, weights: np.ndarray) -> np.ndarray:
+    if not issparse(X):
+        return np.asarray(columns @ (X * weights[:, None]))
+    scaled = X.data * np.repeat(weights, np.diff(X.indptr))
+    return np.asarray((columns @ csr_matrix((scaled, X.indices, X.indptr), X.shape)).toarray())
+
+
+def make_problem(X: Rows, y: np.ndarray, weights: np.ndarray, l1_ratio: float) -> LogisticProblem:
+    """Pose the problem.
+
+    Args:
+        X: Rows of shape (n_samples, n_features).
+        y: Positions of classes, array of shape (n_samples,); every class is there.
+        weights: Of the rows, times ``C``.
+        l1_ratio: The share of L1.
+    """
+    ones = np.ones((X.shape[0], 1))
+    n_classes = int(y.max()) + 1
+    return LogisticProblem(
+        X=hstack([X, csr_matrix(ones)]).tocsr() if issparse(X) else np.hstack([X, ones]),
+        y=y,
+        weights=weights,
+        n_outputs=n_classes if n_classes > 2 else 1,
+        l1=l1_ratio,
+        l2=1 - l1_ratio,
+    )

@@ -1,0 +1,124 @@
+"""The fits of L1 and elastic net reach scikit-learn's optimum, and ship as scikit-learn's class."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import skops.io
+from scipy.sparse import csr_matrix, issparse
+from sklearn.base import clone
+from sklearn.datasets import load_breast_cancer, load_iris
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from hpo.estimators.elastic_net_logistic import ElasticNetLogisticRegression
+from hpo.estimators.final_model import of_plain_classes
+
+SOLVERS = {"proximal-newton": 1e-9, "lbfgs-b": 1e-10}
+
+
+def table(name: str):
+    load = {"iris": load_iris, "breast_cancer": load_breast_cancer}[name]
+    X, y = load(return_X_y=True)
+    return StandardScaler().fit_transform(X)[::2, :6], y[::2]
+
+
+def rare_categories():
+    """Three classes and two categories whose columns sum to one, one of them of few rows."""
+    rng = np.random.default_rng(3)
+    codes = rng.choice(6, 600, p=[0.4, 0.3, 0.2, 0.07, 0.02, 0.01])
+    X = np.hstack([np.eye(6)[codes], rng.normal(size=(600, 2))])
+    y = (X[:, 0] + X[:, 6] + rng.logistic(size=600) > 1).astype(int) + (rng.random(600) < 0.05)
+    return csr_matrix(X), np.array(["a", "b", "c"])[y]
+
+
+TABLES = {
+    "iris": lambda: table("iris"),
+    "breast_cancer": lambda: table("breast_cancer"),
+    "sparse": rare_categories,
+}
+
+
+def objective(model, X, y) -> float:
+    """scikit-learn's objective, written down apart from the solvers."""
+    scores = model.decision_function(X)
+    scores = np.column_stack([0 * scores, scores]) if scores.ndim == 1 else scores
+    position = np.searchsorted(model.classes_, y)
+    top = scores.max(axis=1)
+    losses = (
+        np.log(np.exp(scores - top[:, None]).sum(axis=1)) + top - scores[range(len(y)), position]
+    )
+    count = np.bincount(position)
+    weights = len(y) / (len(count) * count) if model.class_weight == "balanced" else 0 * count + 1.0
+    penalty = (1 - model.l1_ratio) / 2 * (model.coef_**2).sum()
+    penalty += model.l1_ratio * np.abs(model.coef_).sum()
+    return float(model.C * (weights[position] @ losses) + penalty)
+
+
+@pytest.mark.parametrize("name", TABLES)
+@pytest.mark.parametrize(("C", "l1_ratio"), [(0.003, 1.0), (0.5, 0.4), (1e3, 0.1)])
+@pytest.mark.parametrize("class_weight", [None, "balanced"])
+def test_no_point_is_lower(name, C, l1_ratio, class_weight):
+    """Two solvers that have nothing in common end at the same value, and no step from it is down."""
+    X, y = TABLES[name]()
+    values = {}
+    for solver, tol in SOLVERS.items():
+        model = ElasticNetLogisticRegression(
+            C=C, l1_ratio=l1_ratio, class_weight=class_weight, solver=solver, tol=tol, max_iter=5000
+        ).fit(X, y)
+        values[solver] = objective(model, X, y)
+    least = values["proximal-newton"]
+    assert values["lbfgs-b"] == pytest.approx(least, rel=1e-6)
+    rng = np.random.default_rng(0)
+    model = clone(model).set_params(solver="proximal-newton", tol=1e-9).fit(X, y)
+    coefficients, intercept = model.coef_, model.intercept_
+    for size in (1e-1, 1e-3, 1e-5):
+        model.coef_ = coefficients + size * rng.normal(size=coefficients.shape)
+        model.intercept_ = intercept + size * rng.normal(size=intercept.shape)
+        assert objective(model, X, y) > least * (1 - 1e-7)
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_scikit_learns_own_solver_ends_there_given_the_time(name):
+    X, y = TABLES[name]()
+    arguments = {"C": 0.1, "l1_ratio": 0.5, "class_weight": "balanced"}
+    theirs = LogisticRegression(**arguments, solver="saga", tol=1e-9, max_iter=20_000)
+    theirs.fit(X.toarray() if issparse(X) else X, y)
+    ours = ElasticNetLogisticRegression(
+        **arguments, solver="proximal-newton", tol=1e-9, max_iter=1000
+    ).fit(X, y)
+    assert objective(ours, X, y) == pytest.approx(objective(theirs, X, y), rel=1e-8)
+    np.testing.assert_allclose(ours.predict_proba(X), theirs.predict_proba(X), atol=1e-4)
+    np.testing.assert_array_equal(ours.coef_ == 0, np.abs(theirs.coef_) < 1e-8)
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_a_fit_that_is_cut_short_says_so(solver):
+    X, y = table("iris")
+    model = ElasticNetLogisticRegression(C=1e3, l1_ratio=1, solver=solver, tol=1e-10, max_iter=2)
+    with pytest.warns(ConvergenceWarning, match=f"{solver} did not reach tol=1e-10 in 2 iter"):
+        model.fit(X, y)
+
+
+def test_one_class_is_refused_by_name():
+    model = ElasticNetLogisticRegression(solver="proximal-newton", l1_ratio=1)
+    with pytest.raises(ValueError, match="2 classes or more, but are all 'a'"):
+        model.fit(np.eye(3), np.array(["a"] * 3))
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_what_ships_is_scikit_learns_class_and_predicts_the_same(name):
+    X, y = TABLES[name]()
+    fitted = make_pipeline(
+        StandardScaler(with_mean=not issparse(X)),
+        ElasticNetLogisticRegression(C=0.5, l1_ratio=1, solver="proximal-newton", tol=1e-9),
+    ).fit(X, y)
+    plain = of_plain_classes(fitted)
+    assert type(plain[-1]) is LogisticRegression
+    loaded = skops.io.loads(skops.io.dumps(plain), trusted=[])
+    np.testing.assert_array_equal(loaded.predict_proba(X), fitted.predict_proba(X))
+    assert set(vars(loaded[-1])) >= {"classes_", "coef_", "intercept_", "n_iter_"}
+    clone(plain).fit(X, y)
+    assert of_plain_classes(plain) is plain
