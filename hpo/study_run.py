@@ -27,7 +27,7 @@ from hpo.errors import (
 from hpo.estimators.candidates import Candidates
 from hpo.estimators.own import bring_estimator
 from hpo.ledger.failures import never
-from hpo.ledger.inspection import OPTUNA, read_database, read_identity
+from hpo.ledger.identity import keep_rule
 from hpo.ledger.ledger import Ledger
 from hpo.ledger.trials import is_foreign, milliseconds, without_foreign
 from hpo.progress import Progress
@@ -103,7 +103,7 @@ def run_study(
         check_nested(dataset, definition)
         executor = make_executor(settings.workers, dataset.X_train.size, stop_signal)
         stack.enter_context(closing(executor))
-        plan = make_plan(_keep_rule(definition, settings), dataset)
+        plan = make_plan(keep_rule(definition, settings.storage, stop_signal), dataset)
         driver = Driver(settings, recorded_versions(), executor, progress, stop_signal)
         ledger = stack.enter_context(driver.open(plan))
         text = describe_search(plan.searched_definition, dataset, plan.space)
@@ -137,19 +137,6 @@ def run_study(
         )
         _annotate(ledger, notes, progress)
         return replace(result, tracking=state, total_seconds=time.perf_counter() - started)
-
-
-def _keep_rule(definition: StudyDefinition, settings: ServiceSettings) -> StudyDefinition:
-    """A definition with the rule that its study was begun under, if it was and none is named."""
-    if getattr(definition.estimator, "rule", 1) is not None:
-        return definition  # an estimator of one's own has no rule of ours
-    with read_database(settings.storage, OPTUNA) as connection:
-        identity = read_identity(connection, definition.name)
-    if identity is None:
-        return definition
-    rule = identity["definition"].get("estimator.rule", 1)
-    estimator = definition.estimator.model_copy(update={"rule": rule})
-    return definition.model_copy(update={"estimator": estimator})
 
 
 def _finish(

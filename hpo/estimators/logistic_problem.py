@@ -33,7 +33,7 @@ class Loss:
 
 @dataclass(frozen=True, eq=False)
 class LogisticProblem:
-    """What is minimised.
+    """An objective on some rows.
 
     Attributes:
         X: Rows with a last column of ones, shape (n_samples, n_features + 1).

@@ -9,7 +9,7 @@ from typing import TypeVar
 import sqlalchemy
 from optuna.exceptions import StorageInternalError
 
-from hpo.errors import HpoError, InterruptedBySignal, LedgerError, first_line
+from hpo.errors import InterruptedBySignal, LedgerError, first_line
 from hpo.escaping import hide_password
 
 RETRY_SECONDS = 60.0
@@ -85,7 +85,7 @@ def translated(url: str) -> Iterator[None]:
         raise make_error(url, error) from error
 
 
-def make_error(url: str, error: BaseException) -> HpoError:
+def make_error(url: str, error: BaseException) -> LedgerError:
     """Make a ``LedgerError`` of a foreign one; it says whether the cause may pass."""
     cause = (
         error.__cause__ if isinstance(error, StorageInternalError) and error.__cause__ else error

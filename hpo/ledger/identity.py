@@ -2,14 +2,17 @@
 
 import uuid
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import optuna
 
+from hpo.definition import StudyDefinition
 from hpo.errors import IdentityError
 from hpo.ledger.damage import reading
+from hpo.ledger.failures import never, repeat
+from hpo.ledger.inspection import OPTUNA, read_database, read_identity
 from hpo.ledger.transactions import LedgerStorage
 from hpo.versions import describe_changes
 
@@ -86,6 +89,30 @@ def open_study(storage: LedgerStorage, asked: StudyIdentity) -> Mapping[str, Any
         "notes": [note] if others else [],
         "has_other_versions": bool(others) or OTHER_VERSIONS in study.user_attrs,
     }
+
+
+def keep_rule(
+    definition: StudyDefinition, url: str, stop_signal: Callable[[], int | None] = never
+) -> StudyDefinition:
+    """A definition with the rule that its study was begun under, if it was and none is named.
+
+    Raises:
+        LedgerError: The storage cannot be read.
+        InterruptedBySignal: A signal came while it was away.
+    """
+    if getattr(definition.estimator, "rule", 1) is not None:
+        return definition  # an estimator of one's own has no rule of ours
+
+    def read(_: bool) -> Mapping[str, Any] | None:
+        with read_database(url, OPTUNA) as connection:
+            return read_identity(connection, definition.name)
+
+    begun = repeat(read, stop_signal)
+    if begun is None:
+        return definition
+    rule = begun["definition"].get("estimator.rule", 1)
+    estimator = definition.estimator.model_copy(update={"rule": rule})
+    return definition.model_copy(update={"estimator": estimator})
 
 
 def _begin(study: optuna.Study, asked: StudyIdentity) -> Mapping[str, Any]:

@@ -3,7 +3,6 @@
 The libraries' own clients make tables where they are missing, so this looks first.
 """
 
-import json
 import os
 import sqlite3
 from collections.abc import Iterator, Mapping
@@ -16,7 +15,8 @@ from sqlalchemy import Connection, NullPool, create_engine, text
 
 from hpo.errors import LedgerError, SettingsError, TrackingError, first_line
 from hpo.escaping import hide_password
-from hpo.ledger.damage import check_study
+from hpo.ledger.damage import check_study, parse, reading
+from hpo.ledger.failures import make_error
 from hpo.ledger.lock import find_driver
 from hpo.ledger.postgresql import SCHEMA_KEY, engine_arguments, find_session, lock_key
 from hpo.settings import needing_driver, sqlite_path
@@ -102,10 +102,12 @@ def _reading(url: str, package: str) -> Iterator[Connection]:
             connection.execution_options(postgresql_readonly=True)
             yield connection
     except (sqlalchemy.exc.SQLAlchemyError, sqlite3.Error, OSError) as error:
-        raise (LedgerError if package == OPTUNA else TrackingError)(
-            f"{hide_password(url)} cannot be read: {first_line(error.__cause__ or error)}",
-            hint="check that it is the right one, that it is running and that you may read it",
-        ) from error
+        problem = f"{hide_password(url)} cannot be read: {first_line(error.__cause__ or error)}"
+        hint = "check that it is the right one, that it is running and that you may read it"
+        if package != OPTUNA:
+            raise TrackingError(problem, hint=hint) from error
+        may_pass = make_error(url, error).may_pass
+        raise LedgerError(problem, hint=hint, may_pass=may_pass) from error
 
 
 def read_trials(connection: Connection | None, study: str) -> Trials:
@@ -144,17 +146,23 @@ def read_trials(connection: Connection | None, study: str) -> Trials:
 
 
 def read_identity(connection: Connection | None, study: str) -> Mapping[str, Any] | None:
-    """Read a study's identity; None where there is no such study, or ``hpo`` did not make it."""
+    """Read a study's identity; None where there is no such study, or ``hpo`` did not make it.
+
+    Raises:
+        LedgerError: It is not what was written.
+    """
     if connection is None:
         return None
-    identity = connection.scalar(
+    key = "hpo.identity"
+    content = connection.scalar(
         text(
             "SELECT value_json FROM study_user_attributes JOIN studies USING (study_id)"
-            " WHERE study_name = :study AND key = 'hpo.identity'"
+            " WHERE study_name = :study AND key = :key"
         ),
-        {"study": study},
+        {"study": study, "key": key},
     )
-    return None if identity is None else json.loads(identity)
+    with reading(study):
+        return None if content is None else parse(key, content)
 
 
 def read_driver(url: str, connection: Connection | None, study: str) -> str | None:
