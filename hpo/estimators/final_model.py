@@ -207,8 +207,16 @@ def fit_final_model(
 
 
 def take_raw_rows(pipeline: Pipeline, dataset: Dataset) -> Pipeline:
-    """Put the conversion of raw rows before a fitted pipeline; plain numbers need none."""
-    if dataset.has_plain_numbers or dataset.columns.as_read:
+    """Make a fitted pipeline one that ships: of scikit-learn's classes, for the table as it is.
+
+    The conversion of raw rows is put before it, which plain numbers do not need.
+    """
+    if dataset.columns.as_read:
+        return pipeline
+    *steps, (name, estimator) = pipeline.steps
+    if hasattr(estimator, "to_plain"):  # a class of ours, which skops does not trust
+        pipeline = Pipeline([*steps, (name, estimator.to_plain())])
+    if dataset.has_plain_numbers:
         return pipeline
     converter = dataset.columns.converter().fit(dataset.example)
     make_plain(pipeline[0])
@@ -229,14 +237,6 @@ def predict_example(
     """
     steps, rows = (model, columns.convert(ready)) if columns.as_read else (model[-2:], converted)
     return {name: getattr(steps, name)(rows) for name in CHECKED_METHODS if hasattr(model, name)}
-
-
-def of_plain_classes(pipeline: Pipeline) -> Pipeline:
-    """A fitted pipeline as it ships: of scikit-learn's own classes, which skops trusts."""
-    name, estimator = pipeline.steps[-1]
-    if not hasattr(estimator, "to_plain"):
-        return pipeline
-    return Pipeline([*pipeline.steps[:-1], (name, estimator.to_plain())])
 
 
 def refit_on_all(pipeline: Pipeline, dataset: Dataset) -> Pipeline:

@@ -10,7 +10,6 @@ from hpo.errors import name_some
 from hpo.escaping import hide_password
 from hpo.estimators.final_model import (
     fit_final_model,
-    of_plain_classes,
     refit_on_all,
     take_raw_rows,
 )
@@ -109,7 +108,7 @@ def judge_study(
         estimates=_estimate(plan, searched, judged.pipeline, params),
         judged=judged,
         refit=refit,
-        model=take_raw_rows(of_plain_classes(shipped), dataset),
+        model=take_raw_rows(shipped, dataset),
         columns=dataset.columns.kinds(),
         trusted_types=recipe.trusted_types if dataset.columns.as_read else (),
         notes=(*plan.notes, *notes, *searched.notes),
