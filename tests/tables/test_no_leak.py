@@ -25,6 +25,7 @@ ALL_SCORED = ["accuracy", "neg_log_loss", *METRICS]
 FITS: dict[str, dict[str, Any]] = {
     "newton-cholesky": {"penalty": "l2", "C": 1.0},
     "lbfgs": {"penalty": "l2", "C": 100.0, "solver": "lbfgs"},
+    "newton-cg": {"penalty": "l2", "C": 100.0, "solver": "newton-cg"},
     "none": {"penalty": "none"},
     "saga": {"penalty": "elasticnet", "C": 0.3, "l1_ratio": 0.5, "solver": "saga", "tol": 1e-3},
     "proximal-newton": {"penalty": "elasticnet", "C": 0.3, "l1_ratio": 0.5},
