@@ -37,6 +37,10 @@ TOLERANCES: Mapping[str, float] = {
 """What each means is the solver's own matter."""
 
 
+MAX_ITERATIONS: Mapping[str, int] = {"lbfgs-b": 5000, "proximal-newton": 200}
+"""1000 of the others."""
+
+
 def _derive(params: Params, shape: TrainingShape, seed: int) -> dict[str, Any]:
     """Complete params by the rule; what is given stays.
 
@@ -45,9 +49,8 @@ def _derive(params: Params, shape: TrainingShape, seed: int) -> dict[str, Any]:
     ``random_state``, since saga and liblinear shuffle.
     """
     solver = params.get("solver") or _solver(params["penalty"], shape)
-    derived = {"solver": solver, "max_iter": 1000, "tol": TOLERANCES[solver], "random_state": seed}
-    if solver == "lbfgs-b":
-        derived["max_iter"] = 5000
+    derived = {"solver": solver, "tol": TOLERANCES[solver], "random_state": seed}
+    derived["max_iter"] = MAX_ITERATIONS.get(solver, 1000)
     if params["penalty"] != "none":
         derived["C"] = 1.0
     derived["class_weight"] = "none"

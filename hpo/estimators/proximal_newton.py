@@ -103,7 +103,7 @@ def _newton_step(
     bias = (np.arange(n_outputs - n_held) + 1) * len(used) - 1
     w, slope = W[:, used].ravel(), gradient[:, used].ravel()
     coupling = hessian[np.ix_(bias, free)]
-    factor = cho_factor(hessian[np.ix_(bias, bias)])
+    factor = (_factored(hessian[np.ix_(bias, bias)])[1], True)
     change = np.zeros_like(w)
     if len(free):
         curvature = hessian[np.ix_(free, free)] - coupling.T @ cho_solve(factor, coupling)
@@ -122,8 +122,7 @@ class _Model:
     def __init__(
         self, curvature: np.ndarray, slope: np.ndarray, l1: float, l2: float, w: np.ndarray
     ) -> None:
-        damping = DAMPING * np.trace(curvature) / len(w) + np.finfo(float).tiny
-        self.H = curvature + damping * np.eye(len(w))
+        self.H, self.root = _factored(curvature)
         self.c = self.H @ w - slope
         self.l1, self.l2 = l1, l2
         self.w = w
@@ -134,7 +133,7 @@ class _Model:
     def minimise(self) -> np.ndarray:
         """Coordinate descent and the minimum over what is not zero, in turn."""
         w = self.w
-        root = np.asfortranarray(np.linalg.cholesky(self.H).T)
+        root = np.asfortranarray(self.root.T)
         target = solve_triangular(root, self.c, trans="T")
         first = value = self.value(w)
         for _ in range(MAX_ROUNDS):
@@ -179,6 +178,24 @@ class _Model:
             if self.value(tried) < value:
                 return tried
         return w
+
+
+def _factored(curvature: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Damp a curvature; it, and its lower Cholesky factor.
+
+    Where almost all rows are certain of their class, rounding leaves negative curvature: it takes
+    more damping, which makes a step shorter and moves no optimum.
+    """
+    size = len(curvature)
+    damping = DAMPING * abs(np.trace(curvature)) / size + np.finfo(float).tiny
+    while True:
+        damped = curvature + damping * np.eye(size)
+        try:
+            return damped, np.linalg.cholesky(damped)
+        except np.linalg.LinAlgError:
+            if not damping < np.abs(curvature).max() * size:
+                raise
+            damping *= 100
 
 
 def solve_by_lbfgsb(problem: LogisticProblem, tol: float, max_iter: int) -> Solution:

@@ -103,6 +103,22 @@ def test_a_fit_that_is_cut_short_says_so(solver):
         model.fit(X, y)
 
 
+@pytest.mark.parametrize("seed", [43, 80])
+def test_rows_that_are_certain_of_their_class_leave_no_negative_curvature(seed):
+    """One row lies a million times as far as the others; rounding does the rest."""
+    rng = np.random.default_rng(seed)
+    n, p, k = (int(rng.integers(*between)) for between in ((20, 100), (3, 30), (3, 6)))
+    X = rng.normal(size=(n, p))
+    X[0] *= 1e6
+    X /= X.std(axis=0)
+    scores = X @ rng.normal(size=(p, k))
+    y = np.argmax(scores + rng.gumbel(size=scores.shape), axis=1)
+    model = ElasticNetLogisticRegression(
+        C=4000, l1_ratio=1, class_weight="balanced", solver="proximal-newton", tol=1e-9
+    )
+    assert np.isfinite(model.fit(X, y).coef_).all()
+
+
 def test_one_class_is_refused_by_name():
     model = ElasticNetLogisticRegression(solver="proximal-newton", l1_ratio=1)
     with pytest.raises(ValueError, match="2 classes or more, but are all 'a'"):
