@@ -22,6 +22,7 @@ from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import get_scorer
 from sklearn.model_selection import RepeatedStratifiedKFold, cross_val_score, train_test_split
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
@@ -110,6 +111,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--data", required=True)
     parser.add_argument("--kind", choices=list(DEFAULTS), default="linear")
+    parser.add_argument("--metric", default="accuracy")
     parser.add_argument("--trials", type=int, default=20)
     options = parser.parse_args()
 
@@ -124,7 +126,9 @@ def main() -> None:
 
     def objective(trial: optuna.Trial) -> float:
         model = build(X_train, ask(trial))
-        scores = cross_val_score(model, X_train, y_train, cv=folds, n_jobs=2)
+        scores = cross_val_score(
+            model, X_train, y_train, cv=folds, scoring=options.metric, n_jobs=2
+        )
         return float(scores.mean())
 
     mlflow.set_tracking_uri(TRACKING_URI)
@@ -138,11 +142,12 @@ def main() -> None:
     study.enqueue_trial(DEFAULTS[options.kind])
     with mlflow.start_run(run_name="table"):
         callback = MLflowCallback(
-            TRACKING_URI, "accuracy", create_experiment=False, mlflow_kwargs={"nested": True}
+            TRACKING_URI, options.metric, create_experiment=False, mlflow_kwargs={"nested": True}
         )
         study.optimize(objective, n_trials=options.trials, callbacks=[callback])
         model = build(X_train, study.best_params).fit(X_train, y_train)
-        mlflow.log_metric("test_accuracy", model.score(X_test, y_test))
+        score = get_scorer(options.metric)(model, X_test, y_test)
+        mlflow.log_metric(f"test_{options.metric}", score)
         mlflow.sklearn.log_model(
             model,
             name="model",
@@ -150,7 +155,7 @@ def main() -> None:
             input_example=X_train.head(),
             skops_trusted_types=TRUSTED[options.kind],
         )
-    print(f"best accuracy {study.best_value:.6f} with {study.best_params}")
+    print(f"best {options.metric} {study.best_value:.6f} with {study.best_params}")
 
 
 if __name__ == "__main__":
