@@ -34,7 +34,12 @@ TOLERANCES: Mapping[str, float] = {
     "sag": 1e-6,
     "saga": 1e-6,
 }
-"""What each means is the solver's own matter."""
+"""At the largest ``C`` of the default space; what each means is the solver's own matter."""
+
+LARGEST_C = 1e4
+
+MEASURES_GRADIENT = frozenset({"lbfgs", "newton-cg", "newton-cholesky"})
+"""Solvers that stop once no derivative is above their tolerance."""
 
 
 MAX_ITERATIONS: Mapping[str, int] = {"lbfgs-b": 5000, "proximal-newton": 200}
@@ -49,12 +54,26 @@ def _derive(params: Params, shape: TrainingShape, seed: int) -> dict[str, Any]:
     ``random_state``, since saga and liblinear shuffle.
     """
     solver = params.get("solver") or _solver(params["penalty"], shape)
-    derived = {"solver": solver, "tol": TOLERANCES[solver], "random_state": seed}
+    derived = {"solver": solver, "tol": _tolerance(solver, params), "random_state": seed}
     derived["max_iter"] = MAX_ITERATIONS.get(solver, 1000)
     if params["penalty"] != "none":
         derived["C"] = 1.0
     derived["class_weight"] = "none"
     return {**params, **{name: value for name, value in derived.items() if name not in params}}
+
+
+def _tolerance(solver: str, params: Params) -> float:
+    """The tolerance of a solver; a smaller ``C`` allows a larger one for the same excess.
+
+    A gradient ``g`` of the mean objective leaves at most ``g**2 / (2 * curvature)``, and L2 gives a
+    curvature of at least ``1 / (C * n_samples)`` (Boyd and Vandenberghe 2004, Convex Optimization,
+    9.9).
+    """
+    tolerance = TOLERANCES[solver]
+    if params["penalty"] != "l2" or solver not in MEASURES_GRADIENT:
+        return tolerance
+    C = min(max(params.get("C", 1.0), 1 / LARGEST_C), LARGEST_C)
+    return float(f"{tolerance * math.sqrt(LARGEST_C / C):.0e}")
 
 
 def _solver(penalty: str, shape: TrainingShape) -> str:

@@ -153,7 +153,10 @@ def iter_nodes(value: Any) -> Any:
 
 
 def change_value(nodes: list[dict[str, Any]], chance: random.Random) -> None:
-    node = chance.choice([each for each in nodes if each["__loader__"] == "JsonNode"])
+    plain = [each for each in nodes if each["__loader__"] == "JsonNode"]
+    if not plain:  # those before it took them out
+        return
+    node = chance.choice(plain)
     node["content"] = json.dumps(chance.choice((*NUMBERS, *TEXTS, *PAYLOADS)))
 
 
@@ -177,8 +180,10 @@ def swap(nodes: list[dict[str, Any]], chance: random.Random) -> None:
 
 def drop(nodes: list[dict[str, Any]], chance: random.Random) -> None:
     """Leave something out, or give it another's name."""
-    node = chance.choice([each for each in nodes if isinstance(each.get("content"), dict | list)])
-    inner = node["content"]
+    holding = [each for each in nodes if isinstance(each.get("content"), dict | list)]
+    if not holding:
+        return
+    inner = chance.choice(holding)["content"]
     if isinstance(inner, list) and inner:
         inner.pop(chance.randrange(len(inner)))
     elif isinstance(inner, dict) and inner:
