@@ -25,7 +25,13 @@ class RacePruner(BasePruner):
     where the mean of its differences to the incumbent on the same folds is below minus one standard
     deviation (the population's, as it is reported) of all the incumbent's folds, those of repeats
     too. Without an incumbent nothing is stopped. Greater is better.
+
+    Args:
+        n_deviations: How many standard deviations, where not one.
     """
+
+    def __init__(self, n_deviations: float = 1.0) -> None:
+        self._n_deviations = n_deviations
 
     def prune(self, study: Study, trial: FrozenTrial) -> bool:
         """Whether a trial with these intermediate values is stopped."""
@@ -40,7 +46,7 @@ class RacePruner(BasePruner):
         folds = max(whole, key=_rank).intermediate_values
         difference = float(np.mean([score - folds[step] for step, score in scores.items()]))
         _, deviation = mean_and_std([*folds.values()])
-        return rounded(difference + deviation) < 0
+        return rounded(difference + self._n_deviations * deviation) < 0
 
 
 def _rank(trial: FrozenTrial) -> tuple[bool, float]:

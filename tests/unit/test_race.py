@@ -53,6 +53,12 @@ def test_hard_folds_are_hard_for_the_incumbent_too():
     assert not is_stopped(0.15, 0.25, by=[incumbent])
 
 
+def test_all_folds_of_the_incumbent_say_how_much_folds_differ():
+    incumbent = trial(0.85, 0.85, 0.75, 0.95)
+    assert not is_stopped(0.80, 0.80, by=[incumbent])
+    assert is_stopped(0.75, 0.75, by=[incumbent])
+
+
 def test_first_of_equal_trials_is_the_incumbent():
     even, uneven = trial(0.85, 0.85, 0.85, 0.85), trial(*FOLDS)
     assert is_stopped(0.78, 0.88, by=[even, uneven])
