@@ -117,9 +117,14 @@ class SamplerSection(Section):
 
 
 class PrunerSection(Section):
-    """``[pruner]``: whether a trial that falls behind is stopped (Optuna's ``MedianPruner``)."""
+    """``[pruner]``: whether a trial that falls behind is stopped after a fold.
 
-    kind: Literal["none", "median"] = "none"
+    ``median``: Optuna's ``MedianPruner``, which alone has ``n_startup_trials`` and
+    ``n_warmup_steps``. ``race``: where it is more than a standard deviation of the best trial's
+    folds behind that one on the same folds, from the second on.
+    """
+
+    kind: Literal["none", "median", "race"] = "none"
     n_startup_trials: int = Field(5, ge=0)
     n_warmup_steps: int = Field(0, ge=0)
 

@@ -64,7 +64,7 @@ def open_study(storage: LedgerStorage, asked: StudyIdentity) -> Mapping[str, Any
         )
     known = study.user_attrs.get(IDENTITY)
     if known is None:
-        is_maximized = study.direction == optuna.study.StudyDirection.MAXIMIZE
+        is_maximized = study.directions == [optuna.study.StudyDirection.MAXIMIZE]
         if study.get_trials(deepcopy=False) or not is_maximized:
             raise IdentityError(
                 f"study '{name}' exists in this storage and was not made by hpo",

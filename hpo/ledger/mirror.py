@@ -12,12 +12,13 @@ from typing import Any
 import numpy as np
 import optuna
 from optuna.distributions import BaseDistribution
-from optuna.pruners import MedianPruner
+from optuna.pruners import BasePruner, MedianPruner
 from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from hpo.definition import PrunerSection, SamplerSection
 from hpo.errors import TooManyFailuresError
+from hpo.ledger.race import RacePruner
 from hpo.ledger.trials import FAILURE, rounded
 
 MIN_TRIALS_TO_JUDGE_FAILURES = 10
@@ -51,11 +52,7 @@ class Mirror:
         self.n_asked = 0
         self.best: tuple[int, float] | None = None
         self._n_shown = 0
-        self._pruner = (
-            MedianPruner(pruner.n_startup_trials, pruner.n_warmup_steps)
-            if pruner.kind == "median"
-            else None
-        )
+        self._pruner = _make_pruner(pruner)
         self._judged = optuna.create_study(
             direction="maximize", storage=optuna.storages.InMemoryStorage()
         )
@@ -158,3 +155,11 @@ class Mirror:
             n_startup_trials=self._section.n_startup_trials,
             n_ei_candidates=self._section.n_ei_candidates,
         )
+
+
+def _make_pruner(section: PrunerSection) -> BasePruner | None:
+    if section.kind == "race":
+        return RacePruner()
+    if section.kind == "median":
+        return MedianPruner(section.n_startup_trials, section.n_warmup_steps)
+    return None

@@ -99,10 +99,12 @@ class Verdicts:
     def describe_ties(self) -> str:
         """How many trials cannot be told from the highest one."""
         n_ties = self.estimates.n_ties
-        n_complete = self.n_trials["complete"]
+        trials = f"{self.n_trials['complete']} trials"
+        if self.n_trials["pruned"]:
+            trials = f"{self.n_trials['complete']} complete trials"
         if n_ties > 1:
-            return f"{n_ties} of {n_complete} trials tie within noise"
-        return f"no other of {n_complete} trials ties within noise"
+            return f"{n_ties} of {trials} tie within noise"
+        return f"no other of {trials} ties within noise"
 
     def describe_contest(self) -> str:
         """Which estimator has the best trial, and whether that is more than noise; empty of one."""

@@ -112,8 +112,8 @@ class DaskExecutor(Executor):
         """Send the objective to every worker; one that joins later gets it from the others."""
         super().hold(objective)
         self._scatter()
-        n_threads = sum(self._ask(self._client.nthreads).values())
-        self.n_useful_trials = 1 + math.ceil(n_threads / objective.n_steps)
+        self.n_workers = max(1, sum(self._ask(self._client.nthreads).values()))
+        self.n_useful_trials = 1 + math.ceil(self.n_workers / objective.n_steps)
 
     def submit(self, params: Mapping[str, Any], step: int) -> Any:
         """Hand one step to the workers."""

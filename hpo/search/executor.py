@@ -20,6 +20,7 @@ class Executor(ABC):
 
     Attributes:
         n_useful_trials: So many open trials keep it busy.
+        n_workers: So many steps are scored at once.
         losses: What the future of a step raises that is lost with its worker.
         objective: What ``hold`` was given.
         n_lost: How often workers were lost since the last result.
@@ -27,6 +28,7 @@ class Executor(ABC):
     """
 
     n_useful_trials = 1
+    n_workers = 1
     losses: tuple[type[BaseException], ...] = ()
     n_lost = 0
     lost_since: float | None = None
@@ -35,9 +37,16 @@ class Executor(ABC):
         """Take the objective; comes before the first ``start``."""
         self.objective = objective
 
-    def start(self, params: Mapping[str, Any]) -> "Scoring":
-        """Begin to score all steps; results are asked for one by one, in order."""
-        return Scoring(self, dict(params))
+    def start(self, params: Mapping[str, Any], *, may_stop: bool = False) -> "Scoring":
+        """Begin to score all steps; results are asked for one by one, in order.
+
+        Args:
+            params: Complete ones.
+            may_stop: Whether the last steps may not be wanted: no more are handed out at once than
+                are scored at once.
+        """
+        n_ahead = self.n_workers if may_stop else self.objective.n_steps
+        return Scoring(self, dict(params), n_ahead)
 
     @abstractmethod
     def submit(self, params: Mapping[str, Any], step: int) -> Any:
@@ -70,17 +79,18 @@ class Executor(ABC):
 class Scoring:
     """A trial whose steps are being scored."""
 
-    def __init__(self, executor: Executor, params: dict[str, Any]) -> None:
+    def __init__(self, executor: Executor, params: dict[str, Any], n_ahead: int) -> None:
         self._executor = executor
         self._params = params
-        self._futures = [
-            executor.submit(params, step) for step in range(executor.objective.n_steps)
-        ]
+        self._n_ahead = n_ahead
+        self._futures: list[Any] = []
+        self._hand_out(n_ahead)
 
     def result(self, step: int, timeout: float) -> StepResult | None:
         """A step's result, or None while it is not there after so many seconds."""
         executor = self._executor
         try:
+            self._hand_out(step + self._n_ahead)
             result: StepResult = self._futures[step].result(timeout)
         except TimeoutError:
             return None
@@ -94,6 +104,12 @@ class Scoring:
         executor.n_lost = 0
         executor.lost_since = None
         return result
+
+    def _hand_out(self, end: int) -> None:
+        """Hand out the steps before ``end`` that are not."""
+        n_steps = self._executor.objective.n_steps
+        for step in range(len(self._futures), min(end, n_steps)):
+            self._futures.append(self._executor.submit(self._params, step))
 
 
 class LocalExecutor(Executor):

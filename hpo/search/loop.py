@@ -62,6 +62,7 @@ class Search:
         self._objective = plan.objective
         self._on_best = on_best
         self._study = plan.definition.study
+        self._may_stop = plan.definition.pruner.kind != "none"
         self._progress = driver.progress
         self._executor = driver.executor
         self._is_holding = False
@@ -126,7 +127,7 @@ class Search:
         if not self._is_holding:
             self._executor.hold(self._objective)
             self._is_holding = True
-        return self._executor.start(slot.params)
+        return self._executor.start(slot.params, may_stop=self._may_stop)
 
     def _finish(self, slot: Slot, scoring: Scoring | None) -> bool:
         """Take a slot's results in the order of its steps and tell them.

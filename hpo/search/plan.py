@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
-from optuna.trial import FrozenTrial
+from optuna.trial import FrozenTrial, TrialState
 
 from hpo.data.dataset import Dataset, load_dataset
 from hpo.definition import DataSection, StudyDefinition
@@ -103,7 +103,9 @@ class Plan:
         for trial in trials[: len(self.recipe.recipes)]:
             given = self.space.given(trial.number)
             is_its = given is not None and self.space.of(given) is space
-            if given is not None and is_its and given.items() <= trial.params.items():
+            # One that was stopped has no value that compares.
+            is_whole = trial.state != TrialState.PRUNED
+            if given is not None and is_its and is_whole and given.items() <= trial.params.items():
                 return trial.value, trial.number
         defaults = space.default_params()
         results = [objective.evaluate(defaults, step) for step in range(objective.n_steps)]

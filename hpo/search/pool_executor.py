@@ -49,7 +49,7 @@ class PoolExecutor(Executor):
     losses = (BrokenProcessPool,)
 
     def __init__(self, n_workers: int) -> None:
-        self._n_workers = n_workers
+        self.n_workers = n_workers
         self._directory = tempfile.TemporaryDirectory(prefix="hpo-folds-")
         self._pool = self._make_pool()
 
@@ -65,7 +65,7 @@ class PoolExecutor(Executor):
                 f"the folds cannot be written to {self._path} ({error.strerror or error})",
                 hint="set TMPDIR to a directory with room, or use --workers 1",
             ) from error
-        self.n_useful_trials = 1 + math.ceil(self._n_workers / objective.n_steps)
+        self.n_useful_trials = 1 + math.ceil(self.n_workers / objective.n_steps)
 
     def submit(self, params: Mapping[str, Any], step: int) -> Any:
         """Hand one step to the workers, new ones where the others ended.
@@ -92,7 +92,7 @@ class PoolExecutor(Executor):
 
     def _make_pool(self) -> loky.ProcessPoolExecutor:
         pool = loky.ProcessPoolExecutor(
-            self._n_workers,
+            self.n_workers,
             initializer=_make_ready,
             initargs=(os.getpid(),),
             env=_WORKER_ENVIRONMENT,

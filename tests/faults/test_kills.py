@@ -102,10 +102,12 @@ def test_killed_in_the_search(study: Study) -> None:
     study.assert_converged()
 
 
-def test_killed_in_a_search_of_two_estimators(
-    place: Place, make_directory: Callable[[str], Path]
+def test_killed_in_a_race_of_two_estimators(
+    place: Place, make_directory: Callable[[str], Path], write_study: Callable[[str], str]
 ) -> None:
-    flags = ("--trials", "14", "--estimator", "LogisticRegression,KNeighborsClassifier")
+    study = write_study('[study]\nname = "iris"\n[pruner]\nkind = "race"\n')
+    estimators = ("--estimator", "LogisticRegression,KNeighborsClassifier")
+    flags = ("--study", study, "--trials", "14", *estimators)
     undisturbed = make_directory("two")
     run_here_well(undisturbed, *flags)
     for strike in (
@@ -115,7 +117,9 @@ def test_killed_in_a_search_of_two_estimators(
     ):
         assert run_disturbed(place.directory, strike, *flags).returncode == KILLED
     run_here_well(place.directory, *flags)
-    assert trial_table(place.storage) == trial_table(f"sqlite:///{undisturbed}/optuna.db")
+    table = trial_table(place.storage)
+    assert table == trial_table(f"sqlite:///{undisturbed}/optuna.db")
+    assert {row[1] for row in table} == {"COMPLETE", "PRUNED"}
     check_projection(read_stores(place.storage, place.tracking_uri))
 
 

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
@@ -22,6 +22,8 @@ from tests.support.sharing import FinishedRun
 from tests.support.stores import count_told, stores_of
 
 FLAGS = ("--trials", "50", "--quiet")
+
+WriteStudy = Callable[[str], str]
 
 
 @contextmanager
@@ -82,6 +84,23 @@ def test_cluster_gives_the_trials_of_one_process(
 ) -> None:
     run_here_well(directory, *FLAGS, HPO_WORKERS=cluster)
     check_equal(directory, finished)
+
+
+def test_cluster_stops_the_trials_that_one_process_stops(
+    cluster: str, directory: Path, make_directory: Callable[[str], Path], write_study: WriteStudy
+) -> None:
+    study = write_study(
+        '[study]\nname = "t"\nn_trials = 10\nconcurrency = 2\n'
+        '[data]\nsource = "wine"\n[pruner]\nkind = "race"\n'
+    )
+    alone = make_directory("alone")
+    tables = []
+    for place, variables in ((directory, {"HPO_WORKERS": cluster}), (alone, {})):
+        run_here_well(place, "--study", study, **variables)
+        check_stores(**stores_of(place), n_trials=10, study="t")
+        tables.append(trial_table(stores_of(place)["storage"], "t"))
+    assert tables[0] == tables[1]
+    assert {row[1] for row in tables[0]} == {"COMPLETE", "PRUNED"}
 
 
 def test_workers_are_killed_and_join_in_the_middle(directory: Path, finished: FinishedRun) -> None:

@@ -193,7 +193,7 @@ sections = st.fixed_dictionaries(
         "pruner": st.fixed_dictionaries(
             {},
             optional={
-                "kind": st.sampled_from(["none", "median"]),
+                "kind": st.sampled_from(["none", "median", "race"]),
                 "n_startup_trials": st.integers(0, 100),
                 "n_warmup_steps": st.integers(0, 100),
             },

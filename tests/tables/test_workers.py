@@ -115,7 +115,7 @@ def new_database(empty_databases: Path, tmp_path: Path) -> Callable[[], Path]:
     return new
 
 
-@pytest.mark.parametrize("pruner", ["none", "median"])
+@pytest.mark.parametrize("pruner", ["none", "median", "race"])
 @pytest.mark.parametrize("concurrency", [1, 4])
 def test_trials_are_the_same_with_workers(
     source: Path,
@@ -128,7 +128,7 @@ def test_trials_are_the_same_with_workers(
     alone = search_alone(concurrency, pruner)
     assert len(alone) == N_TRIALS
     assert {row[1] for row in alone} == (
-        {"COMPLETE", "PRUNED"} if pruner == "median" else {"COMPLETE"}
+        {"COMPLETE"} if pruner == "none" else {"COMPLETE", "PRUNED"}
     )
     watching = _Watching()
     plan = make_problem(source, concurrency, pruner)
@@ -143,9 +143,10 @@ def test_trials_are_the_same_for_any_number_of_workers(
 ) -> None:
     """Four, where most trials are open at once, and are pruned."""
     before, watching = workers_of(os.getpid()), _Watching()
-    plan = make_problem(source, 4, "median")
     with closing(make_executor(4, n_cells=0)) as executor:
-        assert search(plan, new_database(), executor, watching) == search_alone(4, "median")
+        for pruner in ("median", "race"):
+            plan = make_problem(source, 4, pruner)
+            assert search(plan, new_database(), executor, watching) == search_alone(4, pruner)
     assert watching.n_workers == len(before) + 4
     assert workers_of(os.getpid()) == before
 
@@ -167,20 +168,25 @@ def test_concurrency_and_pruner_change_the_trials(
 ) -> None:
     """What the comparisons above are worth: the tables are not the same whatever is done."""
     every = [
-        search_alone(concurrency, pruner) for concurrency in (1, 4) for pruner in ("none", "median")
+        search_alone(concurrency, pruner)
+        for concurrency in (1, 4)
+        for pruner in ("none", "median", "race")
     ]
-    assert len({tuple(table) for table in every}) == 4
+    assert len({tuple(table) for table in every}) == 6
 
 
+@pytest.mark.parametrize(("pruner", "last"), [("none", (5, 4)), ("race", (5, 2))])
 def test_killed_workers_are_replaced_and_change_nothing(
     source: Path,
     new_database: Callable[[], Path],
     search_alone: Callable[[int, str], list[tuple[str, ...]]],
     two_workers: PoolExecutor,
+    pruner: str,
+    last: tuple[int, int],
 ) -> None:
-    watching = _Watching(kill_after=((2, 1), (5, 4)))
-    plan = make_problem(source, 4, "none")
-    assert search(plan, new_database(), two_workers, watching) == search_alone(4, "none")
+    watching = _Watching(kill_after=((2, 1), last))
+    plan = make_problem(source, 4, pruner)
+    assert search(plan, new_database(), two_workers, watching) == search_alone(4, pruner)
     assert watching.n_killed == 2
 
 

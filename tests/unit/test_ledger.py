@@ -129,9 +129,13 @@ def test_study_of_somebody_else_is_refused_untouched(storage_url):
     assert read_study(storage_url).user_attrs == {}
 
 
-def test_empty_study_that_minimizes_is_refused(storage_url):
-    optuna.create_study(storage=storage_url, study_name="iris", direction="minimize")
-    with pytest.raises(IdentityError, match="iris"):
+@pytest.mark.parametrize("directions", [["minimize"], ["maximize", "maximize"]], ids=len)
+def test_empty_study_of_another_goal_is_refused(storage_url, directions):
+    """One that minimizes, or has several objectives."""
+    optuna.create_study(storage=storage_url, study_name="iris", directions=directions)
+    with pytest.raises(
+        IdentityError, match="study 'iris' exists in this storage and was not made by hpo"
+    ):
         begin(storage_url)
 
 

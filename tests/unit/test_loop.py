@@ -25,11 +25,12 @@ from hpo.progress import Progress
 from hpo.results.holdout import judge_holdout
 from hpo.results.selection import select_best
 from hpo.search.driver import Driver, make_executor
+from hpo.search.executor import Executor, LocalExecutor
 from hpo.search.loop import Search
 from hpo.search.plan import Plan, load_data, make_plan
 from hpo.search.pool_executor import PoolExecutor
 from hpo.settings import ServiceSettings
-from tests.unit.driving import define, facts
+from tests.unit.driving import define, facts, holding
 
 N_FOLDS = 3
 
@@ -77,7 +78,7 @@ def run(
     progress: Any = None,
     *,
     workers: int | str = 1,
-    pool: PoolExecutor | None = None,
+    pool: Executor | None = None,
     stop_signal: Any = lambda: None,
     dataset: Dataset | None = None,
     on_best: Any = lambda *_: None,
@@ -293,6 +294,41 @@ def test_workers_are_fed_ahead_and_the_trials_are_the_same(
     assert facts(read_trials(storage_url)) == facts(read_trials(alone_url))
 
 
+class Counting(LocalExecutor):
+    """Notes which steps are handed out."""
+
+    def __init__(self) -> None:
+        self.handed_out: list[int] = []
+
+    def submit(self, params: Any, step: int) -> Any:
+        self.handed_out.append(step)
+        return super().submit(params, step)
+
+
+def test_step_that_may_not_be_wanted_is_handed_out_when_a_worker_is_free(plan):
+    params = plan.space.default_params()
+    executor = holding(Counting(), plan.objective)
+    executor.n_workers = 2
+    scoring = executor.start(params, may_stop=True)
+    handed_out = [[*executor.handed_out]]
+    for step in range(N_FOLDS):
+        assert scoring.result(step, 1.0) == plan.objective.evaluate(params, step)
+        handed_out.append([*executor.handed_out])
+    assert handed_out == [[0, 1], [0, 1], [0, 1, 2], [0, 1, 2]]
+    executor.start(params)
+    assert executor.handed_out == [0, 1, 2] * 2
+
+
+@pytest.mark.parametrize("pruner", ["none", "median", "race"])
+def test_stopped_trials_cost_no_fits_after_their_last_fold(storage_url, pruner):
+    executor = Counting()
+    definition = narrow(study__n_trials=12, pruner__kind=pruner, pruner__n_startup_trials=1)
+    run(storage_url, definition, pool=executor)
+    folds = [len(trial.intermediate_values) for trial in read_trials(storage_url)]
+    assert executor.handed_out == [step for n_folds in folds for step in range(n_folds)]
+    assert (min(folds) == N_FOLDS) is (pruner == "none")
+
+
 @pytest.mark.slow
 def test_workers_are_not_fed_ahead_while_trials_are_queued(storage_url, pool):
     run(storage_url, narrow(study__n_trials=1))
@@ -329,6 +365,21 @@ def test_baseline_outside_the_space_is_scored_beside_the_study(storage_url):
     run(storage_url, narrow(study__n_trials=1))
     outside = make_plan(narrow(search_space__C=[10.0, 20.0]))
     assert outside.baseline([], {}) == (read_trials(storage_url)[0].value, None)
+
+
+def test_baseline_that_was_stopped_is_scored_beside_the_study(storage_url):
+    """The defaults of the second estimator are trial 1: the first one's may outrace them."""
+    definition = define(
+        study__n_trials=2, study__metric="neg_log_loss", data__source="wine", study__name="iris",
+        estimator__name=["LogisticRegression", "KNeighborsClassifier"], pruner__kind="race",
+    )  # fmt: skip
+    run(storage_url, definition)
+    trials = read_trials(storage_url)
+    assert [trial.state.name for trial in trials] == ["COMPLETE", "PRUNED"]
+    value, number = make_plan(definition).baseline(trials, trials[1].params)
+    assert number is None
+    assert value is not None
+    assert value < trials[0].value
 
 
 def test_baseline_that_fails_is_not_known():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 import optuna
@@ -156,6 +157,7 @@ def test_slots_that_are_drawn_are_asked_the_same_before_any_result_is_there(
 
 N_STEPS = 5
 MEDIAN = PrunerSection(kind="median", n_startup_trials=3)
+RACE = PrunerSection(kind="race")
 SCORES = np.random.default_rng(5).normal(size=(40, N_STEPS)).round(2)
 
 
@@ -217,29 +219,40 @@ class Run:
         return self
 
 
+def is_below_the_median(pruner: PrunerSection, scores: np.ndarray, view: list[FrozenTrial]) -> bool:
+    """The rule of Optuna's documentation, in numpy."""
+    step = len(scores) - 1
+    is_judged = len(view) >= max(1, pruner.n_startup_trials) and step >= pruner.n_warmup_steps
+    return is_judged and max(scores) < np.median(
+        [result.intermediate_values[step] for result in view]
+    )
+
+
+def is_outraced(scores: np.ndarray, view: list[FrozenTrial]) -> bool:
+    """Mean of the differences to the best one of the view, against the spread of its folds."""
+    if len(scores) < 2 or not view:
+        return False
+    folds = np.array([*max(view, key=lambda trial: trial.value).intermediate_values.values()])
+    return (scores - folds[: len(scores)]).mean() < -folds.std()
+
+
 def expected_end(
     number: int, results: list[FrozenTrial], concurrency: int, pruner: PrunerSection = MEDIAN
 ) -> int:
-    """After how many folds the median of the view stops a slot: the rule of Optuna's documentation,
-    in numpy.
-    """
+    """After how many folds a slot is stopped by what it may see."""
+    is_behind = is_outraced if pruner.kind == "race" else partial(is_below_the_median, pruner)
     view = [
         r for r in results[: max(0, number - concurrency + 1)] if r.state == TrialState.COMPLETE
     ]
-    for step in range(N_STEPS - 1):
-        is_judged = view and len(view) >= pruner.n_startup_trials and step >= pruner.n_warmup_steps
-        if is_judged and max(SCORES[number][: step + 1]) < np.median(
-            [result.intermediate_values[step] for result in view]
-        ):
-            return step + 1
-    return N_STEPS
+    ends = (n for n in range(1, N_STEPS) if is_behind(SCORES[number][:n], view))
+    return next(ends, N_STEPS)
 
 
 @pytest.mark.parametrize("concurrency", [1, 4])
 @pytest.mark.parametrize(
-    "pruner", [MEDIAN, PrunerSection(kind="median", n_startup_trials=0, n_warmup_steps=1)]
+    "pruner", [MEDIAN, PrunerSection(kind="median", n_startup_trials=0, n_warmup_steps=1), RACE]
 )
-def test_pruned_by_the_median_of_the_slots_own_view(concurrency, pruner):
+def test_pruned_by_the_slots_own_view(concurrency, pruner):
     results = Run(concurrency, pruner).go(30, n_open=concurrency).results
     ends = [
         len(result.intermediate_values) for result in results if result.state != TrialState.FAIL
@@ -259,16 +272,18 @@ def test_pruned_by_the_median_of_the_slots_own_view(concurrency, pruner):
     [frozenset({5}), frozenset({1, 2, 9, 20}), frozenset(range(30))],
     ids=["once", "4 times", "always"],
 )
-def test_resumed_study_prunes_and_asks_the_same(concurrency, restarts):
-    whole = Run(concurrency).go(30, n_open=concurrency)
-    resumed = Run(concurrency).go(30, n_open=concurrency, restarts=restarts)
+@pytest.mark.parametrize("pruner", [MEDIAN, RACE], ids=lambda pruner: pruner.kind)
+def test_resumed_study_prunes_and_asks_the_same(pruner, concurrency, restarts):
+    whole = Run(concurrency, pruner).go(30, n_open=concurrency)
+    resumed = Run(concurrency, pruner).go(30, n_open=concurrency, restarts=restarts)
     assert facts(resumed.results) == facts(whole.results)
     assert [trial.params for trial in resumed.asked] == [trial.params for trial in whole.asked]
 
 
-def test_results_that_come_before_the_next_slots_are_asked_change_no_decision():
-    whole = Run(4).go(30, n_open=4)
-    early = Run(4).go(30, n_open=1)
+@pytest.mark.parametrize("pruner", [MEDIAN, RACE], ids=lambda pruner: pruner.kind)
+def test_results_that_come_before_the_next_slots_are_asked_change_no_decision(pruner):
+    whole = Run(4, pruner).go(30, n_open=4)
+    early = Run(4, pruner).go(30, n_open=1)
     assert facts(early.results) == facts(whole.results)
     assert [trial.params for trial in early.asked] == [trial.params for trial in whole.asked]
 

@@ -403,11 +403,12 @@ def test_pruner_judges_by_the_judged_metric(storage_url):
         assert slots.should_prune(slot, results_of(0.25))
 
 
+@pytest.mark.parametrize("pruner", ["median", "race"])
 @pytest.mark.parametrize("concurrency", [1, 4])
-def test_any_interruption_prunes_the_same_trials(storage_url, tmp_path, concurrency):
+def test_any_interruption_prunes_the_same_trials(storage_url, tmp_path, concurrency, pruner):
     definition = define(
         study__concurrency=concurrency,
-        pruner__kind="median",
+        pruner__kind=pruner,
         pruner__n_startup_trials=2,
         sampler__n_startup_trials=4,
     )

@@ -170,6 +170,14 @@ def test_fit_that_did_not_converge_never_wins_in_silence(dataset: Dataset) -> No
     assert "converge" not in RESULT.to_text()
 
 
+def test_trials_that_were_stopped_neither_tie_nor_count_among_those_that_could() -> None:
+    raced = replace(RESULT, n_trials={"complete": 12, "pruned": 36, "failed": 2})
+    assert rows(raced)["cv"].endswith("; 3 of 12 complete trials tie within noise")
+    assert rows(raced)["study"] == "iris: 50 trials (12 complete, 36 pruned, 2 failed)"
+    alone = replace_estimates(raced, n_ties=1)
+    assert rows(alone)["cv"].endswith("; no other of 12 complete trials ties within noise")
+
+
 def test_what_ended_the_search_is_said_and_what_goes_on() -> None:
     late = replace(RESULT, n_wanted=500, n_missing=450, ended="timeout")
     assert rows(late)["study"] == (
