@@ -1,8 +1,9 @@
-"""Time ``hpo`` against what else searches with MLflow: ``python -m tests.benchmarks.peers --rounds
-1``.
+"""Time ``hpo`` against what else searches: ``python -m tests.benchmarks.peers --rounds 1``.
 
 ``autolog`` is scikit-learn's own ``RandomizedSearchCV`` under ``mlflow.sklearn.autolog``, with a
-child run for each candidate;
+child run for each candidate; ``halving`` is its ``HalvingRandomSearchCV``, whose first rounds see
+few rows, with the best model logged and no runs; ``intelex`` is the usual script under
+scikit-learn-intelex, where that is installed;
 ``mlflow-storage`` is Optuna on MLflow's own storage (``mlflow.optuna``), which needs no callback.
 Both have the space, the folds
 and the hold-out of the usual script, 50 trials, and log the best model. Whole processes in turn,
@@ -16,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from importlib.util import find_spec
 from pathlib import Path
 from statistics import median
 
@@ -24,7 +26,9 @@ import optuna
 from mlflow.optuna.storage import MlflowStorage
 from scipy.stats import loguniform, uniform
 from sklearn.datasets import load_iris
+from sklearn.experimental import enable_halving_search_cv  # noqa: F401
 from sklearn.model_selection import (
+    HalvingRandomSearchCV,
     RandomizedSearchCV,
     StratifiedKFold,
     cross_val_score,
@@ -65,6 +69,19 @@ def run_autolog() -> None:
     )
 
 
+def run_halving() -> None:
+    """Search by successive halving, log the best."""
+    X, y = load_iris(return_X_y=True, as_frame=True)
+    X_train, _, y_train, _ = train_test_split(X, y, test_size=0.2, stratify=y, random_state=SEED)
+    model = build_model({"penalty": "l2", "C": 1.0, "class_weight": None})
+    search = HalvingRandomSearchCV(
+        model, SPACES, n_candidates=N_TRIALS, cv=FOLDS, random_state=SEED
+    ).fit(X_train, y_train)
+    with mlflow.start_run():
+        mlflow.log_metric("cv_accuracy", search.best_score_)
+        mlflow.sklearn.log_model(search.best_estimator_, name="model", input_example=X_train.head())
+
+
 def run_mlflow_storage() -> None:
     """Search with Optuna on MLflow's storage, refit and log the best."""
     X, y = load_iris(return_X_y=True, as_frame=True)
@@ -89,7 +106,7 @@ def run_mlflow_storage() -> None:
         )
 
 
-SIDES = {"autolog": run_autolog, "mlflow-storage": run_mlflow_storage}
+SIDES = {"autolog": run_autolog, "halving": run_halving, "mlflow-storage": run_mlflow_storage}
 
 
 def run_once(command: tuple[str, ...]) -> float:
@@ -128,6 +145,11 @@ def main() -> None:
     commands = {
         side: (sys.executable, "-m", "tests.benchmarks.peers", "--side", side) for side in SIDES
     }
+    if find_spec("sklearnex"):
+        usual = COMMANDS["usual"][1]
+        commands["intelex"] = (sys.executable, "-m", "sklearnex", usual, "--trials", str(N_TRIALS))
+    else:
+        note("intelex: left out, since scikit-learn-intelex is not installed")
     commands["hpo"] = (*COMMANDS["hpo"], "--trials", str(N_TRIALS))
     seconds: dict[str, list[float]] = {side: [] for side in commands}
     for index in range(options.rounds + 1):
@@ -139,7 +161,9 @@ def main() -> None:
             if index:
                 seconds[side].append(taken)
     ours = median(seconds["hpo"])
-    for side in SIDES:
+    for side in commands:
+        if side == "hpo":
+            continue
         print(
             f"{side}: {median(seconds[side]):.2f} s, hpo {ours:.2f} s, ratio {median(seconds[side]) / ours:.2f}"
         )
