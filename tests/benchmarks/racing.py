@@ -30,7 +30,7 @@ import warnings
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -249,7 +249,7 @@ def search(plan: Plan, executor: LocalExecutor, pruner: BasePruner) -> Raced:
     return Raced(memory.finished, best, final.pipeline)
 
 
-def draw(seed: int) -> tuple[str, Plan, pd.DataFrame]:
+def draw(seed: int, sampler: str, n_rows: int | None) -> tuple[str, Plan, pd.DataFrame]:
     """A study, with the rows of its table that it does not have."""
     estimator, fixed = ESTIMATORS[seed % len(ESTIMATORS)]
     is_numeric = estimator == "Ridge" or estimator.endswith("Regressor")
@@ -257,7 +257,7 @@ def draw(seed: int) -> tuple[str, Plan, pd.DataFrame]:
     turn = seed // len(ESTIMATORS) + seed
     package, name, target = choices[turn % len(choices)]
     table = read_table(package, name, target).sample(frac=1, random_state=seed)
-    n_rows = N_ROWS[seed % len(N_ROWS)]
+    n_rows = n_rows or N_ROWS[seed % len(N_ROWS)]
     metric = "r2" if is_numeric else METRICS[turn % len(METRICS)]
     definition = load_definition(
         overrides={
@@ -267,6 +267,7 @@ def draw(seed: int) -> tuple[str, Plan, pd.DataFrame]:
             "study.metric": metric,
             "study.seed": seed,
             "study.n_trials": N_TRIALS,
+            "sampler.kind": sampler,
             **{f"search_space.{key}": value for key, value in fixed.items()},
         }
     )
@@ -284,12 +285,12 @@ def read_table(package: str, name: str, target: str) -> pd.DataFrame:
     return table[table[target].notna()].drop(columns="rownames", errors="ignore")
 
 
-def run_study(seed: int) -> tuple[str, dict[str, Compared]]:
+def run_study(seed: int, sampler: str, n_rows: int | None) -> tuple[str, dict[str, Compared]]:
     """Search a study with each pruner and compare each with none."""
     logging.getLogger("hpo").setLevel(logging.ERROR)
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     with threadpool_limits(1), warnings.catch_warnings(action="ignore"):
-        title, plan, unseen = draw(seed)
+        title, plan, unseen = draw(seed, sampler, n_rows)
         executor = Remembering()
         raced = {name: search(plan, executor, pruner) for name, pruner in PRUNERS.items()}
         scored = {name: score(plan, each.model, unseen) for name, each in raced.items()}
@@ -348,11 +349,14 @@ def compare(
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--studies", type=int, default=200)
+    parser.add_argument("--sampler", default="tpe", choices=["tpe", "random"])
+    parser.add_argument("--rows", type=int, help="of each study, in the place of 300 to 800")
     parser.add_argument("--jobs", type=int, default=1, help="processes")
     options = parser.parse_args()
     totals: dict[str, Compared] = {}
     with ProcessPoolExecutor(options.jobs, multiprocessing.get_context("spawn")) as pool:
-        for title, study in pool.map(run_study, range(options.studies)):
+        run = partial(run_study, sampler=options.sampler, n_rows=options.rows)
+        for title, study in pool.map(run, range(options.studies)):
             race = study["race"]
             print(f"{title}: fits {race.fits[0]:.0%}, winner {race.winner()}", flush=True)
             add(totals, study)
