@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import (
     AfterValidator,
     BeforeValidator,
+    ByteSize,
     Field,
     SerializeAsAny,
     model_validator,
@@ -129,6 +130,24 @@ class PrunerSection(Section):
     n_warmup_steps: int = Field(0, ge=0)
 
 
+class LimitsSection(Section):
+    """``[limits]``: bounds of one fit and its scoring; beyond one its trial fails.
+
+    ``fit_seconds`` is time by the clock; ``fit_memory`` is what the process that fits holds for
+    itself, the interpreter and its libraries included: bytes, or a text such as "2 GB". With a
+    limit every fit runs in a worker process, which is ended with it. Both may change between runs
+    of a study.
+    """
+
+    fit_seconds: float | None = Field(None, gt=0, allow_inf_nan=False)
+    fit_memory: ByteSize | None = Field(None, gt=0)
+
+    @property
+    def are_set(self) -> bool:
+        """Whether there is one."""
+        return self.fit_seconds is not None or self.fit_memory is not None
+
+
 class SelectionSection(Section):
     """``[selection]``: the highest trial, or the simplest within one standard error of it.
 
@@ -166,6 +185,7 @@ class StudyDefinition(Section):
     fixed: FixedSection = FixedSection()
     sampler: SamplerSection = SamplerSection()
     pruner: PrunerSection = PrunerSection()
+    limits: LimitsSection = LimitsSection()
     selection: SelectionSection = SelectionSection()
     registry: RegistrySection = RegistrySection()
 

@@ -3,7 +3,8 @@
 Two runs with the same identity continue one study. Everything belongs to the identity but the
 study's name, its stop rules, where the data lies (the data's own digest stands for that), and what
 changes no trial: the rule that chooses among them, and nested searches. Which labels are gaps and
-what becomes of rare classes shows in the data's digest too.
+what becomes of rare classes shows in the data's digest too. The limits of a fit are no part of it
+either: they are raised for a study that is stuck, and a trial that one ended says which.
 """
 
 import hashlib
@@ -21,6 +22,8 @@ NOT_IDENTITY = STOP_RULES | {
     "data.source",
     "data.keep_labels",
     "data.rare",
+    "limits.fit_seconds",
+    "limits.fit_memory",
     "selection.rule",
     "selection.refit",
     "registry.rule",

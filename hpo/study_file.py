@@ -154,6 +154,7 @@ _OUR_WORDS = {
     "model_type": "should be a table",
     "tuple_type": "should be a list",
     "too_short": "should have at least one entry",
+    **dict.fromkeys(("byte_size", "byte_size_unit"), 'should be bytes or a text such as "2 GB"'),
 }
 """Pydantic's error types, in our words."""
 

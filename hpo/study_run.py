@@ -101,7 +101,9 @@ def run_study(
         follower = stack.enter_context(tracking or TrackingProcess())
         dataset = load_data(definition, data)
         check_nested(dataset, definition)
-        executor = make_executor(settings.workers, dataset.X_train.size, stop_signal)
+        executor = make_executor(
+            settings.workers, dataset.X_train.size, stop_signal, definition.limits
+        )
         stack.enter_context(closing(executor))
         plan = make_plan(keep_rule(definition, settings.storage, stop_signal), dataset)
         driver = Driver(settings, recorded_versions(), executor, progress, stop_signal)

@@ -27,11 +27,8 @@ class StepResult:
     ended: float = field(default_factory=time.time, compare=False)
 
 
-class Objective(Protocol):
-    """Scores params step by step; what is known after each step may stop the rest.
-
-    It travels to workers, so it can be pickled, and gives the same result wherever it is.
-    """
+class Evaluator(Protocol):
+    """Scores params step by step; what is known after each step may stop the rest."""
 
     @property
     def n_steps(self) -> int:
@@ -41,6 +38,10 @@ class Objective(Protocol):
     def evaluate(self, params: Mapping[str, Any], step: int) -> StepResult:
         """Score complete params on one step; whatever a fit raises is the result's failure."""
         ...
+
+
+class Objective(Evaluator, Protocol):
+    """An evaluator that travels to workers: it can be pickled, and scores the same anywhere."""
 
     def part(self, step: int) -> "Objective":
         """The objective of one step alone, as it travels to another machine."""

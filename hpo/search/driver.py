@@ -6,14 +6,15 @@ from dataclasses import dataclass, field
 
 import loky
 
-from hpo.errors import InterruptedBySignal, StudyLockedError
+from hpo.definition import LimitsSection
+from hpo.errors import DefinitionError, InterruptedBySignal, StudyLockedError
 from hpo.ledger.failures import never
 from hpo.ledger.ledger import Ledger, open_ledger
 from hpo.progress import Progress
 from hpo.search.dask_executor import DaskExecutor
-from hpo.search.executor import Executor, LocalExecutor
+from hpo.search.executor import Executor
 from hpo.search.plan import Plan
-from hpo.search.pool_executor import PoolExecutor
+from hpo.search.pool_executor import NO_LIMITS, PoolExecutor, make_single_executor
 from hpo.settings import ServiceSettings
 
 LARGE_CELLS = 1_000_000
@@ -21,7 +22,10 @@ LARGE_CELLS = 1_000_000
 
 
 def make_executor(
-    workers: int | str, n_cells: int, stop_signal: Callable[[], int | None] = never
+    workers: int | str,
+    n_cells: int,
+    stop_signal: Callable[[], int | None] = never,
+    limits: LimitsSection = NO_LIMITS,
 ) -> Executor:
     """Make the executor that a run starts with.
 
@@ -30,26 +34,45 @@ def make_executor(
             Dask scheduler's address.
         n_cells: Values in the training rows.
         stop_signal: Gives the number of a signal that asked to stop, or None.
+        limits: Of one fit; with one, fits never run in this process.
 
     Raises:
         SettingsError: The Dask cluster cannot be used.
+        DefinitionError: There are limits, which a cluster cannot keep.
     """
+    check_limits(workers, limits)
     if isinstance(workers, str) and workers != "auto":
         return DaskExecutor(workers, stop_signal)
-    n_processes = count_processes(workers, n_cells)
-    return PoolExecutor(n_processes) if n_processes > 1 else LocalExecutor()
+    n_processes = count_processes(workers, n_cells, limits)
+    return PoolExecutor(n_processes, limits) if n_processes > 1 else make_single_executor(limits)
 
 
-def count_processes(workers: int | str, n_cells: int) -> int:
+def check_limits(workers: int | str, limits: LimitsSection) -> None:
+    """Refuse limits that nobody would keep.
+
+    Raises:
+        DefinitionError: They are of fits on a cluster.
+    """
+    if limits.are_set and isinstance(workers, str) and workers != "auto":
+        raise DefinitionError(
+            "limits: a Dask worker cannot end one fit, so there are none on a cluster",
+            hint="leave [limits] out and bound memory with dask worker --memory-limit,"
+            " or use --workers N",
+        )
+
+
+def count_processes(workers: int | str, n_cells: int, limits: LimitsSection = NO_LIMITS) -> int:
     """Count the processes of this machine that score folds when a run starts.
 
     Args:
         workers: As :func:`make_executor` takes them.
         n_cells: The same.
+        limits: The same. With one, processes are started anyhow: "auto" takes them all at once.
     """
     if isinstance(workers, int):
         return workers
-    return loky.cpu_count() if workers == "auto" and n_cells > LARGE_CELLS else 1
+    is_worth = n_cells > LARGE_CELLS or limits.are_set
+    return loky.cpu_count() if workers == "auto" and is_worth else 1
 
 
 @dataclass(frozen=True)

@@ -1,11 +1,12 @@
 """A dry run: data, columns, space, splits and an estimate of the time, with nothing run.
 
 Everything that a run checks before its first trial is checked here too. The estimate rests on fits
-of params drawn from the searched space, some of each kind that it holds, timed in this process.
-Nothing is written.
+of params drawn from the searched space, some of each kind that it holds, timed in this process, or
+in a worker where there are limits of a fit. Nothing is written.
 """
 
 from collections import Counter
+from contextlib import closing
 from typing import Any
 
 import loky
@@ -15,10 +16,12 @@ from hpo.data.dataset import Dataset
 from hpo.definition import SamplerSection, StudyDefinition
 from hpo.ledger.mirror import Mirror
 from hpo.ledger.storage import quiet_optuna
-from hpo.search.driver import count_processes
+from hpo.search.driver import check_limits, count_processes
+from hpo.search.executor import Executor
 from hpo.search.loop import are_workers_worth_starting
 from hpo.search.nested import check_nested
 from hpo.search.plan import Plan, load_data, make_plan
+from hpo.search.pool_executor import make_single_executor
 from hpo.search.timing import mean_seconds, time_kinds
 
 DRIVER_SECONDS = 0.03
@@ -37,12 +40,15 @@ def plan_study(definition: StudyDefinition, workers: int | str) -> dict[str, Any
     Raises:
         InputError: As the run would.
     """
+    check_limits(workers, definition.limits)
     with threadpool_limits(1), quiet_optuna():
         dataset = load_data(definition)
         check_nested(dataset, definition)
         plan = make_plan(definition, dataset)
-        params, failure = _try_trial_0(plan)
-        kinds = time_kinds(plan.objective, _draw(plan))
+        with closing(make_single_executor(definition.limits)) as executor:
+            executor.hold(plan.objective)
+            params, failure = _try_trial_0(plan, executor)
+            kinds = time_kinds(executor, _draw(plan))
     definition = plan.definition
     study = definition.study
     return {
@@ -74,7 +80,7 @@ def _estimate(plan: Plan, fold_seconds: float, workers: int | str) -> dict[str, 
     study = plan.definition.study
     n_folds = plan.objective.n_steps
     n_trials = (1 + (study.nested or 0)) * study.n_trials
-    n_processes = count_processes(workers, plan.dataset.X_train.size)
+    n_processes = count_processes(workers, plan.dataset.X_train.size, plan.definition.limits)
     if workers == "auto" and are_workers_worth_starting(fold_seconds * n_folds, n_trials):
         n_processes = loky.cpu_count()
     rounds = -(-n_folds // min(n_processes, n_folds))
@@ -85,7 +91,7 @@ def _estimate(plan: Plan, fold_seconds: float, workers: int | str) -> dict[str, 
     }
 
 
-def _try_trial_0(plan: Plan) -> tuple[dict[str, Any], str | None]:
+def _try_trial_0(plan: Plan, executor: Executor) -> tuple[dict[str, Any], str | None]:
     """Fit one fold of trial 0 as the search would: its params and its failure."""
     study = plan.definition.study
     mirror = Mirror(
@@ -96,7 +102,7 @@ def _try_trial_0(plan: Plan) -> tuple[dict[str, Any], str | None]:
     )
     trial = mirror.ask(0, fixed=plan.space.given(0))
     params = plan.space.complete(plan.space.suggest(trial))
-    return params, plan.objective.evaluate(params, 0).failure
+    return params, executor.evaluate(params, 0).failure
 
 
 def _draw(plan: Plan) -> list[dict[str, Any]]:

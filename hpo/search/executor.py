@@ -7,7 +7,7 @@ again. What travels to a worker is a trial's params and a step's index, and back
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any
 
@@ -45,12 +45,25 @@ class Executor(ABC):
             may_stop: Whether the last steps may not be wanted: no more are handed out at once than
                 are scored at once.
         """
-        n_ahead = self.n_workers if may_stop else self.objective.n_steps
+        n_ahead = self.n_workers if may_stop else self.n_steps
         return Scoring(self, dict(params), n_ahead)
 
     @abstractmethod
     def submit(self, params: Mapping[str, Any], step: int) -> Any:
         """Hand out one step; gives a future."""
+
+    def cancel(self, futures: Sequence[Any]) -> None:  # noqa: B027 - not every executor can
+        """Leave out those steps of a trial that is over that nobody has begun."""
+
+    @property
+    def n_steps(self) -> int:
+        """Steps of a trial."""
+        return self.objective.n_steps
+
+    def evaluate(self, params: Mapping[str, Any], step: int) -> StepResult:
+        """Score one step of the objective and wait for it."""
+        result: StepResult = self.submit(params, step).result(None)
+        return result
 
     def recover(self) -> bool:
         """After a loss: whether steps can be handed out again.
@@ -105,9 +118,13 @@ class Scoring:
         executor.lost_since = None
         return result
 
+    def cancel(self) -> None:
+        """Give up the steps that nobody has begun: the trial is over."""
+        self._executor.cancel(self._futures)
+
     def _hand_out(self, end: int) -> None:
         """Hand out the steps before ``end`` that are not."""
-        n_steps = self._executor.objective.n_steps
+        n_steps = self._executor.n_steps
         for step in range(len(self._futures), min(end, n_steps)):
             self._futures.append(self._executor.submit(self._params, step))
 

@@ -151,6 +151,7 @@ class Search:
             self._progress.fold_scored(slot.number, len(results))
             if result.failure is None and len(results) < n_steps:
                 is_pruned = self.slots.should_prune(slot, results)
+        scoring.cancel()
         self._tell(slot, results, is_pruned=is_pruned)
         return True
 

@@ -7,15 +7,11 @@ from typing import TYPE_CHECKING
 from sklearn.pipeline import Pipeline
 
 from hpo.errors import name_some
-from hpo.escaping import hide_password
-from hpo.estimators.final_model import (
-    fit_final_model,
-    refit_on_all,
-    take_raw_rows,
-)
+from hpo.escaping import hide_password, on_one_line, shorten
+from hpo.estimators.final_model import fit_final_model, refit_on_all, take_raw_rows
 from hpo.estimators.recipe import Params
 from hpo.ledger.storage import open_for_reading
-from hpo.ledger.trials import fold_scores, has_converged, mean_and_std, mean_score
+from hpo.ledger.trials import FAILURE, fold_scores, has_converged, mean_and_std, mean_score
 from hpo.results.estimates import BestTrial, Estimates, NestedScore
 from hpo.results.holdout import judge_holdout
 from hpo.results.intervals import Estimate
@@ -31,6 +27,9 @@ if TYPE_CHECKING:
 
 MAX_NAMED = 10
 """Trials that a note names."""
+
+MAX_REASON = 200
+"""Characters of a reason in a note; a trial has the whole."""
 
 
 @dataclass(frozen=True)
@@ -59,11 +58,19 @@ class Searched:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """Lines that say which trials have no part in the result."""
-        if not self.foreign:
-            return ()
-        numbers = name_some([*map(str, self.foreign)], MAX_NAMED)
-        return (f"another client asked or ended trial {numbers}: left out of every result",)
+        """Lines that say which trials have no part in the result, and why."""
+        notes = []
+        reasons = [each.user_attrs[FAILURE] for each in self.trials if FAILURE in each.user_attrs]
+        if reasons:
+            commonest = shorten(on_one_line(max(reasons, key=reasons.count)), MAX_REASON)
+            notes.append(
+                f"{len(reasons)} of {len(self.trials)} trials failed;"
+                f" the commonest reason: {commonest}"
+            )
+        if self.foreign:
+            numbers = name_some([*map(str, self.foreign)], MAX_NAMED)
+            notes.append(f"another client asked or ended trial {numbers}: left out of every result")
+        return tuple(notes)
 
 
 def judge_study(

@@ -1,6 +1,7 @@
 """The plan of a search: a definition and its data, checked and prepared; nothing is written."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -40,6 +41,7 @@ from hpo.estimators.tasks import (
 )
 from hpo.ledger.identity import StudyIdentity
 from hpo.ledger.trials import mean_and_std
+from hpo.search.pool_executor import make_single_executor
 from hpo.versions import version_of
 
 _GOES_ON = "free text was not used then: data.text = [] in a study file goes on without it"
@@ -108,9 +110,13 @@ class Plan:
             if given is not None and is_its and is_whole and given.items() <= trial.params.items():
                 return trial.value, trial.number
         defaults = space.default_params()
-        results = [objective.evaluate(defaults, step) for step in range(objective.n_steps)]
-        if any(result.failure is not None for result in results):
-            return None, None
+        results = []
+        with closing(make_single_executor(self.definition.limits)) as executor:
+            executor.hold(objective)
+            for step in range(executor.n_steps):
+                results.append(executor.evaluate(defaults, step))
+                if results[-1].failure is not None:
+                    return None, None
         metric = self.definition.study.metric
         return mean_and_std([result.scores[metric] for result in results])[0], None
 

@@ -1,38 +1,27 @@
 """Folds scored on processes of this machine."""
 
 import math
-import os
 import tempfile
 import uuid
-from collections.abc import Mapping
-from concurrent.futures.process import BrokenProcessPool
-from functools import lru_cache, partial
-from importlib import import_module
-from multiprocessing import resource_tracker
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
 from pathlib import Path
-from typing import Any
+from queue import SimpleQueue
+from threading import Thread
+from typing import Any, TypeAlias
 
 import joblib
-import loky
-from threadpoolctl import threadpool_limits
 
-from hpo.child_process import serve_driver, starting_children
+from hpo.definition import LimitsSection
 from hpo.errors import HpoError
 from hpo.estimators.objective import Objective, StepResult
-from hpo.search.executor import Executor
+from hpo.search.executor import Executor, LocalExecutor
+from hpo.search.worker import Worker
 
-MAX_BROKEN_POOLS = 5
-"""Consecutive worker deaths tolerated; after more it is the fold that kills them."""
+Task: TypeAlias = tuple["Future[StepResult]", str, Mapping[str, Any], int]
+"""A future, the file of an objective, params and a step."""
 
-_WORKER_ENVIRONMENT = {
-    "OPENBLAS_NUM_THREADS": "1",
-    "OMP_NUM_THREADS": "1",
-    "MKL_NUM_THREADS": "1",
-    # glibc returns arrays of some MB to the system after each use; asking for them anew took a
-    # fifth of a fit on 200,000 rows.
-    "MALLOC_MMAP_THRESHOLD_": str(32 * 2**20),
-    "MALLOC_TRIM_THRESHOLD_": str(256 * 2**20),
-}
+NO_LIMITS = LimitsSection()
 
 
 class PoolExecutor(Executor):
@@ -40,18 +29,24 @@ class PoolExecutor(Executor):
 
     They start at once and import what they need while the folds are prepared. A process that dies
     is replaced and what it had is scored again. The processes are not forked, leave signals to the
-    driver and end with it.
+    driver and end with it. Each is served by a thread, which waits for it and bounds its fits.
 
     Args:
         n_workers: How many processes.
+        limits: Of one fit.
     """
 
-    losses = (BrokenProcessPool,)
-
-    def __init__(self, n_workers: int) -> None:
+    def __init__(self, n_workers: int, limits: LimitsSection = NO_LIMITS) -> None:
         self.n_workers = n_workers
         self._directory = tempfile.TemporaryDirectory(prefix="hpo-folds-")
-        self._pool = self._make_pool()
+        self._tasks: SimpleQueue[Task | None] = SimpleQueue()
+        self._workers = [Worker(limits) for _ in range(n_workers)]
+        self._threads = [
+            Thread(target=self._serve, args=(worker,), name="hpo-worker", daemon=True)
+            for worker in self._workers
+        ]
+        for thread in self._threads:
+            thread.start()
 
     def hold(self, objective: Objective) -> None:
         """Write the objective, once, to a temporary file that the workers map."""
@@ -67,57 +62,40 @@ class PoolExecutor(Executor):
             ) from error
         self.n_useful_trials = 1 + math.ceil(self.n_workers / objective.n_steps)
 
-    def submit(self, params: Mapping[str, Any], step: int) -> Any:
-        """Hand one step to the workers, new ones where the others ended.
+    def submit(self, params: Mapping[str, Any], step: int) -> "Future[StepResult]":
+        """Hand one step to the workers; its future raises HpoError where they keep dying."""
+        future: Future[StepResult] = Future()
+        self._tasks.put((future, self._path, params, step))
+        return future
 
-        Raises:
-            HpoError: Workers keep dying.
-        """
-        try:
-            return self._pool.submit(_evaluate_held, self._path, params, step)
-        except BrokenProcessPool:
-            self.count_loss(
-                MAX_BROKEN_POOLS,
-                "worker processes",
-                hint="they may run out of memory: use fewer --workers",
-            )
-            self._pool.shutdown(wait=False, kill_workers=True)
-            self._pool = self._make_pool()
-            return self.submit(params, step)
+    def cancel(self, futures: Sequence[Any]) -> None:
+        """Leave out what no worker has begun."""
+        for future in futures:
+            future.cancel()
 
     def close(self) -> None:
         """End the workers at once and remove the objective's file."""
-        self._pool.shutdown(wait=True, kill_workers=True)
+        for worker in self._workers:
+            self._tasks.put(None)
+            worker.close()
+        for thread in self._threads:
+            thread.join()
         self._directory.cleanup()
 
-    def _make_pool(self) -> loky.ProcessPoolExecutor:
-        pool = loky.ProcessPoolExecutor(
-            self.n_workers,
-            initializer=_make_ready,
-            initargs=(os.getpid(),),
-            env=_WORKER_ENVIRONMENT,
-        )
-        # The processes start with the first call, and with the first of them this tracker, which
-        # would unblock the signals.
-        resource_tracker.ensure_running()
-        with starting_children():
-            pool.submit(os.getpid)
-        return pool
+    def _serve(self, worker: Worker) -> None:
+        """In a thread: give a worker one task after the other."""
+        while (task := self._tasks.get()) is not None:
+            future, path, params, step = task
+            try:
+                worker.hold(path)
+                # A worker that is renewed takes a moment, in which a failed trial is given up.
+                if future.set_running_or_notify_cancel():
+                    future.set_result(worker.evaluate(path, params, step))
+            except BaseException as error:  # noqa: BLE001 - raised where the result is taken
+                if future.running() or future.set_running_or_notify_cancel():
+                    future.set_exception(error)
 
 
-def _make_ready(driver_pid: int) -> None:
-    """Make a worker leave signals to the driver, end with it, and fit with one thread."""
-    serve_driver(driver_pid)
-    # What a fold needs is loaded while the folds are prepared.
-    import_module("hpo.estimators.cross_validation")
-    threadpool_limits(1)
-
-
-_map_objective = lru_cache(maxsize=1)(partial(joblib.load, mmap_mode="r"))
-"""In a worker: the objective of a file, which it maps once."""
-
-
-def _evaluate_held(path: str, params: Mapping[str, Any], step: int) -> StepResult:
-    """In a worker: score on an objective that it mapped when it was first asked."""
-    result: StepResult = _map_objective(path).evaluate(params, step)
-    return result
+def make_single_executor(limits: LimitsSection) -> Executor:
+    """Make an executor that scores one fold at a time: in this process, unless there are limits."""
+    return PoolExecutor(1, limits) if limits.are_set else LocalExecutor()

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from hpo.estimators.objective import Objective
+from hpo.estimators.objective import Evaluator
 from hpo.estimators.recipe import Params
 
 MAX_SECONDS = 15.0
@@ -48,12 +48,12 @@ class Kind:
 
 
 def time_kinds(
-    objective: Objective, drawn: Sequence[Mapping[str, Any]], max_seconds: float = MAX_SECONDS
+    evaluator: Evaluator, drawn: Sequence[Mapping[str, Any]], max_seconds: float = MAX_SECONDS
 ) -> list[Kind]:
     """Time one step for some of the params of each kind, the commonest kind first.
 
     Args:
-        objective: What is timed.
+        evaluator: What is timed.
         drawn: Complete params.
         max_seconds: No step is begun after it.
     """
@@ -67,7 +67,7 @@ def time_kinds(
     for index in range(FITS_OF_A_KIND):
         for kind in kinds:
             if index < len(kind.drawn) and (now := time.perf_counter()) < end:
-                objective.evaluate(kind.drawn[index], index % objective.n_steps)
+                evaluator.evaluate(kind.drawn[index], index % evaluator.n_steps)
                 kind.seconds.append(time.perf_counter() - now)
     return kinds
 

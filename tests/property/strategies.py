@@ -198,6 +198,13 @@ sections = st.fixed_dictionaries(
                 "n_warmup_steps": st.integers(0, 100),
             },
         ),
+        "limits": st.fixed_dictionaries(
+            {},
+            optional={
+                "fit_seconds": st.floats(1e-3, 1e9),
+                "fit_memory": st.integers(1, 2**63) | st.sampled_from(["2 GB", "512MiB", "1.5 GB"]),
+            },
+        ),
         "search_space": search_spaces(),
         "sampler": st.fixed_dictionaries(
             {},

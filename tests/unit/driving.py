@@ -19,6 +19,7 @@ from hpo.estimators.space import SearchedSpace
 from hpo.ledger.identity import StudyIdentity
 from hpo.ledger.ledger import Ledger, open_ledger
 from hpo.search.executor import Executor
+from hpo.search.pool_executor import PoolExecutor
 from hpo.search.slots import Slot, Slots
 from hpo.study_file import load_definition
 
@@ -103,6 +104,11 @@ def holding(executor: AnyExecutor, objective: Any) -> AnyExecutor:
     """The executor, with an objective to score."""
     executor.hold(objective)
     return executor
+
+
+def worker_pids(executor: PoolExecutor) -> list[int]:
+    """The processes of the workers, which loky keeps by id once they are started."""
+    return [pid for worker in executor._workers for pid in worker._pool._processes]
 
 
 def score(params: Any) -> list[StepResult]:

@@ -164,7 +164,7 @@ def test_wrong_value_names_file_key_rule_and_value(tmp_path, text, line):
          "did you mean 'high'?"),
         (
             "zzz = 1",
-            r"zzz: unknown key; allowed here: study, data, preprocessing, cv, estimator, search_space, fixed, sampler, pruner, selection, registry$",
+            r"zzz: unknown key; allowed here: study, data, preprocessing, cv, estimator, search_space, fixed, sampler, pruner, limits, selection, registry$",
             None,
         ),
     ],
@@ -296,9 +296,11 @@ def test_choices_of_an_entry(entry, values):
         ("study.patience", 5),
         ("study.max_failed", 0.1),
         ("study.name", "other"),
+        ("limits.fit_seconds", 60.0),
+        ("limits.fit_memory", "2 GB"),
     ],
 )
-def test_stop_rules_and_name_are_not_identity(key, value):
+def test_stop_rules_name_and_limits_are_not_identity(key, value):
     changed = load_definition(overrides={key: value})
     assert changed != load_definition()
     assert changed.identity() == load_definition().identity()

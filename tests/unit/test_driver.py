@@ -10,6 +10,7 @@ import pytest
 from hpo.search.driver import LARGE_CELLS, make_executor
 from hpo.search.executor import LocalExecutor
 from hpo.search.pool_executor import PoolExecutor
+from tests.unit.driving import worker_pids
 
 
 @pytest.mark.parametrize(
@@ -23,7 +24,7 @@ from hpo.search.pool_executor import PoolExecutor
 )
 def test_executor_has_as_many_workers_as_it_is_asked_for(workers, n_cells, n_workers):
     executor = make_executor(workers, n_cells)
-    pids = list(executor._pool._processes) if isinstance(executor, PoolExecutor) else [os.getpid()]
+    pids = worker_pids(executor) if isinstance(executor, PoolExecutor) else [os.getpid()]
     executor.close()
     assert len(pids) == n_workers
     assert isinstance(executor, LocalExecutor) == (n_workers == 1)

@@ -30,7 +30,7 @@ from hpo.search.loop import Search
 from hpo.search.plan import Plan, load_data, make_plan
 from hpo.search.pool_executor import PoolExecutor
 from hpo.settings import ServiceSettings
-from tests.unit.driving import define, facts, holding
+from tests.unit.driving import define, facts, holding, worker_pids
 
 N_FOLDS = 3
 
@@ -221,7 +221,7 @@ class Killing(Watching):
         self.killed: list[int] = []
 
     def _kill(self) -> None:
-        self.killed = list(self.search._executor._pool._processes)[:1]
+        self.killed = worker_pids(self.search._executor)[:1]
         os.kill(self.killed[0], signal.SIGKILL)
 
 

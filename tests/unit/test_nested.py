@@ -5,9 +5,11 @@ looks at the hold-out.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from itertools import count
+from typing import Any
 
 import numpy as np
 import optuna
@@ -97,6 +99,23 @@ def test_scores_are_those_of_searches_that_never_saw_the_fold(plan, tmp_path):
         assert set(train).isdisjoint(test)
         seen.extend(test)
     assert sorted(seen) == list(range(len(dataset.y_train)))
+
+
+class Counting(LocalExecutor):
+    """Counts the fits that it is given."""
+
+    n_fits = 0
+
+    def submit(self, params: Mapping[str, Any], step: int) -> Any:
+        self.n_fits += 1
+        return super().submit(params, step)
+
+
+def test_every_fit_of_a_trial_is_given_to_the_executor_whose_limits_hold(plan, tmp_path):
+    executor = Counting()
+    using = replace(driver(f"sqlite:///{tmp_path}/optuna.db"), executor=executor)
+    score_nested(plan, using, n_trials=N_TRIALS)
+    assert executor.n_fits == N_OUTER * N_TRIALS * 3
 
 
 @pytest.mark.parametrize("stop_after", [1, 20, 45])
