@@ -11,7 +11,8 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
-from typing import TYPE_CHECKING
+from importlib import import_module
+from typing import TYPE_CHECKING, Self
 
 from hpo.results.tracking_state import TrackingState
 from hpo.settings import sqlite_path
@@ -31,6 +32,12 @@ class InlineTracking(Tracking):
             os.environ.setdefault(name, value)
         self._follower: Follower | None = None
         self._notify: Notify = ignore
+
+    def __enter__(self) -> Self:
+        """Import MLflow."""
+        with _quiet():
+            import_module("hpo.tracking.follower")
+        return self
 
     def __exit__(self, *error: object) -> None:
         """Nothing was started."""
