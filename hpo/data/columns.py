@@ -14,6 +14,9 @@ from pydantic import BaseModel
 from hpo.conversion import ColumnConverter, ConversionError
 from hpo.errors import DataError, first_line
 
+COLUMNS_FILE = "hpo_columns.json"
+"""Beside a saved model."""
+
 KINDS = {
     "numeric": "double",
     "boolean": "double",

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import skops.io
 from sklearn.base import clone
 from sklearn.pipeline import Pipeline
 
@@ -21,10 +20,8 @@ from hpo.definition import PreprocessingSection, StudyDefinition
 from hpo.errors import DefinitionError, ModelError, first_line
 from hpo.estimators.cross_validation import did_converge, leave_out_probabilities, score_model
 from hpo.estimators.free_text import make_plain
-from hpo.estimators.own.saving import try_saving
 from hpo.estimators.preprocessing import TRUSTED_TYPES, build_preprocessing, categorical_positions
 from hpo.estimators.recipe import Params, Recipe, TrainingShape
-from hpo.estimators.skops_file import read_skops
 from hpo.estimators.space import SearchedSpace
 from hpo.estimators.tasks import task_of
 from hpo.search_space import choices_of
@@ -78,12 +75,19 @@ def check_saving(recipe: Recipe, dataset: Dataset, definition: StudyDefinition) 
 
     A few rows are fitted, saved and loaded, once with each choice that a study file names. A fit
     that raises is left to the trials, but for an estimator without a recipe of its own that cannot
-    be fitted at all.
+    be fitted at all. Linear models of plain numbers hold arrays alone, and are not tried.
 
     Raises:
         DefinitionError: A model holds a type that is not trusted, the estimator cannot be fitted to
             these rows, or two fits with one seed differ.
     """
+    if _holds_arrays_alone(recipe, dataset):
+        return
+    import skops.io  # noqa: PLC0415 - it loads all of scikit-learn
+
+    from hpo.estimators.own.saving import try_saving  # noqa: PLC0415
+    from hpo.estimators.skops_file import read_skops  # noqa: PLC0415
+
     if recipe.preprocessing == "none":
         try_saving(recipe, definition.search_space, dataset)
         return
@@ -107,6 +111,11 @@ def check_saving(recipe: Recipe, dataset: Dataset, definition: StudyDefinition) 
                 f" {first_line(error).removeprefix('model: ')}",
                 hint="name another estimator, or other values in [search_space] or [fixed]",
             ) from error
+
+
+def _holds_arrays_alone(recipe: Recipe, dataset: Dataset) -> bool:
+    is_known = recipe.preprocessing == "linear" and recipe.is_repeatable
+    return is_known and dataset.has_plain_numbers and dataset.y_train.dtype.kind in "biuf"
 
 
 def _fit_choices(

@@ -25,7 +25,7 @@ from sklearn.exceptions import InconsistentVersionWarning
 from sklearn.pipeline import Pipeline
 
 from hpo.conversion import ColumnConverter
-from hpo.data.columns import Columns
+from hpo.data.columns import COLUMNS_FILE, Columns
 from hpo.errors import ModelError, first_line
 from hpo.estimators.own.saving import read_own
 from hpo.estimators.recipe import Recipe
@@ -34,7 +34,6 @@ from hpo.estimators.skops_file import MAX_BYTES, read_skops
 
 DESCRIPTION_FILE = "MLmodel"
 MODEL_FILE = "model.skops"
-COLUMNS_FILE = "hpo_columns.json"
 LARGEST_FILES = {DESCRIPTION_FILE: 2**26, COLUMNS_FILE: 2**26, MODEL_FILE: MAX_BYTES}
 """What is read of a model, and how many bytes of each file at most."""
 

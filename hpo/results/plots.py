@@ -1,19 +1,14 @@
-"""The study's plots, drawn by Optuna: one interactive page that opens offline, and pictures.
+"""The study's plots, drawn by Optuna on one interactive page that opens offline.
 
-Takes a study, gives figures or the content of files. Where a plot cannot be drawn, as importances
+Takes a study, gives figures or the content of a file. Where a plot cannot be drawn, as importances
 of one trial cannot, the page says so instead.
 """
 
 import html
-import io
 import warnings
 from typing import Any
 
-import matplotlib as mpl
-import numpy as np
 import optuna
-from matplotlib import pyplot as plt
-from optuna.visualization import matplotlib as pictures
 from plotly.io import to_html
 
 from hpo.ledger.storage import quiet_optuna
@@ -36,26 +31,25 @@ MAX_TRIALS = 2000
 """Of a longer study the last are drawn: a line for every trial takes minutes and shows nothing."""
 
 
-def plot_study(study: optuna.Study, kind: str, library: Any = optuna.visualization) -> Any:
-    """Draw one of :data:`PLOTS` with plotly, or with another of Optuna's libraries."""
+def plot_study(study: optuna.Study, kind: str) -> Any:
+    """Draw one of :data:`PLOTS` with plotly."""
     options: dict[str, Any] = {}
     if study.metric_names and kind != "timeline":
         options["target_name"] = study.metric_names[0]
     if kind == "contour":
         # One panel for each pair of params: seven would make 42.
         options["params"] = list(optuna.importance.get_param_importances(study))[:2]
-    return getattr(library, f"plot_{kind}")(study, **options)
+    return getattr(optuna.visualization, f"plot_{kind}")(study, **options)
 
 
 def draw_study(study: optuna.Study) -> dict[str, bytes]:
-    """Draw every plot as a picture, and all of them on one page.
+    """Draw every plot on one page.
 
     Returns:
         Artifact path to content.
     """
-    files: dict[str, bytes] = {}
     # Warnings of experimental functions and of few trials, which nobody can act on here.
-    with quiet_optuna(), mpl.rc_context(), warnings.catch_warnings(action="ignore"):
+    with quiet_optuna(), warnings.catch_warnings(action="ignore"):
         study = _copy_finished(study)
         title = html.escape(study.study_name)
         parts = [f"<h1>{title}</h1>"]
@@ -64,13 +58,11 @@ def draw_study(study: optuna.Study) -> dict[str, bytes]:
                 figure = plot_study(study, kind)
                 # The first figure brings the library, so that the page opens without a network.
                 parts.append(to_html(figure, full_html=False, include_plotlyjs=len(parts) == 1))
-                files[f"plots/{kind}.png"] = _picture(plot_study(study, kind, pictures))
             except (ValueError, RuntimeError) as error:
                 parts.append(f"<p>No {kind.replace('_', ' ')}: {html.escape(str(error))}</p>")
     head = f'<head><meta charset="utf-8"><title>{title}</title></head>'
     page = (f'<!DOCTYPE html><html lang="en">{head}<body>', *parts, "</body></html>")
-    files[PAGE_FILE] = "\n".join(page).encode()
-    return files
+    return {PAGE_FILE: "\n".join(page).encode()}
 
 
 def _copy_finished(study: optuna.Study) -> optuna.Study:
@@ -83,12 +75,3 @@ def _copy_finished(study: optuna.Study) -> optuna.Study:
     if study.metric_names:
         copy.set_metric_names(study.metric_names)
     return copy
-
-
-def _picture(axes: Any) -> bytes:
-    figure = np.ravel(axes)[0].figure
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", bbox_inches="tight")
-    # Optuna makes it with pyplot, which would keep it.
-    plt.close(figure)
-    return buffer.getvalue()

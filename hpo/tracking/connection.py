@@ -26,6 +26,7 @@ from hpo.sqlite import checkpoint, use_wal
 from hpo.tracking.interface import ignore
 from hpo.tracking.moved_store import FOLDER as ARTIFACTS
 from hpo.tracking.moved_store import move_addresses
+from hpo.tracking.tables import fill_tables
 
 REACH_SECONDS = 3.0
 
@@ -95,6 +96,7 @@ def _make_tables(tracking_uri: str, path: Path) -> None:
             for remnant in making.parent.glob(f"{making.name}*"):
                 remnant.unlink()
             use_wal(making)
+            fill_tables(making, mlflow.__version__)
             SqlAlchemyStore(
                 f"sqlite:///{making}", DEFAULT_LOCAL_FILE_AND_ARTIFACT_PATH
             ).engine.dispose()

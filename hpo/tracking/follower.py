@@ -9,6 +9,7 @@ import gc
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from functools import cache, partial
 from importlib import import_module
 
@@ -16,13 +17,13 @@ import optuna
 from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial
 
-from hpo.errors import HpoError, LedgerError, first_line
+from hpo.errors import HpoError, LedgerError
 from hpo.ledger.damage import reading
 from hpo.ledger.failures import never, translated
 from hpo.ledger.journal import export_journal
 from hpo.results.tracking_state import RegistryState, TrackingState
 from hpo.tracking import keys
-from hpo.tracking.drawings import draw_figures
+from hpo.tracking.drawings import Drawn, draw_later, draw_study_page
 from hpo.tracking.interface import POLL_SECONDS, ignore
 from hpo.tracking.models import rehearse
 from hpo.tracking.projection import Projection, end_time_ms
@@ -53,6 +54,7 @@ class Follower:
         notify: Takes how many trials MLflow has, whenever something got through; one line the first
             time that nothing does, and one when everything is written again.
         make_projection: Makes what turns trials into runs.
+        begin_drawing: Begins to draw the figures of a model; what it gives waits for them.
     """
 
     def __init__(
@@ -62,6 +64,7 @@ class Follower:
         study: StudyRecord,
         notify: Notify = ignore,
         make_projection: Callable[[MlflowWriter, StudyRecord], Projection] = Projection,
+        begin_drawing: Callable[[FinalRecord], Callable[[], Drawn]] = draw_later,
     ) -> None:
         self._study = cache(open_ledger)
         self._writer = MlflowWriter(tracking_uri, study)
@@ -78,6 +81,8 @@ class Follower:
         self._is_open = False
         self._is_there = False
         self._problem: str | None = None
+        self._begin_drawing = begin_drawing
+        self._take_drawn: Callable[[], Drawn] | None = None
         self._drawings: Drawings | None = None
         self._model_uri: str | None = None
         self._registry: RegistryState | None = None
@@ -130,6 +135,8 @@ class Follower:
         )
 
     def _write_rest(self, final: FinalRecord | None, status: RunStatus) -> None:
+        if final is not None and self._is_open:
+            self._begin_missing(final)
         self._catch_up()
         if self._has_failed or self._projection.has_written:
             # A lost answer, or another process of the study, may have created runs twice. One look
@@ -153,28 +160,37 @@ class Follower:
             self._lost.append(line)
             self._notify(f"{line}: written again")
 
-    def _write_drawings(self, final: FinalRecord) -> None:
-        """Draw what is wanted and not there yet; the next run tries again what cannot be drawn."""
-        step = final.n_finished
-        key = f"{final.model.key} {step}"
+    def _begin_missing(self, final: FinalRecord) -> bool:
+        """Begin to draw what is wanted and not there yet; says whether something is."""
+        key = f"{final.model.key} {final.n_finished}"
         if not final.is_drawn or final.held_out is None or self._writer.has_drawn(key):
+            return False
+        self._take_drawn = self._take_drawn or self._begin_drawing(final)
+        return True
+
+    def _write_drawings(self, final: FinalRecord) -> None:
+        """Write missing figures; the next run tries again what cannot be drawn."""
+        if not self._begin_missing(final):
             return
         if self._drawings is None:
-            try:
-                self._drawings = draw_figures(
-                    final.model.model, final.held_out, self._study(), self._writer.on_step
-                )
-            except HpoError:
-                raise
-            except Exception as error:  # noqa: BLE001 - whatever drawing raises, the model is there
-                self._drawings = Drawings()
-                reason = f"{type(error).__name__}: {first_line(error)}"
-                self._notify(
-                    f"figures were not drawn ({reason});"
-                    " all else is logged, --no-plots leaves them out"
-                )
+            self._drawings = self._draw()
         if self._drawings.of_study:
-            self._writer.write_drawings(self._drawings, key, step)
+            key = f"{final.model.key} {final.n_finished}"
+            self._writer.write_drawings(self._drawings, key, final.n_finished)
+
+    def _draw(self) -> Drawings:
+        """Draw the study's page, and take the figures of the model; none where either fails."""
+        page = draw_study_page(self._study())
+        self._writer.on_step()
+        of_model = self._take_drawn() if self._take_drawn is not None else Drawings()
+        self._writer.on_step()
+        if not isinstance(page, str) and not isinstance(of_model, str):
+            return replace(of_model, of_study=page)
+        reason = page if isinstance(page, str) else of_model
+        self._notify(
+            f"figures were not drawn ({reason}); all else is logged, --no-plots leaves them out"
+        )
+        return Drawings()
 
     @translated("of the study")
     def _trials(self) -> list[FrozenTrial]:

@@ -5,17 +5,15 @@ imported here. MLflow gets the same content, but all of it once the search has e
 pays for none of it and MLflow's page shows the trials a little later.
 """
 
-import logging
 import os
-import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING
+from importlib import import_module
+from typing import TYPE_CHECKING, Self
 
 from hpo.results.tracking_state import TrackingState
 from hpo.settings import sqlite_path
-from hpo.tracking.interface import Tracking, ignore
+from hpo.tracking.interface import Tracking, ignore, quiet
 from hpo.tracking.process import ENVIRONMENT
 from hpo.tracking.run_records import FinalRecord, Notify, RunStatus, StudyRecord
 
@@ -32,6 +30,12 @@ class InlineTracking(Tracking):
         self._follower: Follower | None = None
         self._notify: Notify = ignore
 
+    def __enter__(self) -> Self:
+        """Import MLflow."""
+        with quiet():
+            import_module("hpo.tracking.follower")
+        return self
+
     def __exit__(self, *error: object) -> None:
         """Nothing was started."""
 
@@ -47,7 +51,7 @@ class InlineTracking(Tracking):
         if path is not None:
             # MLflow keeps a store for each URI, whatever the working directory is by then.
             tracking_uri = f"sqlite:///{path}"
-        with _quiet():
+        with quiet():
             from hpo.ledger.storage import open_for_reading  # noqa: PLC0415 - as below
             from hpo.tracking.follower import Follower  # noqa: PLC0415 - it loads MLflow
 
@@ -69,20 +73,8 @@ class InlineTracking(Tracking):
             return TrackingState(tracking_problem="no study was opened")
         if final is None:
             self._notify = ignore
-        with _quiet():
+        with quiet():
             return self._follower.finish(final, status, wait_seconds, stop_signal)
 
     def _hear(self, message: str | int) -> None:
         self._notify(message)
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Silence warnings and logs of MLflow that a person can do nothing about."""
-    before = logging.root.manager.disable
-    logging.disable(logging.ERROR)
-    try:
-        with warnings.catch_warnings(action="ignore"):
-            yield
-    finally:
-        logging.disable(before)

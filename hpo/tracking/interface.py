@@ -1,7 +1,9 @@
 """``Tracking``: what a run needs of whatever writes its study to MLflow."""
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+import logging
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol
 
 from hpo.results.tracking_state import TrackingState
@@ -12,6 +14,18 @@ POLL_SECONDS = 0.1
 
 CLOSING_SECONDS = 2.5
 """How long a run that is stopped, or whose ledger is gone, waits for tracking to catch up."""
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Silence warnings and logs of the libraries that a person can do nothing about."""
+    before = logging.root.manager.disable
+    logging.disable(logging.ERROR)
+    try:
+        with warnings.catch_warnings(action="ignore"):
+            yield
+    finally:
+        logging.disable(before)
 
 
 def ignore(_: str | int) -> None:

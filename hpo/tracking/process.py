@@ -22,17 +22,24 @@ from contextlib import suppress
 from functools import partial
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
+from typing import TYPE_CHECKING, cast
 
 from hpo.child_process import serve_driver, starting_children
 from hpo.results.tracking_state import TrackingState
 from hpo.tracking.interface import CLOSING_SECONDS, POLL_SECONDS, Tracking, ignore
 from hpo.tracking.run_records import FinalRecord, Notify, RunStatus, StudyRecord
 
+if TYPE_CHECKING:
+    from hpo.tracking.drawings import Drawn
+
 HANG_SECONDS = 20.0
 """How much longer than agreed the driver waits for an answer: two calls that hang take as long."""
 
 HURRIED_HANG_SECONDS = 1.0
 """The same where a run is stopped: what hangs is left to the next run."""
+
+_DRAW = ("draw",)
+"""Asks the driver for the figures of the model."""
 
 EXIT_SECONDS = 5.0
 """How long a process that has hung up may take to end, and a message to be handed on at the end."""
@@ -78,6 +85,7 @@ class TrackingProcess(Tracking):
         self._notify: Notify = ignore
         self._heard_at = 0.0
         self._state: TrackingState | None = None
+        self._final: FinalRecord | None = None
 
     def __exit__(self, *error: object) -> None:
         self._notify = ignore
@@ -117,6 +125,7 @@ class TrackingProcess(Tracking):
             return TrackingState(tracking_problem="no study was opened")
         if final is None:
             self._notify = ignore
+        self._final = final
         patience = wait_seconds + (HURRIED_HANG_SECONDS if is_hurried else HANG_SECONDS)
         started = time.monotonic()
         self._send((final, status, wait_seconds))
@@ -154,8 +163,17 @@ class TrackingProcess(Tracking):
             self._heard_at = time.monotonic()
             if isinstance(message, TrackingState):
                 self._state = message
+            elif message == _DRAW:
+                threading.Thread(target=self._draw, daemon=True).start()
             else:
                 self._notify(message)
+
+    def _draw(self) -> None:
+        """Draw the figures of the model here: the driver waits, and the process has more to do."""
+        from hpo.tracking.drawings import draw_model_figures
+
+        if self._final is not None:
+            self._send((draw_model_figures(self._final),))
 
     def _describe_end(self) -> TrackingState:
         try:
@@ -186,7 +204,11 @@ def main(descriptor: int, driver_pid: int) -> None:
         storage_url, tracking_uri, study, paths = connection.recv()
         sys.path += [path for path in paths if path not in sys.path]
         follower = Follower(
-            partial(open_for_reading, storage_url, study.name), tracking_uri, study, connection.send
+            partial(open_for_reading, storage_url, study.name),
+            tracking_uri,
+            study,
+            connection.send,
+            begin_drawing=partial(_begin_drawing, connection),
         )
         follower.follow()
         while not connection.poll(POLL_SECONDS):
@@ -197,6 +219,17 @@ def main(descriptor: int, driver_pid: int) -> None:
         connection.send(follower.finish(final, status, wait_seconds))
         connection.poll(None)
     os._exit(0)
+
+
+def _begin_drawing(connection: Connection, _: FinalRecord) -> "Callable[[], Drawn]":
+    """Have the driver draw the figures of the model, while this process writes."""
+    connection.send(_DRAW)
+
+    def wait() -> "Drawn":
+        (drawn,) = connection.recv()
+        return cast("Drawn", drawn)
+
+    return wait
 
 
 if __name__ == "__main__":

@@ -11,10 +11,10 @@ import numpy as np
 import pandas as pd
 from pandas.api import types
 
+from hpo.data.columns import COLUMNS_FILE
 from hpo.data.dataset import Dataset
 from hpo.definition import StudyDefinition
 from hpo.estimators.final_model import FinalModel, predict_example, trusted_types
-from hpo.estimators.loading import COLUMNS_FILE
 from hpo.estimators.recipe import Recipe
 from hpo.estimators.several import StudySpace
 from hpo.identity import digest_of

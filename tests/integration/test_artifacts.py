@@ -34,14 +34,7 @@ OF_MODEL = {
         for name in ("coefficients", "confusion_matrix", "permutation_importance")
     ),
 }
-OF_STUDY = {
-    "plots/study.html",
-    *(
-        f"plots/{name}.png"
-        for name in ("contour", "edf", "optimization_history", "parallel_coordinate")
-    ),
-    *(f"plots/{name}.png" for name in ("param_importances", "slice", "timeline")),
-}
+OF_STUDY = {"plots/study.html"}
 
 
 def files_of(directory: Path) -> dict[str, bytes]:

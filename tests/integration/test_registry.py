@@ -17,11 +17,10 @@ import pandas as pd
 import pytest
 from mlflow import MlflowClient
 
-from hpo.data.columns import Columns
+from hpo.data.columns import COLUMNS_FILE, Columns
 from hpo.definition import PreprocessingSection
 from hpo.errors import TrackingError
 from hpo.estimators.final_model import TRUSTED_TYPES, build_pipeline
-from hpo.estimators.loading import COLUMNS_FILE
 from hpo.estimators.logistic_regression import LOGISTIC_REGRESSION
 from hpo.results.tracking_state import RegistryState
 from hpo.tracking.run_records import FinalRecord, HeldOut, ModelRecord, StudyRecord

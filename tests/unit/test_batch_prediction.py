@@ -18,7 +18,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 from hpo.commands.predict import load
-from hpo.data.columns import Columns
+from hpo.data.columns import COLUMNS_FILE, Columns
 from hpo.data.dataset import Dataset, load_dataset
 from hpo.data.tables import write_table
 from hpo.definition import DataSection, PreprocessingSection
@@ -26,7 +26,7 @@ from hpo.errors import DataError, ModelError
 from hpo.estimators.batch_prediction import predict_table
 from hpo.estimators.classification import CLASSIFICATION
 from hpo.estimators.final_model import build_pipeline
-from hpo.estimators.loading import COLUMNS_FILE, MODEL_FILE, load_model
+from hpo.estimators.loading import MODEL_FILE, load_model
 from hpo.estimators.logistic_regression import LOGISTIC_REGRESSION
 from hpo.settings import DEFAULT_TRACKING_URI
 

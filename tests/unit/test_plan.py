@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
+import skops.io
 
 from hpo.data.columns import Columns
 from hpo.data.dataset import load_dataset
 from hpo.errors import DataError, DefinitionError
 from hpo.estimators.classification import CLASSIFICATION
 from hpo.estimators.cross_validation import check_size
+from hpo.estimators.final_model import fit_final_model
+from hpo.estimators.recipes import RECIPES
+from hpo.estimators.skops_file import read_skops
 from hpo.search.plan import make_plan
 from tests.unit.driving import define
 
@@ -147,3 +153,35 @@ def test_estimator_that_the_target_decides_for_is_the_one_of_its_name(tmp_path):
     )
     assert named.identity() == decided.identity()
     assert named.identity()["search_space.alpha.high"] == 1e4
+
+
+LINEAR = [
+    pytest.param(recipe, target, id=f"{recipe.name}-{target}")
+    for recipe in RECIPES.values()
+    for target in ("int64", "float64", "bool")
+    if recipe.preprocessing == "linear" and (recipe.task == "classification" or target == "float64")
+]
+
+WITHOUT_SKOPS = """
+import sys
+from hpo import StudyDefinition
+from hpo.study_run import make_plan
+make_plan(StudyDefinition.model_validate({"data": {"source": "iris"}}))
+sys.exit("skops" in sys.modules)
+"""
+
+
+@pytest.mark.parametrize(("recipe", "target"), LINEAR)
+def test_linear_model_of_plain_numbers_that_is_not_tried_first_can_be_loaded(recipe, target):
+    plan = make_plan(define(data__source="iris", estimator__name=recipe.name))
+    dataset = plan.dataset
+    y = dataset.y_train == 1 if target == "bool" else dataset.y_train.astype(target)
+    dataset = replace(dataset, y_train=y, y_test=y[: len(dataset.y_test)])
+    final = fit_final_model(recipe, plan.space.default_params(), dataset, plan.definition, ())
+    loaded = read_skops(skops.io.dumps(final.pipeline))
+    assert np.array_equal(loaded.predict(dataset.X_test), final.pipeline.predict(dataset.X_test))
+
+
+@pytest.mark.slow
+def test_driver_does_without_skops_which_loads_all_of_scikit_learn():
+    subprocess.run([sys.executable, "-c", WITHOUT_SKOPS], check=True, timeout=60)

@@ -1,15 +1,11 @@
-"""The study's plots: pictures that open, and one page that needs no network."""
+"""The study's plots: one page that needs no network."""
 
 from __future__ import annotations
 
-import io
 import re
 
-import numpy as np
 import optuna
 import pytest
-from matplotlib import pyplot as plt
-from PIL import Image
 
 from hpo.results.plots import MAX_TRIALS, PAGE_FILE, PLOTS, draw_study
 
@@ -24,36 +20,22 @@ def study(tmp_path_factory):
     return optuna.load_study(study_name="iris", storage=url)
 
 
-def test_every_plot_is_a_picture(study):
-    files = draw_study(study)
-    assert set(files) == {PAGE_FILE, *(f"plots/{kind}.png" for kind in PLOTS)}
-    for kind in PLOTS:
-        image = np.asarray(Image.open(io.BytesIO(files[f"plots/{kind}.png"])).convert("L"))
-        assert np.ptp(image) > 50, kind
-    assert plt.get_fignums() == []
-
-
 def test_page_has_every_plot_and_the_library_once(study):
-    page = draw_study(study)[PAGE_FILE].decode()
+    files = draw_study(study)
+    assert set(files) == {PAGE_FILE}
+    page = files[PAGE_FILE].decode()
     assert page.count("Plotly.newPlot(") == len(PLOTS)
     assert page.count("plotly.js v") == 1
     assert re.findall(r'<(?:script|link)[^>]+(?:src|href)="', page) == []
     assert "accuracy" in page
 
 
-def test_pyplot_style_is_left_alone(study):
-    before = dict(plt.rcParams)
-    draw_study(study)
-    assert dict(plt.rcParams) == before
-
-
 @pytest.mark.parametrize("n_trials", [1, 2])
 def test_study_of_few_trials_is_drawn_as_far_as_it_goes(n_trials):
     study = optuna.create_study(study_name="<few>", direction="maximize")
     study.optimize(lambda trial: trial.suggest_float("C", 0, 1), n_trials=n_trials)
-    files = draw_study(study)
-    assert "plots/optimization_history.png" in files
-    page = files[PAGE_FILE].decode()
+    page = draw_study(study)[PAGE_FILE].decode()
+    assert page.count("Plotly.newPlot(") > 0
     assert page.count("Plotly.newPlot(") + page.count("<p>No ") == len(PLOTS)
     assert "<few>" not in page
 
