@@ -20,11 +20,11 @@ from hpo.estimators.cross_validation import (
     resolve_metrics,
     training_shape,
 )
-from hpo.estimators.final_model import check_saving
 from hpo.estimators.metrics import check_metric_names
 from hpo.estimators.preprocessing import categorical_positions
 from hpo.estimators.recipe import Params
 from hpo.estimators.recipes import DEFAULT_RECIPE, USUAL_RECIPES
+from hpo.estimators.saving import check_saving
 from hpo.estimators.several import (
     SeveralObjectives,
     StudyObjective,
