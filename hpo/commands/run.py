@@ -19,6 +19,7 @@ from hpo.estimators.metrics import check_metric_names
 from hpo.ledger.finished import count_finished
 from hpo.progress import PlainProgress, Progress
 from hpo.settings import ServiceSettings, sqlite_path
+from hpo.tracking.finished import is_finished
 
 if TYPE_CHECKING:
     from hpo.tracking.interface import Tracking
@@ -76,17 +77,14 @@ def _dry_run(definition: StudyDefinition, settings: ServiceSettings, *, as_json:
 def choose_tracking(
     definition: StudyDefinition, settings: ServiceSettings
 ) -> Callable[[], "Tracking"]:
-    """Track beside the search; where none is left, in this process, at half the cost."""
+    """Track beside the search; where all is done, in this process, at half the cost."""
     from hpo.tracking.process import TrackingProcess
 
     ledger, store = sqlite_path(settings.storage), sqlite_path(settings.tracking_uri)
-    is_done = (
-        ledger is not None
-        and store is not None
-        and store.exists()
-        and count_finished(ledger, definition.name) >= definition.study.n_trials
-    )
-    if not is_done:
+    if ledger is None or store is None:
+        return TrackingProcess
+    uid, n_finished = count_finished(ledger, definition.name)
+    if n_finished < definition.study.n_trials or not is_finished(store, uid):
         return TrackingProcess
     from hpo.tracking.inline import InlineTracking
 

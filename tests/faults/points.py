@@ -7,7 +7,7 @@ SCORE_FOLD = "hpo.estimators.cross_validation:CrossValidation.evaluate"
 TELL = "hpo.ledger.ledger:Ledger.tell"
 
 IMPORT_TRACKING = "hpo.tracking.follower:warm_up"
-MIGRATE = "alembic.runtime.migration:HeadMaintainer.update_to_step"
+FILL_TABLES = "hpo.tracking.tables:fill_tables"
 _CLIENT = "mlflow.tracking:MlflowClient"
 CREATE_RUN = f"{_CLIENT}.create_run"
 END_RUN = f"{_CLIENT}.set_terminated"

@@ -86,7 +86,8 @@ def test_point_is_public_and_there(point: str) -> None:
 def test_killed_while_tables_and_study_are_made(reference: Reference, tmp_path: Path) -> None:
     study = Study(place_in(tmp_path), reference)
     study.kill(f"{points.DESCRIBE_STUDY}:call:1:SIGKILL:group")
-    study.kill(f"{points.MIGRATE}:call:20:SIGKILL:group")
+    study.kill(f"{points.FILL_TABLES}:call:1:SIGKILL:group")
+    study.kill(f"{points.FILL_TABLES}:return:1:SIGKILL:group")
     study.assert_converged()
 
 

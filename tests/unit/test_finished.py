@@ -12,6 +12,7 @@ import pytest
 from hpo.commands.run import choose_tracking
 from hpo.ledger.finished import count_finished
 from hpo.settings import ServiceSettings
+from hpo.tracking.finished import is_finished
 from hpo.tracking.inline import InlineTracking
 from hpo.tracking.process import TrackingProcess
 from tests.support.here import run_here_well
@@ -54,6 +55,24 @@ def test_other_studies_are_tracked_beside_the_search(done, definition, settings)
     assert choose_tracking(define(**definition), of_run) is TrackingProcess
 
 
+def test_study_that_mlflow_has_not_all_of_is_tracked_beside_the_search(done, tmp_path):
+    for name in ("optuna.db", "mlflow.db"):
+        with (
+            closing(sqlite3.connect(done / name)) as source,
+            closing(sqlite3.connect(tmp_path / name)) as copy,
+        ):
+            source.backup(copy)
+    definition = define(study__n_trials=N_TRIALS)
+    assert choose_tracking(definition, settings_of(tmp_path)) is InlineTracking
+    parent = (
+        "run_uuid IN (SELECT run_uuid FROM tags WHERE key = 'hpo.key' AND value NOT LIKE '%/%')"
+    )
+    with closing(sqlite3.connect(tmp_path / "mlflow.db")) as copy, copy:
+        changed = copy.execute(f"UPDATE runs SET status = 'KILLED' WHERE {parent}")
+        assert changed.rowcount == 1
+    assert choose_tracking(definition, settings_of(tmp_path)) is TrackingProcess
+
+
 def test_trials_that_are_not_over_do_not_count(done, tmp_path):
     with (
         closing(sqlite3.connect(done / "optuna.db")) as source,
@@ -63,7 +82,7 @@ def test_trials_that_are_not_over_do_not_count(done, tmp_path):
         for state in ("RUNNING", "WAITING"):
             with copy:
                 copy.execute("UPDATE trials SET state = ? WHERE number = 1", (state,))
-            assert count_finished(tmp_path / "optuna.db", "iris") == N_TRIALS - 1
+            assert count_finished(tmp_path / "optuna.db", "iris")[1] == N_TRIALS - 1
 
 
 @pytest.mark.parametrize("content", [None, b"", b"this is no database, but a text of some length"])
@@ -71,5 +90,6 @@ def test_what_cannot_be_read_has_no_finished_trials(content, tmp_path):
     path = tmp_path / "optuna.db"
     if content is not None:
         path.write_bytes(content)
-    assert count_finished(path, "iris") == 0
+    assert count_finished(path, "iris") == ("", 0)
+    assert is_finished(path, "") is False
     assert path.exists() is (content is not None)
