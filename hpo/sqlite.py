@@ -1,5 +1,6 @@
 """SQLite files that one process writes while others read: WAL mode, and one whole file after."""
 
+import os
 import sqlite3
 from collections.abc import Iterable
 from contextlib import closing, suppress
@@ -46,9 +47,28 @@ def url_unchanged(path: Path) -> str:
     A reader makes the WAL's files where they are missing. Where they are, nobody has the file open,
     so it is read as one that does not change.
     """
-    with path.open("rb") as file:
-        is_wal = file.read(20)[18:19] == b"\x02"
+    is_wal = os.pread(_hold_open(path), 1, 18) == b"\x02"
     is_at_rest = is_wal and not path.with_name(f"{path.name}-wal").exists()
     return (
         f"sqlite+pysqlite:///{path.as_uri()}?{'immutable=1' if is_at_rest else 'mode=ro'}&uri=true"
     )
+
+
+_held: dict[tuple[int, int], int] = {}
+"""Device and inode of each file that was looked at, to the descriptor that it is open by."""
+
+
+def _hold_open(path: Path) -> int:
+    """Open a file once, and leave it open while it exists.
+
+    Closing it would drop the locks of every connection that this process has to it (see "How To
+    Corrupt An SQLite Database File", 2.2, on sqlite.org): others would take the log for theirs.
+    """
+    found = path.stat()
+    place = (found.st_dev, found.st_ino)
+    if place not in _held:
+        for other, descriptor in [*_held.items()]:
+            if os.fstat(descriptor).st_nlink == 0:
+                os.close(_held.pop(other))
+        _held[place] = os.open(path, os.O_RDONLY)
+    return _held[place]

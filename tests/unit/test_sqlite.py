@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from hpo.sqlite import remove_logs, use_wal
+from hpo.sqlite import remove_logs, url_unchanged, use_wal
 
 LEAVER = """
 import os, sqlite3, sys
@@ -32,6 +32,10 @@ def database(tmp_path: Path) -> Path:
     subprocess.run([sys.executable, "-c", LEAVER, str(path)], check=True)
     assert names(tmp_path) == ["t.db", "t.db-shm", "t.db-wal"]
     return path
+
+
+def n_open_files() -> int:
+    return len([*Path("/proc/self/fd").iterdir()])
 
 
 def names(directory: Path) -> list[str]:
@@ -68,3 +72,23 @@ def test_log_of_a_database_that_is_being_written_stays_without_a_wait(database):
 def test_nothing_is_made(tmp_path):
     remove_logs([tmp_path / "t.db"])
     assert names(tmp_path) == []
+
+
+def test_looking_at_a_file_leaves_the_locks_of_a_connection_of_this_process(database):
+    """Else the next process that closes it removes the log, and what is written then is lost."""
+    with closing(sqlite3.connect(database)) as connection:
+        connection.execute("SELECT * FROM t").fetchall()
+        url_unchanged(database)
+        reader = "import sqlite3, sys; sqlite3.connect(sys.argv[1]).execute('SELECT * FROM t')"
+        subprocess.run([sys.executable, "-c", reader, str(database)], check=True)
+        assert names(database.parent) == ["t.db", "t.db-shm", "t.db-wal"]
+
+
+def test_looking_at_files_that_are_removed_keeps_none_of_them_open(tmp_path):
+    n_before = n_open_files()
+    for number in range(20):
+        path = tmp_path / f"{number}.db"
+        use_wal(path)
+        assert "immutable=1" in url_unchanged(path)
+        path.unlink()
+    assert n_open_files() <= n_before + 1
