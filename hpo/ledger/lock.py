@@ -8,6 +8,7 @@ nobody else can find.
 import fcntl
 import os
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
@@ -19,6 +20,9 @@ from hpo.errors import LedgerError, StudyLockedError
 
 FOLDER = ".hpo"
 """Beside a database: holds its locks, and a new database while it is being made."""
+
+LOOKS, LOOK_SECONDS = 8, 0.01
+"""How often a lock is tried, since :func:`find_holder` holds one for less than a millisecond."""
 
 
 @contextmanager
@@ -91,7 +95,7 @@ def hold_lock(path: Path, *, subject: str = "this file") -> Iterator[os.stat_res
         ) from error
     with file:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _take(file)
         except BlockingIOError as error:
             raise driven_elsewhere(subject, _read_holder(file)) from error
         with suppress(OSError):  # on a full disk the lock holds, namelessly
@@ -99,6 +103,16 @@ def hold_lock(path: Path, *, subject: str = "this file") -> Iterator[os.stat_res
             since = datetime.now(UTC).isoformat(timespec="seconds")
             file.write(f"host {socket.gethostname()}, pid {os.getpid()}, since {since}".encode())
         yield os.fstat(file.fileno())
+
+
+def _take(file: IO[bytes]) -> None:
+    """Lock a file, also while somebody looks who holds it, which takes a moment."""
+    for _ in range(LOOKS):
+        with suppress(BlockingIOError):
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        time.sleep(LOOK_SECONDS)
+    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def find_holder(path: Path) -> str | None:

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,6 +24,16 @@ with hold_lock(Path(sys.argv[1])):
     child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=sys.stdin, close_fds=False)
     print(child.pid, flush=True)
     child.wait()
+"""
+
+
+LOOKER = """
+import sys
+from pathlib import Path
+from hpo.ledger.lock import find_holder
+print(flush=True)
+while True:
+    find_holder(Path(sys.argv[1]))
 """
 
 
@@ -178,3 +189,20 @@ def test_name_that_is_too_long_for_a_file_is_one_line(tmp_path):
     with pytest.raises(LedgerError, match=r"the lock .* cannot be made \(File name too long\)"):
         take_study(database, "b" * 120)
     assert find_driver(database, "b" * 120) is None
+
+
+def test_who_looks_for_the_holder_keeps_no_driver_away(tmp_path):
+    path = tmp_path / ".hpo" / "lock"
+    with hold_lock(path):
+        pass
+    with subprocess.Popen(
+        [sys.executable, "-c", LOOKER, str(path)], stdout=subprocess.PIPE
+    ) as looking:
+        looking.stdout.readline()
+        try:
+            end = time.monotonic() + 0.5
+            while time.monotonic() < end:
+                with hold_lock(path):
+                    pass
+        finally:
+            looking.kill()
