@@ -105,7 +105,8 @@ def run_study(
             settings.workers, dataset.X_train.size, stop_signal, definition.limits
         )
         stack.enter_context(closing(executor))
-        plan = make_plan(keep_rule(definition, settings.storage, stop_signal), dataset)
+        definition = keep_rule(definition, settings.storage, stop_signal, progress.note)
+        plan = make_plan(definition, dataset)
         driver = Driver(settings, recorded_versions(), executor, progress, stop_signal)
         ledger = stack.enter_context(driver.open(plan))
         text = describe_search(plan.searched_definition, dataset, plan.space)

@@ -11,7 +11,7 @@ import optuna
 from hpo.definition import StudyDefinition
 from hpo.errors import IdentityError
 from hpo.ledger.damage import reading
-from hpo.ledger.failures import never, repeat
+from hpo.ledger.failures import never, repeat, say_nothing
 from hpo.ledger.inspection import OPTUNA, read_database, read_identity
 from hpo.ledger.transactions import LedgerStorage
 from hpo.versions import describe_changes
@@ -92,9 +92,18 @@ def open_study(storage: LedgerStorage, asked: StudyIdentity) -> Mapping[str, Any
 
 
 def keep_rule(
-    definition: StudyDefinition, url: str, stop_signal: Callable[[], int | None] = never
+    definition: StudyDefinition,
+    url: str,
+    stop_signal: Callable[[], int | None] = never,
+    note: Callable[[str], None] = say_nothing,
 ) -> StudyDefinition:
     """A definition with the rule that its study was begun under, if it was and none is named.
+
+    Args:
+        definition: What is asked for.
+        url: Of the storage.
+        stop_signal: Gives the number of a signal that asked to stop, or None.
+        note: Takes one line that says what is waited for.
 
     Raises:
         LedgerError: The storage cannot be read.
@@ -107,7 +116,7 @@ def keep_rule(
         with read_database(url, OPTUNA) as connection:
             return read_identity(connection, definition.name)
 
-    begun = repeat(read, stop_signal)
+    begun = repeat(read, stop_signal, note)
     if begun is None:
         return definition
     rule = begun["definition"].get("estimator.rule", 1)

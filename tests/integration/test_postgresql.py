@@ -140,7 +140,7 @@ def test_database_that_is_away_is_one_line_without_its_password(
     url = cluster.url("x").replace(str(cluster.port), "1")
     process = run_here(directory, *FLAGS, HPO_STORAGE=url)
     assert (process.returncode, process.stdout) == (4, "")
-    reason = "the storage postgresql+psycopg://hpo:***@127.0.0.1:1/x failed: "
+    reason = "postgresql+psycopg://hpo:***@127.0.0.1:1/x cannot be read: "
     waiting, line = process.stderr.splitlines()
     assert waiting.startswith(f"hpo: waiting: {reason}")
     assert line.startswith(f"hpo: {reason}")
