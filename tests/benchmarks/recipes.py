@@ -93,6 +93,9 @@ def run_usual(directory: Path) -> None:
         )
         study.optimize(objective, n_trials=len(trials), callbacks=[callback])
         model = build(study.best_trial.number).fit(X, y)
+        name, estimator = model.steps[-1]
+        if hasattr(estimator, "to_plain"):  # skops trusts scikit-learn's class
+            model.steps[-1] = name, estimator.to_plain()
         score = get_scorer(metric)(model, dataset.X_test, dataset.y_test)
         mlflow.log_metric(f"test_{metric}", score)
         mlflow.sklearn.log_model(
