@@ -125,4 +125,6 @@ def close_stores() -> None:
     TrackingStoreRegistry._get_store_with_resolved_uri.cache_clear()
     ModelRegistryStoreRegistry._get_store_with_resolved_uri.cache_clear()
     for engines in (SqlAlchemyStore._engine_map, ModelStore._engine_map):
+        for engine in engines.values():  # those to PostgreSQL too: MLflow's hold no lock
+            engine.dispose()
         engines.clear()
