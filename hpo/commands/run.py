@@ -6,9 +6,7 @@ import gc
 import os
 import sys
 import time
-from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from typing import TYPE_CHECKING
 
 from hpo.commands.environment import catching_signals
 from hpo.commands.inputs import definition_of, settings_of
@@ -16,13 +14,8 @@ from hpo.commands.output import print_error, print_result, say
 from hpo.definition import StudyDefinition
 from hpo.errors import TrackingError
 from hpo.estimators.metrics import check_metric_names
-from hpo.ledger.finished import count_finished
 from hpo.progress import PlainProgress, Progress
-from hpo.settings import ServiceSettings, sqlite_path
-from hpo.tracking.finished import is_finished
-
-if TYPE_CHECKING:
-    from hpo.tracking.interface import Tracking
+from hpo.settings import ServiceSettings
 
 
 def run(options: argparse.Namespace) -> int:
@@ -34,16 +27,18 @@ def run(options: argparse.Namespace) -> int:
         return _dry_run(definition, settings, as_json=options.json)
     # Comes before tracking starts, so that a wrong name costs no more than looking it up.
     check_metric_names((definition.study.metric, *definition.study.metrics))
-    make_tracking = options.make_tracking or choose_tracking(definition, settings)
-    # Imports leave nothing to collect, but looking costs a tenth of their time, and half a second
-    # when the process ends.
-    gc.disable()
-    atexit.register(gc.freeze)
     # Tracking starts before the imports below, so that its own imports overlap with them.
+    from hpo.tracking.process import TrackingProcess
+
+    make_tracking = options.make_tracking or TrackingProcess
     with (
         catching_signals("ending after the fit in hand; Ctrl-C again ends at once") as stop_signal,
         make_tracking() as tracking,
     ):
+        # Imports leave nothing to collect, but looking costs a tenth of their time, and half a
+        # second when the process ends.
+        gc.disable()
+        atexit.register(gc.freeze)
         from hpo.study_run import run_study
 
         gc.freeze()
@@ -72,23 +67,6 @@ def _dry_run(definition: StudyDefinition, settings: ServiceSettings, *, as_json:
     plan = plan_study(definition, settings.workers)
     print_result(plan, render("plan.txt.jinja", **plan), as_json=as_json)
     return 0
-
-
-def choose_tracking(
-    definition: StudyDefinition, settings: ServiceSettings
-) -> Callable[[], "Tracking"]:
-    """Track beside the search; where all is done, in this process, at half the cost."""
-    from hpo.tracking.process import TrackingProcess
-
-    ledger, store = sqlite_path(settings.storage), sqlite_path(settings.tracking_uri)
-    if ledger is None or store is None:
-        return TrackingProcess
-    uid, n_finished = count_finished(ledger, definition.name)
-    if n_finished < definition.study.n_trials or not is_finished(store, uid):
-        return TrackingProcess
-    from hpo.tracking.inline import InlineTracking
-
-    return InlineTracking
 
 
 def _showing(metric: str, *, is_quiet: bool) -> AbstractContextManager[Progress]:
