@@ -8,8 +8,7 @@ pays for none of it and MLflow's page shows the trials a little later.
 import os
 from collections.abc import Callable
 from functools import partial
-from importlib import import_module
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 from hpo.results.tracking_state import TrackingState
 from hpo.settings import sqlite_path
@@ -29,12 +28,6 @@ class InlineTracking(Tracking):
             os.environ.setdefault(name, value)
         self._follower: Follower | None = None
         self._notify: Notify = ignore
-
-    def __enter__(self) -> Self:
-        """Import MLflow."""
-        with quiet():
-            import_module("hpo.tracking.follower")
-        return self
 
     def __exit__(self, *error: object) -> None:
         """Nothing was started."""
