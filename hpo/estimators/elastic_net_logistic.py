@@ -17,13 +17,14 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import validate_data
 
 from hpo.estimators.logistic_problem import make_problem
-from hpo.estimators.proximal_newton import solve_by_lbfgsb, solve_by_proximal_newton
+from hpo.estimators.proximal_newton import solve_by_proximal_newton
+from hpo.estimators.split_lbfgsb import solve_by_lbfgsb
 
 SOLVERS = {"proximal-newton": solve_by_proximal_newton, "lbfgs-b": solve_by_lbfgsb}
 
 
 class ElasticNetLogisticRegression(LogisticRegression):
-    """scikit-learn's, with the solvers of ``proximal_newton`` and one more way to ship.
+    """scikit-learn's, with two more solvers and one more way to ship.
 
     Args:
         solver: ``proximal-newton`` or ``lbfgs-b``.

@@ -130,3 +130,26 @@ def make_problem(X: Rows, y: np.ndarray, weights: np.ndarray, l1_ratio: float) -
         l1=l1_ratio,
         l2=1 - l1_ratio,
     )
+
+
+@dataclass(frozen=True, eq=False)
+class Solution:
+    """Where a solver ended.
+
+    Attributes:
+        W: Coefficients and intercepts, shape (n_outputs, n_features + 1).
+        n_iter: Steps.
+        converged: Whether it reached its tolerance.
+    """
+
+    W: np.ndarray
+    n_iter: int
+    converged: bool
+
+
+def start(problem: LogisticProblem) -> np.ndarray:
+    """No coefficients; intercepts that give the classes' shares."""
+    W = np.zeros((problem.n_outputs, problem.X.shape[1]))
+    shares = np.log(np.bincount(problem.y, weights=problem.weights) / problem.weights.sum())
+    W[:, -1] = shares[1] - shares[0] if problem.n_outputs == 1 else shares - shares.mean()
+    return W

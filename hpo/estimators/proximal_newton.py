@@ -1,25 +1,20 @@
-"""Two solvers of a logistic regression with an elastic net.
+"""Solves a logistic regression with an elastic net by proximal Newton steps.
 
-Proximal Newton (Lee, Sun and Saunders 2014, SIAM J. Optim. 24, 1420-1443): each step minimises the
-loss's quadratic model with the penalty itself. It takes a Hessian of all coefficients that are not
-at rest, so it is for tables with up to some hundreds of them. The model is solved by
-coordinate descent, which finds the coefficients that are zero, in turn with the exact minimum over
-the others, which correlated columns need.
-
-For more coefficients, L-BFGS-B (Byrd, Lu, Nocedal and Zhu 1995, SIAM J. Sci. Comput. 16, 1190-1208)
-on positive and negative parts, which makes the objective smooth.
+Each step minimises the loss's quadratic model with the penalty itself (Lee, Sun and Saunders 2014,
+SIAM J. Optim. 24, 1420-1443). It takes a Hessian of all coefficients that are not at rest, so it is
+for tables with up to some hundreds of them. The model is solved by coordinate descent, which finds
+the coefficients that are zero, in turn with the exact minimum over the others, which correlated
+columns need.
 """
 
 import warnings
-from dataclasses import dataclass
 
 import numpy as np
-from scipy.linalg import cho_factor, cho_solve, solve_triangular
-from scipy.optimize import minimize
+from scipy.linalg.lapack import dposv, dpotrf, dpotrs, dtrtrs
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import enet_path
 
-from hpo.estimators.logistic_problem import LogisticProblem, Loss
+from hpo.estimators.logistic_problem import LogisticProblem, Loss, Solution, start
 
 DAMPING = 1e-9
 """Of the model, in parts of its mean curvature: categories and classes leave flat directions."""
@@ -33,30 +28,10 @@ ROUND_GAIN = 1e-2
 N_SWEEPS = 10
 """Of coordinate descent in a round."""
 
+EXACT = 1e-10
+"""A derivative of the model is zero below this share of its slopes."""
+
 SMALLEST_STEP = 1e-8
-
-
-@dataclass(frozen=True, eq=False)
-class Solution:
-    """Where a solver ended.
-
-    Attributes:
-        W: Coefficients and intercepts, shape (n_outputs, n_features + 1).
-        n_iter: Steps.
-        converged: Whether it reached its tolerance.
-    """
-
-    W: np.ndarray
-    n_iter: int
-    converged: bool
-
-
-def start(problem: LogisticProblem) -> np.ndarray:
-    """No coefficients; intercepts that give the classes' shares."""
-    W = np.zeros((problem.n_outputs, problem.X.shape[1]))
-    shares = np.log(np.bincount(problem.y, weights=problem.weights) / problem.weights.sum())
-    W[:, -1] = shares[1] - shares[0] if problem.n_outputs == 1 else shares - shares.mean()
-    return W
 
 
 def solve_by_proximal_newton(problem: LogisticProblem, tol: float, max_iter: int) -> Solution:
@@ -103,14 +78,14 @@ def _newton_step(
     bias = (np.arange(n_outputs - n_held) + 1) * len(used) - 1
     w, slope = W[:, used].ravel(), gradient[:, used].ravel()
     coupling = hessian[np.ix_(bias, free)]
-    factor = (_factored(hessian[np.ix_(bias, bias)])[1], True)
+    root = _factored(hessian[np.ix_(bias, bias)])[1]
     change = np.zeros_like(w)
     if len(free):
-        curvature = hessian[np.ix_(free, free)] - coupling.T @ cho_solve(factor, coupling)
-        reduced = slope[free] - coupling.T @ cho_solve(factor, slope[bias])
+        curvature = hessian[np.ix_(free, free)] - coupling.T @ dpotrs(root, coupling, lower=1)[0]
+        reduced = slope[free] - coupling.T @ dpotrs(root, slope[bias], lower=1)[0]
         model = _Model((curvature + curvature.T) / 2, reduced, problem.l1, problem.l2, w[free])
         change[free] = model.minimise() - w[free]
-    change[bias] = -cho_solve(factor, slope[bias] + coupling @ change[free])
+    change[bias] = -dpotrs(root, slope[bias] + coupling @ change[free], lower=1)[0]
     step = np.zeros_like(W)
     step[:, used] = change.reshape(n_outputs, len(used))
     return step
@@ -131,18 +106,32 @@ class _Model:
         return float(w @ (self.H @ w / 2 - self.c + self.l2 / 2 * w) + self.l1 * np.abs(w).sum())
 
     def minimise(self) -> np.ndarray:
-        """Coordinate descent and the minimum over what is not zero, in turn."""
+        """Coordinate descent and the minimum over what is not zero, in turn.
+
+        Near the optimum no coefficient leaves or reaches zero, and the latter alone is enough.
+        """
         w = self.w
+        if w.all():
+            moved = self._minimise_over_support(w)
+            if self.is_minimum(moved):
+                return moved
         root = np.asfortranarray(self.root.T)
-        target = solve_triangular(root, self.c, trans="T")
+        target = dtrtrs(self.root, self.c, lower=1)[0]
         first = value = self.value(w)
         for _ in range(MAX_ROUNDS):
             w = self._descend(root, target, w)
             w = self._minimise_over_support(w)
             before, value = value, self.value(w)
-            if before - value <= ROUND_GAIN * (first - value):
+            if self.is_minimum(w) or before - value <= ROUND_GAIN * (first - value):
                 break
         return w
+
+    def is_minimum(self, w: np.ndarray) -> bool:
+        """Whether every coefficient's derivative is zero, or within L1 where the coefficient is."""
+        slope = self.H @ w - self.c + self.l2 * w
+        at_zero = np.maximum(np.abs(slope) - self.l1, 0)
+        excess = np.where(w == 0, at_zero, slope + self.l1 * np.sign(w))
+        return bool(np.abs(excess).max() <= EXACT * np.abs(self.c).max())
 
     def _descend(self, root: np.ndarray, target: np.ndarray, w: np.ndarray) -> np.ndarray:
         with warnings.catch_warnings(action="ignore", category=ConvergenceWarning):
@@ -163,9 +152,13 @@ class _Model:
     def _minimise_over_support(self, w: np.ndarray) -> np.ndarray:
         """Go towards the minimum with these signs; a coefficient stops at zero."""
         support = np.flatnonzero(w)
+        if not len(support):
+            return w
         here, signs = w[support], np.sign(w[support])
         H = self.H[np.ix_(support, support)] + self.l2 * np.eye(len(support))
-        there = cho_solve(cho_factor(H), self.c[support] - self.l1 * signs)
+        _, there, failed = dposv(H, self.c[support] - self.l1 * signs, lower=1)
+        if failed:
+            return w
         crossing = there * signs < 0
         sizes = [1.0, 0.5, 0.25, 0.125]
         if crossing.any():
@@ -190,47 +183,9 @@ def _factored(curvature: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     damping = DAMPING * abs(np.trace(curvature)) / size + np.finfo(float).tiny
     while True:
         damped = curvature + damping * np.eye(size)
-        try:
-            return damped, np.linalg.cholesky(damped)
-        except np.linalg.LinAlgError:
-            if not damping < np.abs(curvature).max() * size:
-                raise
-            damping *= 100
-
-
-def solve_by_lbfgsb(problem: LogisticProblem, tol: float, max_iter: int) -> Solution:
-    """Minimise until no derivative of the mean objective is above ``tol``."""
-    W = start(problem)
-    size = W[:, :-1].size
-    scale = 1 / problem.weights.sum()
-
-    def split(parts: np.ndarray) -> np.ndarray:
-        W[:, :-1] = (parts[:size] - parts[size : 2 * size]).reshape(len(W), -1)
-        W[:, -1] = parts[2 * size :]
-        return W
-
-    def evaluate(parts: np.ndarray) -> tuple[float, np.ndarray]:
-        W = split(parts)
-        loss = problem.loss(problem.scores(W))
-        gradient = problem.gradient(loss)
-        slope = (gradient[:, :-1] + problem.l2 * W[:, :-1]).ravel()
-        squares = problem.l2 / 2 * float((W[:, :-1] ** 2).sum())
-        value = loss.value + squares + problem.l1 * parts[: 2 * size].sum()
-        slopes = np.concatenate([slope + problem.l1, problem.l1 - slope, gradient[:, -1]])
-        return value * scale, slopes * scale
-
-    found = minimize(
-        evaluate,
-        np.concatenate([np.zeros(2 * size), W[:, -1]]),
-        jac=True,
-        method="L-BFGS-B",
-        bounds=[(0, None)] * (2 * size) + [(None, None)] * len(W),
-        options={
-            "maxiter": max_iter,
-            "maxfun": 2 * max_iter,
-            "maxcor": 20,
-            "ftol": 0.0,
-            "gtol": tol,
-        },
-    )
-    return Solution(split(found.x).copy(), found.nit, converged=found.status == 0)
+        root, failed = dpotrf(damped, lower=1, clean=1)
+        if not failed:
+            return damped, root
+        if not damping < np.abs(curvature).max() * size:
+            raise np.linalg.LinAlgError("the curvature of the loss is not finite")
+        damping *= 100
