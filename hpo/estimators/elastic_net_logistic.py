@@ -13,7 +13,6 @@ from scipy.sparse import csr_matrix
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.utils.class_weight import compute_class_weight
-from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import validate_data
 
 from hpo.estimators.logistic_problem import make_problem
@@ -42,7 +41,6 @@ class ElasticNetLogisticRegression(LogisticRegression):
         """
         assert sample_weight is None
         X, y = validate_data(self, X, y, accept_sparse="csr", dtype=np.float64)
-        check_classification_targets(y)
         self.classes_, positions = np.unique(y, return_inverse=True)
         if len(self.classes_) < 2:
             raise ValueError(

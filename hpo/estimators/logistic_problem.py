@@ -5,15 +5,14 @@ It is scikit-learn's,
 the intercept has no penalty. Two classes have one row of coefficients, more have one each.
 """
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, TypeAlias
 
 import numpy as np
 from scipy.sparse import csr_matrix, hstack, issparse
 
-Rows: TypeAlias = Any
-"""A dense array or a sparse matrix of rows."""
+from hpo.estimators.weighted_gram import Gram, Rows, make_gram
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,9 +51,9 @@ class LogisticProblem:
     l2: float
 
     @cached_property
-    def columns(self) -> Rows:
-        """The rows turned: sparse ones are stored by column."""
-        return self.X.T.tocsr() if issparse(self.X) else self.X.T
+    def gram(self) -> Gram:
+        """The rows, ready for the weights of a Hessian."""
+        return make_gram(self.X)
 
     def penalty(self, W: np.ndarray) -> float:
         """The penalty of coefficients of shape (n_outputs, n_features + 1)."""
@@ -72,7 +71,7 @@ class LogisticProblem:
             score = scores[:, 0]
             small = np.exp(-np.abs(score))
             value = np.log1p(small) + np.maximum(score, 0) - y * score
-            probabilities = np.where(score >= 0, 1.0, small) / (1 + small)
+            probabilities = np.maximum(small, score >= 0) / (1 + small)
             residuals = weights * (probabilities - y)
             return Loss(float(weights @ value), residuals[:, None], probabilities[:, None])
         rows = np.arange(len(y))
@@ -88,27 +87,33 @@ class LogisticProblem:
 
     def gradient(self, loss: Loss) -> np.ndarray:
         """The loss's gradient by the coefficients, shape (n_outputs, n_features + 1)."""
-        return np.asarray(self.columns @ loss.residuals).T
+        return np.asarray(self.X.T @ loss.residuals).T
+
+    def excess_bound(self, W: np.ndarray, loss: Loss, gradient: np.ndarray) -> float:
+        """The most that the objective is above its minimum, as far as L2 bounds it near there.
+
+        A slope ``g`` along a curvature of at least ``c`` leaves ``g**2 / (2 * c)`` (Boyd and
+        Vandenberghe 2004, Convex Optimization, 9.9); intercepts have the loss's own curvature.
+        """
+        if self.l1:
+            return math.inf
+        slopes = gradient[:, :-1] + self.l2 * W[:, :-1]
+        P = loss.probabilities
+        curvatures = self.weights @ (P * (1 - P)) + np.finfo(float).tiny
+        of_intercepts = float((gradient[:, -1] ** 2 / curvatures).sum())
+        return float((slopes**2).sum()) / (2 * self.l2) + of_intercepts / 2
 
     def hessian(self, loss: Loss, used: np.ndarray) -> np.ndarray:
         """The loss's Hessian by the coefficients of some columns, output by output."""
-        X = self.X[:, used] if len(used) < self.X.shape[1] else self.X
-        columns = self.columns[used] if len(used) < self.X.shape[1] else self.columns
+        gram = self.gram.of(used) if len(used) < self.X.shape[1] else self.gram
         P, n, size = loss.probabilities, self.n_outputs, len(used)
         H = np.empty((n, size, n, size))
         for i in range(n):
             for j in range(i + 1):
                 share = P[:, i] * ((i == j) - P[:, j])
-                H[i, :, j] = _weighted_gram(columns, X, self.weights * share)
+                H[i, :, j] = gram(self.weights * share)
                 H[j, :, i] = H[i, :, j].T
         return H.reshape(n * size, n * size)
-
-
-def _weighted_gram(columns: Rows, X: Rows, weights: np.ndarray) -> np.ndarray:
-    if not issparse(X):
-        return np.asarray(columns @ (X * weights[:, None]))
-    scaled = X.data * np.repeat(weights, np.diff(X.indptr))
-    return np.asarray((columns @ csr_matrix((scaled, X.indices, X.indptr), X.shape)).toarray())
 
 
 def make_problem(X: Rows, y: np.ndarray, weights: np.ndarray, l1_ratio: float) -> LogisticProblem:

@@ -39,7 +39,7 @@ OWN_SOLVERS = frozenset({"lbfgs-b", "proximal-newton"})
 
 SOLVERS_FOR: Mapping[str, frozenset[str]] = {
     "none": frozenset(get_args(Solver)) - {"liblinear"} - OWN_SOLVERS,
-    "l2": frozenset(get_args(Solver)) - OWN_SOLVERS,
+    "l2": frozenset(get_args(Solver)),
     "l1": frozenset({"liblinear", "saga"}) | OWN_SOLVERS,
     "elasticnet": frozenset({"saga"}) | OWN_SOLVERS,
 }

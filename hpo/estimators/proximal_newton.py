@@ -42,6 +42,8 @@ def solve_by_proximal_newton(problem: LogisticProblem, tol: float, max_iter: int
     value = loss.value + problem.penalty(W)
     for n_iter in range(max_iter):
         gradient = problem.gradient(loss)
+        if problem.excess_bound(W, loss, gradient) <= tol * value:
+            return Solution(W, n_iter, converged=True)
         step = _newton_step(problem, W, loss, gradient)
         promised = float((gradient * step).sum()) + problem.penalty(W + step) - problem.penalty(W)
         if -promised <= tol * value:
@@ -110,6 +112,8 @@ class _Model:
 
         Near the optimum no coefficient leaves or reaches zero, and the latter alone is enough.
         """
+        if not self.l1:
+            return self._smooth_minimum()
         w = self.w
         if w.all():
             moved = self._minimise_over_support(w)
@@ -125,6 +129,11 @@ class _Model:
             if self.is_minimum(w) or before - value <= ROUND_GAIN * (first - value):
                 break
         return w
+
+    def _smooth_minimum(self) -> np.ndarray:
+        """The minimum of a model without L1."""
+        curvature = self.H + self.l2 * np.eye(len(self.c))
+        return np.asarray(dposv(curvature, self.c, lower=1)[1])
 
     def is_minimum(self, w: np.ndarray) -> bool:
         """Whether every coefficient's derivative is zero, or within L1 where the coefficient is."""

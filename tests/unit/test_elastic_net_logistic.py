@@ -95,6 +95,21 @@ def test_scikit_learns_own_solver_ends_there_given_the_time(name):
     np.testing.assert_array_equal(ours.coef_ == 0, np.abs(theirs.coef_) < 1e-8)
 
 
+@pytest.mark.parametrize("name", TABLES)
+@pytest.mark.parametrize("C", [1e-3, 1.0, 1e4])
+@pytest.mark.parametrize("class_weight", [None, "balanced"])
+def test_without_l1_it_ends_where_scikit_learn_does(name, C, class_weight):
+    X, y = TABLES[name]()
+    arguments = {"C": C, "class_weight": class_weight}
+    theirs = LogisticRegression(**arguments, solver="newton-cholesky", tol=1e-10, max_iter=1000)
+    theirs.fit(X, y)
+    ours = ElasticNetLogisticRegression(
+        **arguments, l1_ratio=0, solver="proximal-newton", tol=1e-9, max_iter=200
+    ).fit(X, y)
+    assert objective(ours, X, y) == pytest.approx(objective(theirs, X, y), rel=1e-8)
+    np.testing.assert_allclose(ours.predict_proba(X), theirs.predict_proba(X), atol=1e-4)
+
+
 @pytest.mark.parametrize("solver", SOLVERS)
 def test_a_fit_that_is_cut_short_says_so(solver):
     X, y = table("iris")

@@ -203,7 +203,7 @@ def test_cells_are_stored_values_times_outputs():
     ("rule", "solvers"),
     [
         (1, ["lbfgs", "lbfgs", "liblinear", "saga"]),
-        (2, ["newton-cholesky", "newton-cholesky", "proximal-newton", "proximal-newton"]),
+        (2, ["proximal-newton", "newton-cholesky", "proximal-newton", "proximal-newton"]),
     ],
 )
 def test_solvers_of_sparse_rows(rule, solvers):
