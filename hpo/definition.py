@@ -11,15 +11,9 @@ import sys
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import (
-    AfterValidator,
-    BeforeValidator,
-    ByteSize,
-    Field,
-    SerializeAsAny,
-    model_validator,
-)
+from pydantic import AfterValidator, ByteSize, Field, SerializeAsAny, model_validator
 
+from hpo.data_section import CvSection, DataSection
 from hpo.errors import DefinitionError
 from hpo.escaping import quote
 from hpo.estimator_section import EstimatorSection, FixedSection, Names
@@ -36,11 +30,6 @@ def _check_study_name(name: str) -> str:
     if not STUDY_NAME.fullmatch(name):
         raise ValueError(f"a study name should be {STUDY_NAME_RULE}, but got '{name}'")
     return name
-
-
-def _as_text(label: Any) -> Any:
-    """Take a label that TOML has as a number or a boolean."""
-    return str(label) if isinstance(label, int) else label
 
 
 class StudySection(Section):
@@ -62,31 +51,6 @@ class StudySection(Section):
     nested: int | None = Field(None, ge=2, le=100)
 
 
-class DataSection(Section):
-    """``[data]``: the table, its target, how much is held out, the kinds of its columns.
-
-    ``source`` is a bundled table's name or a file, relative to the study file. ``text`` names the
-    columns of free text in the place of those that are found; of an empty list there are none. The
-    rows of one ``group`` are never split. Texts such as NA are gaps in the target, too, but for
-    ``keep_labels``. ``rare`` says what becomes of classes with too few rows for the hold-out or a
-    fold: the table is refused, their rows are dropped, or they are pooled into one class.
-    ``positive`` is the class of two that metrics such as f1 are of; by default the greater of two
-    whole numbers, of two words ``yes``, ``true`` or the like, else the rarer one.
-    """
-
-    source: str = Field("iris", min_length=1)
-    target: str | None = None
-    test_size: float = Field(0.2, gt=0, lt=1)
-    drop: Names = ()
-    numeric: Names = ()
-    categorical: Names = ()
-    text: Names | None = None
-    group: str | None = None
-    keep_labels: Names = ()
-    rare: Literal["refuse", "drop", "pool"] = "refuse"
-    positive: Annotated[str, BeforeValidator(_as_text, str | int | bool)] | None = None
-
-
 class PreprocessingSection(Section):
     """``[preprocessing]``: how categories and free text become columns.
 
@@ -100,13 +64,6 @@ class PreprocessingSection(Section):
     max_categories: int = Field(200, ge=2)
     max_words: int = Field(1000, ge=1)
     max_features: int = Field(5000, ge=1)
-
-
-class CvSection(Section):
-    """``[cv]``: stratified folds, repeated with other shuffles where ``n_repeats`` is above 1."""
-
-    n_splits: int = Field(5, ge=2, le=100)
-    n_repeats: int = Field(1, ge=1, le=100)
 
 
 class SamplerSection(Section):

@@ -22,7 +22,7 @@ from hpo.data.groups import check_groups, read_groups
 from hpo.data.kinds import decide_columns, keep_columns
 from hpo.data.tables import BINARY_FORMATS, read_table, take_frame
 from hpo.data.target import Folds, TargetChoice, read_target
-from hpo.definition import CvSection, DataSection
+from hpo.data_section import CvSection, DataSection
 from hpo.errors import DataError, did_you_mean
 
 BUNDLED = ("iris", "wine", "breast_cancer", "digits")

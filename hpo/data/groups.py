@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from hpo.definition import DataSection
+from hpo.data_section import DataSection
 from hpo.errors import DataError
 from hpo.escaping import quote
 from hpo.values import BOOLEANS

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 import pandas as pd
 
-from hpo.definition import CvSection, DataSection
+from hpo.data_section import CvSection, DataSection
 from hpo.errors import DataError
 from hpo.escaping import quote
 

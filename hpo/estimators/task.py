@@ -13,7 +13,7 @@ from sklearn.pipeline import Pipeline
 
 from hpo.data.dataset import Dataset
 from hpo.data.target import Target
-from hpo.definition import CvSection, DataSection
+from hpo.data_section import CvSection, DataSection
 from hpo.estimators.influence import Smoothed
 
 Split = tuple[np.ndarray, np.ndarray]

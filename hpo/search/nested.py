@@ -14,7 +14,8 @@ import time
 from dataclasses import replace
 
 from hpo.data.dataset import Dataset
-from hpo.definition import CvSection, StudyDefinition
+from hpo.data_section import CvSection
+from hpo.definition import StudyDefinition
 from hpo.estimators.final_model import fit_final_model
 from hpo.estimators.task import Split
 from hpo.estimators.tasks import TASKS

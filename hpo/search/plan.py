@@ -9,7 +9,8 @@ import pandas as pd
 from optuna.trial import FrozenTrial, TrialState
 
 from hpo.data.dataset import Dataset, load_dataset
-from hpo.definition import DataSection, StudyDefinition
+from hpo.data_section import DataSection
+from hpo.definition import StudyDefinition
 from hpo.errors import DefinitionError
 from hpo.escaping import quote
 from hpo.estimators.candidates import Candidates

@@ -10,7 +10,7 @@ from sklearn.pipeline import Pipeline
 
 from hpo.data.dataset import Dataset
 from hpo.data.target import Folds
-from hpo.definition import CvSection, DataSection
+from hpo.data_section import CvSection, DataSection
 from hpo.escaping import on_one_line, quote
 from hpo.estimators.classification import positive as positive_class
 from hpo.estimators.classification import target

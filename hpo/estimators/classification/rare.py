@@ -7,7 +7,7 @@ is left.
 import numpy as np
 
 from hpo.data.target import Folds
-from hpo.definition import DataSection
+from hpo.data_section import DataSection
 from hpo.errors import DataError, name_some
 from hpo.escaping import quote
 from hpo.estimators.classification import target

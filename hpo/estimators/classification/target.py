@@ -10,7 +10,7 @@ from sklearn.model_selection import (
     StratifiedShuffleSplit,
 )
 
-from hpo.definition import CvSection, DataSection
+from hpo.data_section import CvSection, DataSection
 from hpo.errors import DataError
 from hpo.escaping import quote
 from hpo.values import LARGEST_WHOLE_FLOAT

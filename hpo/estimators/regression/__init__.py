@@ -11,7 +11,7 @@ from sklearn.pipeline import Pipeline
 
 from hpo.data.dataset import Dataset
 from hpo.data.target import Folds
-from hpo.definition import CvSection, DataSection
+from hpo.data_section import CvSection, DataSection
 from hpo.errors import DataError, first_line
 from hpo.escaping import quote
 from hpo.estimators.regression.influence import influence
