@@ -5,7 +5,6 @@ training rows decided, and a digest that stands for the data in the study's iden
 """
 
 import hashlib
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -14,19 +13,17 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from sklearn import datasets
 
 from hpo.data.columns import Columns
 from hpo.data.gaps import mark_gaps
 from hpo.data.groups import check_groups, read_groups
 from hpo.data.kinds import decide_columns, keep_columns
-from hpo.data.tables import BINARY_FORMATS, read_table, take_frame
+from hpo.data.sources import load_table
+from hpo.data.tables import BINARY_FORMATS
 from hpo.data.target import Folds, TargetChoice, read_target
 from hpo.data_section import CvSection, DataSection
-from hpo.errors import DataError, did_you_mean
+from hpo.errors import DataError
 
-BUNDLED = ("iris", "wine", "breast_cancer", "digits")
-"""Tables of ``sklearn.datasets``, by the part of its names after ``load_``."""
 EXAMPLE_ROWS = 5
 
 
@@ -113,7 +110,7 @@ def load_dataset(
     Raises:
         DataError: The table, its target or a column cannot be used, with what to do about it.
     """
-    table, name, notes = _load_table(section, frame)
+    table, name, notes = load_table(section, frame)
     with naming(section.source):
         is_csv = frame is None and Path(section.source).suffix.lower() not in BINARY_FORMATS
         column, gaps = mark_gaps(table[name], section.keep_labels, is_csv=is_csv)
@@ -171,70 +168,6 @@ def naming(source: str) -> Iterator[None]:
         raise DataError(
             str(error).replace("data: ", f"data: {source}: ", 1), hint=error.hint
         ) from error
-
-
-def _load_table(
-    section: DataSection, frame: pd.DataFrame | None
-) -> tuple[pd.DataFrame, str, list[str]]:
-    """Load the raw table, the target's name and notes; check the columns that are named."""
-    path, target, notes = Path(section.source), section.target, list[str]()
-    if "://" in section.source:
-        raise DataError(
-            f"data: this should be a file, but got the address {section.source}",
-            hint="download it, then give the file",
-        )
-    if frame is not None:
-        if target is None:
-            raise DataError(
-                "data: a DataFrame needs a target column", hint="name it in data.target"
-            )
-        table = take_frame(frame)
-    elif section.source in BUNDLED:
-        table, target = (
-            getattr(datasets, f"load_{section.source}")(as_frame=True).frame,
-            target or "target",
-        )
-    elif path.suffix or os.path.exists(path):
-        if target is None:
-            raise DataError(
-                f"data: {section.source} needs a target column", hint="name it with --target COLUMN"
-            )
-        group = [section.group] if section.group else []
-        table, notes = read_table(path, target, group, section.categorical)
-    else:
-        raise DataError(
-            f"data: this should be a file or one of {', '.join(BUNDLED)},"
-            f" but got '{section.source}'",
-            hint=did_you_mean(section.source, BUNDLED, "give a file with --data FILE"),
-        )
-    table.columns = table.columns.map(str)
-    _check_column_names(section, target, list(table.columns))
-    return table, target, notes
-
-
-_OTHER_KINDS = {"numeric": ("categorical",), "text": ("numeric", "categorical")}
-"""Lists of columns, and those that may not name a column of them too."""
-
-
-def _check_column_names(section: DataSection, target: str, names: list[str]) -> None:
-    listed = [
-        (key, name)
-        for key in ("drop", "numeric", "categorical", "text")
-        for name in getattr(section, key) or ()
-    ]
-    group = [] if section.group is None else [("group", section.group)]
-    for key, name in [("target", target), *listed, *group]:
-        if name not in names:
-            shown = ", ".join(names[:10]) + (", ..." if len(names) > 10 else "")
-            raise DataError(
-                f"data.{key}: {section.source} has no column '{name}'",
-                hint=did_you_mean(name, names, f"its columns are {shown}", n=3),
-            )
-        if key in ("drop", "group") and name == target:
-            raise DataError(f"data.{key}: '{name}' is the target", hint=f"take it out of {key}")
-        for other in _OTHER_KINDS.get(key, ()):
-            if name in getattr(section, other):
-                raise DataError(f"data.{key}: '{name}' is in data.{other} too", hint="name it once")
 
 
 def _digest(X: pd.DataFrame, labels: np.ndarray, groups: np.ndarray | None) -> str:
