@@ -160,6 +160,18 @@ class StudyDefinition(Section):
         return self
 
     @model_validator(mode="after")
+    def _check_folds(self) -> Self:
+        is_forward = self.data.time is not None
+        if is_forward and self.cv.n_repeats > 1:
+            raise ValueError(
+                "cv.n_repeats should be 1 with data.time:"
+                " folds that go forward are not shuffled, so there is nothing to repeat"
+            )
+        if self.cv.gap and not is_forward:
+            raise ValueError("cv.gap is of folds that go forward: name the column in data.time")
+        return self
+
+    @model_validator(mode="after")
     def _check_named_once(self) -> Self:
         for name, _ in self.fixed:
             if name in self.search_space.model_fields_set:

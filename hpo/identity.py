@@ -32,6 +32,8 @@ NOT_IDENTITY = STOP_RULES | {
 VALUES_BEFORE: Mapping[str, tuple[Any, ...]] = {
     "data.positive": (None,),
     "data.text": (None, []),
+    "data.time": (None,),
+    "cv.gap": (0,),
     "preprocessing.max_words": (1000,),
     "estimator.name": (None, "LogisticRegression"),
     "estimator.rule": (None, 1),

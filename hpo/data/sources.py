@@ -71,15 +71,15 @@ def _check_column_names(section: DataSection, target: str, names: list[str]) -> 
         for key in ("drop", "numeric", "categorical", "text")
         for name in getattr(section, key) or ()
     ]
-    group = [] if section.group is None else [("group", section.group)]
-    for key, name in [("target", target), *listed, *group]:
+    single = [("target", target), ("group", section.group), ("time", section.time)]
+    for key, name in [*((key, name) for key, name in single if name is not None), *listed]:
         if name not in names:
             shown = ", ".join(names[:10]) + (", ..." if len(names) > 10 else "")
             raise DataError(
                 f"data.{key}: {section.source} has no column '{name}'",
                 hint=did_you_mean(name, names, f"its columns are {shown}", n=3),
             )
-        if key in ("drop", "group") and name == target:
+        if key in ("drop", "group", "time") and name == target:
             raise DataError(f"data.{key}: '{name}' is the target", hint=f"take it out of {key}")
         for other in _OTHER_KINDS.get(key, ()):
             if name in getattr(section, other):

@@ -2,12 +2,13 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Protocol
+from dataclasses import dataclass, replace
+from typing import Any, Protocol, Self
 
 import numpy as np
 import pandas as pd
 
+from hpo.data.order import Order
 from hpo.data_section import CvSection, DataSection
 from hpo.errors import DataError
 from hpo.escaping import quote
@@ -21,11 +22,17 @@ class Folds:
         cv: Those of a trial.
         seed: Of the hold-out and the folds.
         nested: How many outer folds there are, each with a search of its own, or None.
+        order: The order of all rows by time, or None where they are shuffled.
     """
 
     cv: CvSection
     seed: int
     nested: int | None = None
+    order: Order | None = None
+
+    def of_rows(self, rows: np.ndarray) -> Self:
+        """The same for some of the rows, by position or mask."""
+        return replace(self, order=None if self.order is None else self.order.take(rows))
 
 
 class TargetChoice(Protocol):
@@ -80,9 +87,16 @@ class Target(TargetChoice, Protocol):
         ...
 
     def hold_out(
-        self, y: np.ndarray, groups: np.ndarray | None, section: DataSection, seed: int
+        self,
+        y: np.ndarray,
+        groups: np.ndarray | None,
+        section: DataSection,
+        seed: int,
+        order: Order | None = None,
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Positions of the training and of the held-out rows; no group is split.
+        """Positions of the training and of the held-out rows; no group is in both.
+
+        In the order of time the last rows are held out.
 
         Raises:
             DataError: One of the two would hold too little of the target.

@@ -62,6 +62,8 @@ class Task(Target, Protocol):
     def split(self, dataset: Dataset, section: CvSection, seed: int) -> list[Split]:
         """Split the training rows into ``n_splits * n_repeats`` folds; no group is split.
 
+        In the order of time folds go forward.
+
         Raises:
             DataError: A fold would be fitted on too little of the target.
         """

@@ -78,6 +78,7 @@ def judge_holdout(
         metric,
         seed=seed,
         n_table=len(dataset.y_train) + len(dataset.y_test),
+        is_ordered=dataset.order is not None,
     )
     answer = task.describe_constant(constant, metric)
     return (
@@ -108,6 +109,7 @@ def judge_models(
     *,
     seed: int,
     n_table: int | None = None,
+    is_ordered: bool = False,
 ) -> tuple[Estimate, list[Estimate]]:
     """Score a model on rows that it was not fitted on, alone and against others.
 
@@ -119,12 +121,13 @@ def judge_models(
         metric: The judged scorer.
         seed: Of the resamples of a metric that has no closed form.
         n_table: The rows of the table that they were held out of; None where that is not known.
+        is_ordered: Whether they are in the order of time, and were held out by it.
 
     Returns:
         The first model's score, and its gain over each of the others.
     """
-    if metric != "accuracy" or groups is not None:
-        sampling = Sampling.of(task.strata(y), groups, n_table)
+    if metric != "accuracy" or groups is not None or is_ordered:
+        sampling = Sampling.of(task.strata(y), groups, n_table, is_ordered=is_ordered)
         # A metric may not be defined for a resample.
         with warnings.catch_warnings(action="ignore"):
             return estimate_scores(task, models, y, metric, sampling, np.random.default_rng(seed))

@@ -2,7 +2,9 @@
 
 Rows are drawn as they were held out: within each class, of which the totals are those of a table
 drawn anew, n x Multinomial(n_table, shares) / n_table; or whole groups (Davison and Hinkley 1997,
-*Bootstrap Methods and their Application*, sections 3.2 and 3.8).
+*Bootstrap Methods and their Application*, sections 3.2 and 3.8). In the order of time, blocks of n
+to the power of 1/3 rows are drawn, in a circle (Politis and Romano 1992, in *Exploring the Limits
+of Bootstrap*, 263-270; the length of Hall, Horowitz and Jing 1995, Biometrika 82, 561-574).
 """
 
 from collections.abc import Sequence
@@ -64,6 +66,10 @@ def _draw(sampling: Sampling, n_drawn: int, rng: np.random.Generator) -> np.ndar
         drawn = rng.integers(sampling.n_groups, size=sampling.n_groups)
         return np.concatenate([members[group] for group in drawn])
     n = len(sampling.strata)
+    if sampling.is_ordered:
+        length = round(n ** (1 / 3))
+        starts = rng.integers(n, size=-(-n_drawn // length))
+        return np.asarray((starts[:, None] + np.arange(length)).ravel()[:n_drawn] % n)
     shares = np.bincount(sampling.strata) / n
     totals = rng.multinomial(sampling.n_table, shares) * n_drawn / sampling.n_table
     counts = np.maximum(np.rint(totals).astype(int), shares > 0)

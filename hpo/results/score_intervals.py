@@ -74,7 +74,8 @@ def _estimate_score(
 ) -> Estimate:
     """The interval of one model's score."""
     within = score_range(metric)
-    smoothed = None if sampling.n_groups else task.smoothed(metric, y, [model])
+    has_units = sampling.n_groups or sampling.is_ordered
+    smoothed = None if has_units else task.smoothed(metric, y, [model])
     if smoothed is not None:
         spread = sampling.of_strata(smoothed.strata).spread(smoothed.influence[0], smoothed.weights)
         return estimate_by_t(
@@ -106,8 +107,9 @@ def _estimate_gain(
     smoothed = task.smoothed(metric, y, models)
     if smoothed is not None:
         difference = smoothed.influence[0] - smoothed.influence[1]
-        wider = sampling.of_strata(smoothed.strata).spread(difference, smoothed.weights)
-        if wider.error > MAX_SMOOTHING * spread.error:
+        wider = sampling.by_rows().of_strata(smoothed.strata).spread(difference, smoothed.weights)
+        rows = sampling.by_rows().spread(influence)
+        if wider.error > MAX_SMOOTHING * rows.error:
             return too_few_to_say(value)
     return estimate_by_t(value, spread.error, spread.df)
 

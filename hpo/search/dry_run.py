@@ -65,6 +65,7 @@ def plan_study(definition: StudyDefinition, workers: int | str) -> dict[str, Any
             **definition.cv.model_dump(),
             "n_folds": plan.objective.n_steps,
             "grouped_by": definition.data.group,
+            "ordered_by": definition.data.time,
         },
         "notes": list(plan.notes),
         "trial_0": {"params": params, "failure": failure},

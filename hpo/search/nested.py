@@ -53,7 +53,8 @@ def score_nested(
         return None, 0
     scores: list[float] = []
     n_new = 0
-    splits = plan.task.split(plan.dataset, CvSection(n_splits=n_folds), study.seed)
+    outer_folds = CvSection(n_splits=n_folds, gap=plan.definition.cv.gap)
+    splits = plan.task.split(plan.dataset, outer_folds, study.seed)
     for index, split in enumerate(splits, start=1):
         seconds = deadline - time.monotonic()
         if seconds <= 0:
@@ -107,6 +108,8 @@ def _plan_outer(plan: Plan, split: Split, name: str, *, n_trials: int, seconds: 
         y_test=whole.y_train[test],
         groups=None if whole.groups is None else whole.groups[train],
         groups_test=None if whole.groups is None else whole.groups[test],
+        order=None if whole.order is None else whole.order.take(train),
+        order_test=None if whole.order is None else whole.order.take(test),
         digest=hashlib.sha256(f"{whole.digest} {name}".encode()).hexdigest()[:32],
     )
     # A choice that the whole table could not afford is not asked on a part of it either.

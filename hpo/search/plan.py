@@ -141,6 +141,7 @@ def load_data(definition: StudyDefinition, frame: pd.DataFrame | None = None) ->
         seed=study.seed,
         n_splits=definition.cv.n_splits,
         n_repeats=definition.cv.n_repeats,
+        gap=definition.cv.gap,
         nested=study.nested,
         frame=frame,
         as_read=takes_rows_as_read(definition),

@@ -230,20 +230,14 @@ def _hold_out(
 ) -> HeldOut:
     """The hold-out to compare and draw on; of a large one, some rows."""
     X, y, groups = dataset.X_test, dataset.y_test, dataset.groups_test
-    seed = definition.study.seed
+    metric, seed = definition.study.metric, definition.study.seed
     digest = hashlib.sha256(pd.util.hash_pandas_object(X).to_numpy().tobytes()).hexdigest()[:32]
     if len(y) > MAX_HELD_OUT_ROWS:
         rows = np.random.default_rng(seed).choice(len(y), MAX_HELD_OUT_ROWS, replace=False)
+        rows.sort()  # they may be in the order of time
         X, y = X.iloc[rows], y[rows]
         groups = None if groups is None else groups[rows]
+    is_ordered, pipeline = dataset.order is not None, judged.pipeline
     return HeldOut(
-        recipe,
-        judged.pipeline,
-        definition.study.metric,
-        X,
-        y,
-        groups,
-        digest,
-        seed,
-        dataset.positive,
+        recipe, pipeline, metric, X, y, groups, digest, seed, dataset.positive, is_ordered
     )

@@ -165,7 +165,13 @@ class Registry:
             ]
             with refusing("it cannot be scored"):
                 score, (gain,) = judge_models(
-                    task, models, held_out.y, held_out.groups, held_out.metric, seed=held_out.seed
+                    task,
+                    models,
+                    held_out.y,
+                    held_out.groups,
+                    held_out.metric,
+                    seed=held_out.seed,
+                    is_ordered=held_out.is_ordered,
                 )
         except (DataError, ModelError) as error:
             return False, f"not comparable: {error}"

@@ -124,6 +124,7 @@ class HeldOut:
         digest: Digest of all held-out rows; equal for two models that were held out the same.
         seed: The study's seed.
         positive: The positive one of two classes, or None.
+        is_ordered: Whether the rows are in the order of time.
     """
 
     recipe: Any
@@ -135,6 +136,7 @@ class HeldOut:
     digest: str = ""
     seed: int = 0
     positive: Any = None
+    is_ordered: bool = False
 
 
 @dataclass(frozen=True)

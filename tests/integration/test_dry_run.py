@@ -78,7 +78,14 @@ def test_json_has_the_same_and_reads_a_table_of_ones_own(sheep: Path) -> None:
         content["data"]["n_train"],
     )
     assert content["data"]["n_train"] + content["data"]["n_holdout"] == 200
-    assert content["splits"] == {"n_splits": 3, "n_repeats": 2, "n_folds": 6, "grouped_by": "farm"}
+    assert content["splits"] == {
+        "n_splits": 3,
+        "n_repeats": 2,
+        "gap": 0,
+        "n_folds": 6,
+        "grouped_by": "farm",
+        "ordered_by": None,
+    }
     assert content["trial_0"]["failure"] is None
     assert content["trial_0"]["params"]["penalty"] in {"l1", "elasticnet"}
     estimate = content["estimate"]

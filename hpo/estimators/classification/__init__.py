@@ -9,6 +9,7 @@ from sklearn.dummy import DummyClassifier
 from sklearn.pipeline import Pipeline
 
 from hpo.data.dataset import Dataset
+from hpo.data.order import Order
 from hpo.data.target import Folds
 from hpo.data_section import CvSection, DataSection
 from hpo.escaping import on_one_line, quote
@@ -51,10 +52,15 @@ class Classification:
         return target.read_labels(present, notes)
 
     def hold_out(
-        self, y: np.ndarray, groups: np.ndarray | None, section: DataSection, seed: int
+        self,
+        y: np.ndarray,
+        groups: np.ndarray | None,
+        section: DataSection,
+        seed: int,
+        order: Order | None = None,
     ) -> Split:
-        """Hold rows out by class."""
-        return target.hold_out(y, groups, section, seed)
+        """Hold rows out by class, or the last ones by time."""
+        return target.hold_out(y, groups, section, seed, order)
 
     def check(self, y_train: np.ndarray, n_splits: int) -> None:
         """Refuse a class with fewer training rows than folds."""
@@ -84,14 +90,16 @@ class Classification:
         return np.asarray(np.searchsorted(np.unique(y if known is None else known), y))
 
     def split(self, dataset: Dataset, section: CvSection, seed: int) -> list[Split]:
-        """Split by class."""
-        return target.make_splits(dataset.y_train, dataset.groups, section, seed)
+        """Split by class, or forward in time."""
+        return target.make_splits(dataset.y_train, dataset.groups, section, seed, dataset.order)
 
     def check_outer_folds(
         self, dataset: Dataset, n_folds: int, section: CvSection, seed: int
     ) -> None:
         """Refuse outer folds that lack a class, or whose own folds would."""
-        target.check_outer_folds(dataset.y_train, dataset.groups, n_folds, section, seed)
+        target.check_outer_folds(
+            dataset.y_train, dataset.groups, n_folds, section, seed, dataset.order
+        )
 
     def check_metrics(self, metrics: Sequence[str], y: np.ndarray, positive: Any = None) -> None:
         """Refuse a scorer that cannot judge these classes."""

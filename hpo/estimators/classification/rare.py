@@ -80,7 +80,7 @@ def _find_rare(
             continue
         is_rare = np.isin(codes, rare)
         left = None if groups is None else groups[~is_rare]
-        if not _can_be_split(codes[~is_rare], left, section, folds):
+        if not _can_be_split(codes[~is_rare], left, section, folds.of_rows(~is_rare)):
             continue
         is_pool_smallest = is_rare.sum() < sizes[others[0]][1]
         if (
@@ -97,12 +97,13 @@ def _can_be_split(
 ) -> bool:
     """Whether hold-out, folds and outer folds hold every class."""
     try:
-        train, _ = target.hold_out(codes, groups, section, folds.seed)
+        train, _ = target.hold_out(codes, groups, section, folds.seed, folds.order)
         y, groups = codes[train], None if groups is None else groups[train]
+        order = folds.of_rows(train).order
         target.check_classes(y, folds.cv.n_splits)
-        target.make_splits(y, groups, folds.cv, folds.seed)
+        target.make_splits(y, groups, folds.cv, folds.seed, order)
         if folds.nested is not None:
-            target.check_outer_folds(y, groups, folds.nested, folds.cv, folds.seed)
+            target.check_outer_folds(y, groups, folds.nested, folds.cv, folds.seed, order)
     except (DataError, ValueError):  # scikit-learn's, of fewer groups than folds
         return False
     return True

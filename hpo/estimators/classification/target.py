@@ -10,9 +10,11 @@ from sklearn.model_selection import (
     StratifiedShuffleSplit,
 )
 
+from hpo.data.order import Order
 from hpo.data_section import CvSection, DataSection
 from hpo.errors import DataError
 from hpo.escaping import quote
+from hpo.estimators.classification import forward
 from hpo.values import LARGEST_WHOLE_FLOAT
 
 MAX_CLASSES = 100
@@ -56,9 +58,17 @@ def _is_whole(numbers: pd.Series) -> bool:
 
 
 def hold_out(
-    labels: np.ndarray, groups: np.ndarray | None, section: DataSection, seed: int
+    labels: np.ndarray,
+    groups: np.ndarray | None,
+    section: DataSection,
+    seed: int,
+    order: Order | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Hold rows out by class; no group is split."""
+    """Hold rows out by class, or the last ones by time; no group is split."""
+    if order is not None:
+        return forward.hold_out(
+            labels, groups, section.test_size, order, spare=_spare_rare(len(np.unique(labels)))
+        )
     if groups is None:
         splitter = StratifiedShuffleSplit(1, test_size=section.test_size, random_state=seed)
     else:
@@ -107,15 +117,21 @@ def _spare_rare(n_classes: int) -> str:
 
 
 def make_splits(
-    y: np.ndarray, groups: np.ndarray | None, section: CvSection, seed: int
+    y: np.ndarray,
+    groups: np.ndarray | None,
+    section: CvSection,
+    seed: int,
+    order: Order | None = None,
 ) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Split into ``n_splits * n_repeats`` folds by class; no group is split.
+    """Split into ``n_splits * n_repeats`` folds by class, or forward in time; no group is split.
 
     Raises:
         DataError: All groups with a class would be in one fold: the fit on the others would not
             know it.
     """
     n_splits, n_repeats = section.n_splits, section.n_repeats
+    if order is not None:
+        return forward.split(y, groups, n_splits, order, spare=_spare_rare(len(np.unique(y))))
     if groups is None:
         splitters = [
             RepeatedStratifiedKFold(n_splits=n_splits, n_repeats=n_repeats, random_state=seed)
@@ -137,7 +153,12 @@ def make_splits(
 
 
 def check_outer_folds(
-    y: np.ndarray, groups: np.ndarray | None, n_folds: int, section: CvSection, seed: int
+    y: np.ndarray,
+    groups: np.ndarray | None,
+    n_folds: int,
+    section: CvSection,
+    seed: int,
+    order: Order | None = None,
 ) -> None:
     """Make sure before the search that every outer fold can be searched.
 
@@ -156,8 +177,14 @@ def check_outer_folds(
         is_possible = n_folds <= fewest and all(
             _has_classes(y, train, n_splits)
             and _has_classes(y, test, 1)
-            and _can_be_split(y[train], None if groups is None else groups[train], section, seed)
-            for train, test in make_splits(y, groups, CvSection(n_splits=n_folds), seed)
+            and _can_be_split(
+                y[train],
+                None if groups is None else groups[train],
+                section,
+                seed,
+                None if order is None else order.take(train),
+            )
+            for train, test in make_splits(y, groups, CvSection(n_splits=n_folds), seed, order)
         )
     except DataError:
         is_possible = False
@@ -174,8 +201,16 @@ def _has_classes(y: np.ndarray, rows: np.ndarray, n_rows: int) -> bool:
     return len(labels) == len(np.unique(y)) and int(counts.min()) >= n_rows
 
 
-def _can_be_split(y: np.ndarray, groups: np.ndarray | None, section: CvSection, seed: int) -> bool:
+def _can_be_split(
+    y: np.ndarray,
+    groups: np.ndarray | None,
+    section: CvSection,
+    seed: int,
+    order: Order | None,
+) -> bool:
     """Whether a search on these rows has its folds; raises where one of them would lack a class."""
+    if order is not None:
+        return bool(make_splits(y, groups, section, seed, order))
     if groups is None:
         return True
     has_groups = len(np.unique(groups)) >= section.n_splits

@@ -10,6 +10,7 @@ from sklearn.model_selection import GroupKFold, RepeatedKFold, ShuffleSplit
 from sklearn.pipeline import Pipeline
 
 from hpo.data.dataset import Dataset
+from hpo.data.order import Order
 from hpo.data.target import Folds
 from hpo.data_section import CvSection, DataSection
 from hpo.errors import DataError, first_line
@@ -78,16 +79,25 @@ class Regression:
             raise _refuse_classes("data.positive")
 
     def hold_out(
-        self, y: np.ndarray, groups: np.ndarray | None, section: DataSection, seed: int
+        self,
+        y: np.ndarray,
+        groups: np.ndarray | None,
+        section: DataSection,
+        seed: int,
+        order: Order | None = None,
     ) -> Split:
-        """Hold rows out at random, or whole groups."""
+        """Hold rows out at random, or whole groups, or the last ones by time."""
         if groups is None:
             splitter = ShuffleSplit(1, test_size=section.test_size, random_state=seed)
         else:
             n_parts = max(2, round(1 / section.test_size))
             splitter = GroupKFold(n_parts, shuffle=True, random_state=seed)
         try:
-            train, test = next(splitter.split(y, y, groups))
+            train, test = (
+                order.hold_out(section.test_size, groups)
+                if order is not None
+                else next(splitter.split(y, y, groups))
+            )
         except ValueError as error:
             raise DataError(
                 f"data: no hold-out of test_size = {section.test_size:g}: {first_line(error)}",
@@ -119,9 +129,11 @@ class Regression:
         return y
 
     def split(self, dataset: Dataset, section: CvSection, seed: int) -> list[Split]:
-        """Split at random, or by whole groups."""
+        """Split at random, or by whole groups, or forward in time."""
         y, groups = dataset.y_train, dataset.groups
         n_splits, n_repeats = section.n_splits, section.n_repeats
+        if dataset.order is not None:
+            return dataset.order.split(n_splits, groups)
         if groups is None:
             folds = RepeatedKFold(n_splits=n_splits, n_repeats=n_repeats, random_state=seed)
             return list(folds.split(y))
@@ -139,6 +151,9 @@ class Regression:
         seed: int,  # noqa: ARG002
     ) -> None:
         """Refuse outer folds whose training rows or groups are too few."""
+        if dataset.order is not None:
+            dataset.order.check_outer_folds(n_folds, section.n_splits, dataset.groups)
+            return
         units = dataset.y_train if dataset.groups is None else np.unique(dataset.groups)
         left = len(units) - -(-len(units) // n_folds)
         needed = section.n_splits if dataset.groups is not None else 2 * section.n_splits
