@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from hpo.results.intervals import Estimate, half_width_over_folds
+from hpo.results.over_time import OverTime
 
 
 @dataclass(frozen=True)
@@ -146,6 +147,7 @@ class Estimates:
         baseline_trial: The number of the trial that has the defaults, or None where none has.
         contest: How the estimators compare, or None where the study has one.
         defaults_title: What a sentence calls the baseline.
+        over_time: The score part by part, or None where rows are in no order.
     """
 
     n_ties: int
@@ -159,3 +161,4 @@ class Estimates:
     baseline_trial: int | None = None
     contest: Contest | None = None
     defaults_title: str = "scikit-learn's defaults"
+    over_time: OverTime | None = None

@@ -19,6 +19,8 @@ from hpo.estimators.recipe import BarChart, Recipe
 from hpo.estimators.tasks import task_of
 from hpo.results import classification_figures, regression_figures
 from hpo.results.drawing import draw_bars, shorten, to_csv, to_png
+from hpo.results.over_time import OverTime
+from hpo.results.over_time_figure import draw_periods, tabulate_periods
 
 MAX_PERMUTED = 100
 """Columns; of a wider table permuting each would take minutes."""
@@ -42,6 +44,7 @@ def draw_model(
     metric: str,
     seed: int,
     positive: Any = None,
+    over_time: OverTime | None = None,
 ) -> tuple[dict[str, bytes], dict[str, float]]:
     """Draw all that is known of a model.
 
@@ -54,6 +57,7 @@ def draw_model(
         metric: The judged scorer: what a permuted column costs is counted in it.
         seed: Of the permutations.
         positive: The positive one of two classes, or None.
+        over_time: The scores part by part where rows are in the order of time, or None.
 
     Returns:
         Artifact path to content, and the importance of each column.
@@ -67,6 +71,8 @@ def draw_model(
     importances = permute_columns(judged, X, y, scoring=score, seed=seed)
     own = {chart.name: chart.tabulate(shipped) for chart in recipe.charts}
     tables = {**own, **of_task.tabulate(judged, X, y), "permutation_importance": importances}
+    if over_time is not None:
+        tables["score_over_time"] = tabulate_periods(over_time)
     files = {f"tables/{name}.csv": to_csv(table) for name, table in tables.items() if len(table)}
     # A "$" in a name is no formula; a name may be in a script that the font does not have.
     with mpl.rc_context({"text.parse_math": False}), warnings.catch_warnings(action="ignore"):
@@ -81,6 +87,8 @@ def draw_model(
                 f"loss of {metric} on held-out rows",
                 importances["std"],
             )
+        if over_time is not None:
+            figures["score_over_time"] = draw_periods(over_time, metric)
         files |= {f"figures/{name}.png": to_png(figure) for name, figure in figures.items()}
     return files, dict(zip(importances["column"], importances["mean"], strict=True))
 

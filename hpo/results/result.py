@@ -146,6 +146,7 @@ class StudyResult(Verdicts):
             "nested": self.estimates.nested,
         }
         constant, contest = self.estimates.constant, self.estimates.contest
+        over_time = self.estimates.over_time
         return {
             "verdict": self.describe_verdict(),
             "constant": {
@@ -179,6 +180,7 @@ class StudyResult(Verdicts):
                 "refit": self.refit,
             },
             **({"estimators": contest.to_json()} if contest else {}),
+            **({"over_time": over_time.to_json()} if over_time else {}),
             "ties": {"n_tied": self.estimates.n_ties, "n_complete": self.n_trials["complete"]},
             **{name: estimate and estimate.to_json() for name, estimate in estimates.items()},
             "tracking": "complete" if self.is_tracking_complete else "behind",

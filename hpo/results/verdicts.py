@@ -8,6 +8,7 @@ from typing import Literal
 from hpo.estimators.final_model import FinalModel
 from hpo.results.estimates import BestTrial, Estimates
 from hpo.results.intervals import Estimate, greatest_score
+from hpo.results.over_time import show_time
 
 Ended = Literal["finished", "timeout", "patience"]
 """How a search ended."""
@@ -182,6 +183,20 @@ class Verdicts:
             self.optimism, "cv promises too little", "within chance", "cv promises too much"
         )
         return f"cv minus hold-out {_format_signed(self.optimism)}: {found}"
+
+    def describe_over_time(self) -> str:
+        """The score part by part in the order of time, and whether it falls; empty of no order."""
+        over_time = self.estimates.over_time
+        if over_time is None:
+            return ""
+        *folds, held_out = over_time.periods
+        scores = ", ".join(f"{fold.score:.4f}" for fold in folds)
+        first, last = show_time(folds[0].first), show_time(held_out.last)
+        change = over_time.change
+        trend = _by_sign(change, "falls", "no measurable trend", "rises")
+        if change.low * change.high > 0:
+            trend += f" from part to part by {_format_signed(change)}"
+        return f"{scores}, hold-out {held_out.score:.4f}, from {first} to {last}: {trend}"
 
     def _compare(self, name: str, held_out: dict[str, float]) -> str:
         return f"{name} {held_out[name]:.4f} against {self.estimates.constant.scores[name]:.4f}"

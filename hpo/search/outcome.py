@@ -15,6 +15,7 @@ from hpo.ledger.trials import FAILURE, fold_scores, has_converged, mean_and_std,
 from hpo.results.estimates import BestTrial, Estimates, NestedScore
 from hpo.results.holdout import judge_holdout
 from hpo.results.intervals import Estimate
+from hpo.results.over_time import score_over_time
 from hpo.results.result import StudyResult
 from hpo.results.selection import compare_estimators, count_states, count_ties
 from hpo.results.verdicts import Ended
@@ -153,4 +154,10 @@ def _estimate(plan: Plan, searched: Searched, pipeline: Pipeline, params: Params
         ),
         nested=searched.nested,
         defaults_title=recipe.defaults_title,
+        over_time=score_over_time(
+            plan.dataset,
+            plan.task.split(plan.dataset, plan.definition.cv, study.seed),
+            fold_scores(searched.best)[study.metric],
+            score,
+        ),
     )

@@ -52,6 +52,7 @@ def _draw_model(final: FinalRecord) -> Drawings:
         metric=held.metric,
         seed=held.seed,
         positive=held.positive,
+        over_time=held.over_time,
     )
     names = keys.importance_metrics(held.X.columns)
     metrics = {

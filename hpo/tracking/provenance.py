@@ -14,7 +14,7 @@ from pandas.api import types
 from hpo.data.columns import COLUMNS_FILE
 from hpo.data.dataset import Dataset
 from hpo.definition import StudyDefinition
-from hpo.estimators.final_model import FinalModel, predict_example, trusted_types
+from hpo.estimators.final_model import predict_example, trusted_types
 from hpo.estimators.recipe import Recipe
 from hpo.estimators.several import StudySpace
 from hpo.identity import digest_of
@@ -143,7 +143,7 @@ def make_final_record(
             description=describe_study(study.description, result),
             card=make_card(result, definition, dataset, recipe),
         ),
-        held_out=_hold_out(recipe, result.judged, definition, dataset) if needs_rows else None,
+        held_out=_hold_out(recipe, result, definition, dataset) if needs_rows else None,
         is_drawn=settings.plots,
         registered_name=settings.register,
         rule=definition.registry.rule,
@@ -226,18 +226,17 @@ def _measure(result: StudyResult) -> tuple[dict[str, float], dict[str, dict[int,
 
 
 def _hold_out(
-    recipe: Recipe, judged: FinalModel, definition: StudyDefinition, dataset: Dataset
+    recipe: Recipe, result: StudyResult, definition: StudyDefinition, dataset: Dataset
 ) -> HeldOut:
     """The hold-out to compare and draw on; of a large one, some rows."""
     X, y, groups = dataset.X_test, dataset.y_test, dataset.groups_test
-    metric, seed = definition.study.metric, definition.study.seed
     digest = hashlib.sha256(pd.util.hash_pandas_object(X).to_numpy().tobytes()).hexdigest()[:32]
+    seed = definition.study.seed
     if len(y) > MAX_HELD_OUT_ROWS:
         rows = np.random.default_rng(seed).choice(len(y), MAX_HELD_OUT_ROWS, replace=False)
         rows.sort()  # they may be in the order of time
         X, y = X.iloc[rows], y[rows]
         groups = None if groups is None else groups[rows]
-    is_ordered, pipeline = dataset.order is not None, judged.pipeline
-    return HeldOut(
-        recipe, pipeline, metric, X, y, groups, digest, seed, dataset.positive, is_ordered
-    )
+    model, metric = result.judged.pipeline, definition.study.metric
+    positive, over_time = dataset.positive, result.estimates.over_time
+    return HeldOut(recipe, model, metric, X, y, groups, digest, seed, positive, over_time)

@@ -171,7 +171,7 @@ class Registry:
                     held_out.groups,
                     held_out.metric,
                     seed=held_out.seed,
-                    is_ordered=held_out.is_ordered,
+                    is_ordered=held_out.over_time is not None,
                 )
         except (DataError, ModelError) as error:
             return False, f"not comparable: {error}"

@@ -124,7 +124,7 @@ class HeldOut:
         digest: Digest of all held-out rows; equal for two models that were held out the same.
         seed: The study's seed.
         positive: The positive one of two classes, or None.
-        is_ordered: Whether the rows are in the order of time.
+        over_time: The scores part by part where rows are in the order of time, else None.
     """
 
     recipe: Any
@@ -136,7 +136,7 @@ class HeldOut:
     digest: str = ""
     seed: int = 0
     positive: Any = None
-    is_ordered: bool = False
+    over_time: Any = None
 
 
 @dataclass(frozen=True)
