@@ -7,8 +7,9 @@ for numbers and booleans, text for categories and free text, datetime64 for date
 
 from typing import Any
 
+import numpy as np
 import pandas as pd
-from pandas.api.types import pandas_dtype
+from pandas.api import types
 from pydantic import BaseModel
 
 from hpo.conversion import ColumnConverter, ConversionError
@@ -126,13 +127,29 @@ class Columns(BaseModel, frozen=True):
         for name, dtype in self.as_read.items():
             if str(rows[name].dtype) != dtype:
                 try:
-                    rows[name] = _as_in_training(rows[name], pandas_dtype(dtype))
+                    rows[name] = _as_in_training(rows[name], types.pandas_dtype(dtype))
                 except (ValueError, TypeError) as error:
                     raise DataError(
                         f"data: column '{name}' should be {dtype}, but: {first_line(error)}",
                         hint="give it as the training rows had it",
                     ) from error
         return rows
+
+
+def as_numbers(X: pd.DataFrame) -> pd.DataFrame:
+    """Every column as float64: dates by time, texts by position among those that are there."""
+    numbers = {}
+    for name in X.columns:
+        column = X[name]
+        if types.is_datetime64_any_dtype(column):
+            values = column.astype("int64").where(column.notna()).to_numpy(np.float64)
+        elif types.is_numeric_dtype(column):
+            values = column.to_numpy(np.float64, na_value=np.nan)
+        else:
+            codes = pd.factorize(column, sort=False)[0]
+            values = np.where(codes < 0, np.nan, codes)
+        numbers[name] = values
+    return pd.DataFrame(numbers, index=X.index)
 
 
 def _as_in_training(column: pd.Series, dtype: Any) -> pd.Series:

@@ -49,6 +49,7 @@ class Dataset:
         example: A few training rows as they were read, features alone.
         digest_without_text: The digest of the table without its free text, or None where a study
             file names it, or there is none.
+        dropped: The columns of ``data.drop`` as they were read, training rows first.
         order: The order of the training rows by time, or None where they are shuffled.
         order_test: That of the held-out rows, which are later, or None.
     """
@@ -68,6 +69,7 @@ class Dataset:
     positive: Any = None
     example: pd.DataFrame = field(default_factory=pd.DataFrame, repr=False)
     digest_without_text: str | None = None
+    dropped: pd.DataFrame = field(default_factory=pd.DataFrame, repr=False)
     order: Order | None = None
     order_test: Order | None = None
 
@@ -161,6 +163,9 @@ def load_dataset(
         digest_without_text=(
             _digest(X.drop(columns=found), labels, groups, order) if found else None
         ),
+        dropped=table[list(dict.fromkeys(section.drop))]
+        .iloc[[*train, *test]]
+        .reset_index(drop=True),
         order=None if order is None else order.take(train),
         order_test=None if order is None else order.take(test),
     )

@@ -6,6 +6,7 @@ is on both sides the earlier rows are left out of the fit, as López de Prado pu
 *Advances in Financial Machine Learning*, chapter 7).
 """
 
+import json
 from dataclasses import dataclass, replace
 from typing import Self
 
@@ -157,3 +158,13 @@ def read_times(column: pd.Series) -> np.ndarray:
 def find_dates(X: pd.DataFrame) -> list[str]:
     """List the columns that hold dates."""
     return [str(name) for name in X.columns if types.is_datetime64_any_dtype(X[name])]
+
+
+def advise_time(X: pd.DataFrame, order: Order | None) -> list[str]:
+    """Say, of rows in no order with a column of dates, how to judge a model on later rows."""
+    dates = find_dates(X) if order is None else []
+    return [
+        f"{quote(name)} holds dates: with data.time = {json.dumps(name, ensure_ascii=False)} the"
+        " model is judged on rows after those it was fitted on, as it will be used"
+        for name in dates[:1]
+    ]

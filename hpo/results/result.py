@@ -181,6 +181,7 @@ class StudyResult(Verdicts):
             },
             **({"estimators": contest.to_json()} if contest else {}),
             **({"over_time": over_time.to_json()} if over_time else {}),
+            "notes": list(self.notes),
             "ties": {"n_tied": self.estimates.n_ties, "n_complete": self.n_trials["complete"]},
             **{name: estimate and estimate.to_json() for name, estimate in estimates.items()},
             "tracking": "complete" if self.is_tracking_complete else "behind",

@@ -18,6 +18,7 @@ from hpo.ledger.mirror import Mirror
 from hpo.ledger.storage import quiet_optuna
 from hpo.search.driver import check_limits, count_processes
 from hpo.search.executor import Executor
+from hpo.search.forward_check import compare_orders
 from hpo.search.loop import are_workers_worth_starting
 from hpo.search.nested import check_nested
 from hpo.search.plan import Plan, load_data, make_plan
@@ -49,6 +50,7 @@ def plan_study(definition: StudyDefinition, workers: int | str) -> dict[str, Any
             executor.hold(plan.objective)
             params, failure = _try_trial_0(plan, executor)
             kinds = time_kinds(executor, _draw(plan))
+            compared = compare_orders(plan, params, executor)
     definition = plan.definition
     study = definition.study
     return {
@@ -67,7 +69,7 @@ def plan_study(definition: StudyDefinition, workers: int | str) -> dict[str, Any
             "grouped_by": definition.data.group,
             "ordered_by": definition.data.time,
         },
-        "notes": list(plan.notes),
+        "notes": [*plan.notes, *compared],
         "trial_0": {"params": params, "failure": failure},
         "estimate": {
             **_estimate(plan, mean_seconds(kinds), workers),

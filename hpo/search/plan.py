@@ -9,6 +9,7 @@ import pandas as pd
 from optuna.trial import FrozenTrial, TrialState
 
 from hpo.data.dataset import Dataset, load_dataset
+from hpo.data.order import advise_time
 from hpo.data_section import DataSection
 from hpo.definition import StudyDefinition
 from hpo.errors import DefinitionError
@@ -42,6 +43,7 @@ from hpo.estimators.tasks import (
 )
 from hpo.ledger.identity import StudyIdentity
 from hpo.ledger.trials import mean_and_std
+from hpo.search.leaks import find_leaks
 from hpo.search.pool_executor import make_single_executor
 from hpo.versions import version_of
 
@@ -155,6 +157,7 @@ def load_data(definition: StudyDefinition, frame: pd.DataFrame | None = None) ->
     task.check_metrics(metrics, dataset.y_train, dataset.positive)
     advice = [] if is_named else [_describe_choice(recipe, dataset)]
     advice += task.advise(metrics, dataset.y_train, dataset.positive, definition.data)
+    advice += advise_time(dataset.X_train, dataset.order) + find_leaks(dataset)
     dataset = replace(dataset, notes=(*dataset.notes, *advice))
     recipe.check(definition.search_space, task.count_classes(dataset.y_train))
     check_size(dataset, definition)
