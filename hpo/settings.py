@@ -25,10 +25,14 @@ DEFAULT_TRACKING_URI = "sqlite:///mlflow.db"
 STORAGE_VARIABLE = "HPO_STORAGE"
 TRACKING_VARIABLE = "MLFLOW_TRACKING_URI"
 WORKERS_VARIABLE = "HPO_WORKERS"
+QUEUE_VARIABLE = "HPO_MAX_QUEUED"
+TABLE_VARIABLE = "HPO_MAX_TABLE_BYTES"
 _VARIABLES = {
     "storage": STORAGE_VARIABLE,
     "tracking_uri": TRACKING_VARIABLE,
     "workers": WORKERS_VARIABLE,
+    "max_queued": QUEUE_VARIABLE,
+    "max_table_bytes": TABLE_VARIABLE,
 }
 
 MAX_WORKERS = 256
@@ -50,6 +54,8 @@ class ServiceSettings:
         wait: Whether to wait while another driver has the study.
         plots: Whether figures of study and model are drawn.
         new_uid: Whether a study whose ledger was copied goes on as one of its own; once is enough.
+        max_queued: How many studies may be submitted and not done.
+        max_table_bytes: How large a table that is submitted may be.
     """
 
     storage: str = field(default=DEFAULT_STORAGE, repr=False)
@@ -60,6 +66,8 @@ class ServiceSettings:
     wait: bool = False
     plots: bool = True
     new_uid: bool = False
+    max_queued: int = 1000
+    max_table_bytes: int = 2_000_000_000
 
     def __post_init__(self) -> None:
         for name in ("storage", "tracking_uri"):
@@ -72,6 +80,8 @@ class ServiceSettings:
                 "--tracking-wait: this should be 0 or more seconds,"
                 f" but got {self.tracking_wait_seconds:g}"
             )
+        for name, variable in (("max_queued", QUEUE_VARIABLE), ("max_table_bytes", TABLE_VARIABLE)):
+            object.__setattr__(self, name, _read_count(variable, str(getattr(self, name))))
         _check_url("storage", self.storage, _DATABASES, DEFAULT_STORAGE)
         _check_url(
             "tracking URI", self.tracking_uri, (*_DATABASES, "http", "https"), DEFAULT_TRACKING_URI
@@ -125,6 +135,12 @@ def _read_workers(text: str) -> int | str:
         f" but got '{text}'",
         hint="tcp://host:port is the address of a Dask scheduler",
     )
+
+
+def _read_count(variable: str, text: str) -> int:
+    if text.isdecimal() and int(text) > 0:
+        return int(text)
+    raise SettingsError(f"{variable}: this should be a whole number above 0, but got '{text}'")
 
 
 def sqlite_path(url: str) -> Path | None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import hpo
 from hpo.commands.parser import Parser
+from hpo.commands.service_flags import add_cancel_flags, add_status_flags
 from hpo.commands.store_flags import (
     add_delete_flags,
     add_export_flags,
@@ -16,9 +17,9 @@ from hpo.commands.store_flags import (
     add_tracking,
     add_where,
 )
+from hpo.commands.study_flags import add_run_flags, add_study, add_submit_flags
 from hpo.errors import InputError, did_you_mean
 from hpo.escaping import is_utf8, quote
-from hpo.settings import WORKERS_VARIABLE, ServiceSettings
 
 COMMANDS: Mapping[str, str] = {
     "run": "Search a study's hyperparameters, record every trial in MLflow, log the best model:"
@@ -27,6 +28,11 @@ COMMANDS: Mapping[str, str] = {
     " where all is well. Writes nothing.",
     "ui": "Start optuna-dashboard and MLflow's page for a study, on this machine alone:"
     " Ctrl-C stops both.",
+    "submit": "Hand a study in for a server to drive, with the flags of a run: submit it again with"
+    " more trials to raise its total.",
+    "status": "Say how submitted studies are: queued, running and where, done, failed and why.",
+    "cancel": "Stop a submitted study wherever it is driven: what is done stays, and submitting it"
+    " again goes on.",
     "predict": "Score the rows of a table with a logged model: the class and a probability for"
     " each, or the number.",
     "list": "List the studies of a storage: trials, best value, and where MLflow has them.",
@@ -41,7 +47,11 @@ COMMANDS: Mapping[str, str] = {
 _OF_MODULES = ("run", "check", "ui", "predict")
 """Commands that are started as ``python -m hpo.COMMAND`` too."""
 
-_POSITIONALS = {"predict": " MODEL_URI FILE", "delete": " NAME", "export": " NAME"}
+_POSITIONALS = {
+    "predict": " MODEL_URI FILE",
+    **dict.fromkeys(("delete", "export", "cancel"), " NAME"),
+    "status": " [NAME]",
+}
 
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
@@ -74,7 +84,7 @@ def make_parser() -> argparse.ArgumentParser:
             name, help=text.partition(":")[0], description=text, usage=usage, add_help=False
         )
         flags.set_defaults(command=name)
-        _OTHER_FLAGS.get(name, _add_run_flags)(flags)
+        _OTHER_FLAGS.get(name, add_run_flags)(flags)
         _add_output(flags, name)
     return parser
 
@@ -95,99 +105,8 @@ def _add_output(flags: argparse.ArgumentParser, command: str) -> None:
     output.add_argument("--help", "-h", action="help", help="this text")
 
 
-def _add_study(flags: argparse.ArgumentParser, title: str) -> argparse._ArgumentGroup:
-    what = flags.add_argument_group(title)
-    what.add_argument(
-        "--study", metavar="FILE", type=Path, help="a study file (default: the built-in Iris study)"
-    )
-    what.add_argument("--name", help="the study's name (default: the file's, or the data's)")
-    what.add_argument(
-        "--data",
-        metavar="FILE",
-        help="a CSV, Parquet or Feather file, or iris, wine, breast_cancer, digits",
-    )
-    return what
-
-
-def _add_run_flags(run: argparse.ArgumentParser) -> None:
-    _add_search(_add_study(run, "what is searched"))
-    workers = (
-        "processes, auto, or a Dask cluster's tcp://HOST:PORT"
-        f" (default: ${WORKERS_VARIABLE} or auto)"
-    )
-    run.add_argument_group("how fast").add_argument("--workers", metavar="N", help=workers)
-    _add_keeping(add_where(run, "where it is kept"))
-
-
-def _add_search(what: argparse._ArgumentGroup) -> None:
-    what.add_argument("--target", metavar="COLUMN", help="the column to predict")
-    what.add_argument(
-        "--estimator",
-        metavar="NAME",
-        help="scikit-learn's name of the class to search; A,B searches both in one study",
-    )
-    what.add_argument(
-        "--positive", metavar="CLASS", help="the class of two that f1 and its like are of"
-    )
-    what.add_argument(
-        "--drop",
-        metavar="COLUMN",
-        action="append",
-        default=[],
-        help="leave out a column, beside those of the file's drop; may be repeated",
-    )
-    what.add_argument(
-        "--trials", metavar="N", type=int, help="trials of the study in all, not more (default: 50)"
-    )
-    what.add_argument(
-        "--timeout",
-        metavar="SECONDS",
-        type=float,
-        help="end the search after so long; the next run goes on",
-    )
-    what.add_argument(
-        "--metric", metavar="SCORER", help="a scikit-learn scorer (default: accuracy)"
-    )
-    what.add_argument("--seed", metavar="S", type=int, help="same seed, same trials (default: 0)")
-    what.add_argument(
-        "--concurrency",
-        metavar="B",
-        type=int,
-        help="trials open at once; changes the search (default: 1)",
-    )
-    what.add_argument(
-        "--nested",
-        metavar="K",
-        type=int,
-        help="repeat the search on K outer folds: the score of search and refit",
-    )
-
-
-def _add_keeping(where: argparse._ArgumentGroup) -> None:
-    where.add_argument(
-        "--register", metavar="NAME", help="make the final model a version of this registered model"
-    )
-    default = f"{ServiceSettings.tracking_wait_seconds:g}"
-    where.add_argument(
-        "--tracking-wait",
-        metavar="SECONDS",
-        type=float,
-        dest="tracking_wait_seconds",
-        help=f"wait at the end for an MLflow that is away (default: {default})",
-    )
-    where.add_argument(
-        "--no-plots", action="store_false", dest="plots", help="draw no figures of study and model"
-    )
-    where.add_argument(
-        "--new-uid", action="store_true", help="go on with a copied ledger as a study of its own"
-    )
-    where.add_argument(
-        "--wait", action="store_true", help="wait while another process drives the study"
-    )
-
-
 def _add_ui_flags(ui: argparse.ArgumentParser) -> None:
-    _add_study(ui, "whose trials")
+    add_study(ui, "whose trials")
     add_where(ui, "where they are kept")
     ports = ui.add_argument_group("where they are shown")
     for flag, of, port in (
@@ -232,6 +151,9 @@ def _add_predict_flags(predict: argparse.ArgumentParser) -> None:
 
 _OTHER_FLAGS: Mapping[str, Callable[[argparse.ArgumentParser], object]] = {
     "ui": _add_ui_flags,
+    "submit": add_submit_flags,
+    "status": add_status_flags,
+    "cancel": add_cancel_flags,
     "predict": _add_predict_flags,
     "list": add_list_flags,
     "export": add_export_flags,

@@ -5,10 +5,10 @@ from collections.abc import Mapping, Sequence
 
 from hpo.commands.environment import use_mlflow_here
 from hpo.commands.inputs import settings_of
-from hpo.commands.output import print_json, print_text, say, say_error
+from hpo.commands.output import align, print_json, print_text, say, say_error
 from hpo.errors import HpoError, TrackingError
 from hpo.escaping import hide_password, on_one_line
-from hpo.ledger.inspection import OPTUNA, read_database, read_driver
+from hpo.ledger.inspection import OPTUNA, read_database, read_drivers
 from hpo.ledger.listing import ListedStudy, list_studies
 
 _WORDS = {
@@ -26,9 +26,8 @@ def list(options: argparse.Namespace) -> int:  # noqa: A001 - the command's name
     settings = settings_of(options)
     with read_database(settings.storage, OPTUNA) as connection:
         studies = list_studies(connection)
-        drivers = {
-            study.name: read_driver(settings.storage, connection, study.name) for study in studies
-        }
+        names = [study.name for study in studies]
+        drivers = read_drivers(settings.storage, connection, names)
     experiments: Mapping[str, str] = {}
     problem: HpoError | None = None
     if studies:
@@ -52,7 +51,7 @@ def list(options: argparse.Namespace) -> int:  # noqa: A001 - the command's name
 def _print(
     studies: Sequence[ListedStudy],
     experiments: Mapping[str, str],
-    drivers: Mapping[str, str | None],
+    drivers: Mapping[str, str],
     *,
     as_json: bool,
 ) -> None:
@@ -61,14 +60,16 @@ def _print(
             {
                 **study.to_json(),
                 "experiment_id": experiments.get(study.name),
-                "driver": drivers[study.name],
+                "driver": drivers.get(study.name),
             }
             for study in studies
         )
         print_json({"studies": [*of_all]})
     elif studies:
-        rows = [_row(study, experiments.get(study.name), drivers[study.name]) for study in studies]
-        print_text(_align([_HEADER, *rows]))
+        rows = [
+            _row(study, experiments.get(study.name), drivers.get(study.name)) for study in studies
+        ]
+        print_text(align([_HEADER, *rows]))
 
 
 def _row(study: ListedStudy, experiment: str | None, driver: str | None) -> tuple[str, ...]:
@@ -79,10 +80,3 @@ def _row(study: ListedStudy, experiment: str | None, driver: str | None) -> tupl
     where = "" if experiment is None else f"experiment {experiment}"
     cells = (study.name, trials or "none", best, where, driver or "")
     return tuple(map(on_one_line, cells))
-
-
-def _align(rows: Sequence[tuple[str, ...]]) -> str:
-    """Align columns; one that has nothing but its header is left out."""
-    columns = [column for column in zip(*rows, strict=True) if any(column[1:])]
-    wide = [[cell.ljust(max(map(len, column))) for cell in column] for column in columns]
-    return "\n".join("  ".join(cells).rstrip() for cells in zip(*wide, strict=True))

@@ -9,7 +9,7 @@ import io
 import json
 import os
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import IO, TYPE_CHECKING
 
@@ -97,6 +97,13 @@ def print_text(text: str) -> None:
     """Print a text on standard output."""
     with writing_output() as output:
         print(*map(show, text.split("\n")), sep="\n", file=output)
+
+
+def align(rows: Sequence[tuple[str, ...]]) -> str:
+    """Align columns; one that has nothing but its header is left out."""
+    columns = [column for column in zip(*rows, strict=True) if any(column[1:])]
+    wide = [[cell.ljust(max(map(len, column))) for cell in column] for column in columns]
+    return "\n".join("  ".join(cells).rstrip() for cells in zip(*wide, strict=True))
 
 
 def print_result(content: object, text: str, *, as_json: bool) -> None:

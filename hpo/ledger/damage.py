@@ -61,6 +61,11 @@ def _is_identity(value: Any) -> bool:
     return _is_table(value) and all(isinstance(value.get(key), kinds[key]) for key in kinds)
 
 
+def _is_wish(value: Any) -> bool:
+    kinds = {"n_trials": int, "definition": dict, "submitted_at": float | int}
+    return _is_table(value) and all(isinstance(value.get(key), kinds[key]) for key in kinds)
+
+
 def _are_scores(value: Any) -> bool:
     return _is_table(value) and all(
         isinstance(scores, list)
@@ -74,6 +79,7 @@ _KINDS: Mapping[str, Callable[[Any], bool]] = {
     "hpo.identity": _is_identity,
     "hpo.uid": _is_text,
     "hpo.places": lambda value: _is_table(value) and isinstance(value.get("places", []), list),
+    "hpo.wish": _is_wish,
     "study:metric_names": lambda value: isinstance(value, list) and all(map(_is_text, value)),
     "fixed_params": _is_table,
     "note_ver": lambda value: isinstance(value, int),

@@ -71,15 +71,7 @@ def open_study(storage: LedgerStorage, asked: StudyIdentity) -> Mapping[str, Any
                 hint="choose another --name",
             )
         return _begin(study, asked)
-    changes = describe_changes(known["definition"], asked.definition)
-    if known["data_digest"] != asked.data_digest:
-        changes.append(f"data {known['data_digest'][:8]} -> {asked.data_digest[:8]}")
-    if changes:
-        raise IdentityError(
-            f"study '{name}' was begun with something else: {', '.join(changes)}",
-            hint=asked.earlier.get(known["data_digest"], "undo the change")
-            + ", or start another study with --name",
-        )
+    check_identity(known, asked)
     others = ", ".join(describe_changes(known["versions"], asked.versions))
     note = f"begun with other versions ({others}): new trials may differ from those of one run"
     if others and OTHER_VERSIONS not in study.user_attrs:
@@ -89,6 +81,27 @@ def open_study(storage: LedgerStorage, asked: StudyIdentity) -> Mapping[str, Any
         "notes": [note] if others else [],
         "has_other_versions": bool(others) or OTHER_VERSIONS in study.user_attrs,
     }
+
+
+def check_identity(known: Mapping[str, Any], asked: StudyIdentity) -> None:
+    """Refuse a study that was begun with something else.
+
+    Args:
+        known: The identity that it has.
+        asked: The one that is asked for.
+
+    Raises:
+        IdentityError: The definition or the data differ.
+    """
+    changes = describe_changes(known["definition"], asked.definition)
+    if known["data_digest"] != asked.data_digest:
+        changes.append(f"data {known['data_digest'][:8]} -> {asked.data_digest[:8]}")
+    if changes:
+        raise IdentityError(
+            f"study '{asked.name}' was begun with something else: {', '.join(changes)}",
+            hint=asked.earlier.get(known["data_digest"], "undo the change")
+            + ", or start another study with --name",
+        )
 
 
 def keep_rule(
@@ -124,13 +137,18 @@ def keep_rule(
     return definition.model_copy(update={"estimator": estimator})
 
 
-def _begin(study: optuna.Study, asked: StudyIdentity) -> Mapping[str, Any]:
-    identity = {
+def new_identity(asked: StudyIdentity) -> dict[str, Any]:
+    """Give what a study keeps of an identity when it begins, under a uid of its own."""
+    return {
         "uid": uuid.uuid4().hex,
         "definition": dict(asked.definition),
         "data_digest": asked.data_digest,
         "versions": dict(asked.versions),
     }
+
+
+def _begin(study: optuna.Study, asked: StudyIdentity) -> Mapping[str, Any]:
+    identity = new_identity(asked)
     with warnings.catch_warnings(action="ignore", category=optuna.exceptions.ExperimentalWarning):
         study.set_metric_names([asked.metric])
     study.set_user_attr(IDENTITY, identity)

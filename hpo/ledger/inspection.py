@@ -5,7 +5,7 @@ The libraries' own clients make tables where they are missing, so this looks fir
 
 import os
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,7 +18,13 @@ from hpo.escaping import hide_password
 from hpo.ledger.damage import check_study, parse, reading
 from hpo.ledger.failures import make_error
 from hpo.ledger.lock import find_driver
-from hpo.ledger.postgresql import SCHEMA_KEY, engine_arguments, find_session, lock_key
+from hpo.ledger.postgresql import (
+    SCHEMA_KEY,
+    engine_arguments,
+    find_session,
+    find_sessions,
+    lock_key,
+)
 from hpo.settings import needing_driver, sqlite_path
 from hpo.sqlite import url_unchanged
 
@@ -173,6 +179,21 @@ def read_driver(url: str, connection: Connection | None, study: str) -> str | No
     if connection is None:
         return None
     return find_session(connection.connection.cursor(), lock_key(study))
+
+
+def read_drivers(
+    url: str, connection: Connection | None, studies: Collection[str]
+) -> dict[str, str]:
+    """Who drives each of the studies that somebody drives, by name; one query."""
+    path = sqlite_path(url)
+    if path is not None:
+        found = {study: find_driver(path, study) for study in studies}
+    elif connection is None:
+        return {}
+    else:
+        sessions = find_sessions(connection.connection.cursor())
+        found = {study: sessions.get(lock_key(study)) for study in studies}
+    return {study: driver for study, driver in found.items() if driver is not None}
 
 
 def read_maker(url: str) -> str | None:

@@ -9,6 +9,7 @@ import os
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 import sqlalchemy
@@ -90,6 +91,20 @@ def lock_key(study_name: str) -> int:
     return int.from_bytes(hashlib.sha256(study_name.encode()).digest()[:8], signed=True)
 
 
+def find_sessions(cursor: Any) -> dict[int, str]:
+    """Find who holds each of the locks in this database, by key."""
+    cursor.execute(
+        "SELECT classid::bigint, objid::bigint, application_name, backend_start"
+        " FROM pg_locks JOIN pg_stat_activity USING (pid)"
+        " WHERE locktype = 'advisory' AND granted AND objsubid = 1"
+        " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+    )
+    return {
+        int.from_bytes(((high << 32) | low).to_bytes(8), signed=True): _name(name, since)
+        for high, low, name, since in cursor.fetchall()
+    }
+
+
 def find_session(cursor: Any, key: int) -> str | None:
     """Who holds a lock in this database, or None where nobody does.
 
@@ -107,7 +122,11 @@ def find_session(cursor: Any, key: int) -> str | None:
     found = cursor.fetchone()
     if found is None:
         return None
-    name, since = found  # another user's are hidden
+    return _name(*found)
+
+
+def _name(name: str | None, since: datetime | None) -> str:
+    """Name a session as a lock's file names its holder; another user's are hidden."""
     return f"{name or 'another user'}{f', since {since:%Y-%m-%dT%H:%M:%S%z}' if since else ''}"
 
 

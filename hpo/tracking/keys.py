@@ -46,6 +46,8 @@ SOURCE_NAME = "mlflow.source.name"
 DATASET_CONTEXT = "mlflow.data.context"
 COLUMNS = "hpo.columns"
 """Of a table with more columns than MLflow takes: how many are shown, and where all are."""
+TABLE_DIGEST = "hpo.table"
+"""Of a run that keeps a submitted table: the SHA-256 of its file."""
 EXPERIMENT_KIND = "mlflow.experimentKind"
 MODEL_TRAINING = "custom_model_development"
 

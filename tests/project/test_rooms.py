@@ -15,7 +15,7 @@ import pytest
 
 PACKAGE = Path(__file__).parents[2] / "hpo"
 ROOMS = (
-    "commands", "study_run", "tracking", "search", "results", "ledger", "estimators", "data",
+    "commands", "service", "study_run", "tracking", "search", "results", "ledger", "estimators", "data",
     "shared",
 )  # fmt: skip
 """From the top down; ``shared`` are the modules that every room may import."""

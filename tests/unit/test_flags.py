@@ -67,4 +67,6 @@ def test_usage_is_a_line_that_starts_the_command(command):
     assert usage.startswith(("usage: python -m hpo.", "usage: python -m hpo "))
     assert usage.split("FLAG")[0].count("\n") == 0
     for action in positionals(command):
-        assert f" {action.metavar}" in usage
+        optional = action.nargs == "?"
+        named = f"[{action.metavar}]" if optional else action.metavar
+        assert f" {named} " in usage

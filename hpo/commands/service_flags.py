@@ -1,0 +1,33 @@
+"""The flags of the commands that hand studies in, drive them and look after them."""
+
+import argparse
+
+from hpo.commands.store_flags import add_where
+
+
+def add_submission(submit: argparse.ArgumentParser) -> None:
+    """Add what ``submit`` takes beside the flags of a run."""
+    how = submit.add_argument_group("how it is queued")
+    how.add_argument(
+        "--priority", metavar="P", type=int, default=0, help="higher ones first (default: 0)"
+    )
+    how.add_argument(
+        "--data-in-place",
+        action="store_true",
+        help="leave the table where it is: servers reach it by the same path",
+    )
+
+
+def add_status_flags(flags: argparse.ArgumentParser) -> None:
+    """Add the flags of ``status``."""
+    flags.add_argument("name", metavar="NAME", nargs="?", help="the study's name (default: all)")
+    flags.add_argument(
+        "--watch", action="store_true", help="print again whenever something changes"
+    )
+    add_where(flags, "where they are kept")
+
+
+def add_cancel_flags(flags: argparse.ArgumentParser) -> None:
+    """Add the flags of ``cancel``."""
+    flags.add_argument("name", metavar="NAME", help="the study's name")
+    add_where(flags, "where it is kept")

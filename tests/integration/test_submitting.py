@@ -1,0 +1,162 @@
+"""``submit``, ``status`` and ``cancel`` without a server: what is in the ledger afterwards."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import optuna
+import pytest
+from mlflow import MlflowClient
+
+from hpo.ledger.wishes import MAX_ATTEMPTS, Wish
+from hpo.service.status import read_status
+from hpo.service.submitting import read_definition, submit_study
+from hpo.service.tables import fetch
+from hpo.settings import ServiceSettings
+from hpo.study_file import load_definition
+from tests.support.here import Ended, call_main, run_here_well
+from tests.support.stores import stores_of
+from tests.support.studies import write_table
+
+STUDIES = sorted((Path(__file__).parents[2] / "studies").glob("*.toml"))
+
+
+def well(ended: Ended) -> str:
+    assert (ended.returncode, ended.stderr) == (0, ""), ended.stderr
+    return ended.stdout
+
+
+def submit(directory: Path, *flags: str) -> dict:
+    return json.loads(well(call_main(directory, "submit", "--no-plots", "--json", *flags)))
+
+
+def status(directory: Path) -> list[dict]:
+    return json.loads(well(call_main(directory, "status", "--json")))["studies"]
+
+
+def content(directory: Path) -> tuple:
+    storage = optuna.storages.RDBStorage(f"sqlite:///{directory}/optuna.db")
+    study = optuna.load_study(study_name="iris", storage=storage)
+    found = (study.user_attrs, storage.get_study_system_attrs(study._study_id), study.metric_names)
+    storage.engine.dispose()
+    return found
+
+
+def test_same_submission_changes_nothing_and_more_trials_raise_the_total(directory):
+    first = submit(directory, "--trials", "3", "--priority", "2")
+    assert (first["state"], first["n_trials"], first["n_wanted"]) == ("queued", 0, 3)
+    before = content(directory)
+    assert submit(directory, "--trials", "3", "--priority", "2") == first
+    assert submit(directory, "--trials", "2", "--priority", "2") == first
+    assert content(directory) == before
+    assert submit(directory, "--trials", "7", "--priority", "2")["n_wanted"] == 7
+    (only,) = status(directory)
+    assert (only["name"], only["n_wanted"], only["priority"]) == ("iris", 7, 2)
+
+
+def test_submitted_study_is_the_one_that_run_would_make(directory, make_directory):
+    submit(directory, "--trials", "3")
+    other = make_directory("alone")
+    run_here_well(other, "--trials", "3")
+    submitted, run = content(directory), content(other)
+    assert submitted[0]["hpo.identity"].keys() == run[0]["hpo.identity"].keys()
+    for key in ("definition", "data_digest", "versions"):
+        assert submitted[0]["hpo.identity"][key] == run[0]["hpo.identity"][key]
+    assert submitted[2] == run[2]
+    run_here_well(directory, "--trials", "3")  # opens it as its own
+
+
+def test_another_definition_is_refused_in_the_words_of_run(directory):
+    submit(directory, "--trials", "3")
+    before = content(directory)
+    refused = call_main(directory, "submit", "--seed", "1")
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert refused.stderr == call_main(directory, "run", "--seed", "1").stderr
+    assert "study.seed 0 -> 1" in refused.stderr
+    assert content(directory) == before
+
+
+def test_bad_input_writes_nothing(tmp_path):
+    for flags in (("--data", "none.csv", "--target", "y"), ("--metric", "acuracy")):
+        refused = call_main(tmp_path, "submit", *flags)
+        assert (refused.returncode, refused.stdout) == (2, "")
+        assert len(refused.stderr.splitlines()) == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_cancelled_study_is_queued_again_by_submitting_it(directory):
+    submit(directory, "--trials", "3")
+    assert well(call_main(directory, "cancel", "iris")) == "iris: cancelled, 0 of 3 trials\n"
+    assert [each["state"] for each in status(directory)] == ["cancelled"]
+    assert submit(directory, "--trials", "3")["state"] == "queued"
+
+
+@pytest.mark.parametrize("command", ["cancel", "status"])
+def test_study_that_was_not_submitted_is_named(directory, command):
+    run_here_well(directory, "--trials", "1")
+    refused = call_main(directory, command, "iris")
+    assert refused.returncode == 2
+    line = "study 'iris' was not submitted (hpo status shows the studies that were)"
+    assert refused.stderr == f"hpo: {line}\n"
+
+
+def test_table_is_kept_once_and_found_again(directory, monkeypatch):
+    path = write_table(directory)
+    for name in ("one", "two"):
+        submit(directory, "--data", "t.csv", "--target", "y", "--name", name)
+    client = MlflowClient(f"sqlite:///{directory}/mlflow.db")
+    experiment = client.get_experiment_by_name("hpo-tables")
+    (run,) = client.search_runs([experiment.experiment_id])
+    settings = ServiceSettings(**stores_of(directory))
+    monkeypatch.setenv("HPO_CACHE", str(directory / "cache"))
+    table = {"digest": run.data.tags["hpo.table"], "name": "t.csv"}
+    fetched = Path(fetch(table, settings))
+    assert fetched.name == "t.csv"
+    assert fetched.read_bytes() == path.read_bytes()
+    fetched.write_text("spoilt")
+    assert Path(fetch(table, settings)).read_bytes() == path.read_bytes()
+
+
+def test_table_that_is_too_large_is_refused_unless_it_stays(directory):
+    write_table(directory)
+    flags = ("--data", "t.csv", "--target", "y", "--json")
+    refused = call_main(directory, "submit", *flags, HPO_MAX_TABLE_BYTES="1000")
+    assert refused.returncode == 2
+    assert "and a table that is submitted may have 1000" in refused.stderr
+    assert status(directory) == []
+    well(call_main(directory, "submit", *flags, "--data-in-place", HPO_MAX_TABLE_BYTES="1000"))
+    assert [each["name"] for each in status(directory)] == ["t"]
+
+
+def test_full_queue_takes_no_other_study(directory):
+    submit(directory, "--name", "one")
+    refused = call_main(directory, "submit", "--name", "two", HPO_MAX_QUEUED="1")
+    assert refused.returncode == 2
+    assert "the queue is full: 1 studies are submitted and not done" in refused.stderr
+    well(call_main(directory, "submit", "--name", "one", HPO_MAX_QUEUED="1"))
+
+
+@pytest.mark.parametrize("path", STUDIES, ids=lambda path: path.stem)
+def test_definition_comes_back_as_it_was_submitted(path, directory):
+    definition = load_definition(path)
+    if not Path(definition.data.source).suffix:
+        settings = ServiceSettings(**stores_of(directory), plots=False)
+        submit_study(definition, settings)
+        (found,) = read_status(settings)
+        assert found.n_wanted == definition.study.n_trials
+    named = definition.study.model_copy(update={"name": definition.name})
+    given = definition.model_copy(update={"study": named})
+    content = json.loads(json.dumps(given.model_dump(mode="json", exclude_unset=True)))
+    assert read_definition(Wish(definition.study.n_trials, content, 0.0)) == given
+
+
+def test_study_that_gets_on_is_not_given_up():
+    wish = Wish(10, {"study": {}}, 0.0)
+    for n_trials in range(3 * MAX_ATTEMPTS):
+        wish = wish.failed("lost", n_trials + 1)
+    assert not wish.is_failed
+    for _ in range(MAX_ATTEMPTS - 1):
+        wish = wish.failed("lost", 3 * MAX_ATTEMPTS)
+    assert wish.is_failed
+    assert not wish.submitted_again(Wish(10, {"study": {}}, 1.0)).is_failed
