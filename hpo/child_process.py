@@ -44,10 +44,12 @@ def serve_driver(driver_pid: int) -> None:
     for number in _SIGNALS:
         signal.signal(number, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
-    _end_with(driver_pid, lambda: os._exit(1))
+    end_with(driver_pid, lambda: os._exit(1))
 
 
-def _end_with(driver_pid: int, end: Callable[[], object]) -> None:
+def end_with(driver_pid: int, end: Callable[[], object]) -> None:
+    """Do something once the driver is gone; whatever this process does, in a thread."""
+
     def watch() -> None:
         while os.getppid() == driver_pid:
             time.sleep(POLL_SECONDS)
@@ -67,7 +69,7 @@ def run_command(driver_pid: int, name: str, arguments: Sequence[str]) -> object:
         arguments: The command's arguments; ``$NAME`` stands for a variable of the environment, so
             that ``ps`` shows no password.
     """
-    _end_with(driver_pid, lambda: os.killpg(0, signal.SIGKILL))
+    end_with(driver_pid, lambda: os.killpg(0, signal.SIGKILL))
     sys.argv = [name, *map(os.path.expandvars, arguments)]
     # Several packages may install one command, as mlflow and mlflow-skinny do.
     return next(iter(entry_points(group="console_scripts", name=name))).load()()

@@ -6,6 +6,7 @@ nobody else can find.
 """
 
 import fcntl
+import logging
 import os
 import socket
 import time
@@ -17,6 +18,8 @@ from typing import IO
 from urllib.parse import quote
 
 from hpo.errors import LedgerError, StudyLockedError
+
+_log = logging.getLogger(__name__)
 
 FOLDER = ".hpo"
 """Beside a database: holds its locks, and a new database while it is being made."""
@@ -126,6 +129,12 @@ def find_holder(path: Path) -> str | None:
         except BlockingIOError:
             return _read_holder(file)
     return None
+
+
+def log_lock(what: str, study_name: str) -> None:
+    """Log that this process takes the lock of a study, or lets it go."""
+    where = f"host {socket.gethostname()} pid {os.getpid()}"
+    _log.info("lock %s %s %s time %.6f", what, study_name, where, time.time())
 
 
 def driven_elsewhere(subject: str, holder: str) -> StudyLockedError:

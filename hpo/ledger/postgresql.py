@@ -16,7 +16,7 @@ import sqlalchemy
 
 from hpo.errors import LedgerError
 from hpo.ledger.failures import never
-from hpo.ledger.lock import driven_elsewhere
+from hpo.ledger.lock import driven_elsewhere, log_lock
 
 CONNECT_SECONDS = 5
 
@@ -150,6 +150,7 @@ class StudyLock:
     """
 
     def __init__(self, study_name: str, subject: str) -> None:
+        self._name = study_name
         self._key = lock_key(study_name)
         self._subject = subject
         self._session: tuple[Any, ...] | None = None
@@ -171,6 +172,7 @@ class StudyLock:
         connection.commit()
         if holder is None:
             self._session = session
+            log_lock("took", self._name)
             return
         connection.close()
         if is_own:

@@ -24,7 +24,7 @@ from hpo.ledger.damage import reading
 from hpo.ledger.failures import make_error, never, repeat, say_nothing, translated
 from hpo.ledger.guard import guard_files
 from hpo.ledger.inspection import OPTUNA, is_whole, read_tables
-from hpo.ledger.lock import hold_locks, hold_tables, made_elsewhere
+from hpo.ledger.lock import hold_locks, hold_tables, log_lock, made_elsewhere
 from hpo.ledger.postgresql import SCHEMA_KEY, StudyLock, engine_arguments, take_lock
 from hpo.ledger.transactions import LedgerStorage
 from hpo.settings import needing_driver, sqlite_path
@@ -72,6 +72,7 @@ def open_driven(
             locks = _patiently(
                 lambda: stack.enter_context(hold_locks(path, study_name, subject=subject)), wait
             )
+            log_lock("took", study_name)
         storage = open_storage(url, stop_signal, note)
         stack.callback(storage.engine.dispose)
         if path is not None:
@@ -86,6 +87,7 @@ def open_driven(
             # it.
             storage.engine.dispose()
             _patiently(lambda: storage.engine.connect().close(), wait)
+        stack.callback(log_lock, "let go", study_name)
         yield storage
 
 

@@ -43,13 +43,20 @@ def put_wish(storage: LedgerStorage, asked: StudyIdentity, wish: Wish) -> None:
     repeat(put)
 
 
-def change_wish(storage: LedgerStorage, name: str, change: Callable[[Wish], Wish]) -> Wish:
+def change_wish(
+    storage: LedgerStorage,
+    name: str,
+    change: Callable[[Wish], Wish],
+    *,
+    patience_seconds: float | None = None,
+) -> Wish:
     """Change the wish of a study, in one transaction.
 
     Args:
         storage: The ledger's.
         name: The study's.
         change: Gives the next wish; called again where an attempt failed.
+        patience_seconds: How long the storage may be away; by default as long as in a run.
 
     Raises:
         InputError: The study is gone, or was not submitted.
@@ -64,7 +71,7 @@ def change_wish(storage: LedgerStorage, name: str, change: Callable[[Wish], Wish
                 raise not_submitted(name)
             return _write(connection, study_id, Wish.from_json(wish), change)
 
-    return repeat(act)
+    return repeat(act, patience_seconds=patience_seconds)
 
 
 def not_submitted(name: str) -> InputError:

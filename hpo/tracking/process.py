@@ -9,37 +9,26 @@ Nothing that the driver does with the connection may block it. One thread sends,
 and hands each message on, so the process never waits for the driver either.
 """
 
-import gc
-import logging
 import os
 import subprocess
 import sys
 import threading
 import time
-import warnings
 from collections.abc import Callable
 from contextlib import suppress
-from functools import partial
 from multiprocessing import Pipe
-from multiprocessing.connection import Connection
-from typing import TYPE_CHECKING, cast
 
-from hpo.child_process import serve_driver, starting_children
+from hpo.child_process import starting_children
 from hpo.results.tracking_state import TrackingState
 from hpo.tracking.interface import CLOSING_SECONDS, POLL_SECONDS, Tracking, ignore
+from hpo.tracking.process_loop import DRAW, main
 from hpo.tracking.run_records import FinalRecord, Notify, RunStatus, StudyRecord
-
-if TYPE_CHECKING:
-    from hpo.tracking.drawings import Drawn
 
 HANG_SECONDS = 20.0
 """How much longer than agreed the driver waits for an answer: two calls that hang take as long."""
 
 HURRIED_HANG_SECONDS = 1.0
 """The same where a run is stopped: what hangs is left to the next run."""
-
-_DRAW = ("draw",)
-"""Asks the driver for the figures of the model."""
 
 EXIT_SECONDS = 5.0
 """How long a process that has hung up may take to end, and a message to be handed on at the end."""
@@ -60,9 +49,14 @@ ENVIRONMENT = {
 
 
 class TrackingProcess(Tracking):
-    """A follower that runs beside the driver; the end of its ``with`` block ends the process."""
+    """A follower that runs beside the driver; the end of its ``with`` block ends the process.
 
-    def __init__(self) -> None:
+    Args:
+        is_kept: Whether the process follows one study after another, each in a ``with`` block,
+            until :meth:`close`.
+    """
+
+    def __init__(self, *, is_kept: bool = False) -> None:
         self._connection, theirs = Pipe()
         command = [
             sys.executable,
@@ -80,7 +74,10 @@ class TrackingProcess(Tracking):
                 env={**os.environ, **ENVIRONMENT},
             )
         theirs.close()
+        self._is_kept = is_kept
+        self._is_closed = False
         self._sender: threading.Thread | None = None
+        self._drawer: threading.Thread | None = None
         self._reader: threading.Thread | None = None
         self._notify: Notify = ignore
         self._heard_at = 0.0
@@ -89,6 +86,17 @@ class TrackingProcess(Tracking):
 
     def __exit__(self, *error: object) -> None:
         self._notify = ignore
+        if not (self._is_kept and self._is_ready()):
+            self.close()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it can follow another study."""
+        return not self._is_closed
+
+    def close(self) -> None:
+        """End the process."""
+        self._is_closed = True
         # First: sending to a process that hangs then fails, and reading from it ends.
         self._process.kill()
         self._process.wait()
@@ -106,6 +114,7 @@ class TrackingProcess(Tracking):
     ) -> None:
         """Begin to follow a study; :meth:`finish` says whether the process is gone."""
         self._notify = notify
+        self._state = self._final = None
         # A model of the user's own classes is unpickled where their modules are found.
         self._send((storage_url, tracking_uri, study, sys.path))
         self._reader = threading.Thread(target=self._read, name="hpo-tracking", daemon=True)
@@ -163,8 +172,9 @@ class TrackingProcess(Tracking):
             self._heard_at = time.monotonic()
             if isinstance(message, TrackingState):
                 self._state = message
-            elif message == _DRAW:
-                threading.Thread(target=self._draw, daemon=True).start()
+            elif message == DRAW:
+                self._drawer = threading.Thread(target=self._draw, daemon=True)
+                self._drawer.start()
             else:
                 self._notify(message)
 
@@ -175,6 +185,12 @@ class TrackingProcess(Tracking):
         if self._final is not None:
             self._send((draw_model_figures(self._final),))
 
+    def _is_ready(self) -> bool:
+        """Whether the process has said how the study ended, and nothing of it is on the way."""
+        busy = (each for each in (self._reader, self._drawer) if each is not None)
+        is_idle = not any(each.is_alive() for each in busy)
+        return is_idle and (self._reader is None or self._state is not None)
+
     def _describe_end(self) -> TrackingState:
         try:
             code = self._process.wait(EXIT_SECONDS)
@@ -184,52 +200,6 @@ class TrackingProcess(Tracking):
 
 
 _NO_ANSWER = TrackingState(tracking_problem="the tracking process does not answer")
-
-
-def main(descriptor: int, driver_pid: int) -> None:
-    """Follow until the driver hangs up or dies."""
-    serve_driver(driver_pid)
-    warnings.simplefilter("ignore")
-    logging.disable(logging.ERROR)
-    # Imports and MLflow's tables leave nothing to collect, and looking took a third of their time.
-    gc.disable()
-    from hpo.ledger.storage import open_for_reading
-    from hpo.tracking.follower import Follower, warm_up
-
-    # In a thread, since what follows mostly waits: for the driver, then for MLflow.
-    warming = threading.Thread(target=warm_up, daemon=True)
-    warming.start()
-    connection = Connection(descriptor)
-    with suppress(EOFError, ConnectionError):
-        storage_url, tracking_uri, study, paths = connection.recv()
-        sys.path += [path for path in paths if path not in sys.path]
-        follower = Follower(
-            partial(open_for_reading, storage_url, study.name),
-            tracking_uri,
-            study,
-            connection.send,
-            begin_drawing=partial(_begin_drawing, connection),
-        )
-        follower.follow()
-        while not connection.poll(POLL_SECONDS):
-            follower.follow()
-        final, status, wait_seconds = connection.recv()
-        if final is not None:  # a run that is stopped does not wait for it
-            warming.join()
-        connection.send(follower.finish(final, status, wait_seconds))
-        connection.poll(None)
-    os._exit(0)
-
-
-def _begin_drawing(connection: Connection, _: FinalRecord) -> "Callable[[], Drawn]":
-    """Have the driver draw the figures of the model, while this process writes."""
-    connection.send(_DRAW)
-
-    def wait() -> "Drawn":
-        (drawn,) = connection.recv()
-        return cast("Drawn", drawn)
-
-    return wait
 
 
 if __name__ == "__main__":
