@@ -9,7 +9,7 @@ from pathlib import Path
 
 import hpo
 from hpo.commands.parser import Parser
-from hpo.commands.service_flags import add_cancel_flags, add_status_flags
+from hpo.commands.service_flags import add_cancel_flags, add_serve_flags, add_status_flags
 from hpo.commands.store_flags import (
     add_delete_flags,
     add_export_flags,
@@ -30,6 +30,8 @@ COMMANDS: Mapping[str, str] = {
     " Ctrl-C stops both.",
     "submit": "Hand a study in for a server to drive, with the flags of a run: submit it again with"
     " more trials to raise its total.",
+    "serve": "Drive submitted studies until it is stopped: Ctrl-C or SIGTERM lets them go, and"
+    " another server takes them up.",
     "status": "Say how submitted studies are: queued, running and where, done, failed and why.",
     "cancel": "Stop a submitted study wherever it is driven: what is done stays, and submitting it"
     " again goes on.",
@@ -97,7 +99,7 @@ def _add_output(flags: argparse.ArgumentParser, command: str) -> None:
             # A check takes the flags of its run, so that the same line serves for both.
             shown = text if command == "run" else argparse.SUPPRESS
             output.add_argument(flag, action="store_true", help=shown)
-    if command not in ("ui", "predict", "schema"):
+    if command not in ("ui", "predict", "serve", "schema"):
         output.add_argument("--json", action="store_true", help="the result as one JSON object")
     output.add_argument("--debug", action="store_true", help="the traceback of an error")
     version = f"hpo {hpo.__version__}"
@@ -152,6 +154,7 @@ def _add_predict_flags(predict: argparse.ArgumentParser) -> None:
 _OTHER_FLAGS: Mapping[str, Callable[[argparse.ArgumentParser], object]] = {
     "ui": _add_ui_flags,
     "submit": add_submit_flags,
+    "serve": add_serve_flags,
     "status": add_status_flags,
     "cancel": add_cancel_flags,
     "predict": _add_predict_flags,

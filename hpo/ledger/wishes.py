@@ -20,6 +20,10 @@ FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 1.0, 60.0
 """Before a study that failed is tried again; it doubles with each failure."""
 
 
+_WISHED = ("definition", "table", "register", "plots")
+"""Fields of a wish that say what is done beside the total."""
+
+
 @dataclass(frozen=True)
 class Wish:
     """Somebody's wish, and what came of it so far.
@@ -80,13 +84,12 @@ class Wish:
 
     def submitted_again(self, again: "Wish") -> "Wish":
         """Take a second submission: the same changes nothing, more trials raise the total."""
-        names = ("definition", "table", "register", "plots")
-        is_same = all(getattr(self, name) == getattr(again, name) for name in names)
+        is_same = all(getattr(self, name) == getattr(again, name) for name in _WISHED)
         was_ended = self.is_failed or self.cancelled_at is not None
         before = again if was_ended else self
         return replace(
             before,
-            **{name: getattr(again, name) for name in names},
+            **{name: getattr(again, name) for name in _WISHED},
             n_trials=max(self.n_trials, again.n_trials),
             priority=again.priority,
             n_done=self.n_done if is_same else 0,
@@ -97,11 +100,12 @@ class Wish:
         """Take that nobody wants it any more."""
         return self if self.cancelled_at is not None else replace(self, cancelled_at=time.time())
 
-    def done(self, n_trials: int, outcome: Mapping[str, Any]) -> "Wish":
-        """Take that all was done for a total."""
+    def done(self, driven: "Wish", outcome: Mapping[str, Any]) -> "Wish":
+        """Take that all was done for a wish, unless another has come since."""
+        is_same = all(getattr(self, name) == getattr(driven, name) for name in _WISHED)
         return replace(
             self,
-            n_done=n_trials,
+            n_done=driven.n_trials if is_same else 0,
             outcome=dict(outcome),
             n_attempts=0,
             n_trials_then=0,
