@@ -5,7 +5,7 @@ which MLflow's runs are found, and the same command goes on.
 """
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from hpo.commands.environment import use_mlflow_here
@@ -16,6 +16,7 @@ from hpo.escaping import hide_password
 from hpo.ledger.deletion import delete_study, locked_for_deletion
 from hpo.ledger.inspection import OPTUNA, read_database
 from hpo.ledger.listing import ListedStudy, find_study, is_nested, list_studies
+from hpo.ledger.queue import find_kept_table, read_queue
 
 if TYPE_CHECKING:
     from hpo.tracking.trash import Holding
@@ -27,15 +28,21 @@ def delete(options: argparse.Namespace) -> int:
     storage_url, tracking_uri = settings.storage, settings.tracking_uri
     with read_database(storage_url, OPTUNA) as connection:
         studies = list_studies(connection)
+        queue = read_queue(connection)
     study = find_study(studies, options.name, storage_url)
     nested = [other for other in studies if is_nested(other.name, study.name)]
+    table, sharer = find_kept_table(queue, study.name)
     use_mlflow_here()
+    from hpo.tracking.kept_tables import forget_table
     from hpo.tracking.trash import find_holdings, move_to_trash
 
     with locked_for_deletion(storage_url, study) as storage:
         holdings = [] if study.uid is None else find_holdings(tracking_uri, study.uid)
         done = _describe(study, nested, holdings, hide_password(storage_url))
-        question = "delete " + "; ".join(filter(None, (done[key] for key in ("ledger", "mlflow"))))
+        done["table"], done["shared"] = _describe_table(table, sharer)
+        question = "delete " + "; ".join(
+            filter(None, (done[key] for key in ("ledger", "mlflow", "table")))
+        )
         if not options.yes and not ask(question):
             raise InputError("nothing was deleted", hint="answer y, or give --yes")
         move_to_trash(tracking_uri, holdings, str(study.uid))
@@ -43,12 +50,29 @@ def delete(options: argparse.Namespace) -> int:
             with locked_for_deletion(storage_url, other) as of_nested:
                 delete_study(of_nested, other)
         delete_study(storage, study)
+    if done["table"]:
+        # Last: a study that is still there could not be driven without it.
+        forget_table(tracking_uri, table["digest"])
     text = "\n".join(f"{_LABELS[key]:<9} {line}" for key, line in done.items() if line)
     print_result(_to_json(study, nested, holdings), text, as_json=options.json)
     return 0
 
 
-_LABELS = {"ledger": "deleted", "mlflow": "trash", "kept": "kept"}
+_LABELS = {
+    "ledger": "deleted",
+    "mlflow": "trash",
+    "kept": "kept",
+    "table": "trash",
+    "shared": "kept",
+}
+
+
+def _describe_table(table: Mapping[str, str], sharer: str | None) -> tuple[str, str]:
+    """Describe a kept table that goes to the trash, or one that stays; one of the two is empty."""
+    if "digest" not in table:
+        return "", ""
+    name = f"the table {table['name']}"
+    return ("", f"{name}, which study '{sharer}' uses too") if sharer else (name, "")
 
 
 def _describe(

@@ -4,7 +4,7 @@ A fixed number of queries, whatever the number of studies; nothing is made or ch
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from sqlalchemy import Connection, text
@@ -87,6 +87,18 @@ def read_queue(connection: Connection | None) -> list[Wished]:
     return sorted(
         found, key=lambda each: (-each.wish.priority, each.wish.submitted_at, each.study_id)
     )
+
+
+def find_kept_table(queue: Sequence[Wished], name: str) -> tuple[Mapping[str, str], str | None]:
+    """Find where the table of a study is kept; empty where it is not.
+
+    Returns:
+        The wish's ``table``, and the name of another study that uses the same one, or None.
+    """
+    tables = {wished.name: wished.wish.table or {} for wished in queue}
+    table = tables.pop(name, {})
+    sharers = (other for other in tables if tables[other].get("digest", "") == table.get("digest"))
+    return table, next(sharers, None)
 
 
 def read_improvements(connection: Connection) -> dict[int, Sequence[tuple[int, float]]]:

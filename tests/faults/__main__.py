@@ -1,5 +1,8 @@
-"""The soak: ``python -m tests.faults --soak MINUTES [--seed N]``, ``--kills 100 [--server]`` and
-``--races 20``.
+"""The soak: ``python -m tests.faults --soak MINUTES [--seed N]``, ``--kills 100 [--server]``,
+``--races 20`` and ``--service [--kills 40]``.
+
+``--service`` hands twenty studies in to three servers and kills those, their processes, MLflow and
+PostgreSQL.
 
 ``--soak`` disturbs several studies at once in every way there is, on SQLite and PostgreSQL, with an
 MLflow server. Round k has the seed N + k: a finding names it, and ``--soak 0.1 --seed`` with it
@@ -16,6 +19,7 @@ import sys
 from collections.abc import Sequence
 
 from .rounds import Tally, storm_for
+from .serving import ServiceReport, storm_service
 from .soak import Report, race_often, soak
 
 
@@ -34,10 +38,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--races", type=int, default=0, help="rounds of two drivers at once (default: 0)"
     )
+    parser.add_argument(
+        "--service",
+        action="store_true",
+        help="studies handed in to servers; --kills: 40 unless given",
+    )
     options = parser.parse_args(argv)
     # Servers are in groups of their own: they end with this process however it is asked to end.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    reports: list[Report | Tally] = []
+    reports: list[Report | ServiceReport | Tally] = []
+    if options.service:
+        reports.append(storm_service(options.kills or 40, seed=options.seed, note=note))
+        print(reports[-1].to_text())
+        return 0 if reports[-1].is_good else 1
     if options.soak:
         reports.append(storm_for(60 * options.soak, seed=options.seed, note=note))
         print(reports[-1].to_text())

@@ -9,12 +9,17 @@ import optuna
 import pytest
 from mlflow import MlflowClient
 
+from hpo.errors import TrackingError
+from hpo.ledger.inspection import OPTUNA, read_database
+from hpo.ledger.queue import read_queue
 from hpo.ledger.wishes import MAX_ATTEMPTS, Wish
 from hpo.service.status import read_status
 from hpo.service.submitting import read_definition, submit_study
 from hpo.service.tables import fetch
 from hpo.settings import ServiceSettings
 from hpo.study_file import load_definition
+from hpo.tracking.kept_tables import fetch_table
+from tests.support.commands import start_python
 from tests.support.here import Ended, call_main, run_here_well
 from tests.support.stores import stores_of
 from tests.support.studies import write_table
@@ -116,6 +121,37 @@ def test_table_is_kept_once_and_found_again(directory, monkeypatch):
     assert fetched.read_bytes() == path.read_bytes()
     fetched.write_text("spoilt")
     assert Path(fetch(table, settings)).read_bytes() == path.read_bytes()
+
+
+def test_deleting_moves_a_table_to_the_trash_once_nobody_uses_it(directory):
+    write_table(directory)
+    for name in ("one", "two"):
+        submit(directory, "--data", "t.csv", "--target", "y", "--name", name)
+    said = well(call_main(directory, "delete", "one", "--yes"))
+    assert said.splitlines()[-1] == "kept      the table t.csv, which study 'two' uses too"
+    settings = ServiceSettings(**stores_of(directory))
+    table = read_queue_of(directory)["two"].table
+    well(call_main(directory, "delete", "two", "--yes"))
+    with pytest.raises(TrackingError, match="MLflow does not have the table"):
+        fetch_table(settings.tracking_uri, table["digest"], directory / "none" / "t.csv")
+
+
+def read_queue_of(directory: Path) -> dict[str, Wish]:
+    with read_database(f"sqlite:///{directory}/optuna.db", OPTUNA) as connection:
+        return {wished.name: wished.wish for wished in read_queue(connection)}
+
+
+def test_two_clients_with_one_name_and_other_tables_leave_one_study(directory):
+    path = write_table(directory)
+    shorter = path.with_name("u.csv")
+    shorter.write_text("\n".join(path.read_text().splitlines()[:200]))
+    flags = ("-m", "hpo", "submit", "--target", "y", "--name", "same", "--no-plots", "--data")
+    clients = [start_python(directory, *flags, name) for name in ("t.csv", "u.csv")]
+    ended = [(client.communicate()[1], client.returncode) for client in clients]
+    assert sorted(code for _, code in ended) == [0, 2], ended
+    (refusal,) = [said for said, code in ended if code]
+    assert "study 'same' was begun with something else: data " in refusal
+    assert [each["name"] for each in status(directory)] == ["same"]
 
 
 def test_table_that_is_too_large_is_refused_unless_it_stays(directory):
