@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 
 from sqlalchemy import Connection, text
 
-from hpo.ledger.damage import parse, reading
+from hpo.errors import first_line
+from hpo.ledger.damage import parse
 from hpo.ledger.wishes import WISH, Wish
 
 _WISHES = (
@@ -69,8 +70,7 @@ class Wished:
 def read_queue(connection: Connection | None) -> list[Wished]:
     """Read all submitted studies, in the order in which they are driven.
 
-    Raises:
-        LedgerError: A wish is not what was written.
+    A wish that is not what was written has failed: it must not keep others waiting.
     """
     if connection is None:
         return []
@@ -81,8 +81,11 @@ def read_queue(connection: Connection | None) -> list[Wished]:
         states[row.study_id][row.state] = row.n
     found = []
     for row in rows:
-        with reading(row.study_name):
+        try:
             wish = Wish.from_json(parse(WISH, row.value_json))
+        except (ValueError, TypeError) as error:
+            reason = f"its wish cannot be read: {first_line(error)}"
+            wish = Wish(0, {}, 0.0, is_failed=True, reason=reason)
         found.append(Wished(row.study_name, row.study_id, wish, states[row.study_id]))
     return sorted(
         found, key=lambda each: (-each.wish.priority, each.wish.submitted_at, each.study_id)

@@ -198,10 +198,13 @@ class Server:
 
     def _conclude(self, name: str, driven: Wish, ending: Ending) -> None:
         """Write what came of an attempt; not done because the storage is away, it is done later."""
-        _log.info("study %s: %s %s", name, ending.kind, ending.reason)
         if ending.kind == "left":
             self._left[name] = time.monotonic() + LEFT_SECONDS
-            return
+        else:
+            self._write(name, driven, ending)
+        _log.info("study %s: %s %s", name, ending.kind, ending.reason)
+
+    def _write(self, name: str, driven: Wish, ending: Ending) -> None:
         n_finished = self._count_finished(name)
         changes: Mapping[str, Callable[[Wish], Wish]] = {
             "done": lambda wish: wish.done(driven, ending.outcome),

@@ -63,9 +63,7 @@ def main(descriptor: int, server_pid: int) -> None:
 
     # Before the imports below, so that its own imports overlap with them.
     tracking = TrackingProcess(is_kept=True)
-    import hpo.service.submitting
-    import hpo.study_run  # noqa: F401 - a study that comes finds everything imported
-
+    _rehearse()
     gc.freeze()
     gc.enable()
     connection = Connection(descriptor)
@@ -80,6 +78,16 @@ def main(descriptor: int, server_pid: int) -> None:
         connection.send(_do(name, wish, settings, stopping, tracking))
         n_studies += 1
     tracking.close()
+
+
+def _rehearse() -> None:
+    """Import everything, and load what is loaded only when it is first used."""
+    import hpo.service.submitting
+    import hpo.study_run  # noqa: F401 - a study that comes finds it imported
+    from hpo.search.plan import make_plan
+    from hpo.study_file import load_definition
+
+    make_plan(load_definition()).baseline([], {})
 
 
 def _do(
