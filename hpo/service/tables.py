@@ -5,7 +5,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from hpo.data.dataset import BUNDLED
+from hpo.data.sources import BUNDLED
 from hpo.definition import StudyDefinition
 from hpo.errors import DataError, TrackingError
 from hpo.settings import ServiceSettings
