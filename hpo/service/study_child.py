@@ -90,7 +90,7 @@ class StudyChild:
         """How it ended with its study, or None while it drives it; the same until :meth:`free`."""
         if self._has_sent():
             with suppress(EOFError, OSError):
-                self._ended = self._connection.recv()
+                self._ended, self._is_ready = self._connection.recv()
                 return self._ended
         if self._ended is None and not self.is_alive:
             self._ended = self._describe_end()

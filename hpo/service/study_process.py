@@ -68,15 +68,17 @@ def main(descriptor: int, server_pid: int) -> None:
     gc.enable()
     connection = Connection(descriptor)
     connection.send(READY)
-    n_studies = 0
-    while tracking.is_open and n_studies < MOST_STUDIES:
+    for n_left in reversed(range(MOST_STUDIES)):
         try:
             name, wish, settings = connection.recv()
         except EOFError:
             break
         stopping.forget()
-        connection.send(_do(name, wish, settings, stopping, tracking))
-        n_studies += 1
+        ending = _do(name, wish, settings, stopping, tracking)
+        goes_on = tracking.is_open and n_left > 0
+        connection.send((ending, goes_on))
+        if not goes_on:
+            break
     tracking.close()
 
 

@@ -6,13 +6,21 @@ import tempfile
 from pathlib import Path
 
 from mlflow import MlflowClient
+from mlflow.artifacts import download_artifacts
 from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 
 from hpo.errors import TrackingError
+from hpo.escaping import hide_password
 from hpo.tracking import keys
 from hpo.tracking.connection import check_reachable, connect, translated
-from hpo.tracking.reader import is_deleted, is_finished, is_made, search_runs
+from hpo.tracking.reader import (
+    is_deleted,
+    is_finished,
+    is_made,
+    order_of_keeping,
+    search_runs,
+)
 
 EXPERIMENT = "hpo-tables"
 """Holds a run for each table; its name is no study's, since a study's own would collide."""
@@ -35,10 +43,12 @@ def keep_table(tracking_uri: str, path: Path, digest: str) -> None:
     check_reachable(tracking_uri)
     client = connect(tracking_uri)
     experiment_id = _find_or_create_experiment(client)
-    if _find(client, experiment_id, digest) is not None:
+    run = _find(client, experiment_id, digest)
+    if run is not None and is_finished(run):
         return
-    tags = {keys.TABLE_DIGEST: digest}
-    run = client.create_run(experiment_id, tags=tags, run_name=path.name)
+    if run is None:
+        tags = {keys.TABLE_DIGEST: digest}
+        run = client.create_run(experiment_id, tags=tags, run_name=path.name)
     client.log_artifact(run.info.run_id, str(path), _FOLDER)
     # A run that is not terminated is not there yet: killed before, it is uploaded again.
     client.set_terminated(run.info.run_id)
@@ -60,17 +70,30 @@ def fetch_table(tracking_uri: str, digest: str, target: Path) -> None:
     client = connect(tracking_uri)
     experiment = client.get_experiment_by_name(EXPERIMENT)
     run = None if experiment is None else _find(client, experiment.experiment_id, digest)
-    if run is None:
+    if run is None or not is_finished(run):
         raise TrackingError(
             f"MLflow does not have the table {digest[:8]} any more",
             hint="submit the study again: that uploads it",
         )
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".making-", dir=target.parent) as directory:
-        (found,) = client.list_artifacts(run.info.run_id, _FOLDER)
-        fetched = client.download_artifacts(run.info.run_id, found.path, directory)
-        shutil.copyfile(fetched, Path(directory, "whole"))
-        os.replace(Path(directory, "whole"), target)  # noqa: PTH105 - says that it replaces
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".making-", dir=target.parent) as directory:
+            (found,) = client.list_artifacts(run.info.run_id, _FOLDER)
+            # The client's own verb does not say why it failed.
+            fetched = download_artifacts(
+                artifact_uri=f"{run.info.artifact_uri}/{found.path}",
+                dst_path=directory,
+                tracking_uri=tracking_uri,
+            )
+            shutil.copyfile(fetched, Path(directory, "whole"))
+            os.replace(Path(directory, "whole"), target)  # noqa: PTH105 - says that it replaces
+    except (OSError, MlflowException) as error:
+        # MLflow lists what failed; the reason of the last one comes last.
+        reason = getattr(error, "strerror", None) or str(error).strip().rpartition("\n")[2]
+        raise TrackingError(
+            f"the table cannot be fetched to {target.parent}: {hide_password(reason)}",
+            hint="make room there, or set HPO_CACHE to another folder",
+        ) from error
 
 
 @translated()
@@ -87,8 +110,10 @@ def forget_table(tracking_uri: str, digest: str) -> bool:
 
 
 def _find(client: MlflowClient, experiment_id: str, digest: str) -> Run | None:
+    """Find the run of a table: a finished one, else one that an upload left that was cut off."""
     runs = search_runs(client, [experiment_id], keys.TABLE_DIGEST, digest)
-    return next((run for run in runs if is_finished(run) and not is_deleted(run)), None)
+    active = [run for run in runs if not is_deleted(run)]
+    return min(active, key=order_of_keeping, default=None)
 
 
 def _find_or_create_experiment(client: MlflowClient) -> str:
