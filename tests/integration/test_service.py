@@ -154,7 +154,8 @@ def test_study_that_cannot_work_fails_at_once_and_goes_on_when_it_can(settings, 
     assert wait_for(settings, "moved", "done", server).reason is None
 
 
-def test_table_is_fetched_once_and_named_as_it_was(settings, server, directory):
+def test_table_is_fetched_once_and_named_as_it_was(settings, server, directory, monkeypatch):
+    monkeypatch.chdir(directory)
     folder = directory / "client"
     folder.mkdir()
     path = write_table(folder)
@@ -213,7 +214,8 @@ def test_study_that_holds_too_much_memory_fails_alone(fresh, tmp_path):
     assert not stale.exists()  # what a server left that was killed
 
 
-def test_long_fit_that_is_cancelled_is_killed_and_its_run_closed(fresh, tmp_path):
+def test_long_fit_that_is_cancelled_is_killed_and_its_run_closed(fresh, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     write_table(tmp_path)
     (tmp_path / "study.toml").write_text(LONG_FIT, encoding="utf-8")
     definition = load_definition(tmp_path / "study.toml", {"study.name": "long"})

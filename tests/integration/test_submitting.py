@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
+import numpy as np
 import optuna
 import pytest
 from mlflow import MlflowClient
@@ -19,6 +22,7 @@ from hpo.service.tables import fetch
 from hpo.settings import ServiceSettings
 from hpo.study_file import load_definition
 from hpo.tracking.kept_tables import fetch_table
+from tests.support.checker import read_trials
 from tests.support.commands import start_python
 from tests.support.here import Ended, call_main, run_here_well
 from tests.support.stores import stores_of
@@ -171,6 +175,29 @@ def test_full_queue_takes_no_other_study(directory):
     assert refused.returncode == 2
     assert "the queue is full: 1 studies are submitted and not done" in refused.stderr
     well(call_main(directory, "submit", "--name", "one", HPO_MAX_QUEUED="1"))
+
+
+def test_wish_that_somebody_changed_fails_alone(directory):
+    submit(directory, "--name", "whole", "--trials", "3")
+    submit(directory, "--name", "damaged", "--trials", "3")
+    with closing(sqlite3.connect(directory / "optuna.db")) as connection, connection:
+        connection.execute(
+            "UPDATE study_system_attributes SET value_json = '[]' WHERE key = 'hpo.wish'"
+            " AND study_id = (SELECT study_id FROM studies WHERE study_name = 'damaged')"
+        )
+    states = {each["name"]: (each["state"], each["reason"]) for each in status(directory)}
+    assert states["whole"] == ("queued", None)
+    assert states["damaged"] == ("failed", "its wish cannot be read: hpo.wish is []")
+
+
+def test_values_of_a_status_are_the_best_so_far_at_equal_distances(directory):
+    submit(directory, "--trials", "60")
+    run_here_well(directory, "--trials", "60")
+    (only,) = status(directory)
+    trials = read_trials(f"sqlite:///{directory}/optuna.db")
+    best = np.maximum.accumulate([trial.value for trial in trials])
+    assert only["values"] == [best[(index + 1) * 60 // 50 - 1] for index in range(50)]
+    assert only["best_value"] == best[-1]
 
 
 @pytest.mark.parametrize("path", STUDIES, ids=lambda path: path.stem)
