@@ -7,6 +7,8 @@
     │   ├── DefinitionError           the study file or one of its flags
     │   ├── SettingsError             where ledger and tracking are
     │   ├── DataError                 the table
+    │   ├── MissingStudyError         there is no study of that name
+    │   ├── QueueFullError            too many studies wait
     │   ├── ModelError                the logged model to use
     │   │   └── UntrustedTypesError   it holds types that its user did not name
     │   └── IdentityError             the study exists with another definition or other data
@@ -70,6 +72,14 @@ class SettingsError(InputError):
 
 class DataError(InputError):
     """The table cannot be used."""
+
+
+class MissingStudyError(InputError):
+    """There is no study of that name."""
+
+
+class QueueFullError(InputError):
+    """As many studies wait as may."""
 
 
 class ModelError(InputError):

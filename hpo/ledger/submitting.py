@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, Integer, String, column, delete, insert, select, table, update
 from sqlalchemy.exc import IntegrityError
 
-from hpo.errors import IdentityError, InputError
+from hpo.errors import IdentityError, MissingStudyError
 from hpo.ledger.damage import parse, reading
 from hpo.ledger.failures import repeat
 from hpo.ledger.identity import IDENTITY, StudyIdentity, check_identity, new_identity
@@ -59,7 +59,7 @@ def change_wish(
         patience_seconds: How long the storage may be away; by default as long as in a run.
 
     Raises:
-        InputError: The study is gone, or was not submitted.
+        MissingStudyError: The study is gone, or was not submitted.
         LedgerError: The storage failed.
     """
 
@@ -74,9 +74,9 @@ def change_wish(
     return repeat(act, patience_seconds=patience_seconds)
 
 
-def not_submitted(name: str) -> InputError:
+def not_submitted(name: str) -> MissingStudyError:
     """Give the error for a name under which nothing was submitted."""
-    return InputError(
+    return MissingStudyError(
         f"study '{name}' was not submitted", hint="hpo status shows the studies that were"
     )
 

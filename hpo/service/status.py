@@ -13,6 +13,8 @@ from hpo.results.links import dashboard_study, mlflow_page
 from hpo.settings import ServiceSettings
 
 State = Literal["queued", "running", "done", "failed", "cancelled"]
+FINAL: tuple[State, ...] = ("done", "failed", "cancelled")
+"""States in which a study stays until it is submitted again."""
 
 MOST_VALUES = 50
 
@@ -74,7 +76,7 @@ def read_status(settings: ServiceSettings, name: str | None = None) -> list[Stud
     """Read the status of all submitted studies, in the order of the queue, or of one.
 
     Raises:
-        InputError: The one was not submitted.
+        MissingStudyError: The one was not submitted.
         LedgerError: The storage cannot be read.
     """
     with read_database(settings.storage, OPTUNA) as connection:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from hpo.definition import StudyDefinition
-from hpo.errors import InputError
+from hpo.errors import InputError, QueueFullError
 from hpo.ledger.identity import check_identity, keep_rule
 from hpo.ledger.inspection import OPTUNA, read_database, read_identity
 from hpo.ledger.queue import read_queue
@@ -70,7 +70,7 @@ def submit_study(
             keep_table(settings.tracking_uri, path, table["digest"])
         wish = Wish(
             n_trials=definition.study.n_trials,
-            definition=_to_mapping(definition),
+            definition=_to_mapping(definition, is_kept="digest" in (table or {})),
             submitted_at=time.time(),
             priority=priority,
             table=table,
@@ -90,7 +90,7 @@ def cancel_study(settings: ServiceSettings, name: str) -> StudyStatus:
     """Stop a study, wherever it is driven; what is done stays, and it can be submitted again.
 
     Raises:
-        InputError: It was not submitted.
+        MissingStudyError: It was not submitted.
         LedgerError: The storage failed.
     """
     (status,) = read_status(settings, name)
@@ -124,16 +124,19 @@ def _named(definition: StudyDefinition) -> StudyDefinition:
     return definition.model_copy(update={"study": study})
 
 
-def _to_mapping(definition: StudyDefinition) -> dict[str, Any]:
+def _to_mapping(definition: StudyDefinition, *, is_kept: bool) -> dict[str, Any]:
+    """Give the keys that were given; where a kept table was before is no part of the wish."""
     content = definition.model_dump(mode="json", exclude_unset=True)
     content["study"].pop("n_trials", None)
+    if is_kept:
+        content["data"].pop("source")
     return content
 
 
 def _check_room(name: str, queue: list[Any], most: int) -> None:
     n_open = sum(wished.is_open for wished in queue if wished.name != name)
     if n_open >= most:
-        raise InputError(
+        raise QueueFullError(
             f"the queue is full: {n_open} studies are submitted and not done",
             hint="wait for one to end, cancel one, or raise HPO_MAX_QUEUED",
         )
