@@ -8,6 +8,7 @@ import json
 import reprlib
 import tomllib
 from collections.abc import Mapping
+from copy import deepcopy
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any
@@ -38,18 +39,24 @@ FLAGS = {
 
 
 def load_definition(
-    path: Path | str | None = None, overrides: Mapping[str, Any] | None = None
+    source: Path | str | Mapping[str, Any] | None = None,
+    overrides: Mapping[str, Any] | None = None,
 ) -> AnyDefinition:
     """Read a study file, put overrides on top, and validate the whole.
 
     Args:
-        path: A TOML file, or None for the built-in definition (Iris).
+        source: A TOML file, or what one would hold, or None for the built-in definition (Iris).
         overrides: Dotted key (``"study.n_trials"``) to value; errors name the flag of each.
 
     Raises:
         DefinitionError: The file cannot be read, or a key or value is not allowed.
     """
-    content = {} if path is None else _read_toml(Path(path))
+    place = f"{source}"
+    if isinstance(source, Path | str):
+        content = _read_toml(Path(source))
+    else:
+        content = deepcopy(dict(source or {}))
+        place = "built-in definition" if source is None else "definition"
     overrides = dict(overrides or {})
     for key, value in overrides.items():
         section, _, name = key.partition(".")
@@ -60,7 +67,7 @@ def load_definition(
         kind = _class_of(content)
         return kind.model_validate(content)
     except ValidationError as error:
-        raise _explain(error, path, overrides, kind()) from None
+        raise _explain(error, place, overrides, kind()) from None
 
 
 def _class_of(content: Mapping[str, Any]) -> type[AnyDefinition]:
@@ -118,7 +125,7 @@ def _read_toml(path: Path) -> dict[str, Any]:
 
 def _explain(
     error: ValidationError,
-    path: Path | str | None,
+    source: str,
     overrides: Mapping[str, Any],
     built_in: AnyDefinition,
 ) -> DefinitionError:
@@ -128,11 +135,7 @@ def _explain(
     )
     location = _without_kinds([str(part) for part in first["loc"]], built_in)
     key = ".".join(location)
-    place = (
-        f"flag {FLAGS.get(key, key)}"
-        if key in overrides
-        else f"{path or 'built-in definition'}: {key}".rstrip(": ")
-    )
+    place = f"flag {FLAGS.get(key, key)}" if key in overrides else f"{source}: {key}".rstrip(": ")
     if first["type"] == "extra_forbidden":
         allowed = _keys_at(built_in, location[:-1])
         hint = did_you_mean(location[-1], allowed)
