@@ -74,8 +74,8 @@ def load_logged_model(uri: str, tracking_uri: str, trusted: Sequence[str] = ()) 
         with suppress(sqlite3.Error):  # a store that may only be read stays as it is
             move_addresses(path)
     with tempfile.TemporaryDirectory(prefix="hpo-") as directory:
-        with _translated(uri, tracking_uri):
-            files = _fetch(_open_repository(uri, tracking_uri), Path(directory))
+        with translating(uri, tracking_uri):
+            files = _fetch(open_repository(uri, tracking_uri), Path(directory))
         return load_model(files, trusted)
 
 
@@ -101,8 +101,8 @@ def find_problem(
 
     with tempfile.TemporaryDirectory(prefix="hpo-") as directory:
         try:
-            with _translated(location, tracking_uri):
-                repository = _open_repository(location, tracking_uri)
+            with translating(location, tracking_uri):
+                repository = open_repository(location, tracking_uri)
                 files = _fetch(repository, Path(directory))
                 missing = sorted(set(names).difference(_sizes(repository)))
         except ModelError as error:
@@ -143,7 +143,8 @@ def find_problem_of(model_id: str, tracking_uri: str) -> str | None:
 
 
 @contextmanager
-def _translated(uri: str, tracking_uri: str) -> Iterator[None]:
+def translating(uri: str, tracking_uri: str) -> Iterator[None]:
+    """Say of a foreign error that the model cannot be fetched."""
     from hpo.estimators.loading import FROM_ODD_FILES  # noqa: PLC0415 - it loads scikit-learn
 
     try:
@@ -155,7 +156,7 @@ def _translated(uri: str, tracking_uri: str) -> Iterator[None]:
         ) from error
 
 
-def _open_repository(uri: str, tracking_uri: str) -> Any:
+def open_repository(uri: str, tracking_uri: str) -> Any:
     """Open the place where a model's files are.
 
     Raises:
