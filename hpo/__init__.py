@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from hpo.errors import HpoError
     from hpo.results.result import StudyResult
     from hpo.search_space import Range
+    from hpo.service.client import Client
     from hpo.settings import ServiceSettings
     from hpo.study_file import StudyDefinition, load_definition
     from hpo.study_run import run_study
@@ -24,6 +25,7 @@ __path__ = extend_path(__path__, __name__)
 __version__ = "0.1.0"
 
 __all__ = [
+    "Client",
     "HpoError",
     "MLflowCallback",
     "Range",
@@ -35,6 +37,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "Client": "hpo.service.client",
     "HpoError": "hpo.errors",
     "MLflowCallback": "hpo.tracking.callback",
     "Range": "hpo.search_space",

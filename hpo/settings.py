@@ -25,6 +25,7 @@ DEFAULT_TRACKING_URI = "sqlite:///mlflow.db"
 STORAGE_VARIABLE = "HPO_STORAGE"
 TRACKING_VARIABLE = "MLFLOW_TRACKING_URI"
 WORKERS_VARIABLE = "HPO_WORKERS"
+TOKEN_VARIABLE = "HPO_TOKEN"  # noqa: S105 - the variable's name
 QUEUE_VARIABLE = "HPO_MAX_QUEUED"
 TABLE_VARIABLE = "HPO_MAX_TABLE_BYTES"
 _VARIABLES = {
@@ -123,6 +124,21 @@ def read_settings(*, environment: Mapping[str, str] = os.environ, **flags: Any) 
     }
     given |= {name: value for name, value in flags.items() if value is not None}
     return ServiceSettings(**given)
+
+
+def read_token(file: Path | None, environment: Mapping[str, str] = os.environ) -> str | None:
+    """Read a token from a file, else the environment; None where there is none.
+
+    Raises:
+        SettingsError: The file cannot be read.
+    """
+    if file is None:
+        return environment.get(TOKEN_VARIABLE) or None
+    try:
+        return file.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is no text"
+        raise SettingsError(f"--token-file: {file} cannot be read ({reason})") from error
 
 
 def _read_workers(text: str) -> int | str:

@@ -2,16 +2,16 @@
 
 import argparse
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING
 
 from hpo.commands.environment import catching_signals
-from hpo.commands.inputs import settings_of
+from hpo.commands.inputs import client_of, settings_of
 from hpo.commands.output import align, print_json, print_text, say
 from hpo.escaping import hide_password, on_one_line
 from hpo.progress import format_duration
-from hpo.settings import ServiceSettings
 
 if TYPE_CHECKING:
     from hpo.service.status import StudyStatus
@@ -23,41 +23,46 @@ _HEADER = ("study", "state", "trials", "best", "time left", "driven by", "why")
 
 def status(options: argparse.Namespace) -> int:
     """Print a line for each study, or all that is known of one."""
-    settings = settings_of(options)
+    read, place = _source(options)
     if not options.watch:
-        _print(settings, options.name, as_json=options.json)
+        _print(read(), place, options)
         return 0
     with catching_signals("no longer watching") as stop_signal:
         before: Sequence[StudyStatus] | None = None
         while stop_signal() is None:
-            before = _print(settings, options.name, as_json=options.json, before=before)
-            if before and options.name and before[0].state in ("done", "failed", "cancelled"):
+            found = read()
+            if found != before:
+                before = found
+                _print(found, place, options)
+            if found and options.name and found[0].state in ("done", "failed", "cancelled"):
                 break
             time.sleep(WATCH_SECONDS)
     return 0
 
 
-def _print(
-    settings: ServiceSettings,
-    name: str | None,
-    *,
-    as_json: bool,
-    before: Sequence["StudyStatus"] | None = None,
-) -> Sequence["StudyStatus"]:
+def _source(
+    options: argparse.Namespace,
+) -> tuple[Callable[[], Sequence["StudyStatus"]], str]:
+    """Give how the status is read, and of which place it is."""
+    client = client_of(options)
+    name = options.name
+    if client is not None:
+        return lambda: client.studies() if name is None else [client.status(name)], options.server
+    settings = settings_of(options)
     from hpo.service.status import read_status
 
-    found = read_status(settings, name)
-    if found == before:
-        return found
-    if as_json:
+    return partial(read_status, settings, name), settings.storage
+
+
+def _print(found: Sequence["StudyStatus"], place: str, options: argparse.Namespace) -> None:
+    if options.json:
         print_json({"studies": [each.to_json() for each in found]})
-    elif name is not None:
+    elif options.name is not None:
         print_text(_describe(found[0]))
     elif found:
         print_text(align([_HEADER, *map(_row, found)]))
     else:
-        say(f"{hide_password(settings.storage)} has no submitted study (hpo submit makes one)")
-    return found
+        say(f"{hide_password(place)} has no submitted study (hpo submit makes one)")
 
 
 def _row(status: "StudyStatus") -> tuple[str, ...]:

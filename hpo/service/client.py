@@ -8,7 +8,7 @@ import json
 import tempfile
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import quote
@@ -54,6 +54,7 @@ class Client:
         priority: int = 0,
         register: str | None = None,
         plots: bool = True,
+        data_in_place: bool = False,
     ) -> StudyStatus:
         """Submit a study; the same again changes nothing, more trials raise its total.
 
@@ -63,6 +64,7 @@ class Client:
             priority: Studies with a higher one are driven first.
             register: The registered model that the final model becomes a version of.
             plots: Whether figures of study and model are drawn.
+            data_in_place: Whether the table stays where it is: servers reach it by the same path.
 
         Raises:
             InputError: The service refuses it, and why.
@@ -78,7 +80,7 @@ class Client:
         how = {"priority": str(priority), "plots": str(plots).lower()}
         if register is not None:
             how["register"] = register
-        with _keeping_table(definition, table) as path:
+        with nullcontext() if data_in_place else _keeping_table(definition, table) as path:
             content = _to_content(definition, is_sent=path is not None)
             form = Form({"definition": json.dumps(content), **how}, path)
             return self._study("POST", "/studies", data=form, headers=form.headers)
@@ -168,6 +170,8 @@ def _to_content(definition: StudyDefinition, *, is_sent: bool) -> dict[str, Any]
     content.setdefault("study", {})["name"] = definition.name
     if is_sent:
         content["data"].pop("source")
+    elif "source" in content.get("data", {}) and definition.data.source not in BUNDLED:
+        content["data"]["source"] = str(Path(definition.data.source).absolute())
     return content
 
 

@@ -16,7 +16,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from hpo.escaping import quote
 from hpo.service.http.problems import RefusedError, answer, explain
-from hpo.service.http.settings import TOKEN_VARIABLE, HttpSettings, is_loopback
+from hpo.service.http.settings import HttpSettings, is_loopback
+from hpo.settings import TOKEN_VARIABLE
 
 COOKIE = "hpo_session"
 

@@ -12,11 +12,11 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from hpo.errors import SettingsError
+from hpo.settings import TOKEN_VARIABLE, read_token
 
 HOST = "127.0.0.1"
-TOKEN_VARIABLE = "HPO_TOKEN"  # noqa: S105 - the variable's name
 MIN_TOKEN = 16
-MAX_UPLOAD_MB = 512
+MAX_UPLOAD_BYTES = 512_000_000
 
 _TOKEN_HINT = f"set {TOKEN_VARIABLE}, or name a file with --token-file: openssl rand -hex 24"
 
@@ -37,7 +37,7 @@ class HttpSettings:
     host: str = HOST
     port: int = 0
     token: str | None = field(default=None, repr=False)
-    max_upload_bytes: int = MAX_UPLOAD_MB * 10**6
+    max_upload_bytes: int = MAX_UPLOAD_BYTES
     mlflow_page: str | None = None
     dashboard_page: str | None = None
 
@@ -52,10 +52,6 @@ class HttpSettings:
                 f"token: this should be {MIN_TOKEN} or more letters, digits and signs, no blanks",
                 hint=_TOKEN_HINT,
             )
-        if self.max_upload_bytes < 1:
-            raise SettingsError(
-                f"--max-upload: this should be 1 or more MB, but got {self.max_upload_bytes}"
-            )
 
     @property
     def is_local(self) -> bool:
@@ -67,7 +63,7 @@ def read_http_settings(
     address: str,
     *,
     token_file: Path | None = None,
-    max_upload_mb: float = MAX_UPLOAD_MB,
+    max_upload_bytes: int = MAX_UPLOAD_BYTES,
     mlflow_page: str | None = None,
     dashboard_page: str | None = None,
     environment: Mapping[str, str] = os.environ,
@@ -77,7 +73,7 @@ def read_http_settings(
     Args:
         address: ``HOST:PORT``, or a port on loopback.
         token_file: A file that holds the token, before the environment's.
-        max_upload_mb: The largest body, in millions of bytes.
+        max_upload_bytes: The largest body of a request.
         mlflow_page: MLflow's address for browsers.
         dashboard_page: optuna-dashboard's.
         environment: The variables; an empty one counts as absent.
@@ -90,25 +86,10 @@ def read_http_settings(
         host,
         port,
         read_token(token_file, environment),
-        int(max_upload_mb * 10**6),
+        max_upload_bytes,
         mlflow_page,
         dashboard_page,
     )
-
-
-def read_token(file: Path | None, environment: Mapping[str, str] = os.environ) -> str | None:
-    """Read a token from a file, else the environment; None where there is none.
-
-    Raises:
-        SettingsError: The file cannot be read.
-    """
-    if file is None:
-        return environment.get(TOKEN_VARIABLE) or None
-    try:
-        return file.read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is no text"
-        raise SettingsError(f"--token-file: {file} cannot be read ({reason})") from error
 
 
 def is_loopback(host: str) -> bool:
