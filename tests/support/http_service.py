@@ -64,6 +64,9 @@ class Service:
     def client(self) -> Client:
         return Client(self.url)
 
+    def client_with(self, token: str) -> Client:
+        return Client(self.url, token=token)
+
     def end(self, name: str, **outcome: Any) -> None:
         """Say of a study what a server says that has done all of it."""
         storage = open_storage(self.settings.storage)
