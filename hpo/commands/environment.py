@@ -19,16 +19,23 @@ def use_one_thread() -> None:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
-def use_mlflow_here() -> None:
+def use_mlflow_here(*, has_log: bool = False) -> None:
     """Prepare this process for MLflow; call it before MLflow is imported.
 
     MLflow then sends no telemetry, does not retry for minutes, and logs nothing to standard error.
+
+    Args:
+        has_log: Whether the process has a log of its own, which is not silenced with MLflow's.
     """
     from hpo.tracking.process import ENVIRONMENT
 
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
-    logging.disable(logging.WARNING)
+    if not has_log:
+        logging.disable(logging.WARNING)
+        return
+    os.environ["MLFLOW_LOGGING_LEVEL"] = "ERROR"
+    logging.root.addHandler(logging.NullHandler())  # warnings that nobody handles are printed
 
 
 @contextmanager

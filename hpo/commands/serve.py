@@ -32,7 +32,7 @@ def serve(options: argparse.Namespace) -> int:
 
 @contextmanager
 def _serving_http(settings: ServiceSettings, options: argparse.Namespace) -> Iterator[None]:
-    use_mlflow_here()
+    use_mlflow_here(has_log=True)
     from hpo.service.http.server import serving_http
     from hpo.service.http.settings import HttpSettings, read_http_settings
 

@@ -36,8 +36,8 @@ from hpo.service.http.uploads import PREFIX
 from hpo.study_file import load_definition
 from tests.support.commands import WITHOUT_WORKERS
 from tests.support.here import call_main, run_here_well
-from tests.support.servers import free_port
 from tests.support.http_service import TOKEN, Service, serving
+from tests.support.servers import free_port
 
 TABLE = pd.DataFrame({"age": [index * index % 47 for index in range(80)]})
 TABLE["plan"] = ["basic" if age % 3 else "pro" for age in TABLE["age"]]
