@@ -17,7 +17,7 @@ import pandas as pd
 import requests
 from pydantic import TypeAdapter
 
-from hpo.data.dataset import BUNDLED
+from hpo.data.sources import BUNDLED
 from hpo.data.tables import take_frame
 from hpo.definition import StudyDefinition
 from hpo.estimators.loading import LARGEST_FILES, ShippedModel, load_model

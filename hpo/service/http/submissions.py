@@ -13,7 +13,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.datastructures import FormData, UploadFile
 
-from hpo.data.dataset import BUNDLED
+from hpo.data.sources import BUNDLED
 from hpo.errors import DefinitionError
 from hpo.escaping import quote
 from hpo.estimators.metrics import check_metric_names
