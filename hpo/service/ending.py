@@ -39,9 +39,9 @@ class Ending:
 
 def ending_of(error: HpoError) -> Ending:
     """Say what an error of a run means for its study."""
-    reason = f"{error} ({error.hint})" if error.hint else str(error)
     if isinstance(error, InterruptedBySignal | StudyLockedError):
-        return Ending("left", reason)
+        return Ending("left", str(error))  # its hint is for who runs a command
+    reason = f"{error} ({error.hint})" if error.hint else str(error)
     if isinstance(error, TrackingError) or (isinstance(error, LedgerError) and error.may_pass):
         return Ending("away", reason)
     return Ending("hopeless" if isinstance(error, _HOPELESS) else "failed", reason)

@@ -110,7 +110,7 @@ def read_status(settings: ServiceSettings, name: str | None = None) -> list[Stud
                 best_value=study.best,
                 metric=study.metric,
                 direction="maximize",
-                values=_sample(improvements.get(wished.study_id, ()), n_trials),
+                values=sample(improvements.get(wished.study_id, ()), n_trials),
                 holdout=tuple(outcome["holdout"]) if outcome.get("holdout") else None,
                 running_on=on.removeprefix("hpo on ").removeprefix("host ") or None,
                 since=since or None,
@@ -143,7 +143,7 @@ def _time_left(wished: Wished, driver: str | None, seconds: float | None) -> flo
     return round(n_left * seconds / concurrency, 3)
 
 
-def _sample(improvements: Sequence[tuple[int, float]], n_trials: int) -> tuple[float, ...]:
+def sample(improvements: Sequence[tuple[int, float]], n_trials: int) -> tuple[float, ...]:
     """The best value so far after equal numbers of trials; the last is that after all."""
     if not improvements or n_trials < 1:
         return ()

@@ -15,10 +15,11 @@ import time
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from hpo.errors import LedgerError
 from hpo.service.status import read_status
 from hpo.settings import ServiceSettings
 from tests.support.checker import check_nothing_runs, check_projection, read_stores, trial_table
@@ -43,6 +44,8 @@ TABLES = (
 )
 ESTIMATORS = ("LogisticRegression", "KNeighborsClassifier")
 N_STUDIES, N_CLIENTS, N_SERVERS, N_RESTARTS = 20, 4, 3, 2
+PACE_SECONDS = 30.0
+"""The longest pause between two kills."""
 DONE_SECONDS = 900.0
 """All studies are done so long after the last kill, also on a busy machine."""
 
@@ -148,6 +151,7 @@ class Watch(threading.Thread):
 class Chaos:
     """Kills, as a seed decides."""
 
+    settings: ServiceSettings
     servers: Servers
     mlflow: Server
     cluster: Cluster
@@ -183,6 +187,16 @@ class Chaos:
                 return False
             send(self.generator.choice(pids), signal.SIGKILL)
         return True
+
+    def wait_for_trials(self, n_told: int) -> None:
+        """Wait until so many trials are told in all, but not for ever."""
+        until = time.monotonic() + PACE_SECONDS
+        while time.monotonic() < until:
+            with suppress(LedgerError):
+                if sum(status.n_trials for status in read_status(self.settings)) >= n_told:
+                    return
+            self.bring_back()
+            time.sleep(0.2)
 
     def bring_back(self, *, now: bool = False) -> None:
         if self._back_at is not None and (now or time.monotonic() >= self._back_at):
@@ -230,7 +244,7 @@ def storm_service(n_kills: int, *, seed: int, note: Callable[[str], None]) -> Se
         write_table(root)
         started = time.monotonic()
         with submitting(root, variables) as clients:
-            chaos = Chaos(servers, mlflow, cluster, mark, generator, note)
+            chaos = Chaos(settings, servers, mlflow, cluster, mark, generator, note)
             blow(chaos, kinds_of(n_kills, generator), report)
             report.findings += [*ends_of(clients)]
         report.findings += [*wait_until_done(settings, servers, note)]
@@ -288,9 +302,10 @@ def ends_of(clients: Sequence[subprocess.Popen[str]]) -> Iterator[str]:
 
 
 def blow(chaos: Chaos, kinds: list[str], report: ServiceReport) -> None:
-    """Kill one after the other, at random intervals."""
-    for kind in kinds:
-        time.sleep(chaos.generator.uniform(0.5, 4.0))
+    """Kill one after the other, spread over the work by how many trials are told."""
+    for number, kind in enumerate(kinds):
+        chaos.wait_for_trials(N_STUDIES * N_TRIALS * number // len(kinds))
+        time.sleep(chaos.generator.uniform(0.0, 2.0))
         chaos.bring_back()
         report.findings += [*chaos.servers.ended_by_themselves()]
         while not chaos.kill(kind):

@@ -11,9 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.commands import running, wait_until
+from hpo.service.submitting import submit_study
+from hpo.settings import ServiceSettings
+from hpo.study_file import load_definition
+from tests.support.commands import run_python, running, wait_until
 from tests.support.processes import processes
-from tests.support.stores import count_finished_runs, count_told
+from tests.support.service import serving_studies, status_of, wait, wait_for
+from tests.support.stores import close_stores, count_finished_runs, count_told, stores_of
+from tests.support.studies import write_table
 
 from .converging import Place, Reference, assert_converged, place_in
 from .disturbing import Ended, end, halted
@@ -108,3 +113,36 @@ def test_no_room_for_mlflow(place: Place, long_reference: Reference) -> None:
     assert "Traceback" not in ended.stderr
     assert count_told(place.directory) == 40
     assert_converged(place, long_reference)
+
+
+def test_no_room_for_a_submitted_table_and_with_room_it_is_kept(small_disk: Path) -> None:
+    write_table(small_disk)
+    command = ("-m", "hpo", "submit", "--data", "t.csv", "--target", "y", "--trials", "2")
+    fill(small_disk)
+    refused = run_python(small_disk, *command)
+    assert refused.returncode in (3, 4)
+    assert "Traceback" not in refused.stderr
+    assert len(refused.stderr.splitlines()) == 1
+    (small_disk / "ballast").unlink()
+    assert "has no submitted study" in run_python(small_disk, "-m", "hpo", "status").stderr
+    assert run_python(small_disk, *command).returncode == 0
+
+
+def test_no_room_for_the_table_on_a_server_and_with_room_it_goes_on(
+    small_disk: Path, make_directory: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    directory = make_directory("served")
+    monkeypatch.chdir(directory)
+    path = write_table(directory)
+    settings = ServiceSettings(**stores_of(directory), plots=False)
+    overrides = {"data.source": str(path), "data.target": "y", "study.n_trials": 2}
+    submit_study(load_definition(None, overrides), settings)
+    close_stores()
+    fill(small_disk)
+    with serving_studies(directory, HPO_CACHE=str(small_disk / "cache")) as server:
+        wait(lambda: status_of(settings, "t").reason is not None, server)
+        status = status_of(settings, "t")
+        assert status.state == "queued"
+        assert "No space left on device" in str(status.reason)
+        (small_disk / "ballast").unlink()
+        assert wait_for(settings, "t", "done", server).n_trials == 2

@@ -16,7 +16,7 @@ from hpo.errors import TrackingError
 from hpo.ledger.inspection import OPTUNA, read_database
 from hpo.ledger.queue import read_queue
 from hpo.ledger.wishes import MAX_ATTEMPTS, Wish
-from hpo.service.status import read_status
+from hpo.service.status import read_status, sample
 from hpo.service.submitting import read_definition, submit_study
 from hpo.service.tables import fetch
 from hpo.settings import ServiceSettings
@@ -190,14 +190,27 @@ def test_wish_that_somebody_changed_fails_alone(directory):
     assert states["damaged"] == ("failed", "its wish cannot be read: hpo.wish is []")
 
 
-def test_values_of_a_status_are_the_best_so_far_at_equal_distances(directory):
-    submit(directory, "--trials", "60")
-    run_here_well(directory, "--trials", "60")
+def test_values_of_a_status_are_the_best_so_far(directory):
+    submit(directory, "--trials", "5")
+    well(call_main(directory, "run", "--trials", "5", "--no-plots", "--quiet"))
     (only,) = status(directory)
     trials = read_trials(f"sqlite:///{directory}/optuna.db")
-    best = np.maximum.accumulate([trial.value for trial in trials])
-    assert only["values"] == [best[(index + 1) * 60 // 50 - 1] for index in range(50)]
-    assert only["best_value"] == best[-1]
+    assert only["values"] == [*np.maximum.accumulate([trial.value for trial in trials])]
+    assert only["best_value"] == only["values"][-1]
+
+
+@pytest.mark.parametrize("n_trials", [1, 7, 50, 60, 1000])
+def test_values_of_many_trials_are_taken_at_equal_distances(n_trials):
+    scores = np.random.default_rng(n_trials).random(n_trials).round(2)
+    best = np.maximum.accumulate(scores)
+    improvements = [
+        (number, float(scores[number]))
+        for number in range(n_trials)
+        if number == 0 or scores[number] > best[number - 1]
+    ]
+    n_values = min(50, n_trials)
+    expected = [best[(index + 1) * n_trials // n_values - 1] for index in range(n_values)]
+    assert sample(improvements, n_trials) == tuple(expected)
 
 
 @pytest.mark.parametrize("path", STUDIES, ids=lambda path: path.stem)
