@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +14,7 @@ import requests
 
 from hpo.ledger.storage import open_storage
 from hpo.ledger.submitting import change_wish
+from hpo.ledger.wishes import Wish
 from hpo.service.client import Client
 from hpo.service.http.server import serving_http
 from hpo.service.http.settings import HttpSettings
@@ -69,8 +70,15 @@ class Service:
 
     def end(self, name: str, **outcome: Any) -> None:
         """Say of a study what a server says that has done all of it."""
+        self._change(name, lambda wish: wish.done(wish.n_trials, outcome))
+
+    def fail(self, name: str, reason: str) -> None:
+        """Say of a study what a server says that gives it up."""
+        self._change(name, lambda wish: wish.failed(reason, 0, is_final=True))
+
+    def _change(self, name: str, change: Callable[[Wish], Wish]) -> None:
         storage = open_storage(self.settings.storage)
-        change_wish(storage, name, lambda wish: wish.done(wish.n_trials, outcome))
+        change_wish(storage, name, change)
         storage.engine.dispose()
 
 

@@ -143,20 +143,30 @@ def sparkline(values: Sequence[float]) -> str:
     if not values:
         return ""
     low, high = min(values), max(values)
-    span = (high - low) or 1.0
+    if low == high:
+        low, high = low - 1, high + 1  # a flat line runs through the middle
     steps = max(1, len(values) - 1)
     points = [
         (
             _MARGIN + (WIDTH - 2 * _MARGIN) * index / steps,
-            HEIGHT - _MARGIN - (HEIGHT - 2 * _MARGIN) * (value - low) / span,
+            HEIGHT - _MARGIN - (HEIGHT - 2 * _MARGIN) * (value - low) / (high - low),
         )
         for index, value in enumerate(values if len(values) > 1 else (*values, *values))
     ]
     return " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
 
 
-def _as_time(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M UTC")
+def _as_time(moment: float | str) -> str:
+    """Show seconds since 1970, or what an ISO time says."""
+    try:
+        seen = (
+            datetime.fromisoformat(moment)
+            if isinstance(moment, str)
+            else datetime.fromtimestamp(moment, UTC)
+        )
+    except ValueError:
+        return str(moment)
+    return seen.astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC")
 
 
 def _digest(row: str) -> str:
