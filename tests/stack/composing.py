@@ -30,6 +30,7 @@ DOCKERFILE = (ROOT / "Dockerfile").read_text(encoding="utf-8")
 BASE, LOGINS = "docker-compose.yml", "docker-compose.logins.yml"
 VARIABLES = {
     "POSTGRES_PASSWORD": PASSWORD,
+    "HPO_TOKEN": "no-real-token-of-the-service",
     "MLFLOW_ADMIN_PASSWORD": "no-real-secret-either",
     "MLFLOW_SECRET_KEY": "nor-this-key",
 }
@@ -96,6 +97,8 @@ class Stack:
     def translate(self, text: str) -> str:
         """A command's word or a variable's value, as it is on this machine."""
         text = re.sub(r"=/(artifacts|tmp)\b", lambda m: f"={self.directory}/{m[1]}", text)
+        text = re.sub(r"^/tmp\b", f"{self.directory}/tmp", text)
+        text = text.replace("--http=0.0.0.0:", "--http=127.0.0.1:")
         text = re.sub(
             r"\b(?:postgres|mlflow|scheduler|localhost|127\.0\.0\.1):(\d+)",
             lambda m: f"127.0.0.1:{self.port(m[1])}",

@@ -96,6 +96,7 @@ def test_service_is_hardened(name: str) -> None:
 def test_only_pages_are_published() -> None:
     assert {name for name in SERVICES if "ports" in COMPOSE["services"][name]} == {
         "mlflow",
+        "server",
         "dashboard",
         "model",
     }
@@ -113,6 +114,7 @@ def test_dashboard_and_model_are_asked_for() -> None:
         "mlflow",
         "scheduler",
         "worker",
+        "server",
     }
 
 
@@ -122,9 +124,9 @@ def test_there_is_no_password_that_works_by_default() -> None:
             read_compose(
                 {name: value for name, value in VARIABLES.items() if name != missing}, BASE, LOGINS
             )
-    assert re.search(
-        r"^POSTGRES_PASSWORD=$", (ROOT / ".env.example").read_text(encoding="utf-8"), re.MULTILINE
-    )
+    example = (ROOT / ".env.example").read_text(encoding="utf-8")
+    for name in ("POSTGRES_PASSWORD", "HPO_TOKEN"):
+        assert re.search(rf"^{name}=$", example, re.MULTILINE)
     tracked = subprocess.run(
         ["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True
     ).stdout.splitlines()

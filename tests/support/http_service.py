@@ -70,7 +70,7 @@ class Service:
 
     def end(self, name: str, **outcome: Any) -> None:
         """Say of a study what a server says that has done all of it."""
-        self._change(name, lambda wish: wish.done(wish.n_trials, outcome))
+        self._change(name, lambda wish: wish.done(wish, outcome))
 
     def fail(self, name: str, reason: str) -> None:
         """Say of a study what a server says that gives it up."""
