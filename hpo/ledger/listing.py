@@ -2,11 +2,12 @@
 
 import re
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass, field
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, DateTime, column, select, table, text
 
 from hpo.errors import InputError, did_you_mean
 from hpo.escaping import hide_password
@@ -21,6 +22,10 @@ _METRICS = (
 _UIDS = (
     "SELECT study_id, key, value_json FROM study_user_attributes"
     " WHERE key IN ('hpo.identity', 'hpo.uid')"
+)
+_NAMES = table("studies", column("study_id"), column("study_name"))
+_TRIALS = table(
+    "trials", column("study_id"), column("number"), column("datetime_complete", DateTime)
 )
 _VALUES = (
     "SELECT study_id, max(value) AS highest, min(value) AS lowest"
@@ -101,6 +106,23 @@ def list_studies(connection: Connection | None) -> list[ListedStudy]:
         )
         for row in select(_STUDIES)
     ]
+
+
+def read_ends(
+    connection: Connection | None, names: Collection[str]
+) -> dict[str, dict[int, datetime]]:
+    """Read when the finished trials of some studies ended: by study and number, in local time."""
+    found: dict[str, dict[int, datetime]] = {name: {} for name in names}
+    if connection is not None:
+        of_study = _NAMES.c.study_id == _TRIALS.c.study_id
+        query = (
+            select(_NAMES.c.study_name, _TRIALS.c.number, _TRIALS.c.datetime_complete)
+            .join_from(_TRIALS, _NAMES, of_study)
+            .where(_NAMES.c.study_name.in_(names), _TRIALS.c.datetime_complete.is_not(None))
+        )
+        for name, number, end in connection.execute(query):
+            found[name][number] = end
+    return found
 
 
 def find_study(studies: Sequence[ListedStudy], name: str, url: str) -> ListedStudy:

@@ -19,6 +19,7 @@ import pandas as pd
 import psutil
 import pytest
 import requests
+from mlflow import MlflowClient
 from prometheus_client.parser import text_string_to_metric_families
 
 from hpo.errors import (
@@ -350,6 +351,28 @@ def test_health_and_metrics(service):
     assert found["hpo_studies", "done"] == 1
     assert found["hpo_trials_told_total",] == found["hpo_trials_failed_total",] == 0
     assert found["hpo_mlflow_behind_seconds",] == 0
+
+
+def behind(service: Service) -> dict[str, float]:
+    families = text_string_to_metric_families(service.get("/metrics").text)
+    found = {sample.name: sample.value for family in families for sample in family.samples}
+    return {name: value for name, value in found.items() if name.startswith("hpo_mlflow_")}
+
+
+def test_metrics_say_how_far_mlflow_is_behind(directory):
+    with serving(directory) as service:
+        service.client.submit({"study": {"n_trials": 5}})
+        run_here_well(directory, "--trials", "3", **WITHOUT_WORKERS)
+        assert behind(service) == {"hpo_mlflow_up": 1, "hpo_mlflow_behind_seconds": 0}
+        client = MlflowClient(service.settings.tracking_uri)
+        first, *_ = client.search_runs(["1"], "tags.mlflow.parentRunId != ''")
+        client.delete_tag(first.info.run_id, "hpo.key")
+        time.sleep(1)
+        found = behind(service)
+        assert 1 <= found["hpo_mlflow_behind_seconds"] < 300
+    away = f"http://127.0.0.1:{free_port()}"
+    with serving(directory, tracking_uri=away) as service:
+        assert behind(service) == {"hpo_mlflow_up": 0}
 
 
 def test_events_end_with_the_study(service):

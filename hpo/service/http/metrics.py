@@ -17,7 +17,7 @@ MEDIA_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
 class _Studies(Collector):
-    def __init__(self, studies: Sequence[StudyStatus], seconds_behind: float) -> None:
+    def __init__(self, studies: Sequence[StudyStatus], seconds_behind: float | None) -> None:
         self._studies = studies
         self._seconds_behind = seconds_behind
 
@@ -33,12 +33,20 @@ class _Studies(Collector):
         yield CounterMetricFamily("hpo_trials_told", "Finished trials of submitted studies.", told)
         failed = sum(study.n_failed for study in self._studies)
         yield CounterMetricFamily("hpo_trials_failed", "Failed trials among them.", failed)
-        text = "How long ago the oldest trial ended that MLflow does not have."
-        yield GaugeMetricFamily("hpo_mlflow_behind_seconds", text, self._seconds_behind)
+        is_up = self._seconds_behind is not None
+        yield GaugeMetricFamily("hpo_mlflow_up", "Whether MLflow answered.", int(is_up))
+        if self._seconds_behind is not None:
+            text = "How long ago the oldest trial ended that MLflow does not have."
+            yield GaugeMetricFamily("hpo_mlflow_behind_seconds", text, self._seconds_behind)
 
 
-def render_metrics(studies: Sequence[StudyStatus], seconds_behind: float) -> bytes:
-    """Give the metrics as Prometheus reads them."""
+def render_metrics(studies: Sequence[StudyStatus], seconds_behind: float | None) -> bytes:
+    """Give the metrics as Prometheus reads them.
+
+    Args:
+        studies: All submitted ones.
+        seconds_behind: How far MLflow is behind, or None while it is away.
+    """
     registry = CollectorRegistry()
     registry.register(_Studies(studies, seconds_behind))
     return generate_latest(registry)

@@ -15,6 +15,7 @@ from pydantic import BaseModel, Field
 
 from hpo.errors import HpoError
 from hpo.ledger.inspection import OPTUNA, read_database
+from hpo.service.behind import seconds_behind
 from hpo.service.http.context import Context, InContext
 from hpo.service.http.metrics import MEDIA_TYPE, render_metrics
 from hpo.service.http.problems import RETRY_SECONDS, RefusedError, documented, explain
@@ -171,4 +172,5 @@ def health(context: InContext) -> Health:
 def metrics(context: InContext) -> Response:
     """Give the metrics of the storage to Prometheus."""
     studies = read_status(context.settings)
-    return Response(render_metrics(studies, 0.0), media_type=MEDIA_TYPE)
+    behind = seconds_behind(context.settings, studies)
+    return Response(render_metrics(studies, behind), media_type=MEDIA_TYPE)
