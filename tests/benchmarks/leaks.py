@@ -77,9 +77,9 @@ def main() -> int:
     clean = [name for name in names if name in CLEAN]
     for name in clean:
         table, target = take(name)
-        started = time.monotonic()
+        started = time.process_time()
         lines = told(table, target)
-        seconds.append(time.monotonic() - started)
+        seconds.append(time.process_time() - started)
         alarms += bool(lines)
         print(f"{name}: {len(table)} rows, {seconds[-1]:.2f} s", *lines, sep="\n    ", flush=True)
         for kind, plant in PLANTS.items():
@@ -89,7 +89,9 @@ def main() -> int:
             if not is_found:
                 print(f"    not found: {kind}", *lines, sep="\n        ", flush=True)
     print(f"\n{alarms} of {len(clean)} clean tables have a false alarm;", end=" ")
-    print(f"looking took {max(seconds, default=0):.2f} s at most")
+    print(
+        f"looking took {max(seconds, default=0):.2f} s of a processor at most, the loading included"
+    )
     for kind in PLANTS:
         print(f"{kind}: found in {found[kind]} of {len(clean)} tables")
     for name in (name for name in names if name in LEAKY):
