@@ -104,9 +104,9 @@ def find_subjects(dataset: Dataset) -> Iterator[str]:
         gain = _gain_by_subject(others, dataset, subjects[:n_train])
         if known.any() and (gain or _is_named_id(name)):
             yield (
-                f"{known.sum()} of {len(known)} held-out rows have a {quote(name)} that training"
-                f" rows have too{gain}: set data.group = {quote(name)} if it will be others when"
-                " you predict"
+                f"{known.sum()} of {len(known)} held-out rows share their {quote(name)} with"
+                f" training rows{gain}:"
+                f" set data.group = {quote(name)} if you will predict for others"
             )
 
 

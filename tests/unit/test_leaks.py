@@ -147,7 +147,7 @@ def again(name: str, *, noise: float = 0.05, n_each: int = 5) -> pd.DataFrame:
 def test_id_that_comes_again_is_told_by_its_name(name):
     rows = table().assign(**{name: np.random.default_rng(0).permutation(N) // 3})
     (line,) = told(rows)
-    assert f"held-out rows have a '{name}' that training rows have too: set data.group = " in line
+    assert f"held-out rows share their '{name}' with training rows: set data.group = " in line
 
 
 @pytest.mark.parametrize("name", ["valid", "paid", "number_of_children", "acid"])
@@ -160,7 +160,7 @@ def test_column_of_another_name_is_told_by_what_it_does(name):
 
 def test_id_that_is_left_out_of_the_features_is_looked_at_too():
     (line,) = told(again("who"), data__drop=["who"])
-    assert "have a 'who' that training rows have too" in line
+    assert "share their 'who' with training rows" in line
 
 
 @pytest.mark.parametrize("key", ["data__group", "data__time"])
