@@ -97,7 +97,8 @@ class Servers:
 
     def __init__(self, directory: Path, mark: str, variables: dict[str, str]) -> None:
         self._directory = directory
-        self._variables = {**variables, MARK: mark, "HPO_CACHE": str(directory / "cache")}
+        folders = {"HPO_CACHE": str(directory / "cache"), "TMPDIR": str(directory)}
+        self._variables = {**variables, **folders, MARK: mark}
         self.started: list[StudyServer] = []
         self.running: list[StudyServer] = []
 
