@@ -82,6 +82,10 @@ class ConstantModel:
     scores: dict[str, float]
     gain: Estimate
 
+    def to_json(self) -> dict[str, Any]:
+        """Its values by name."""
+        return {"answer": self.answer, "scores": self.scores, "gain": self.gain.to_json()}
+
     @property
     def is_beaten(self) -> bool:
         """Whether the final model's score is the higher one."""

@@ -149,11 +149,7 @@ class StudyResult(Verdicts):
         over_time = self.estimates.over_time
         return {
             "verdict": self.describe_verdict(),
-            "constant": {
-                "answer": constant.answer,
-                "scores": constant.scores,
-                "gain": constant.gain.to_json(),
-            },
+            "constant": constant.to_json(),
             "caution": self.describe_caution() or None,
             "study": self.study,
             "storage": self.storage,

@@ -120,7 +120,7 @@ class _Trial:
         return float(min(areas, default=0.0))
 
     def _predict(self, make: Callable[[], Any], X: np.ndarray, half: int) -> np.ndarray:
-        """What a model says of one half, fitted on the other; array of shape (n, n_outputs)."""
+        """Predict one half by a model of the other; array of shape (n_samples, n_outputs)."""
         is_tested = self.halves == half
         fitted = make().fit(X[~is_tested], self.y[~is_tested])
         if self.is_regression:
