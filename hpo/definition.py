@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, ByteSize, Field, SerializeAsAny, model_validator
 
 from hpo.data_section import CvSection, DataSection
+from hpo.decision_section import DecisionSection, Metric
 from hpo.errors import DefinitionError
 from hpo.escaping import quote
 from hpo.estimator_section import EstimatorSection, FixedSection, Names
@@ -40,7 +41,7 @@ class StudySection(Section):
     """
 
     name: Annotated[str, AfterValidator(_check_study_name)] | None = None
-    metric: str = "accuracy"
+    metric: Metric = "accuracy"
     metrics: Names = ()
     n_trials: int = Field(50, ge=1)
     timeout_seconds: float | None = Field(None, gt=0)
@@ -144,6 +145,7 @@ class StudyDefinition(Section):
     pruner: PrunerSection = PrunerSection()
     limits: LimitsSection = LimitsSection()
     selection: SelectionSection = SelectionSection()
+    decision: DecisionSection = DecisionSection()
     registry: RegistrySection = RegistrySection()
 
     @model_validator(mode="after")
@@ -194,9 +196,8 @@ class StudyDefinition(Section):
         if self.study.name is None:
             hint = "load_definition(overrides={'study.name': NAME, ...})"
             raise DefinitionError("study.name: a study of a DataFrame needs a name", hint=hint)
-        return self.model_copy(
-            update={"data": self.data.model_copy(update={"source": "DataFrame"})}
-        )
+        data = self.data.model_copy(update={"source": "DataFrame"})
+        return self.model_copy(update={"data": data})
 
     def identity(self) -> dict[str, Any]:
         """Flatten everything that may not change while a study goes on.

@@ -4,13 +4,16 @@ Two runs with the same identity continue one study. Everything belongs to the id
 study's name, its stop rules, where the data lies (the data's own digest stands for that), and what
 changes no trial: the rule that chooses among them, and nested searches. Which labels are gaps and
 what becomes of rare classes shows in the data's digest too. The limits of a fit are no part of it
-either: they are raised for a study that is stuck, and a trial that one ended says which.
+either: they are raised for a study that is stuck, and a trial that one ended says which. Of a
+decision only the cost is, and that where trials are scored by it.
 """
 
 import hashlib
 import json
 from collections.abc import Mapping
 from typing import Any
+
+from hpo.decision_section import COST
 
 STOP_RULES = frozenset(
     {"study.n_trials", "study.timeout_seconds", "study.patience", "study.max_failed"}
@@ -53,6 +56,10 @@ def identity_of(definition: Mapping[str, Any]) -> dict[str, Any]:
     Returns:
         Dotted key to plain value, for example ``{"search_space.C.low": 1e-4}``.
     """
+    decision = definition.get("decision", {})
+    study = definition["study"]
+    is_scored = COST in (study["metric"], *study["metrics"])
+    definition = {**definition, "decision": {"cost": decision["cost"]} if is_scored else {}}
     return {
         key: value
         for key, value in _flatten(definition).items()

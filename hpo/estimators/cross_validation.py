@@ -19,9 +19,8 @@ from sklearn.exceptions import ConvergenceWarning
 
 from hpo.data.dataset import Dataset
 from hpo.definition import StudyDefinition
-from hpo.errors import DataError, DefinitionError, first_line
+from hpo.errors import DataError, first_line
 from hpo.estimators.free_text import check_words
-from hpo.estimators.metrics import check_metric_names
 from hpo.estimators.objective import StepResult
 from hpo.estimators.own.rows import RowsFold
 from hpo.estimators.preprocessing import Kind, build_preprocessing, encode_categories
@@ -63,6 +62,8 @@ class CrossValidation:
         metrics: Scorer names, the judged one first.
         positive: The positive class as the folds have it, or None.
         categorical: Positions of the columns that hold categories as whole numbers.
+        costs: What answers cost in the test rows of each fold; empty where nothing says so.
+        keeps_predictions: Whether a result has what the test rows were predicted.
     """
 
     recipe: Recipe
@@ -70,6 +71,8 @@ class CrossValidation:
     metrics: tuple[str, ...]
     positive: Any = None
     categorical: Sequence[int] = ()
+    costs: Sequence[Any] = ()
+    keeps_predictions: bool = False
 
     @property
     def n_steps(self) -> int:
@@ -97,21 +100,23 @@ class CrossValidation:
                 warnings.catch_warnings(record=True, action="always") as caught,
             ):
                 model = self.recipe.build(params, self.categorical).fit(fold.X_train, fold.y_train)
-                task = task_of(self.recipe)
-                scores = score_model(
-                    task, model, fold.X_test, fold.y_test, self.metrics, positive=self.positive
+                predictions = task_of(self.recipe).predictions(
+                    model, fold.X_test, self.positive, self.costs[step] if self.costs else None
                 )
+                scores = {name: predictions.score(name, fold.y_test) for name in self.metrics}
+                kept = predictions.responses() if self.keeps_predictions else {}
         except Exception as error:  # noqa: BLE001 - whatever a fit raises is a failed trial
             reason = f"{type(error).__name__}: {first_line(error)}"
             return StepResult(failure=reason, traceback=traceback.format_exc(), started=started)
         for name, score in scores.items():
             if not np.isfinite(score):
                 return StepResult(failure=f"the score {name} is {score}", started=started)
-        return StepResult(scores, converged=did_converge(caught), started=started)
+        return StepResult(scores, converged=did_converge(caught), started=started, predictions=kept)
 
     def part(self, step: int) -> "CrossValidation":
         """The objective of one fold alone."""
-        return replace(self, folds=self.folds[step : step + 1])
+        one = slice(step, step + 1)
+        return replace(self, folds=self.folds[one], costs=self.costs[one])
 
 
 def did_converge(caught: Iterable[warnings.WarningMessage]) -> bool:
@@ -194,36 +199,15 @@ def training_shape(fold: AnyFold, n_classes: int) -> TrainingShape:
     return TrainingShape(n_samples, n_features, n_classes, X.size, issparse(X))
 
 
-def resolve_metrics(
-    metric: str, extra: Iterable[str], task: Task, *, has_probabilities: bool = True
-) -> tuple[str, ...]:
-    """List the scorers of every trial: the judged one, the task's own, the requested ones.
-
-    Raises:
-        DefinitionError: A name is none of scikit-learn's scorers, or judges probabilities that
-            the estimator does not give.
-    """
-    check_metric_names((metric, *extra))
-    always = leave_out_probabilities(task.always_scored, task, has_probabilities)
-    for name in (metric, *extra):
-        if not has_probabilities and task.needs_probabilities(name):
-            raise DefinitionError(
-                f"study.metric: metric '{name}' judges probabilities,"
-                " which this estimator does not give",
-                hint="for example accuracy or balanced_accuracy, or another estimator.name",
-            )
-    return tuple(dict.fromkeys((metric, *always, *extra)))
-
-
-def leave_out_probabilities(
-    metrics: Iterable[str], task: Task, has_probabilities: bool
-) -> list[str]:
-    """Those of some scorers that can judge an estimator with or without probabilities."""
-    return [name for name in metrics if has_probabilities or not task.needs_probabilities(name)]
-
-
 def score_model(
-    task: Task, model: Any, X: Any, y: np.ndarray, metrics: Iterable[str], *, positive: Any = None
+    task: Task,
+    model: Any,
+    X: Any,
+    y: np.ndarray,
+    metrics: Iterable[str],
+    *,
+    positive: Any = None,
+    costs: Any = None,
 ) -> dict[str, float]:
     """All scores of a fitted model, predicting once.
 
@@ -234,9 +218,10 @@ def score_model(
         y: Their target, array of shape (n_samples,).
         metrics: Scorer names.
         positive: The positive one of two classes, as ``y`` has it, or None.
+        costs: What answers cost in these rows, or None.
 
     Returns:
         Scorer name to score, in the order of ``metrics``.
     """
-    predictions = task.predictions(model, X, positive)
+    predictions = task.predictions(model, X, positive, costs)
     return {name: predictions.score(name, y) for name in metrics}

@@ -17,8 +17,10 @@ from sklearn.pipeline import Pipeline
 from hpo.data.columns import Columns
 from hpo.data.dataset import Dataset
 from hpo.definition import PreprocessingSection, StudyDefinition
-from hpo.estimators.cross_validation import did_converge, leave_out_probabilities, score_model
+from hpo.estimators import decision
+from hpo.estimators.cross_validation import did_converge, score_model
 from hpo.estimators.free_text import make_plain
+from hpo.estimators.metrics import leave_out_probabilities
 from hpo.estimators.preprocessing import TRUSTED_TYPES, build_preprocessing, categorical_positions
 from hpo.estimators.recipe import Params, Recipe
 from hpo.estimators.tasks import task_of
@@ -63,7 +65,7 @@ def trusted_types(recipe: Recipe) -> tuple[str, ...]:
 
     A constant of ours, since a model's own file could name anything.
     """
-    return (*TRUSTED_TYPES, *recipe.trusted_types)
+    return (*TRUSTED_TYPES, *decision.TRUSTED_TYPES, *recipe.trusted_types)
 
 
 def fit_final_model(
@@ -72,6 +74,7 @@ def fit_final_model(
     dataset: Dataset,
     definition: StudyDefinition,
     metrics: Iterable[str],
+    costs: Any = None,
 ) -> FinalModel:
     """Refit and score.
 
@@ -81,6 +84,7 @@ def fit_final_model(
         dataset: The training rows and the hold-out.
         definition: How rows are preprocessed.
         metrics: Scorer names of the trials.
+        costs: What answers cost in the training rows, or None.
     """
     task = task_of(recipe)
     unfitted = build_pipeline(recipe, dataset.columns, definition.preprocessing, params)
@@ -99,6 +103,7 @@ def fit_final_model(
             dataset.y_test,
             scorers,
             positive=dataset.positive,
+            costs=costs and costs.of_table(dataset.X_test),
         )
     return FinalModel(pipeline, scores, converged=did_converge(caught))
 
@@ -132,7 +137,12 @@ def predict_example(
         ready: The rows as JSON holds them. How a table lies in memory shows in the last bit of what
             an estimator of one's own makes of it, and it is loaded to predict these.
     """
-    steps, rows = (model, columns.convert(ready)) if columns.as_read else (model[-2:], converted)
+    if columns.as_read:
+        steps, rows = model, columns.convert(ready)
+    else:
+        # The steps behind the conversion.
+        inner = decision.without_decision(model)[-2:]
+        steps, rows = decision.replace_pipeline(model, inner), converted
     return {name: getattr(steps, name)(rows) for name in CHECKED_METHODS if hasattr(model, name)}
 
 

@@ -27,6 +27,7 @@ from sklearn.pipeline import Pipeline
 from hpo.conversion import ColumnConverter
 from hpo.data.columns import COLUMNS_FILE, Columns
 from hpo.errors import ModelError, first_line
+from hpo.estimators.decision import replace_pipeline, without_decision
 from hpo.estimators.own.saving import read_own
 from hpo.estimators.recipe import Recipe
 from hpo.estimators.recipes import find_recipe
@@ -73,8 +74,8 @@ class ShippedModel:
     """A fitted pipeline and how raw rows become its input.
 
     Attributes:
-        pipeline: Preprocessing and an estimator of a recipe; takes converted rows. Of one's own,
-            the estimator itself.
+        pipeline: Preprocessing and an estimator of a recipe, with the decision around them where
+            there is one; takes converted rows. Of one's own, the estimator itself.
         columns: The features by kind.
         recipe: Of the estimator.
         whole: The pipeline as it was saved; takes raw rows.
@@ -140,8 +141,10 @@ def load_model(directory: Path, trusted: Sequence[str] = ()) -> ShippedModel:
             own, recipe = read_own(content, trusted)
             return ShippedModel(own, columns, recipe, own)
         whole = read_skops(content)
-        pipeline, recipe = _check_parts(_take_off_conversion(whole, columns))
+        inner = _take_off_conversion(without_decision(whole), columns)
+        pipeline, recipe = _check_parts(inner)
         recipe.check_loaded(pipeline[-1])
+        pipeline = replace_pipeline(whole, pipeline)
     return ShippedModel(pipeline, columns, recipe, whole)
 
 

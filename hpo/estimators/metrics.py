@@ -5,15 +5,17 @@ import warnings
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from hpo.decision_section import COST
 from hpo.errors import DefinitionError, did_you_mean, first_line
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from hpo.estimators.task import Predictions
+    from hpo.estimators.task import Predictions, Task
 
 USUAL_METRICS = frozenset(
     {
+        COST,
         "accuracy",
         "balanced_accuracy",
         "f1",
@@ -32,7 +34,8 @@ USUAL_METRICS = frozenset(
         "neg_root_mean_squared_error",
     }
 )
-"""Names of ``sklearn.metrics.get_scorer_names()`` that are known without asking it."""
+"""Our own scorer, and names of ``sklearn.metrics.get_scorer_names()`` that are known without asking
+it."""
 
 
 def check_metric_names(names: Iterable[str]) -> None:
@@ -84,3 +87,31 @@ def check_score(
             f"study.metric: metric '{metric}' cannot judge these {what}: {first_line(error)}",
             hint=hint,
         ) from error
+
+
+def resolve_metrics(
+    metric: str, extra: Iterable[str], task: "Task", *, has_probabilities: bool = True
+) -> tuple[str, ...]:
+    """List the scorers of every trial: the judged one, the task's own, the requested ones.
+
+    Raises:
+        DefinitionError: A name is none of scikit-learn's scorers, or judges probabilities that
+            the estimator does not give.
+    """
+    check_metric_names((metric, *extra))
+    always = leave_out_probabilities(task.always_scored, task, has_probabilities)
+    for name in (metric, *extra):
+        if not has_probabilities and task.needs_probabilities(name):
+            raise DefinitionError(
+                f"study.metric: metric '{name}' judges probabilities,"
+                " which this estimator does not give",
+                hint="for example accuracy or balanced_accuracy, or another estimator.name",
+            )
+    return tuple(dict.fromkeys((metric, *always, *extra)))
+
+
+def leave_out_probabilities(
+    metrics: Iterable[str], task: "Task", has_probabilities: bool
+) -> list[str]:
+    """Those of some scorers that can judge an estimator with or without probabilities."""
+    return [name for name in metrics if has_probabilities or not task.needs_probabilities(name)]

@@ -17,6 +17,7 @@ class StepResult:
         traceback: The whole traceback of a failure.
         started: When it began, seconds since 1970, UTC, on the machine that ran it.
         ended: When it was over.
+        predictions: Method of the model to what it gave for the test rows, where that is kept.
     """
 
     scores: dict[str, float] = field(default_factory=dict)
@@ -25,6 +26,7 @@ class StepResult:
     traceback: str | None = None
     started: float = field(default_factory=time.time, compare=False)
     ended: float = field(default_factory=time.time, compare=False)
+    predictions: dict[str, Any] = field(default_factory=dict, compare=False)
 
 
 class Evaluator(Protocol):

@@ -19,7 +19,10 @@ import skops.io
 
 from hpo.errors import DefinitionError, ModelError
 from hpo.escaping import name as shown
-from hpo.estimators import named  # noqa: F401 - reading a file is to import nothing more
+from hpo.estimators import (
+    decision,
+    named,  # noqa: F401 - reading a file is to import nothing more
+)
 from hpo.estimators.class_arguments import why_missing
 from hpo.estimators.free_text import VECTORIZER, check_vectorizer
 from hpo.estimators.loaded_trees import check_tree_node
@@ -48,7 +51,7 @@ _CLASSES_OF_NODE = {
     "JsonNode": {"builtins.str"},
     "ListNode": {"builtins.list"},
     "NdArrayNode": {"numpy.ndarray", *_SCALARS},
-    "ObjectNode": {*SAVED_TYPES, *TRUSTED_TYPES},
+    "ObjectNode": {*SAVED_TYPES, *TRUSTED_TYPES, *decision.SAVED_TYPES, *decision.TRUSTED_TYPES},
     "SliceNode": {"builtins.slice"},
     "TupleNode": {"builtins.tuple"},
     "TypeNode": {"builtins.bool", "builtins.float", "builtins.int", "builtins.str", *_SCALARS},
@@ -71,7 +74,8 @@ def read_skops(content: bytes) -> Any:
     """
     # No file can add to these.
     recipe = check_skops(content)
-    trusted = [*TRUSTED_TYPES, *(recipe.trusted_types if recipe else ())]
+    of_recipe = recipe.trusted_types if recipe else ()
+    trusted = [*TRUSTED_TYPES, *decision.TRUSTED_TYPES, *of_recipe]
     return skops.io.loads(content, trusted=trusted)
 
 
@@ -94,7 +98,8 @@ def check_skops(content: bytes) -> Recipe | None:
     for node in nodes:
         kind, name = node["__loader__"], f"{node['__module__']}.{node['__class__']}"
         is_known = name in _CLASSES_OF_NODE.get(kind, ()) or (kind, name) in of_family
-        if not is_known and not (recipe and node is estimator):
+        # The estimator is there twice where its probabilities are mended.
+        if not is_known and not (recipe and node.get("__id__") == estimator.get("__id__")):
             strange.add(name)
         if name == VECTORIZER:
             check_vectorizer(_attributes(node))
@@ -135,7 +140,10 @@ def _is_same(one: Any, other: Any) -> bool:
 
 
 def _find_estimator(schema: dict[str, Any]) -> dict[str, Any]:
-    """The last step of a pipeline, or what stands alone."""
+    """The last step of a pipeline, or what stands alone, within a decision."""
+    for path in decision.AROUND:
+        if f"{schema['__module__']}.{schema['__class__']}" == path:
+            schema = schema["content"]["content"]["estimator"]
     if schema["__class__"] != "Pipeline":
         return schema
     steps: list[dict[str, Any]] = schema["content"]["content"]["steps"]["content"]

@@ -14,6 +14,7 @@ from sklearn.pipeline import Pipeline
 from hpo.data.dataset import Dataset
 from hpo.data.target import Target
 from hpo.data_section import CvSection, DataSection
+from hpo.decision_section import DecisionSection
 from hpo.estimators.influence import Smoothed
 
 Split = tuple[np.ndarray, np.ndarray]
@@ -29,6 +30,10 @@ class Predictions(Protocol):
 
     def score(self, metric: str, y: np.ndarray) -> float:
         """One scorer's score, given the rows' target."""
+        ...
+
+    def responses(self) -> dict[str, np.ndarray]:
+        """By method, what a decision is made of; empty where there is none to make."""
         ...
 
     def take(self, rows: np.ndarray) -> "Predictions":
@@ -101,8 +106,20 @@ class Task(Target, Protocol):
         """Name the scorers of the hold-out, beside those of the trials."""
         ...
 
-    def predictions(self, model: Any, X: Any, positive: Any = None) -> Predictions:
-        """Ask a fitted model about rows; some scores are of the positive class."""
+    def read_decision(
+        self, section: DecisionSection, dataset: Dataset, *, has_probabilities: bool
+    ) -> Any:
+        """Check a decision, and read what answers cost in the training rows, or None.
+
+        Raises:
+            DefinitionError: The section does not fit this target, these rows or the estimator.
+        """
+        ...
+
+    def predictions(
+        self, model: Any, X: Any, positive: Any = None, costs: Any = None
+    ) -> Predictions:
+        """Ask a fitted model about rows; some scores are of the positive class or of costs."""
         ...
 
     def constant_model(self, y: np.ndarray) -> Any:

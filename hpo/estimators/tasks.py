@@ -6,7 +6,9 @@ from typing import Any
 import pandas as pd
 from pandas.api.types import is_bool_dtype, is_numeric_dtype
 
+from hpo.data.dataset import Dataset
 from hpo.data.target import TargetChoice
+from hpo.decision_section import COST
 from hpo.definition import StudyDefinition
 from hpo.errors import DefinitionError
 from hpo.estimators.candidates import Candidates
@@ -102,3 +104,21 @@ def complete(definition: StudyDefinition, task: str) -> tuple[StudyDefinition, C
     if fixed := dict(definition.fixed):
         changed["search_space"] = recipe.fix(space, fixed)
     return definition.model_copy(update=changed), recipe
+
+
+def read_decision(definition: StudyDefinition, dataset: Dataset, recipe: Candidates) -> Any:
+    """Check the decision, and read what answers cost in the training rows, or None.
+
+    Raises:
+        DefinitionError: It does not fit, or trials are scored by a cost that nothing says.
+    """
+    study = definition.study
+    costs = task_of(recipe).read_decision(
+        definition.decision, dataset, has_probabilities=recipe.has_probabilities
+    )
+    if costs is None and COST in (study.metric, *study.metrics):
+        raise DefinitionError(
+            f"study.metric: {COST} needs decision.cost, which says what a mistake costs",
+            hint="for example cost = { false_positive = 5, false_negative = 100 }",
+        )
+    return costs

@@ -4,12 +4,16 @@ Measured elsewhere (``holdout``, ``selection``, the nested search); here they ar
 """
 
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from hpo.results.intervals import Estimate, half_width_over_folds
 from hpo.results.over_time import OverTime
+
+if TYPE_CHECKING:  # they need the models of the hold-out, which need this
+    from hpo.results.calibration import ProbabilityScores
+    from hpo.results.decisions import JudgedDecision
 
 
 @dataclass(frozen=True)
@@ -152,6 +156,8 @@ class Estimates:
         contest: How the estimators compare, or None where the study has one.
         defaults_title: What a sentence calls the baseline.
         over_time: The score part by part, or None where rows are in no order.
+        probabilities: How good the probabilities that ship are, or None where there are none.
+        decision: How the model answers and what that brings, or None where nothing is decided.
     """
 
     n_ties: int
@@ -166,3 +172,5 @@ class Estimates:
     contest: Contest | None = None
     defaults_title: str = "scikit-learn's defaults"
     over_time: OverTime | None = None
+    probabilities: "ProbabilityScores | None" = None
+    decision: "JudgedDecision | None" = None

@@ -15,9 +15,12 @@ from matplotlib.figure import Figure
 from sklearn.inspection import permutation_importance
 from sklearn.pipeline import Pipeline
 
+from hpo.estimators.decision import without_decision, without_rule
 from hpo.estimators.recipe import BarChart, Recipe
 from hpo.estimators.tasks import task_of
 from hpo.results import classification_figures, regression_figures
+from hpo.results.decision_figure import draw_threshold
+from hpo.results.decisions import JudgedDecision
 from hpo.results.drawing import draw_bars, shorten, to_csv, to_png
 from hpo.results.over_time import OverTime
 from hpo.results.over_time_figure import draw_periods, tabulate_periods
@@ -45,12 +48,14 @@ def draw_model(
     seed: int,
     positive: Any = None,
     over_time: OverTime | None = None,
+    costs: Any = None,
+    decision: JudgedDecision | None = None,
 ) -> tuple[dict[str, bytes], dict[str, float]]:
     """Draw all that is known of a model.
 
     Args:
         recipe: Of the estimator.
-        judged: Fitted without the held-out rows.
+        judged: Fitted without the held-out rows, with the decision that ships.
         shipped: The model that the estimator's own charts are of.
         X: The held-out rows, shape (n_samples, n_features).
         y: Their target, shape (n_samples,).
@@ -58,6 +63,8 @@ def draw_model(
         seed: Of the permutations.
         positive: The positive one of two classes, or None.
         over_time: The scores part by part where rows are in the order of time, or None.
+        costs: What answers cost, or None.
+        decision: What was decided, or None.
 
     Returns:
         Artifact path to content, and the importance of each column.
@@ -66,10 +73,11 @@ def draw_model(
     task = task_of(recipe)
 
     def score(model: Pipeline, X: pd.DataFrame, y: np.ndarray) -> float:
-        return task.predictions(model, X, positive).score(metric, y)
+        return task.predictions(model, X, positive, costs).score(metric, y)
 
-    importances = permute_columns(judged, X, y, scoring=score, seed=seed)
-    own = {chart.name: chart.tabulate(shipped) for chart in recipe.charts}
+    importances = permute_columns(without_rule(judged), X, y, scoring=score, seed=seed)
+    inner = without_decision(shipped)
+    own = {chart.name: chart.tabulate(inner) for chart in recipe.charts}
     tables = {**own, **of_task.tabulate(judged, X, y), "permutation_importance": importances}
     if over_time is not None:
         tables["score_over_time"] = tabulate_periods(over_time)
@@ -77,6 +85,8 @@ def draw_model(
     # A "$" in a name is no formula; a name may be in a script that the font does not have.
     with mpl.rc_context({"text.parse_math": False}), warnings.catch_warnings(action="ignore"):
         figures = of_task.draw(judged, X, y, positive)
+        if decision is not None and decision.curve is not None:
+            figures["threshold"] = draw_threshold(decision)
         for chart in recipe.charts:
             figures[chart.name] = _draw_chart(chart, own[chart.name])
         if len(importances):

@@ -8,12 +8,14 @@ scores side by side. The hold-out had no part in the choice, so the search infla
 
 import warnings
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from sklearn.pipeline import Pipeline
 
 from hpo.data.dataset import Dataset
-from hpo.estimators.cross_validation import leave_out_probabilities
+from hpo.estimators.metrics import leave_out_probabilities
 from hpo.estimators.preprocessing import categorical_positions
 from hpo.estimators.recipe import Params, Recipe
 from hpo.estimators.task import Predictions, Task
@@ -33,21 +35,61 @@ BETTER_ERRORS = 1.645
 """Standard errors above zero from which a gain counts: 5 % one-sided."""
 
 
-def judge_holdout(
+@dataclass(frozen=True, eq=False)
+class HoldoutModels:
+    """The models that are judged, each with the held-out rows.
+
+    Attributes:
+        final: The final model.
+        constant: The one that ignores the columns.
+        defaults: scikit-learn's, or None where there is nothing to compare with.
+    """
+
+    final: Predictions
+    constant: Predictions
+    defaults: Predictions | None
+
+
+def predict_holdout(
     recipe: Recipe,
     pipeline: Pipeline,
     defaults: Params | None,
     dataset: Dataset,
-    metric: str,
-    *,
-    seed: int,
+    costs: Any = None,
+) -> HoldoutModels:
+    """Ask the final model, the defaults and a constant model about the held-out rows.
+
+    Args:
+        recipe: Of the estimator.
+        pipeline: Fitted on the training rows.
+        defaults: Complete params of the defaults, or None.
+        dataset: The rows.
+        costs: What answers cost in the training rows, or None.
+    """
+    task, X, positive = task_of(recipe), dataset.X_test, dataset.positive
+    costs = costs and costs.of_table(X)
+    constant = task.constant_model(dataset.y_train)
+    theirs = None
+    if defaults is not None:
+        # A fit may not converge.
+        with warnings.catch_warnings(action="ignore"):
+            fitted, rows = _fit_defaults(recipe, pipeline, defaults, dataset)
+        theirs = task.predictions(fitted, rows, positive, costs)
+    return HoldoutModels(
+        task.predictions(pipeline, X, positive, costs),
+        task.predictions(constant, X, positive, costs),
+        theirs,
+    )
+
+
+def judge_holdout(
+    recipe: Recipe, models: HoldoutModels, dataset: Dataset, metric: str, *, seed: int
 ) -> tuple[Estimate, Estimate | None, ConstantModel]:
     """Score the final model on the held-out rows: alone, against the defaults and a constant model.
 
     Args:
         recipe: Of the estimator.
-        pipeline: Fitted on the training rows.
-        defaults: Complete params of the defaults, or None where there is nothing to compare with.
+        models: From :func:`predict_holdout`.
         dataset: The rows.
         metric: The judged scorer.
         seed: Of the resamples of a metric that has no closed form.
@@ -57,22 +99,17 @@ def judge_holdout(
         constant model with the gain over it.
     """
     task = task_of(recipe)
-    constant = task.constant_model(dataset.y_train)
-    # A fit may not converge.
+    compared = [models.final, models.constant]
+    if models.defaults is not None:
+        compared.append(models.defaults)
+    names = dict.fromkeys(
+        (metric, *leave_out_probabilities(task.always_scored, task, recipe.has_probabilities))
+    )
     with warnings.catch_warnings(action="ignore"):
-        models = [
-            task.predictions(pipeline, dataset.X_test, dataset.positive),
-            task.predictions(constant, dataset.X_test, dataset.positive),
-        ]
-        if defaults is not None:
-            models.append(_predict_defaults(recipe, pipeline, defaults, dataset))
-        names = dict.fromkeys(
-            (metric, *leave_out_probabilities(task.always_scored, task, recipe.has_probabilities))
-        )
-        scores = {name: models[1].score(name, dataset.y_test) for name in names}
+        scores = {name: models.constant.score(name, dataset.y_test) for name in names}
     score, (over_constant, *over_defaults) = judge_models(
         task,
-        models,
+        compared,
         dataset.y_test,
         dataset.groups_test,
         metric,
@@ -80,7 +117,7 @@ def judge_holdout(
         n_table=len(dataset.y_train) + len(dataset.y_test),
         is_ordered=dataset.order is not None,
     )
-    answer = task.describe_constant(constant, metric)
+    answer = task.describe_constant(task.constant_model(dataset.y_train), metric)
     return (
         score,
         over_defaults[0] if over_defaults else None,
@@ -88,16 +125,15 @@ def judge_holdout(
     )
 
 
-def _predict_defaults(
+def _fit_defaults(
     recipe: Recipe, pipeline: Pipeline, defaults: Params, dataset: Dataset
-) -> Predictions:
-    """Fit the defaults on the training rows, behind the same preprocessing."""
+) -> tuple[Any, Any]:
+    """Fit the defaults on the training rows, behind the same preprocessing; with the held-out."""
     X_train, X_test = dataset.X_train, dataset.X_test
     if recipe.preprocessing != "none":
         X_train, X_test = map(pipeline[:-1].transform, (X_train, X_test))
     categorical = categorical_positions(dataset.columns, recipe.preprocessing)
-    fitted = recipe.build(defaults, categorical).fit(X_train, dataset.y_train)
-    return task_of(recipe).predictions(fitted, X_test, dataset.positive)
+    return recipe.build(defaults, categorical).fit(X_train, dataset.y_train), X_test
 
 
 def judge_models(

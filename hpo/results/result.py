@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from hpo.estimators.decision import Decision
 from hpo.estimators.final_model import FinalModel
 from hpo.results.estimates import BestTrial, Estimates
 from hpo.results.intervals import Estimate
@@ -36,7 +37,8 @@ class StudyResult(Verdicts):
         judged: Its params fitted on the training rows, and the scores of that fit on the hold-out.
         refit: The rows that ``model`` was fitted on: ``train``, or ``all``.
         model: The fitted pipeline that ships and takes raw rows; refitted on all of them where
-            ``refit`` says so.
+            ``refit`` says so, with the decision around it where there is one.
+        decision: What is put around the pipeline; by default nothing.
         tracking: What MLflow holds of the study.
         columns: Kind to feature names.
         notes: What a person should know of data, search space and ledger, one line each.
@@ -60,6 +62,7 @@ class StudyResult(Verdicts):
     judged: FinalModel
     refit: str = "train"
     model: Any = field(repr=False, compare=False)
+    decision: Decision = field(default_factory=Decision)
     tracking: TrackingState = field(default_factory=TrackingState)
     columns: dict[str, list[str]]
     notes: tuple[str, ...]
@@ -147,6 +150,7 @@ class StudyResult(Verdicts):
         }
         constant, contest = self.estimates.constant, self.estimates.contest
         over_time = self.estimates.over_time
+        answers = {"calibration": self.estimates.probabilities, "decision": self.estimates.decision}
         return {
             "verdict": self.describe_verdict(),
             "constant": constant.to_json(),
@@ -180,6 +184,7 @@ class StudyResult(Verdicts):
             "notes": list(self.notes),
             "ties": {"n_tied": self.estimates.n_ties, "n_complete": self.n_trials["complete"]},
             **{name: estimate and estimate.to_json() for name, estimate in estimates.items()},
+            **{name: judged.to_json() for name, judged in answers.items() if judged},
             "tracking": "complete" if self.is_tracking_complete else "behind",
             "seconds": {
                 "search": round(self.search_seconds, 3),

@@ -6,15 +6,14 @@ Nothing is called better or worse unless its interval says so.
 from typing import Literal
 
 from hpo.estimators.final_model import FinalModel
+from hpo.results import answers
+from hpo.results.answers import TOO_FEW
 from hpo.results.estimates import BestTrial, Estimates
 from hpo.results.intervals import Estimate, greatest_score
 from hpo.results.over_time import show_time
 
 Ended = Literal["finished", "timeout", "patience"]
 """How a search ended."""
-
-TOO_FEW = "too few rows held out to say how sure"
-"""Stands where an interval would."""
 
 
 class Verdicts:
@@ -174,6 +173,19 @@ class Verdicts:
             return f"{gain.value:+.4f} on {rows} held-out rows: too few to say"
         found = _by_sign(gain, "worse than", "not measurably different from", "better than")
         return f"{_format_signed(gain)} on {rows} held-out rows: {found} the defaults"
+
+    def describe_answers(self) -> dict[str, list[str]]:
+        """What the model answers and what that brings, by label; empty where nothing was asked."""
+        decision, probabilities = self.estimates.decision, self.estimates.probabilities
+        said = {} if decision is None else {"decision": answers.describe_decision(decision)}
+        if probabilities is not None and (said or probabilities.asked != "none"):
+            said["proba"] = [self.describe_probabilities()]
+        return said
+
+    def describe_probabilities(self) -> str:
+        """How good the probabilities are; empty where there are none."""
+        probabilities = self.estimates.probabilities
+        return "" if probabilities is None else answers.describe_probabilities(probabilities)
 
     def describe_optimism(self) -> str:
         """How far the CV score can be believed, in words."""

@@ -79,7 +79,7 @@ def score_nested(
         )
         recipe, params = outer.recipe.choose(outer.space.replay(best.params))
         metrics = outer.objective.metrics
-        final = fit_final_model(recipe, params, outer.dataset, definition, metrics)
+        final = fit_final_model(recipe, params, outer.dataset, definition, metrics, outer.costs)
         scores.append(final.holdout[study.metric])
     return NestedScore(tuple(scores), n_folds, greatest_score(study.metric)), n_new
 

@@ -8,17 +8,20 @@ from sklearn.pipeline import Pipeline
 
 from hpo.errors import name_some
 from hpo.escaping import hide_password, on_one_line, shorten
+from hpo.estimators.decision import Decision
 from hpo.estimators.final_model import fit_final_model, refit_on_all, take_raw_rows
 from hpo.estimators.recipe import Params
 from hpo.ledger.storage import open_for_reading
 from hpo.ledger.trials import FAILURE, fold_scores, has_converged, mean_and_std, mean_score
+from hpo.results.decisions import DecisionChoice
 from hpo.results.estimates import BestTrial, Estimates, NestedScore
-from hpo.results.holdout import judge_holdout
+from hpo.results.holdout import judge_holdout, predict_holdout
 from hpo.results.intervals import Estimate
 from hpo.results.over_time import score_over_time
 from hpo.results.result import StudyResult
 from hpo.results.selection import compare_estimators, count_states, count_ties
 from hpo.results.verdicts import Ended
+from hpo.search.answers import decide, judge_answers
 from hpo.search.plan import Plan
 from hpo.settings import ServiceSettings
 
@@ -91,9 +94,13 @@ def judge_study(
     best = searched.best
     params = plan.space.replay(best.params)
     recipe, own_params = plan.recipe.choose(params)
-    judged = fit_final_model(recipe, own_params, dataset, definition, plan.objective.metrics)
+    judged = fit_final_model(
+        recipe, own_params, dataset, definition, plan.objective.metrics, plan.costs
+    )
     refit = definition.selection.refit
     shipped = refit_on_all(judged.pipeline, dataset) if refit == "all" else judged.pipeline
+    choice = decide(plan, params)
+    decision = Decision() if choice is None else choice.decision
     return StudyResult(
         study=definition.name,
         metric=metric,
@@ -113,10 +120,11 @@ def judge_study(
             chosen=best.params,
             converged=judged.converged and has_converged(best),
         ),
-        estimates=_estimate(plan, searched, judged.pipeline, params),
+        estimates=_estimate(plan, searched, judged.pipeline, params, choice),
         judged=judged,
         refit=refit,
-        model=take_raw_rows(shipped, dataset),
+        decision=decision,
+        model=decision.wrap(take_raw_rows(shipped, dataset)),
         columns=dataset.columns.kinds(),
         trusted_types=recipe.trusted_types if dataset.columns.as_read else (),
         notes=(*plan.notes, *notes, *searched.notes),
@@ -125,27 +133,29 @@ def judge_study(
     )
 
 
-def _estimate(plan: Plan, searched: Searched, pipeline: Pipeline, params: Params) -> Estimates:
+def _estimate(
+    plan: Plan,
+    searched: Searched,
+    pipeline: Pipeline,
+    params: Params,
+    choice: DecisionChoice | None,
+) -> Estimates:
     """Estimate how good the fitted model is, and what it gains over the defaults."""
-    study = plan.definition.study
+    study, dataset = plan.definition.study, plan.dataset
     recipe, own_params = plan.recipe.choose(params)
     baseline, baseline_trial = plan.baseline(searched.trials, params)
     defaults = plan.space.of(params).default_params()
-    score, gain, constant = judge_holdout(
-        recipe,
-        pipeline,
-        None if baseline is None else defaults,
-        plan.dataset,
-        study.metric,
-        seed=study.seed,
+    models = predict_holdout(
+        recipe, pipeline, None if baseline is None else defaults, dataset, plan.costs
     )
+    score, gain, constant = judge_holdout(recipe, models, dataset, study.metric, seed=study.seed)
     n_splits = plan.definition.cv.n_splits
     return Estimates(
         n_ties=count_ties(searched.trials, recipe=plan.recipe, n_splits=n_splits),
         baseline_value=baseline,
         baseline_trial=baseline_trial,
         contest=compare_estimators(searched.trials, recipe=plan.recipe, n_splits=n_splits),
-        n_holdout_rows=len(plan.dataset.y_test),
+        n_holdout_rows=len(dataset.y_test),
         holdout_score=score,
         gain=Estimate(0.0, 0.0, 0.0) if own_params == defaults else gain,
         constant=constant,
@@ -160,4 +170,5 @@ def _estimate(plan: Plan, searched: Searched, pipeline: Pipeline, params: Params
             fold_scores(searched.best)[study.metric],
             score,
         ),
+        **judge_answers(plan, recipe, pipeline, models, choice),
     )

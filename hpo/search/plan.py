@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -19,10 +20,9 @@ from hpo.estimators.cross_validation import (
     CrossValidation,
     check_size,
     prepare_folds,
-    resolve_metrics,
     training_shape,
 )
-from hpo.estimators.metrics import check_metric_names
+from hpo.estimators.metrics import check_metric_names, resolve_metrics
 from hpo.estimators.preprocessing import categorical_positions
 from hpo.estimators.recipe import Params
 from hpo.estimators.recipes import DEFAULT_RECIPE, USUAL_RECIPES
@@ -36,6 +36,7 @@ from hpo.estimators.several import (
 from hpo.estimators.task import Task
 from hpo.estimators.tasks import (
     complete,
+    read_decision,
     recipe_of,
     takes_rows_as_read,
     target_of,
@@ -63,6 +64,7 @@ class Plan:
         space: What a trial is asked: the definition's space, less what costs too much of a default
             one.
         notes: What was done that a person should know, one line each.
+        costs: What answers cost in the training rows, or None.
     """
 
     definition: StudyDefinition
@@ -71,6 +73,7 @@ class Plan:
     objective: StudyObjective
     space: StudySpace
     notes: tuple[str, ...]
+    costs: Any = None
 
     @property
     def task(self) -> Task:
@@ -155,6 +158,7 @@ def load_data(definition: StudyDefinition, frame: pd.DataFrame | None = None) ->
         study.metric, study.metrics, task, has_probabilities=recipe.has_probabilities
     )
     task.check_metrics(metrics, dataset.y_train, dataset.positive)
+    read_decision(definition, dataset, recipe)
     advice = [] if is_named else [_describe_choice(recipe, dataset)]
     advice += task.advise(metrics, dataset.y_train, dataset.positive, definition.data)
     advice += advise_time(dataset.X_train, dataset.order) + find_leaks(dataset)
@@ -214,6 +218,8 @@ def make_plan(definition: StudyDefinition, dataset: Dataset | None = None) -> Pl
         check_saving(each, dataset, definition)
         if each.preprocessing not in folds:
             folds[each.preprocessing] = prepare_folds(dataset, definition, task, each.preprocessing)
+    costs = read_decision(definition, dataset, recipe)
+    splits = [] if costs is None else task.split(dataset, definition.cv, study.seed)
     objectives = {
         each.name: CrossValidation(
             each,
@@ -221,6 +227,7 @@ def make_plan(definition: StudyDefinition, dataset: Dataset | None = None) -> Pl
             metrics,
             positive,
             categorical_positions(dataset.columns, each.preprocessing),
+            [costs.take(test) for _, test in splits],
         )
         for each in recipe.recipes
     }
@@ -236,4 +243,5 @@ def make_plan(definition: StudyDefinition, dataset: Dataset | None = None) -> Pl
         ),
         space=space,
         notes=(*dataset.notes, *notes),
+        costs=costs,
     )

@@ -53,6 +53,8 @@ def _draw_model(final: FinalRecord) -> Drawings:
         seed=held.seed,
         positive=held.positive,
         over_time=held.over_time,
+        costs=held.costs,
+        decision=held.decision,
     )
     names = keys.importance_metrics(held.X.columns)
     metrics = {

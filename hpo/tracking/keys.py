@@ -62,6 +62,8 @@ TRIAL_NUMBER = "trial_number"
 N_TIED = "n_trials_tied"
 N_UNCONVERGED = "n_trials_not_converged"
 
+DECISION_THRESHOLD = "decision_threshold"
+
 # Artifacts.
 TRACEBACK_FILE = "failure/traceback.txt"
 DEFINITION_FILE = "study/definition.json"
@@ -90,6 +92,10 @@ constant_metric = "constant_{}".format
 """The score of the model that ignores the columns, on the hold-out."""
 gain_over_constant_metric = "gain_over_constant_{}".format
 """The gain over that model on the hold-out."""
+decided_metric = "test_decided_{}".format
+"""A score on the hold-out of what the model decides."""
+decision_gain_metric = "decision_gain_over_{}".format
+"""What a decision gains on the hold-out over deciding otherwise."""
 optimism_metric = "optimism_{}".format
 """The best trial's mean over the folds minus the final model's score on the hold-out."""
 nested_metric = "nested_{}".format

@@ -14,9 +14,11 @@ from pandas.api import types
 from hpo.data.columns import COLUMNS_FILE
 from hpo.data.dataset import Dataset
 from hpo.definition import StudyDefinition
+from hpo.estimators import decision
 from hpo.estimators.final_model import predict_example, trusted_types
 from hpo.estimators.recipe import Recipe
 from hpo.estimators.several import StudySpace
+from hpo.estimators.tasks import read_decision
 from hpo.identity import digest_of
 from hpo.ledger.places import Whereabouts
 from hpo.results.links import dashboard_study
@@ -34,6 +36,7 @@ from hpo.tracking.run_records import (
     ModelRecord,
     StudyRecord,
 )
+from hpo.tracking.study_metrics import measure
 from hpo.versions import version_of
 
 SERVING_PACKAGES = ("mlflow", "scikit-learn", "skops", "numpy", "scipy", "pandas")
@@ -123,7 +126,7 @@ def make_final_record(
         recipe: Of the estimator.
         settings: Whether the model is registered and drawn.
     """
-    metrics, steps = _measure(result)
+    metrics, steps = measure(result)
     needs_rows = settings.register is not None or settings.plots
     return FinalRecord(
         model=_make_model_record(study, time_ms, result, dataset, recipe),
@@ -158,10 +161,11 @@ def _make_model_record(
     columns, example = dataset.columns, dataset.example
     rows = columns.convert(example)
     key = keys.trial_key(study.uid, result.best.number)
+    parts = [key, *([] if result.refit == "train" else [result.refit]), result.decision.digest]
     ready = _make_json_ready(example, rows)
     packages = [*SERVING_PACKAGES, *filter(None, [recipe.package])]
     return ModelRecord(
-        key=key if result.refit == "train" else f"{key}/{result.refit}",
+        key="/".join(filter(None, parts)),
         trial_number=result.best.number,
         refit=result.refit,
         model=result.model,
@@ -170,10 +174,13 @@ def _make_model_record(
         input_types=columns.signature(),
         has_typed_inputs=dataset.has_only_floats,
         metrics={keys.holdout_metric(name): score for name, score in result.holdout.items()},
-        params={name: str(value) for name, value in result.best.params.items()},
+        params={
+            **{name: str(value) for name, value in result.best.params.items()},
+            **{f"decision.{name}": value for name, value in result.decision.describe().items()},
+        },
         time_ms=time_ms,
         requirements=tuple(f"{package}=={version_of(package)}" for package in packages),
-        modules=recipe.modules,
+        modules=(*recipe.modules, *decision.MODULES),
         trusted_types=trusted_types(recipe),
         files={COLUMNS_FILE: columns.model_dump_json()},
     )
@@ -195,36 +202,6 @@ def _make_json_ready(example: pd.DataFrame, converted: pd.DataFrame) -> pd.DataF
     return pd.DataFrame(ready)
 
 
-def _measure(result: StudyResult) -> tuple[dict[str, float], dict[str, dict[int, float]]]:
-    """The study's metrics, and those that have a value for each outer fold."""
-    metric = result.metric
-    estimates = result.estimates
-    scored = {
-        keys.holdout_metric(metric): estimates.holdout_score,
-        keys.optimism_metric(metric): result.optimism,
-    }
-    scored[keys.gain_over_constant_metric(metric)] = estimates.constant.gain
-    if estimates.gain is not None:
-        scored[keys.gain_metric(metric)] = estimates.gain
-    metrics = {
-        keys.N_TIED: float(estimates.n_ties),
-        keys.N_UNCONVERGED: float(estimates.n_unconverged),
-        keys.constant_metric(metric): estimates.constant.scores[metric],
-    }
-    for name, estimate in scored.items():
-        metrics[name] = estimate.value
-        if estimate.is_known:
-            metrics |= keys.interval_metrics(name, estimate.low, estimate.high)
-    nested = estimates.nested
-    if nested is None or nested.estimate is None:
-        return metrics, {}
-    name = keys.nested_metric(metric)
-    score = nested.estimate
-    metrics |= {f"{name}_mean": score.value, f"{name}_std": float(np.std(nested.scores))}
-    metrics |= keys.interval_metrics(name, score.low, score.high)
-    return metrics, {keys.nested_fold_metric(metric): dict(enumerate(nested.scores))}
-
-
 def _hold_out(
     recipe: Recipe, result: StudyResult, definition: StudyDefinition, dataset: Dataset
 ) -> HeldOut:
@@ -237,6 +214,18 @@ def _hold_out(
         rows.sort()  # they may be in the order of time
         X, y = X.iloc[rows], y[rows]
         groups = None if groups is None else groups[rows]
-    model, metric = result.judged.pipeline, definition.study.metric
-    positive, over_time = dataset.positive, result.estimates.over_time
-    return HeldOut(recipe, model, metric, X, y, groups, digest, seed, positive, over_time)
+    costs = read_decision(definition, dataset, recipe)
+    return HeldOut(
+        recipe,
+        result.decision.wrap(result.judged.pipeline),
+        definition.study.metric,
+        X,
+        y,
+        groups,
+        digest,
+        seed,
+        dataset.positive,
+        result.estimates.over_time,
+        costs and costs.mean(),
+        result.estimates.decision,
+    )

@@ -18,6 +18,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.utils.mlflow_tags import MLFLOW_MODEL_VERSIONS
 
 from hpo.errors import DataError, ModelError, TrackingError
+from hpo.estimators.decision import without_rule
 from hpo.estimators.loading import ShippedModel, refusing
 from hpo.estimators.tasks import task_of
 from hpo.results.holdout import judge_models, may_take_over
@@ -159,9 +160,11 @@ class Registry:
                 return False, f"not comparable: {differs}"
             positive = held_out.positive
             X_theirs = self._take_theirs(shipped)
+            costs = held_out.costs
+            # A scorer judges models; the thresholds by which they decide are no part of that.
             models = [
-                task.predictions(held_out.model, held_out.X, positive),
-                task.predictions(shipped.pipeline, X_theirs, positive),
+                task.predictions(without_rule(held_out.model), held_out.X, positive, costs),
+                task.predictions(without_rule(shipped.pipeline), X_theirs, positive, costs),
             ]
             with refusing("it cannot be scored"):
                 score, (gain,) = judge_models(

@@ -116,7 +116,8 @@ class HeldOut:
 
     Attributes:
         recipe: The recipe of the estimator.
-        model: Fitted on the training rows alone, whatever the model that ships was fitted on.
+        model: Fitted on the training rows alone, whatever the model that ships was fitted on, with
+            the decision that ships.
         metric: The judged scorer.
         X: DataFrame of shape (n_samples, n_features).
         y: The labels, array of shape (n_samples,).
@@ -125,6 +126,8 @@ class HeldOut:
         seed: The study's seed.
         positive: The positive one of two classes, or None.
         over_time: The scores part by part where rows are in the order of time, else None.
+        costs: What answers cost, the mean amount of a row for each, or None.
+        decision: What was decided, to be drawn, or None.
     """
 
     recipe: Any
@@ -137,6 +140,8 @@ class HeldOut:
     seed: int = 0
     positive: Any = None
     over_time: Any = None
+    costs: Any = None
+    decision: Any = None
 
 
 @dataclass(frozen=True)

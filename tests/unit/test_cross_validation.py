@@ -26,9 +26,9 @@ from hpo.estimators.cross_validation import (
     CrossValidation,
     Fold,
     prepare_folds,
-    resolve_metrics,
     score_model,
 )
+from hpo.estimators.metrics import resolve_metrics
 from hpo.estimators.final_model import build_pipeline
 from hpo.estimators.logistic_regression import LOGISTIC_REGRESSION
 from hpo.estimators.objective import StepResult

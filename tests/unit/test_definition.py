@@ -164,7 +164,7 @@ def test_wrong_value_names_file_key_rule_and_value(tmp_path, text, line):
          "did you mean 'high'?"),
         (
             "zzz = 1",
-            r"zzz: unknown key; allowed here: study, data, preprocessing, cv, estimator, search_space, fixed, sampler, pruner, limits, selection, registry$",
+            r"zzz: unknown key; allowed here: study, data, preprocessing, cv, estimator, search_space, fixed, sampler, pruner, limits, selection, decision, registry$",
             None,
         ),
     ],

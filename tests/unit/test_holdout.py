@@ -13,7 +13,7 @@ from hpo.data.dataset import Dataset, load_dataset
 from hpo.estimators.classification import CLASSIFICATION
 from hpo.estimators.final_model import build_pipeline
 from hpo.estimators.logistic_regression import LOGISTIC_REGRESSION
-from hpo.results.holdout import judge_holdout
+from hpo.results.holdout import judge_holdout, predict_holdout
 from hpo.results.intervals import estimate_paired_proportions, estimate_proportion
 from tests.unit.driving import define
 
@@ -43,11 +43,14 @@ def pipelines(dataset):
     return [pipeline.fit(dataset.X_train, dataset.y_train) for pipeline in made]
 
 
+def judge(pipeline, defaults, dataset, metric):
+    models = predict_holdout(LOGISTIC_REGRESSION, pipeline, defaults, dataset)
+    return judge_holdout(LOGISTIC_REGRESSION, models, dataset, metric, seed=0)
+
+
 def test_accuracy_is_that_of_the_rows(dataset, pipelines):
     ours, theirs = (pipeline.predict(dataset.X_test) == dataset.y_test for pipeline in pipelines)
-    score, gain, _ = judge_holdout(
-        LOGISTIC_REGRESSION, pipelines[0], DEFAULTS, dataset, "accuracy", seed=0
-    )
+    score, gain, _ = judge(pipelines[0], DEFAULTS, dataset, "accuracy")
     assert (ours != theirs).any()
     assert score == estimate_proportion(int(ours.sum()), len(ours))
     assert gain == estimate_paired_proportions(
@@ -60,25 +63,18 @@ def test_other_metrics_have_an_interval_around_them(dataset, pipelines, metric):
     scores = [
         get_scorer(metric)(pipeline, dataset.X_test, dataset.y_test) for pipeline in pipelines
     ]
-    score, gain, _ = judge_holdout(
-        LOGISTIC_REGRESSION, pipelines[0], DEFAULTS, dataset, metric, seed=0
-    )
+    score, gain, _ = judge(pipelines[0], DEFAULTS, dataset, metric)
     assert score.value == pytest.approx(scores[0])
     assert gain.value == pytest.approx(scores[0] - scores[1])
     for estimate in (score, gain):
         assert estimate.low < estimate.value < estimate.high
     if metric == "neg_log_loss":
-        assert (score, gain) == judge_holdout(
-            LOGISTIC_REGRESSION, pipelines[0], DEFAULTS, dataset, metric, seed=0
-        )[:2]
+        assert (score, gain) == judge(pipelines[0], DEFAULTS, dataset, metric)[:2]
 
 
 def test_nothing_to_compare_with(dataset, pipelines):
     for metric in ("accuracy", "neg_log_loss"):
-        assert (
-            judge_holdout(LOGISTIC_REGRESSION, pipelines[0], None, dataset, metric, seed=0)[1]
-            is None
-        )
+        assert judge(pipelines[0], None, dataset, metric)[1] is None
 
 
 def test_rows_of_one_group_are_drawn_together(dataset, pipelines):
@@ -93,7 +89,7 @@ def test_rows_of_one_group_are_drawn_together(dataset, pipelines):
     widths = {}
     for metric in ("accuracy", "neg_log_loss"):
         single, grouped, naive = (
-            judge_holdout(LOGISTIC_REGRESSION, pipelines[1], None, data, metric, seed=0)[0]
+            judge(pipelines[1], None, data, metric)[0]
             for data in (dataset, tenfold, replace(tenfold, groups_test=None))
         )
         widths[metric] = [estimate.high - estimate.low for estimate in (single, grouped, naive)]
@@ -108,9 +104,7 @@ def test_rows_of_one_group_are_drawn_together(dataset, pipelines):
 
 def test_two_groups_of_a_class_each_say_nothing_of_a_gain(dataset, pipelines):
     of_class = replace(dataset, groups_test=dataset.y_test.astype("str"))
-    score, gain, constant = judge_holdout(
-        LOGISTIC_REGRESSION, pipelines[0], DEFAULTS, of_class, "roc_auc", seed=0
-    )
+    score, gain, constant = judge(pipelines[0], DEFAULTS, of_class, "roc_auc")
     assert score.low < score.value
     assert not gain.is_known
     assert not constant.is_surely_beaten
@@ -127,7 +121,7 @@ def test_perfect_ranking_is_not_certainty(dataset):
     pipeline = build_pipeline(
         LOGISTIC_REGRESSION, easy.columns, DEFINITION.preprocessing, DEFAULTS
     ).fit(easy.X_train, easy.y_train)
-    score = judge_holdout(LOGISTIC_REGRESSION, pipeline, None, easy, "roc_auc", seed=0)[0]
+    score = judge(pipeline, None, easy, "roc_auc")[0]
     assert (score.value, score.high) == (1.0, 1.0)
     # The rule of three on the 42 rows of the smaller class.
     assert score.low == pytest.approx(0.025 ** (1 / 42))

@@ -12,9 +12,11 @@ from hpo.data.dataset import Dataset
 from hpo.data.order import Order
 from hpo.data.target import Folds
 from hpo.data_section import CvSection, DataSection
+from hpo.decision_section import DecisionSection
 from hpo.escaping import on_one_line, quote
 from hpo.estimators.classification import positive as positive_class
 from hpo.estimators.classification import target
+from hpo.estimators.classification.costs import Costs, read_costs
 from hpo.estimators.classification.influence import (
     has_enough_rows,
     influence,
@@ -27,6 +29,7 @@ from hpo.estimators.classification.scores import (
     judges_probabilities,
     needs_probabilities,
 )
+from hpo.estimators.classification.thresholds import check_thresholds
 from hpo.estimators.influence import Smoothed
 from hpo.estimators.task import Split
 
@@ -120,9 +123,22 @@ class Classification:
         ranking = "roc_auc" if self.count_classes(y) == 2 else "roc_auc_ovr"
         return ("balanced_accuracy", "f1_macro", ranking)
 
-    def predictions(self, model: Any, X: Any, positive: Any = None) -> Predicted:
+    def read_decision(
+        self, section: DecisionSection, dataset: Dataset, *, has_probabilities: bool
+    ) -> Costs | None:
+        """Check a decision on all rows, and read what answers cost in the training rows."""
+        classes = np.unique(dataset.y_train)
+        check_thresholds(section, len(classes), has_probabilities=has_probabilities)
+        costs = read_costs(section, classes, dataset.positive, dataset.X_train)
+        if costs is not None:
+            costs.of_table(dataset.X_test)
+        return costs
+
+    def predictions(
+        self, model: Any, X: Any, positive: Any = None, costs: Costs | None = None
+    ) -> Predicted:
         """Ask a fitted classifier about rows."""
-        return Predicted(model, X, positive=positive)
+        return Predicted(model, X, positive=positive, costs=costs)
 
     def constant_model(self, y: np.ndarray) -> DummyClassifier:
         """Always answer the commonest class, with the classes' shares as probabilities."""

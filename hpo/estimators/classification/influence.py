@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from hpo.decision_section import COST
 from hpo.estimators.classification.label_scores import (
     influence_on_labels,
     made_up_rows,
@@ -37,8 +38,8 @@ def influence(metric: str, y: np.ndarray, model: Predicted) -> np.ndarray | None
     if score := score_of_shares(metric, model.positive_position):
         predicted = model.positions(model.predict())
         return influence_on_labels(score, truth, predicted, len(model.classes_))[1]
-    if metric in _OF_PROBABILITIES:
-        return _influence_on_loss(metric, truth, model.predict_proba())
+    if metric == COST or metric in _OF_PROBABILITIES:
+        return _influence_on_loss(metric, y, model)
     if metric in ("roc_auc", "average_precision"):
         return _influence_on_ranking(metric, truth, model)
     name, weighted, _ = metric.partition("_weighted")
@@ -91,8 +92,11 @@ def has_enough_rows(metric: str, y: np.ndarray, model: Predicted) -> bool:
     return all(np.bincount(classes, minlength=n_classes).min() >= MIN_ROWS for classes in rows)
 
 
-def _influence_on_loss(metric: str, truth: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
+def _influence_on_loss(metric: str, y: np.ndarray, model: Predicted) -> np.ndarray:
     """Of the mean of a loss a row, or of that as a share of the loss that the shares alone have."""
+    if metric == COST:
+        return -influence_on_mean(model.costs_of_rows(y))
+    truth, probabilities = model.positions(y), model.predict_proba()
     is_true = np.eye(probabilities.shape[1])[truth]
     losses = []
     for given in (probabilities, np.broadcast_to(is_true.mean(axis=0), is_true.shape)):

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,9 @@ from sklearn.dummy import DummyClassifier
 from sklearn.metrics import get_scorer
 from sklearn.utils.metaestimators import available_if
 
+from hpo.decision_section import COST
 from hpo.errors import DefinitionError
+from hpo.estimators.classification.costs import Costs
 from hpo.estimators.classification.positive import POSITIVE_METRICS
 from hpo.estimators.metrics import check_score
 
@@ -19,12 +22,18 @@ class Predicted(ClassifierMixin, BaseEstimator):
     """A fitted classifier and its rows: each kind of prediction is made once."""
 
     def __init__(
-        self, model: ClassifierMixin, X: Any, rows: Any = slice(None), positive: Any = None
+        self,
+        model: Any,
+        X: Any,
+        rows: Any = slice(None),
+        positive: Any = None,
+        costs: Costs | None = None,
     ) -> None:
         self.model = model
         self.X = X
         self.rows = rows
         self.positive = positive
+        self.costs = costs
         self.classes_ = model.classes_
         self._responses: dict[str, np.ndarray] = {}
 
@@ -32,6 +41,8 @@ class Predicted(ClassifierMixin, BaseEstimator):
         """One score, given the rows' labels."""
         if own := _OWN_SCORERS.get(metric):
             return own(self, y)
+        if metric == COST:
+            return -float(self.costs_of_rows(y).mean())
         if self.positive is None or metric not in POSITIVE_METRICS:
             return float(get_scorer(metric)(self, self.X, y))
         return float(get_scorer(metric)(_OneClass(self), self.X, (y == self.positive).astype(int)))
@@ -47,7 +58,22 @@ class Predicted(ClassifierMixin, BaseEstimator):
 
     def take(self, rows: np.ndarray) -> "Predicted":
         """The same of some of the rows, by position."""
-        return Predicted(self, None, rows, self.positive)
+        return Predicted(self, None, rows, self.positive, self.costs and self.costs.take(rows))
+
+    def responses(self) -> dict[str, np.ndarray]:
+        """Probabilities, and the decision function that calibration takes where there is one."""
+        methods = ("predict_proba", "decision_function")
+        return {name: getattr(self, name)() for name in methods if hasattr(self.model, name)}
+
+    def costs_of_rows(self, y: np.ndarray) -> np.ndarray:
+        """What the answers cost, given the rows' labels, array of shape (n_samples,)."""
+        if self.costs is None:
+            raise TypeError("nothing says what a mistake costs")
+        return self.costs.of_rows(self.positions(y), self.answers(self.costs))
+
+    def answers(self, costs: Costs) -> np.ndarray:
+        """The answers that are expected to cost least, by position."""
+        return costs.answer(self.predict_proba())
 
     def _response(self, method: str) -> np.ndarray:
         if method not in self._responses:
@@ -66,6 +92,36 @@ class Predicted(ClassifierMixin, BaseEstimator):
     def decision_function(self, X: Any = None) -> np.ndarray:  # noqa: ARG002
         """Array of shape (n_samples,), or with a column a class where there are more than two."""
         return self._response("decision_function")
+
+
+class Answered(Predicted):
+    """Labels that somebody chose, whatever probabilities said.
+
+    Args:
+        labels: Array of shape (n_samples,).
+        classes: All that there are, sorted.
+        positive: The positive one of two, or None.
+        costs: What answers cost in these rows, or None.
+    """
+
+    def __init__(
+        self, labels: np.ndarray, classes: np.ndarray, positive: Any = None, costs: Any = None
+    ) -> None:
+        super().__init__(SimpleNamespace(classes_=classes), None, positive=positive, costs=costs)
+        self.labels = labels
+
+    def answers(self, costs: Costs) -> np.ndarray:  # noqa: ARG002
+        """The labels, by position."""
+        return self.positions(self.labels)
+
+    def take(self, rows: np.ndarray) -> "Answered":
+        """The same of some of the rows, by position."""
+        costs = self.costs and self.costs.take(rows)
+        return Answered(self.labels[rows], self.classes_, self.positive, costs)
+
+    def predict(self, X: Any = None) -> np.ndarray:  # noqa: ARG002
+        """The labels."""
+        return self.labels
 
 
 class _OneClass(ClassifierMixin, BaseEstimator):
@@ -125,6 +181,8 @@ def check_metrics(metrics: Sequence[str], y: np.ndarray, positive: Any = None) -
     X = np.zeros((len(y), 1))
     model = Predicted(DummyClassifier(strategy="prior").fit(X, y), X, positive=positive)
     for name in metrics:
+        if name == COST:
+            continue
         if _JUDGES_NUMBERS.search(name):
             raise DefinitionError(
                 f"study.metric: metric '{name}' judges numbers, not classes",
@@ -150,7 +208,9 @@ def needs_probabilities(metric: str) -> bool:
     return _NEEDS_PROBABILITIES.search(metric) is not None
 
 
-_NEEDS_PROBABILITIES = re.compile(r"log_loss|brier|roc_auc_ov|likelihood")
-_JUDGES_PROBABILITIES = re.compile(r"log_loss|brier|roc_auc|average_precision|top_k|likelihood")
+_NEEDS_PROBABILITIES = re.compile(r"log_loss|brier|roc_auc_ov|likelihood|^neg_cost$")
+_JUDGES_PROBABILITIES = re.compile(
+    r"log_loss|brier|roc_auc|average_precision|top_k|likelihood|^neg_cost$"
+)
 _JUDGES_NUMBERS = re.compile(r"^r2$|error|deviance|^explained_variance$")
 """Scorers for regression: they take integer labels for numbers and do not complain."""

@@ -17,6 +17,7 @@ from sklearn.feature_extraction.text import CountVectorizer, HashingVectorizer
 
 from hpo.data.dataset import Dataset
 from hpo.errors import DefinitionError, ModelError, UntrustedTypesError, first_line
+from hpo.estimators.decision import TRUSTED_TYPES, without_decision
 from hpo.estimators.free_text import check_reader
 from hpo.estimators.kernels import check_support_vectors
 from hpo.estimators.loaded_trees import check_boosted, check_trees
@@ -72,11 +73,12 @@ def read_own(content: bytes, trusted: Sequence[str] = ()) -> tuple[Any, Recipe]:
         Exception: Of many kinds, where it is damaged.
     """
     check_archive(content)
+    trusted = [*trusted, *TRUSTED_TYPES]
     untrusted = sorted(set(skops.io.get_untrusted_types(data=content)) - set(trusted))
     if untrusted:
         raise UntrustedTypesError(untrusted)
     try:
-        whole = skops.io.loads(content, trusted=list(trusted))
+        whole = skops.io.loads(content, trusted=trusted)
     except (ImportError, AttributeError) as error:
         raise ModelError(
             f"model: one of its types cannot be imported: {first_line(error)}",
@@ -87,7 +89,7 @@ def read_own(content: bytes, trusted: Sequence[str] = ()) -> tuple[Any, Recipe]:
             if isinstance(part, kind):
                 check(part)
     try:
-        return whole, make_recipe(OwnEstimator(whole))
+        return whole, make_recipe(OwnEstimator(without_decision(whole)))
     except DefinitionError as error:
         raise ModelError(
             f"model: this should be a classifier or a regressor, but got {type(whole).__name__}"

@@ -13,7 +13,8 @@ from hpo.data.dataset import Dataset
 from hpo.data.order import Order
 from hpo.data.target import Folds
 from hpo.data_section import CvSection, DataSection
-from hpo.errors import DataError, first_line
+from hpo.decision_section import DecisionSection
+from hpo.errors import DataError, DefinitionError, first_line
 from hpo.escaping import quote
 from hpo.estimators.regression.influence import influence
 from hpo.estimators.regression.scores import PredictedNumbers, check_metrics
@@ -187,7 +188,28 @@ class Regression:
         """A scorer in the target's own unit."""
         return ("neg_mean_absolute_error",)
 
-    def predictions(self, model: Any, X: Any, positive: Any = None) -> PredictedNumbers:  # noqa: ARG002
+    def read_decision(
+        self,
+        section: DecisionSection,
+        dataset: Dataset,
+        *,
+        has_probabilities: bool,  # noqa: ARG002
+    ) -> None:
+        """Refuse a decision: numbers have none."""
+        if section.is_set:
+            raise DefinitionError(
+                f"decision: it is of classes, but {quote(dataset.target)} is predicted as a number",
+                hint="leave [decision] out, or name a classifier, for example"
+                " --estimator LogisticRegression",
+            )
+
+    def predictions(
+        self,
+        model: Any,
+        X: Any,
+        positive: Any = None,  # noqa: ARG002
+        costs: Any = None,  # noqa: ARG002
+    ) -> PredictedNumbers:
         """Ask a fitted regressor about rows."""
         return PredictedNumbers(model, X)
 

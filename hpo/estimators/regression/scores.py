@@ -23,6 +23,10 @@ class PredictedNumbers(RegressorMixin, BaseEstimator):
         """One score, given the rows' numbers."""
         return float(get_scorer(metric)(self, self.X, y))
 
+    def responses(self) -> dict[str, np.ndarray]:
+        """The prediction: of numbers there is nothing to decide."""
+        return {"predict": self.predict()}
+
     def take(self, rows: np.ndarray) -> "PredictedNumbers":
         """The same of some of the rows, by position."""
         taken = PredictedNumbers(self.model, None, rows)
