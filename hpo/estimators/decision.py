@@ -1,4 +1,4 @@
-"""What is put around a pipeline so that its answers are decisions: calibration, then a rule.
+"""Decisions: calibration and a rule, put around a pipeline so that it answers by them.
 
 Both are scikit-learn's own classes where it has them: ``CalibratedClassifierCV``, with the
 calibrators that it fits to out-of-fold predictions, and ``FixedThresholdClassifier``. Neither
@@ -131,7 +131,7 @@ class Decision:
         return model if self.cost is None else ExpectedCostClassifier(model, self.cost)
 
     def describe(self) -> dict[str, str]:
-        """What there is of it as text, by name."""
+        """Its parts as text, by name; those that it has."""
         described = {
             "calibration": self.calibrator and self.calibrator.method,
             "threshold": self.threshold,

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
 USUAL_METRICS = frozenset(
     {
-        COST,
         "accuracy",
         "balanced_accuracy",
         "f1",
@@ -34,17 +33,16 @@ USUAL_METRICS = frozenset(
         "neg_root_mean_squared_error",
     }
 )
-"""Our own scorer, and names of ``sklearn.metrics.get_scorer_names()`` that are known without asking
-it."""
+"""Names of ``sklearn.metrics.get_scorer_names()`` that are known without asking it."""
 
 
 def check_metric_names(names: Iterable[str]) -> None:
     """Refuse a metric that scikit-learn does not know.
 
     Raises:
-        DefinitionError: A name is none of scikit-learn's scorers.
+        DefinitionError: A name is none of scikit-learn's scorers, nor :data:`COST`.
     """
-    rare = [name for name in names if name not in USUAL_METRICS]
+    rare = [name for name in names if name not in USUAL_METRICS and name != COST]
     if not rare:
         return
     from sklearn.metrics import get_scorer_names  # noqa: PLC0415 - it takes a second to load

@@ -41,7 +41,7 @@ def _describe_rule(decision: JudgedDecision) -> str:
 
 
 def _describe_score(decision: JudgedDecision) -> str:
-    """What answering so brings on the hold-out: a cost a row, or a score."""
+    """The score of answering so on the hold-out: a cost a row, or a scorer's."""
     score = decision.score
     if decision.objective == COST:
         cost = Estimate(-score.value, -score.high, -score.low)
@@ -54,7 +54,7 @@ def _describe_score(decision: JudgedDecision) -> str:
 
 
 def _describe_savings(decision: JudgedDecision) -> list[str]:
-    """What it gains over answering otherwise, one line each."""
+    """The gains over answering otherwise, one line each."""
     likelier = "at threshold 0.5" if decision.choice.threshold else "with the likeliest class"
     compared = [(f"the same model {likelier}", decision.over_likelier)]
     if decision.over_defaults is not None:

@@ -139,9 +139,19 @@ def judge_probabilities(
         choice: How its probabilities were mended, or None where nothing was asked for.
     """
     y, groups = dataset.y_test, dataset.groups_test
-    n_table = len(dataset.y_train) + len(y)
     brier, log_loss = (
-        _negate(judge_models(task, [model], y, groups, metric, seed=0, n_table=n_table)[0])
+        _negate(
+            judge_models(
+                task,
+                [model],
+                y,
+                groups,
+                metric,
+                seed=0,
+                n_table=len(dataset.y_train) + len(y),
+                is_ordered=dataset.order is not None,
+            )[0]
+        )
         for metric in ("neg_brier_score", "neg_log_loss")
     )
     probabilities = model.responses()["predict_proba"]

@@ -26,7 +26,7 @@ from hpo.results.thresholds import ThresholdChoice, choose_threshold
 
 @dataclass(frozen=True, eq=False)
 class DecisionChoice:
-    """What was chosen out of fold.
+    """A decision as it was chosen out of fold.
 
     Attributes:
         decision: What ships.
@@ -75,7 +75,7 @@ class JudgedDecision:
         return self.choice.decision.threshold
 
     def to_json(self) -> dict[str, Any]:
-        """What ships, and its scores and gains by name."""
+        """The rule that ships, with its scores and gains by name."""
         chosen = self.choice.threshold
         return {
             "threshold": self.threshold,
@@ -147,9 +147,16 @@ def judge_decision(
     answered = [Answered(each, classes, positive, of_test) for each in labels if each is not None]
 
     def judge(metric: str, of: Sequence[Answered]) -> tuple[Estimate, list[Estimate]]:
-        n_table = len(dataset.y_train) + len(y)
-        groups = dataset.groups_test
-        return judge_models(task, of, y, groups, metric, seed=seed, n_table=n_table)
+        return judge_models(
+            task,
+            of,
+            y,
+            dataset.groups_test,
+            metric,
+            seed=seed,
+            n_table=len(dataset.y_train) + len(y),
+            is_ordered=dataset.order is not None,
+        )
 
     score, (over_likelier, *over_defaults, over_answer) = judge(objective, answered)
     chosen = choice.threshold

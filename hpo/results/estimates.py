@@ -174,3 +174,12 @@ class Estimates:
     over_time: OverTime | None = None
     probabilities: "ProbabilityScores | None" = None
     decision: "JudgedDecision | None" = None
+
+    def more_to_json(self) -> dict[str, Any]:
+        """Estimates over time, of probabilities and of the decision, those that there are."""
+        judged = {
+            "over_time": self.over_time,
+            "calibration": self.probabilities,
+            "decision": self.decision,
+        }
+        return {name: each.to_json() for name, each in judged.items() if each is not None}

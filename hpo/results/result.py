@@ -149,8 +149,6 @@ class StudyResult(Verdicts):
             "nested": self.estimates.nested,
         }
         constant, contest = self.estimates.constant, self.estimates.contest
-        over_time = self.estimates.over_time
-        answers = {"calibration": self.estimates.probabilities, "decision": self.estimates.decision}
         return {
             "verdict": self.describe_verdict(),
             "constant": constant.to_json(),
@@ -180,11 +178,10 @@ class StudyResult(Verdicts):
                 "refit": self.refit,
             },
             **({"estimators": contest.to_json()} if contest else {}),
-            **({"over_time": over_time.to_json()} if over_time else {}),
             "notes": list(self.notes),
             "ties": {"n_tied": self.estimates.n_ties, "n_complete": self.n_trials["complete"]},
             **{name: estimate and estimate.to_json() for name, estimate in estimates.items()},
-            **{name: judged.to_json() for name, judged in answers.items() if judged},
+            **self.estimates.more_to_json(),
             "tracking": "complete" if self.is_tracking_complete else "behind",
             "seconds": {
                 "search": round(self.search_seconds, 3),

@@ -5,6 +5,7 @@ every scorer that is known; any other is scored on resamples. Where too few rows
 number for an interval to hold the truth as often as it says, there is none.
 """
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -78,6 +79,12 @@ def _estimate_score(
     smoothed = None if has_units else task.smoothed(metric, y, [model])
     if smoothed is not None:
         spread = sampling.of_strata(smoothed.strata).spread(smoothed.influence[0], smoothed.weights)
+        # What may cost any amount must have been seen.
+        if (
+            math.isinf(within[0])
+            and spread.error > MAX_SMOOTHING * sampling.spread(influence).error
+        ):
+            return too_few_to_say(value)
         return estimate_by_t(
             value, spread.error, spread.df, within=within, center=smoothed.scores[0]
         )

@@ -126,7 +126,7 @@ class _Rows:
         return ThresholdChoice(threshold, start, best, reason, self.objective, curve)
 
     def compare(self, task: Task, ours: np.ndarray, theirs: np.ndarray) -> tuple[float, float]:
-        """What calling some rows positive gains over calling others, and its standard error."""
+        """The gain of calling some rows positive over calling others, and its standard error."""
         seen, classes = self.seen, self.seen.classes
         scores, moved = [], []
         for called in (ours, theirs):

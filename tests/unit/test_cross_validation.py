@@ -28,9 +28,9 @@ from hpo.estimators.cross_validation import (
     prepare_folds,
     score_model,
 )
-from hpo.estimators.metrics import resolve_metrics
 from hpo.estimators.final_model import build_pipeline
 from hpo.estimators.logistic_regression import LOGISTIC_REGRESSION
+from hpo.estimators.metrics import resolve_metrics
 from hpo.estimators.objective import StepResult
 from hpo.estimators.recipe import TrainingShape
 from hpo.estimators.space import SearchedSpace

@@ -160,7 +160,7 @@ class Classification:
         return influence(metric, y, model)
 
     def smoothed(self, metric: str, y: np.ndarray, models: Sequence[Predicted]) -> Smoothed | None:
-        """Scores of predicted labels, beside made-up rows of each class."""
+        """Scores of labels and costs of answers, beside made-up rows of each class."""
         return smoothed_influence(metric, y, models)
 
     def has_enough_rows(self, metric: str, y: np.ndarray, model: Predicted) -> bool:

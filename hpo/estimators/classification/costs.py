@@ -1,4 +1,4 @@
-"""What answers cost: read from ``decision.cost``, and the answer that is expected to cost least.
+"""Costs of answers: read from ``decision.cost``; the answer that is expected to cost least.
 
 With probabilities that are right that is the answer of the lowest expected cost; of two classes, a
 threshold (Elkan 2001, IJCAI, 973-978).
@@ -16,7 +16,7 @@ from hpo.errors import DefinitionError, did_you_mean
 from hpo.escaping import quote
 
 DEFAULT_COST = 1.0
-"""What a mistake costs that a table of classes does not name."""
+"""The cost of a mistake that a table of classes does not name."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,7 +54,7 @@ class Costs:
         return replace(self, amounts=amounts)
 
     def of_rows(self, truth: np.ndarray, answers: np.ndarray) -> np.ndarray:
-        """What answers cost, array of shape (n_samples,)."""
+        """The cost of given answers, array of shape (n_samples,)."""
         costs = self.matrix[truth, answers]
         for (true, answer), values in self.amounts.items():
             costs = np.where((truth == true) & (answers == answer), values, costs)

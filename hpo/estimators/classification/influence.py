@@ -16,7 +16,7 @@ from hpo.estimators.classification.rankings import (
     influence_on_auc_of_pairs,
     influence_on_average_precision,
 )
-from hpo.estimators.classification.scores import Predicted
+from hpo.estimators.classification.scores import NO_COSTS, Predicted
 from hpo.estimators.influence import Smoothed, influence_on_mean, influence_on_ratio
 
 MIN_ROWS = 10
@@ -53,7 +53,7 @@ def influence(metric: str, y: np.ndarray, model: Predicted) -> np.ndarray | None
 
 
 def smoothed_influence(metric: str, y: np.ndarray, models: Sequence[Predicted]) -> Smoothed | None:
-    """How much each row moves scores of predicted labels, beside one made-up row of each class.
+    """How much each row moves scores of answers, beside one made-up row of each class.
 
     Args:
         metric: A scorer's name.
@@ -61,14 +61,19 @@ def smoothed_influence(metric: str, y: np.ndarray, models: Sequence[Predicted]) 
         models: One, or two that are compared.
 
     Returns:
-        None for a scorer that does not judge labels.
+        None for a scorer that does not judge answers.
     """
     score = score_of_shares(metric, models[0].positive_position)
-    if score is None:
+    if score is None and metric != COST:
         return None
     n_classes = len(models[0].classes_)
-    predicted = [model.positions(model.predict()) for model in models]
+    predicted = [
+        model.positions(model.predict()) if score or not model.costs else model.answers(model.costs)
+        for model in models
+    ]
     truth, made_up, weights = made_up_rows(predicted, n_classes)
+    if score is None:
+        return _smoothed_cost(y, models, truth, made_up, weights)
     truth = np.concatenate([models[0].positions(y), truth])
     weights = np.concatenate([np.ones(len(y)), weights])
     scores, moved = zip(
@@ -79,6 +84,27 @@ def smoothed_influence(metric: str, y: np.ndarray, models: Sequence[Predicted]) 
         strict=True,
     )
     return Smoothed(scores, np.array(moved), truth, weights)
+
+
+def _smoothed_cost(
+    y: np.ndarray,
+    models: Sequence[Predicted],
+    truth: np.ndarray,
+    made_up: Sequence[np.ndarray],
+    weights: np.ndarray,
+) -> Smoothed:
+    """The same of a cost: made-up rows cost what a row does on average."""
+    weights = np.concatenate([np.ones(len(y)), weights])
+    scores, moved = [], []
+    for model, answers in zip(models, made_up, strict=True):
+        if model.costs is None:
+            raise TypeError(NO_COSTS)
+        of_made_up = model.costs.mean().of_rows(truth, answers)
+        values = -np.concatenate([model.costs_of_rows(y), of_made_up])
+        scores.append(float(np.average(values, weights=weights)))
+        moved.append(values - scores[-1])
+    truth = np.concatenate([models[0].positions(y), truth])
+    return Smoothed(tuple(scores), np.array(moved), truth, weights)
 
 
 def has_enough_rows(metric: str, y: np.ndarray, model: Predicted) -> bool:

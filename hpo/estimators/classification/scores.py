@@ -17,6 +17,8 @@ from hpo.estimators.classification.costs import Costs
 from hpo.estimators.classification.positive import POSITIVE_METRICS
 from hpo.estimators.metrics import check_score
 
+NO_COSTS = "nothing says what a mistake costs"
+
 
 class Predicted(ClassifierMixin, BaseEstimator):
     """A fitted classifier and its rows: each kind of prediction is made once."""
@@ -66,9 +68,9 @@ class Predicted(ClassifierMixin, BaseEstimator):
         return {name: getattr(self, name)() for name in methods if hasattr(self.model, name)}
 
     def costs_of_rows(self, y: np.ndarray) -> np.ndarray:
-        """What the answers cost, given the rows' labels, array of shape (n_samples,)."""
+        """The cost of the answers, given the rows' labels, array of shape (n_samples,)."""
         if self.costs is None:
-            raise TypeError("nothing says what a mistake costs")
+            raise TypeError(NO_COSTS)
         return self.costs.of_rows(self.positions(y), self.answers(self.costs))
 
     def answers(self, costs: Costs) -> np.ndarray:

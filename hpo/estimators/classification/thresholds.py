@@ -1,4 +1,4 @@
-"""What every threshold of two classes would have given on rows whose probabilities are known."""
+"""Scores of every threshold of two classes, on rows whose probabilities are known."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
