@@ -41,6 +41,7 @@ def draw_threshold(decision: JudgedDecision) -> Figure:
         ax.axvline(threshold, color="black", linewidth=1, linestyle=style, label=label)
     if chosen.threshold < SMALL:
         ax.set_xscale("log")
+        ax.xaxis.set_major_formatter("{x:g}")
         ax.set_xlim(max(chosen.threshold / 30, 1e-6), 1)
     else:
         ax.set_xlim(0, 1)
