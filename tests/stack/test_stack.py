@@ -12,10 +12,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import psutil
 import psycopg
 import pytest
 
+from hpo.errors import InputError
+from hpo.service.client import Client
 from tests.support.checker import check_stores, trial_table
 from tests.support.commands import COMMAND_SECONDS
 from tests.support.here import run_here_well
@@ -122,6 +125,28 @@ def test_pages_and_the_model_answer(stack: Stack) -> None:
     assert read(f"{stack.url('8000')}/invocations", ROWS) == {"predictions": [0, 2]}
 
 
+def test_server_drives_what_is_submitted(stack: Stack) -> None:
+    stack.up("server")
+    stack.wait_healthy("server")
+    with pytest.raises(InputError, match="a token is needed"):
+        Client(stack.url("8070")).studies()
+    client = Client(stack.url("8070"), token=VARIABLES["HPO_TOKEN"])
+    table = pd.DataFrame({"age": [each * each % 47 for each in range(80)]})
+    table["churned"] = ["yes" if age > 20 else "no" for age in table["age"]]
+    content = {"study": {"name": "served", "n_trials": 8}, "data": {"target": "churned"}}
+    client.submit(content, table)
+    ended = client.wait("served")
+    assert (ended.state, ended.n_trials) == ("done", 8), ended.reason
+    check_stores(storage(stack), stack.url("5000"), n_trials=8, study="served")
+    assert set(client.model("served").predict(table[["age"]], "predict")) == {"no", "yes"}
+    page = urllib.request.Request(
+        stack.url("8070"), headers={"Authorization": f"Bearer {VARIABLES['HPO_TOKEN']}"}
+    )
+    links = urllib.request.urlopen(page, timeout=30).read().decode()
+    assert f'href="{stack.url("5000")}/#/experiments/' in links
+    check_arguments(stack)
+
+
 def test_every_port_is_on_loopback_and_other_hosts_are_refused(stack: Stack) -> None:
     listening = {
         connection.laddr.ip
@@ -145,6 +170,7 @@ def test_no_password_is_in_logs_arguments_databases_or_artifacts(stack: Stack) -
         "databases",
         "hpo",
         "mlflow",
+        "server",
         "worker",
         "scheduler",
         "tables",
