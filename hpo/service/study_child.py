@@ -145,10 +145,14 @@ class StudyChild:
         return Ending("failed", f"its process ended with {how}")
 
 
-def sweep() -> None:
-    """Remove the temporary folders that servers left which were killed."""
-    for path in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
-        server = path.name.removeprefix(PREFIX).partition("-")[0]
+def sweep(prefix: str = PREFIX) -> None:
+    """Remove the temporary folders that servers left which were killed.
+
+    Args:
+        prefix: The beginning of their names; the server's id follows.
+    """
+    for path in Path(tempfile.gettempdir()).glob(f"{prefix}*"):
+        server = path.name.removeprefix(prefix).partition("-")[0]
         # In a container this server may have the id of the one before it.
         if (
             not server.isdecimal()

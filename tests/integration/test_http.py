@@ -7,6 +7,8 @@ import io
 import json
 import pickle
 import socket
+import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -211,6 +213,18 @@ def test_name_of_an_upload_leads_nowhere(service, directory, name, tmp_path_fact
     assert list(folder.iterdir()) == []
     kept = {path for path in directory.parent.rglob("*evil*") if "mlruns" not in path.parts}
     assert kept | set(Path("/etc").glob("*evil*")) == before
+
+
+def test_upload_of_a_server_that_was_killed_is_removed(directory, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(directory))
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    left, others = (directory / f"{PREFIX}{pid}-x" for pid in (ended.pid, psutil.Process().ppid()))
+    for folder in (left, others):
+        folder.mkdir()
+    with serving(directory):
+        assert not left.exists()
+        assert others.exists()
 
 
 def test_only_a_table_is_read_as_one(service):

@@ -101,6 +101,12 @@ def test_driver_never_loads_mlflow(module):
     assert "mlflow" not in loaded_by(f"import {module}")
 
 
+def test_only_a_server_of_http_loads_what_serves_it():
+    modules = "hpo.commands.serve, hpo.service.server, hpo.service.submitting, hpo.service.client"
+    web = {"fastapi", "starlette", "uvicorn", "prometheus_client", "python_multipart"}
+    assert loaded_by(f"import {modules}").isdisjoint(web)
+
+
 def test_tracking_process_is_started_before_anything_heavy_is_loaded():
     heavy = {"mlflow", "optuna", "sklearn", "numpy", "pandas"}
     assert loaded_by("import hpo.commands.main, hpo.tracking.process").isdisjoint(heavy)

@@ -134,7 +134,7 @@ def test_server_drives_what_is_submitted(stack: Stack) -> None:
     table = pd.DataFrame({"age": [each * each % 47 for each in range(80)]})
     table["churned"] = ["yes" if age > 20 else "no" for age in table["age"]]
     content = {"study": {"name": "served", "n_trials": 8}, "data": {"target": "churned"}}
-    client.submit(content, table)
+    client.submit(content, table, plots=False)
     ended = client.wait("served")
     assert (ended.state, ended.n_trials) == ("done", 8), ended.reason
     check_stores(storage(stack), stack.url("5000"), n_trials=8, study="served")

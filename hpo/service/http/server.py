@@ -11,6 +11,8 @@ import uvicorn
 from hpo.errors import SettingsError
 from hpo.service.http.app import make_app
 from hpo.service.http.settings import HttpSettings
+from hpo.service.http.uploads import PREFIX
+from hpo.service.study_child import sweep
 from hpo.settings import ServiceSettings
 
 MAX_CONNECTIONS = 1000
@@ -50,6 +52,7 @@ def serving_http(
         timeout_graceful_shutdown=CLOSING_SECONDS,
     )
     server = uvicorn.Server(config)
+    sweep(PREFIX)
     with _bound(http) as listener:
         port = listener.getsockname()[1]
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, name="http")

@@ -3,6 +3,7 @@
 Of the client's name only the ending counts, or the whole where it is plain: letters, digits, dots.
 """
 
+import os
 import re
 import shutil
 import tempfile
@@ -35,7 +36,7 @@ def keeping(table: UploadFile, most: int) -> Iterator[Path]:
         RefusedError: It is too large, or of a format that is not read.
     """
     given = table.filename or ""
-    with tempfile.TemporaryDirectory(prefix=PREFIX) as directory:
+    with tempfile.TemporaryDirectory(prefix=f"{PREFIX}{os.getpid()}-") as directory:
         path = Path(directory, name_of(given))
         with path.open("xb") as file:
             shutil.copyfileobj(table.file, file)
