@@ -54,11 +54,11 @@ def test_folds_are_those_of_scikit_learn_where_times_differ():
 
 @pytest.mark.parametrize("a_day", [1, 3, 7, 11])
 def test_no_time_is_split(a_day):
-    order = daily(66, a_day)
+    order = daily(65, a_day)
     for train, test in [order.hold_out(0.2, None), *order.split(5, None)]:
         assert order.times[train].max() < order.times[test].min()
     tests = np.concatenate([test for _, test in order.split(5, None)])
-    assert (tests == np.arange(tests[0], 66 * a_day)).all()
+    assert (tests == np.arange(tests[0], 65 * a_day)).all()
 
 
 def test_gap_is_left_out_before_folds_and_hold_out():
