@@ -13,6 +13,8 @@ import pytest
 import hpo
 from hpo.commands.flags import COMMANDS
 from hpo.errors import HpoError
+from hpo.results import sampling
+from hpo.search import giveaways, leaks, repeats
 from hpo.study_file import StudyDefinition
 from tests.support.commands import environment, run_python
 from tests.support.here import run_here
@@ -138,6 +140,25 @@ def test_study_file_of_the_readme_is_accepted(tmp_path: Path) -> None:
     (text,) = blocks("toml", README)
     path.write_text(text, encoding="utf-8")
     assert hpo.load_definition(path).name == "customers"
+
+
+def test_study_file_of_time_and_leaks_goes_forward(tmp_path: Path) -> None:
+    path = tmp_path / "study.toml"
+    (text,) = blocks("toml", PAGES["time_and_leaks.md"])
+    path.write_text(text, encoding="utf-8")
+    assert hpo.load_definition(path).data.time == "ordered_at"
+
+
+def test_thresholds_of_leaks_are_those_of_the_code() -> None:
+    page = PAGES["time_and_leaks.md"]
+    assert f"an AUC or R2 of {giveaways.TELLS}" in page
+    assert f"reaches {giveaways.SUSPECT}, and all others together have three times" in page
+    assert giveaways.FAR_BELOW == 3
+    assert f"at most {giveaways.MAX_ROWS:,} of them" in page
+    assert f"wider than {giveaways.MAX_COLUMNS} columns" in page
+    assert f"{100 * leaks.ALMOST_ALL:g} % of the rows of each" in page
+    assert f"{repeats.MIN_COPIES} rows and {100 * repeats.MIN_SHARE:g} % at least" in page
+    assert f"{sampling.WAVES} times the rows to the power of 2/3" in page
 
 
 @pytest.mark.parametrize("page", PAGES)
