@@ -38,6 +38,11 @@ class BestTrial:
     chosen: dict[str, Any] = field(default_factory=dict)
     converged: bool = True
 
+    def to_json(self) -> dict[str, Any]:
+        """All of it, by name."""
+        names = ("number", "value", "std", "params", "chosen", "converged", "rule")
+        return {name: getattr(self, name) for name in names}
+
 
 @dataclass(frozen=True)
 class NestedScore:

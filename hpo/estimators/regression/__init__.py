@@ -188,28 +188,15 @@ class Regression:
         """A scorer in the target's own unit."""
         return ("neg_mean_absolute_error",)
 
-    def read_decision(
-        self,
-        section: DecisionSection,
-        dataset: Dataset,
-        *,
-        has_probabilities: bool,  # noqa: ARG002
-    ) -> None:
+    def read_decision(self, section: DecisionSection, dataset: Dataset, **_: bool) -> None:
         """Refuse a decision: numbers have none."""
         if section.is_set:
             raise DefinitionError(
                 f"decision: it is of classes, but {quote(dataset.target)} is predicted as a number",
-                hint="leave [decision] out, or name a classifier, for example"
-                " --estimator LogisticRegression",
+                hint="leave [decision] out, or name a classifier with --estimator",
             )
 
-    def predictions(
-        self,
-        model: Any,
-        X: Any,
-        positive: Any = None,  # noqa: ARG002
-        costs: Any = None,  # noqa: ARG002
-    ) -> PredictedNumbers:
+    def predictions(self, model: Any, X: Any, *_: Any, **__: Any) -> PredictedNumbers:
         """Ask a fitted regressor about rows."""
         return PredictedNumbers(model, X)
 
