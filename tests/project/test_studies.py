@@ -163,3 +163,15 @@ def test_notebook_runs_and_shows_what_it_says(tmp_path: Path) -> None:
     assert texts[4].startswith("'models:/m-")
     assert texts[5] == "({'complete': 30, 'pruned': 0, 'failed': 0}, 10)"
     assert "my-wine: 10 trials (10 complete)" in html[6]
+
+
+def test_study_file_of_the_page_on_decisions_is_accepted(tmp_path: Path) -> None:
+    text = (ROOT / "docs" / "decisions.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"```toml\n(.*?)```", text, flags=re.DOTALL)
+    VALIDATOR.validate(tomllib.loads(block))
+    (tmp_path / "churn.toml").write_text(block, encoding="utf-8")
+    definition = load_definition(tmp_path / "churn.toml")
+    assert definition.decision.is_set
+    assert not [key for key in definition.identity() if key.startswith("decision")]
+    kept = load_definition(tmp_path / "churn.toml", {"study.metric": "cost"})
+    assert kept.identity()["decision.cost.false_negative"] == 100
