@@ -40,7 +40,7 @@ def test_nothing_that_the_document_allows_breaks_the_service(directory: Path) ->
                 f"{service.url}/openapi.json",
                 f"--header=Authorization: Bearer {TOKEN}",
                 f"--checks={','.join(CHECKS)}",
-                "--max-examples=5",
+                "--max-examples=3",
                 "--phases=coverage,fuzzing",
                 "--seed=0",
                 "--generation-database=none",
