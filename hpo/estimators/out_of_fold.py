@@ -24,6 +24,7 @@ class OutOfFold:
         folds: The fold that tested each row, array of shape (n_samples,).
         groups: The group of each row, or None.
         costs: What answers cost in these rows, or None.
+        is_ordered: Whether the rows are in the order of time.
     """
 
     y: np.ndarray
@@ -32,6 +33,7 @@ class OutOfFold:
     folds: np.ndarray
     groups: np.ndarray | None = None
     costs: Any = None
+    is_ordered: bool = False
 
     @property
     def classes(self) -> np.ndarray:
@@ -74,4 +76,5 @@ def gather(
         np.repeat(np.arange(len(splits)), [len(test) for _, test in splits]),
         None if dataset.groups is None else dataset.groups[rows],
         costs and costs.take(rows),
+        is_ordered=dataset.order is not None,
     )

@@ -88,7 +88,7 @@ def choose_calibration(asked: Calibration, seen: OutOfFold) -> CalibrationChoice
     """Mend probabilities as asked; for ``auto`` only where that is better by more than noise."""
     methods = METHODS if asked == "auto" else () if asked == "none" else (asked,)
     raw = _losses(seen.probabilities, seen.truth)
-    sampling = Sampling.of(seen.truth, seen.groups, None)
+    sampling = Sampling.of(seen.truth, seen.groups, None, is_ordered=seen.is_ordered)
     tried = {}
     for method in methods:
         probabilities = _mend_by_others(method, seen)

@@ -136,7 +136,7 @@ class _Rows:
             moved.append(task.influence(self.objective, seen.y, answered))
         if moved[0] is None or moved[1] is None:
             raise ValueError(self.objective)
-        sampling = Sampling.of(seen.truth, seen.groups, None)
+        sampling = Sampling.of(seen.truth, seen.groups, None, is_ordered=seen.is_ordered)
         return scores[0] - scores[1], sampling.spread(moved[0] - moved[1]).error
 
 
