@@ -53,7 +53,7 @@ def _draw_part(ax: Axes, part: Period, color: str, label: str | None) -> None:
         f"{part.score:.3f}",
         (middle, part.score),
         textcoords="offset points",
-        xytext=(0, 8),
+        xytext=(5, 8),
         ha="left",
     )
 
