@@ -46,8 +46,8 @@ def draw_threshold(decision: JudgedDecision) -> Figure:
     else:
         ax.set_xlim(0, 1)
     if is_cost:
-        # Of calling all rows positive or none.
-        always = min(-curve.scores[COST][[0, -1]].min() for curve in (chosen.curve, held_out))
+        # Of calling all rows positive or none, the cheaper.
+        always = max(-curve.scores[COST][[0, -1]].max() for curve in (chosen.curve, held_out))
         at_marks = [-chosen.curve.at(threshold, COST) for threshold in marks.values()]
         ax.set_ylim(0, HEADROOM * max(always, *at_marks))
     positive = quote(decision.choice.decision.positive)
