@@ -22,7 +22,7 @@ from hpo.estimators.final_model import fit_final_model
 from hpo.estimators.logistic_regression import LOGISTIC_REGRESSION
 from hpo.ledger.ledger import open_ledger
 from hpo.progress import Progress
-from hpo.results.holdout import judge_holdout
+from hpo.results.holdout import judge_holdout, predict_holdout
 from hpo.results.selection import select_best
 from hpo.search.driver import Driver, make_executor
 from hpo.search.executor import Executor, LocalExecutor
@@ -412,16 +412,10 @@ def test_shuffling_the_holdouts_labels_changes_no_chosen_parameter(tmp_path):
                 for chosen in params
             ]
         )
-        judged.append(
-            judge_holdout(
-                LOGISTIC_REGRESSION,
-                models[-1][0].pipeline,
-                plan.space.default_params(),
-                data,
-                "accuracy",
-                seed=0,
-            )
+        predicted = predict_holdout(
+            LOGISTIC_REGRESSION, models[-1][0].pipeline, plan.space.default_params(), data
         )
+        judged.append(judge_holdout(LOGISTIC_REGRESSION, predicted, data, "accuracy", seed=0))
     assert facts(trials[0]) == facts(trials[1])
     for one, other in zip(*models, strict=True):
         np.testing.assert_array_equal(one.pipeline[-1].coef_, other.pipeline[-1].coef_)
