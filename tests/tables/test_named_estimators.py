@@ -77,7 +77,7 @@ LINES = {
     ),
     "CalibratedClassifierCV": (
         'method = ["sigmoid", "isotonic"]',
-        "could not be loaded safely: it holds types that are not trusted: ['sklearn.calibration._Ca",
+        "could not be loaded safely: it holds types that are not trusted: ['sklearn.svm._classes.Lin",
     ),
     "Lasso": ("", "search_space: Lasso has no default space: name what to search"),
     "PLSRegression": ("copy = [true, false]", "search_space.copy: 'copy' is set by hpo"),
