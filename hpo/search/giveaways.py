@@ -41,6 +41,9 @@ MAX_COLUMNS = 200
 MAX_TOLD = 5
 LEAF_ROWS = 5
 
+LARGEST = float(np.finfo(np.float32).max)
+"""Of a number in a tree's rows."""
+
 MEND = "drop it unless it is known when you predict"
 
 
@@ -145,7 +148,8 @@ def find_giveaways(dataset: Dataset, left_out: Collection[str] = ()) -> list[str
         left_out: Columns that are not.
     """
     rows = _draw_rows(dataset)
-    table = as_numbers(dataset.X_train.iloc[rows].drop(columns=list(left_out)))
+    numbers = as_numbers(dataset.X_train.iloc[rows].drop(columns=list(left_out)))
+    table = numbers.clip(-LARGEST, LARGEST)
     trial = _Trial.of(dataset, table, rows)
     if not trial.can_say:
         return []

@@ -65,12 +65,10 @@ def test_main_command_runs_from_a_bare_checkout(tmp_path: Path) -> None:
     )
     assert process.returncode == 0, process.stderr
     assert "iris: 50 trials (50 complete)" in process.stdout
-    # pip's own complaints about this machine's indexes are not ours
-    assert [
-        line
-        for line in process.stderr.splitlines()
-        if not line.startswith(("WARNING: Location", "Looking in"))
-    ] == []
+    # pip's own complaints about this machine's indexes are not ours; a slow machine takes more than
+    # a minute to compile what it imports, and then there is the line a minute of a log.
+    expected = re.compile(r"WARNING: Location|Looking in|hpo: \d+ of 50 trials, best ")
+    assert [line for line in process.stderr.splitlines() if not expected.match(line)] == []
 
 
 def test_test_command_is_the_one_that_ci_runs() -> None:
