@@ -66,8 +66,15 @@ def to_text(column: pd.Series) -> pd.Series:
         is_whole = (numbers % 1 == 0) & (numbers.abs() < LARGEST_WHOLE_FLOAT)
         whole = numbers.where(is_whole).astype("Int64").astype("str")
         return whole.where(is_whole, numbers.astype("str")).reindex(codes).set_axis(column.index)
-    text = column.astype("str").str.strip()
+    try:
+        text = column.astype("str").str.strip()
+    except UnicodeDecodeError:  # bytes that are no UTF-8: those are shown by their number
+        text = column.map(_decode, na_action="ignore").astype("str").str.strip()
     return text.mask(text == "")
+
+
+def _decode(value: object) -> object:
+    return value.decode(errors="backslashreplace") if isinstance(value, bytes) else value
 
 
 def to_dates(column: pd.Series) -> pd.Series:

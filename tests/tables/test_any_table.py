@@ -257,6 +257,11 @@ FOUND: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     ),
     "a carriage return in a name": ({"a\rb": np.arange(N) / 7}, {}),
     "bytes that are no text": ({"z": [b"\xea", b"a", b"b"] * (N // 3)}, {}),
+    "bytes that are no text, forced": (
+        {"z": [b"\xdc", b"1", b"2"] * (N // 3)},
+        {"data.numeric": ["z"]},
+    ),
+    "numbers that no tree takes": ({"z": [-2.4e124, 3.9e16, 1.0] * (N // 3)}, {}),
     "lists": ({"z": [[1], [1, 2], []] * (N // 3)}, {}),
 }
 
