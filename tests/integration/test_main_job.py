@@ -223,9 +223,16 @@ def test_json_is_one_object_with_every_key(one_trial: FinishedRun) -> None:
     assert constant["answer"] == "always answering '0'"
     assert constant["scores"]["accuracy"] == pytest.approx(1 / 3)
     assert constant["gain"]["value"] == content["holdout"]["accuracy"] - 1 / 3
+    calibration = content["calibration"]
+    assert (calibration["asked"], calibration["method"]) == ("none", "none")
+    assert calibration["gain"] is None
+    assert calibration["log_loss"]["value"] == pytest.approx(-content["holdout"]["neg_log_loss"])
+    assert calibration["brier"]["low"] < calibration["brier"]["value"]
     assert content == {
         "verdict": "Tuning changed nothing: the defaults are what was chosen",
         "constant": constant,
+        "calibration": calibration,
+        "notes": [],
         "caution": None,
         "ended": "finished",
         "n_missing": 0,
