@@ -35,9 +35,6 @@ TRUSTED_TYPES = (
 SAVED_TYPES = (_CALIBRATED, _THRESHOLD, "sklearn.isotonic.IsotonicRegression")
 """scikit-learn's own around a pipeline, by the paths that skops saves."""
 
-MODULES = ("expected_cost.py",)
-"""Files of this package that such a model needs beside those of every model."""
-
 
 @dataclass(frozen=True, eq=False)
 class Calibrator:

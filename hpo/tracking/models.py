@@ -29,8 +29,15 @@ from hpo.tracking.parent_run import ParentRun
 from hpo.tracking.reader import all_pages
 from hpo.tracking.run_records import ModelRecord, StudyRecord
 
-SHIPPED_MODULES = ("__init__.py", "calendar.py", "conversion.py", "serving.py", "values.py")
-"""The modules of this package that any loaded model imports."""
+SHIPPED_MODULES = (
+    "__init__.py",
+    "calendar.py",
+    "conversion.py",
+    "expected_cost.py",
+    "serving.py",
+    "values.py",
+)
+"""The modules of this package that a loaded model may import."""
 
 
 class ModelWriter:

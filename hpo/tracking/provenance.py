@@ -14,7 +14,6 @@ from pandas.api import types
 from hpo.data.columns import COLUMNS_FILE
 from hpo.data.dataset import Dataset
 from hpo.definition import StudyDefinition
-from hpo.estimators import decision
 from hpo.estimators.final_model import predict_example, trusted_types
 from hpo.estimators.recipe import Recipe
 from hpo.estimators.several import StudySpace
@@ -180,7 +179,7 @@ def _make_model_record(
         },
         time_ms=time_ms,
         requirements=tuple(f"{package}=={version_of(package)}" for package in packages),
-        modules=(*recipe.modules, *decision.MODULES),
+        modules=recipe.modules,
         trusted_types=trusted_types(recipe),
         files={COLUMNS_FILE: columns.model_dump_json()},
     )
