@@ -14,7 +14,7 @@ from hpo.search_space import Range
 
 _HOME = "hpo.boosters"
 
-MODULES = ("boosted.py", "boosters.py", "lightgbm_text.py", "xgboost_json.py")
+MODULES = ("boosted", "boosters", "lightgbm_text", "xgboost_json")
 """What saved models import."""
 
 _KINDS: tuple[tuple[str, Literal["classification", "regression"]], ...] = (

@@ -162,7 +162,7 @@ class Recipe:
             would be read out of bounds.
         home: Where the module of its class lies.
         package: A library that it needs, which an extra of that name installs.
-        modules: Files of this package that its saved models need beside those of every model.
+        modules: Modules of this package that its saved models need beside those of every model.
         rule: The number of the rule that ``derive`` and ``is_affordable`` are.
         earlier: The rules before it, the first first.
     """

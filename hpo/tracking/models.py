@@ -29,14 +29,7 @@ from hpo.tracking.parent_run import ParentRun
 from hpo.tracking.reader import all_pages
 from hpo.tracking.run_records import ModelRecord, StudyRecord
 
-SHIPPED_MODULES = (
-    "__init__.py",
-    "calendar.py",
-    "conversion.py",
-    "expected_cost.py",
-    "serving.py",
-    "values.py",
-)
+SHIPPED_MODULES = ("__init__", "calendar", "conversion", "expected_cost", "serving", "values")
 """The modules of this package that a loaded model may import."""
 
 
@@ -239,7 +232,7 @@ def _gather_code(directory: Path, more: Iterable[str]) -> str:
     package = directory / "hpo"
     package.mkdir()
     for name in (*SHIPPED_MODULES, *more):
-        shutil.copy(Path(hpo.__file__).with_name(name), package)
+        shutil.copy(Path(hpo.__file__).with_name(f"{name}.py"), package)
     return str(package)
 
 

@@ -163,7 +163,7 @@ class ModelRecord:
         time_ms: When its trial ended, milliseconds since 1970, UTC.
         requirements: Pinned packages that serving needs.
         trusted_types: Types the saved model may hold beside those that skops trusts itself.
-        modules: Files of this package that it needs beside those of every model.
+        modules: Modules of this package that it needs beside those of every model.
         files: Name to text of the files saved beside it.
     """
 
