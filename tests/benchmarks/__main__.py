@@ -41,7 +41,7 @@ MODEL_READY = 2
 
 COMMANDS: dict[str, tuple[str, ...]] = {
     "usual": (sys.executable, str(Path(__file__).resolve().with_name("usual_script.py"))),
-    # The usual script draws nothing.
+    # The usual script draws nothing; --figures lets hpo do so.
     "hpo": (sys.executable, "-m", "hpo.run", "--no-plots"),
 }
 
@@ -77,9 +77,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--rounds", type=int, default=5, help="measured rounds (default: 5)")
     parser.add_argument("--json", action="store_true", help="one JSON object instead of the table")
+    parser.add_argument("--figures", action="store_true", help="let hpo draw its figures")
     options = parser.parse_args(argv)
     if options.rounds < 1:
         parser.error(f"--rounds should be 1 or more, but got {options.rounds}")
+    if options.figures:
+        COMMANDS["hpo"] = tuple(part for part in COMMANDS["hpo"] if part != "--no-plots")
     try:
         times = measure(options.rounds)
     except RunFailedError as error:
