@@ -127,6 +127,11 @@ class Decision:
             )
         return model if self.cost is None else ExpectedCostClassifier(model, self.cost)
 
+    @property
+    def modules(self) -> tuple[str, ...]:
+        """Modules of this package that its model needs beside those of every model."""
+        return () if self.cost is None else ("expected_cost",)
+
     def describe(self) -> dict[str, str]:
         """Its parts as text, by name; those that it has."""
         described = {

@@ -29,8 +29,8 @@ from hpo.tracking.parent_run import ParentRun
 from hpo.tracking.reader import all_pages
 from hpo.tracking.run_records import ModelRecord, StudyRecord
 
-SHIPPED_MODULES = ("__init__", "calendar", "conversion", "expected_cost", "serving", "values")
-"""The modules of this package that a loaded model may import."""
+SHIPPED_MODULES = ("__init__", "calendar", "conversion", "serving", "values")
+"""The modules of this package that any loaded model imports."""
 
 
 class ModelWriter:

@@ -179,7 +179,7 @@ def _make_model_record(
         },
         time_ms=time_ms,
         requirements=tuple(f"{package}=={version_of(package)}" for package in packages),
-        modules=recipe.modules,
+        modules=(*recipe.modules, *result.decision.modules),
         trusted_types=trusted_types(recipe),
         files={COLUMNS_FILE: columns.model_dump_json()},
     )
