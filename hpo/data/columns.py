@@ -152,6 +152,12 @@ def as_numbers(X: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(numbers, index=X.index)
 
 
+def scale_numbers(X: np.ndarray) -> np.ndarray:
+    """Each column by its standard deviation about its mean; what is missing is the mean."""
+    spread = np.maximum(np.nanstd(X, axis=0), 1e-12)
+    return np.asarray(np.nan_to_num((X - np.nanmean(X, axis=0)) / spread))
+
+
 def _as_in_training(column: pd.Series, dtype: Any) -> pd.Series:
     """A column with the dtype that training rows had, unless that would change a value."""
     if column.dtype == object and not isinstance(dtype, pd.StringDtype):

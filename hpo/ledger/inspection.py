@@ -173,12 +173,7 @@ def read_identity(connection: Connection | None, study: str) -> Mapping[str, Any
 
 def read_driver(url: str, connection: Connection | None, study: str) -> str | None:
     """Who drives a study, or None where nobody does."""
-    path = sqlite_path(url)
-    if path is not None:
-        return find_driver(path, study)
-    if connection is None:
-        return None
-    return find_session(connection.connection.cursor(), lock_key(study))
+    return read_drivers(url, connection, [study]).get(study)
 
 
 def read_drivers(

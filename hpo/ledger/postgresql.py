@@ -112,17 +112,7 @@ def find_session(cursor: Any, key: int) -> str | None:
         cursor: Of a connection to PostgreSQL.
         key: What is locked.
     """
-    cursor.execute(
-        "SELECT application_name, backend_start FROM pg_locks JOIN pg_stat_activity USING (pid)"
-        " WHERE locktype = 'advisory' AND granted AND objsubid = 1"
-        " AND classid::bigint = %s AND objid::bigint = %s"
-        " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())",
-        (key >> 32 & 0xFFFFFFFF, key & 0xFFFFFFFF),
-    )
-    found = cursor.fetchone()
-    if found is None:
-        return None
-    return _name(*found)
+    return find_sessions(cursor).get(key)
 
 
 def _name(name: str | None, since: datetime | None) -> str:

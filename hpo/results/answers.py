@@ -44,8 +44,7 @@ def _describe_score(decision: JudgedDecision) -> str:
     """The score of answering so on the hold-out: a cost a row, or a scorer's."""
     score = decision.score
     if decision.objective == COST:
-        cost = Estimate(-score.value, -score.high, -score.low)
-        text = f"held out: cost {cost.value:.4g} a row{_interval(cost)}"
+        text = f"held out: cost {-score.value:.4g} a row{_interval(-score)}"
     else:
         text = f"held out: {decision.objective} {score.value:.4f}{_interval(score)}"
     for name, each in decision.conditions.items():
@@ -72,8 +71,7 @@ def describe_probabilities(probabilities: ProbabilityScores) -> str:
     gain = probabilities.gain
     if gain is None:
         return scores
-    change = Estimate(-gain.value, -gain.high, -gain.low)
-    log_loss = f"log loss {change.value:+.4f}{_interval(change)} out of fold"
+    log_loss = f"log loss {-gain.value:+.4f}{_interval(-gain)} out of fold"
     if probabilities.method == "none":
         return f"{scores}; left as they are, mending brings no more than noise: {log_loss}"
     return f"{scores}; mended by {probabilities.method}: {log_loss}"
@@ -85,7 +83,7 @@ def _describe_gain(decision: JudgedDecision, gain: Estimate) -> str:
         (("saves", "costs"), " a row") if decision.objective == COST else (("gains", "loses"), "")
     )
     if gain.value < 0:
-        gain = Estimate(-gain.value, -gain.high, -gain.low)
+        gain = -gain
         verbs = verbs[::-1]
     more = " more" if verbs[0] == "costs" else ""
     number = f"{verbs[0]} {gain.value:.4g}{more}{unit}{_interval(gain)}"

@@ -15,7 +15,7 @@ from hpo.decision_section import Calibration
 from hpo.estimators.decision import Calibrator
 from hpo.estimators.out_of_fold import OutOfFold
 from hpo.estimators.task import Predictions, Task
-from hpo.results.holdout import judge_models
+from hpo.results.holdout import judge_on_holdout
 from hpo.results.intervals import Estimate, estimate_by_t, too_few_to_say
 from hpo.results.sampling import Sampling
 
@@ -138,37 +138,21 @@ def judge_probabilities(
         dataset: The rows.
         choice: How its probabilities were mended, or None where nothing was asked for.
     """
-    y, groups = dataset.y_test, dataset.groups_test
     brier, log_loss = (
-        _negate(
-            judge_models(
-                task,
-                [model],
-                y,
-                groups,
-                metric,
-                seed=0,
-                n_table=len(dataset.y_train) + len(y),
-                is_ordered=dataset.order is not None,
-            )[0]
-        )
+        -judge_on_holdout(task, [model], dataset, metric, seed=0)[0]
         for metric in ("neg_brier_score", "neg_log_loss")
     )
     probabilities = model.responses()["predict_proba"]
-    truth = np.searchsorted(np.unique(dataset.y_train), y)
+    truth = np.searchsorted(np.unique(dataset.y_train), dataset.y_test)
     if probabilities.shape[1] == 2:
         promised, held = probabilities[:, 1], truth == 1
     else:
         promised, held = probabilities.max(axis=1), probabilities.argmax(axis=1) == truth
-    error = estimate_calibration_error(promised, held, groups)
+    error = estimate_calibration_error(promised, held, dataset.groups_test)
     if choice is None:
         return ProbabilityScores(brier, log_loss, error)
     method = "none" if choice.calibrator is None else choice.calibrator.method
     return ProbabilityScores(brier, log_loss, error, choice.asked, method, choice.gain)
-
-
-def _negate(estimate: Estimate) -> Estimate:
-    return Estimate(-estimate.value, -estimate.high, -estimate.low)
 
 
 def estimate_calibration_error(

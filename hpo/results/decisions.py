@@ -19,7 +19,7 @@ from hpo.estimators.decision import Decision
 from hpo.estimators.out_of_fold import OutOfFold
 from hpo.estimators.task import Predictions, Task
 from hpo.results.calibration import CalibrationChoice, choose_calibration
-from hpo.results.holdout import judge_models
+from hpo.results.holdout import judge_on_holdout
 from hpo.results.intervals import Estimate
 from hpo.results.thresholds import ThresholdChoice, choose_threshold
 
@@ -146,19 +146,9 @@ def judge_decision(
     labels.append(np.full(len(y), one_answer))
     answered = [Answered(each, classes, positive, of_test) for each in labels if each is not None]
 
-    def judge(metric: str, of: Sequence[Answered]) -> tuple[Estimate, list[Estimate]]:
-        return judge_models(
-            task,
-            of,
-            y,
-            dataset.groups_test,
-            metric,
-            seed=seed,
-            n_table=len(dataset.y_train) + len(y),
-            is_ordered=dataset.order is not None,
-        )
-
-    score, (over_likelier, *over_defaults, over_answer) = judge(objective, answered)
+    score, (over_likelier, *over_defaults, over_answer) = judge_on_holdout(
+        task, answered, dataset, objective, seed=seed
+    )
     chosen = choice.threshold
     return JudgedDecision(
         choice,
@@ -169,7 +159,10 @@ def judge_decision(
         over_defaults[0] if over_defaults else None,
         str(one_answer),
         over_answer,
-        {name: judge(name, answered[:1])[0] for name in section.subject_to},
+        {
+            name: judge_on_holdout(task, answered[:1], dataset, name, seed=seed)[0]
+            for name in section.subject_to
+        },
         section.subject_to,
         None if chosen is None else _trace_holdout(chosen, models[0], dataset, of_test),
     )

@@ -107,15 +107,8 @@ def judge_holdout(
     )
     with warnings.catch_warnings(action="ignore"):
         scores = {name: models.constant.score(name, dataset.y_test) for name in names}
-    score, (over_constant, *over_defaults) = judge_models(
-        task,
-        compared,
-        dataset.y_test,
-        dataset.groups_test,
-        metric,
-        seed=seed,
-        n_table=len(dataset.y_train) + len(dataset.y_test),
-        is_ordered=dataset.order is not None,
+    score, (over_constant, *over_defaults) = judge_on_holdout(
+        task, compared, dataset, metric, seed=seed
     )
     answer = task.describe_constant(task.constant_model(dataset.y_train), metric)
     return (
@@ -134,6 +127,30 @@ def _fit_defaults(
         X_train, X_test = map(pipeline[:-1].transform, (X_train, X_test))
     categorical = categorical_positions(dataset.columns, recipe.preprocessing)
     return recipe.build(defaults, categorical).fit(X_train, dataset.y_train), X_test
+
+
+def judge_on_holdout(
+    task: Task, models: Sequence[Predictions], dataset: Dataset, metric: str, *, seed: int
+) -> tuple[Estimate, list[Estimate]]:
+    """Score a model on the held-out rows of a dataset; the rest is as :func:`judge_models` has it.
+
+    Args:
+        task: What they predict.
+        models: The model and those it is compared with, each with the held-out rows.
+        dataset: The rows, and how they were held out.
+        metric: The judged scorer.
+        seed: Of the resamples of a metric that has no closed form.
+    """
+    return judge_models(
+        task,
+        models,
+        dataset.y_test,
+        dataset.groups_test,
+        metric,
+        seed=seed,
+        n_table=len(dataset.y_train) + len(dataset.y_test),
+        is_ordered=dataset.order is not None,
+    )
 
 
 def judge_models(

@@ -38,6 +38,9 @@ class Estimate:
         """Whether there were enough rows for an interval."""
         return math.isfinite(self.low) and math.isfinite(self.high)
 
+    def __neg__(self) -> "Estimate":
+        return Estimate(-self.value, -self.high, -self.low)
+
     def to_json(self) -> dict[str, float | None]:
         """Its three numbers by name; the ends are None where there are too few rows to say."""
         return asdict(self) if self.is_known else {"value": self.value, "low": None, "high": None}

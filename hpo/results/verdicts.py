@@ -66,8 +66,7 @@ class Verdicts:
         if gain.low > 0:
             return f"Better than the defaults by {_format_amount(gain, self.metric)}"
         if gain.high < 0:
-            lost = Estimate(-gain.value, -gain.high, -gain.low)
-            return f"Worse than the defaults by {_format_amount(lost, self.metric)}: keep those"
+            return f"Worse than the defaults by {_format_amount(-gain, self.metric)}: keep those"
         return "Tuning made no measurable difference: the defaults do as well"
 
     def describe_constant(self) -> str:

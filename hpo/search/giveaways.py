@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from hpo.data.columns import as_numbers
+from hpo.data.columns import as_numbers, scale_numbers
 from hpo.data.dataset import Dataset
 from hpo.escaping import quote
 from hpo.estimators.classification.rankings import auc
@@ -181,8 +181,7 @@ def _choose_columns(trial: _Trial) -> list[str]:
     names = [str(name) for name in trial.table.columns]
     if len(names) <= MAX_COLUMNS:
         return names
-    X = trial.table.to_numpy()
-    X = np.nan_to_num((X - np.nanmean(X, axis=0)) / np.maximum(np.nanstd(X, axis=0), 1e-12))
+    X = scale_numbers(trial.table.to_numpy())
     y = trial.y[:, None] if trial.is_regression else trial.y[:, None] == np.unique(trial.y)
     y = (y - y.mean(axis=0)) / y.std(axis=0)
     return [names[column] for column in np.argsort(-np.abs(X.T @ y).max(axis=1))[:MAX_COLUMNS]]

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from pandas.api import types
 
-from hpo.data.columns import as_numbers
+from hpo.data.columns import as_numbers, scale_numbers
 from hpo.data.dataset import Dataset
 from hpo.escaping import quote
 
@@ -135,8 +135,7 @@ def _gain_by_subject(others: pd.DataFrame, dataset: Dataset, subjects: np.ndarra
     rows = _draw_subjects(subjects)
     if others.shape[1] == 0 or len(rows) < MIN_SUBJECTS:
         return ""
-    X = as_numbers(others.iloc[rows]).to_numpy()
-    X = np.nan_to_num((X - np.nanmean(X, axis=0)) / np.maximum(np.nanstd(X, axis=0), 1e-12))
+    X = scale_numbers(as_numbers(others.iloc[rows]).to_numpy())
     y, subjects = dataset.y_train[rows], subjects[rows]
     squares = (X**2).sum(axis=1)
     distances = squares[:, None] + squares - 2 * X @ X.T
