@@ -73,19 +73,21 @@ class SlottedGram(Gram):
     Args:
         X: Shape (n_samples, n_features).
         is_full: Which columns are kept dense, shape (n_features,).
+        is_dense: Which values are of those, shape (n_values,).
+        lengths: How many others each row has, shape (n_samples,).
     """
 
-    def __init__(self, X: csr_matrix, is_full: np.ndarray) -> None:
+    def __init__(
+        self, X: csr_matrix, is_full: np.ndarray, is_dense: np.ndarray, lengths: np.ndarray
+    ) -> None:
         self._full, self._rest = np.flatnonzero(is_full), np.flatnonzero(~is_full)
         position = np.empty(len(is_full), dtype=np.int64)
         position[self._full] = np.arange(len(self._full))
         position[self._rest] = np.arange(len(self._rest))
         row = np.repeat(np.arange(X.shape[0]), np.diff(X.indptr))
-        is_dense = is_full[X.indices]
         self._dense = np.zeros((X.shape[0], len(self._full)), order="F")
         self._dense[row[is_dense], position[X.indices[is_dense]]] = X.data[is_dense]
         row = row[~is_dense]
-        lengths = np.bincount(row, minlength=X.shape[0])
         slot = np.arange(len(row)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
         # Slots that a row does not fill count for a column after the last.
         n_slots, self._size = int(lengths.max(initial=0)), len(self._rest) + 1
@@ -141,9 +143,10 @@ def make_gram(X: Rows) -> Gram:
     counts = np.bincount(X.indices, minlength=X.shape[1])
     is_full = counts > FULL_SHARE * n_samples
     n_rest = int((~is_full).sum())
-    n_before = np.append(0, np.cumsum(~is_full[X.indices]))
+    is_dense = is_full[X.indices]
+    n_before = np.append(0, np.cumsum(~is_dense))
     lengths = np.diff(n_before[X.indptr])
     is_even = lengths.max(initial=0) * n_samples <= MAX_PADDING * lengths.sum()
-    return (
-        SlottedGram(X, is_full) if is_even and n_rest**2 <= MAX_PAIRS * n_samples else SparseGram(X)
-    )
+    if is_even and n_rest**2 <= MAX_PAIRS * n_samples:
+        return SlottedGram(X, is_full, is_dense, lengths)
+    return SparseGram(X)

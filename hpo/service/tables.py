@@ -12,8 +12,6 @@ from hpo.settings import ServiceSettings
 
 CACHE_VARIABLE = "HPO_CACHE"
 
-_CHUNK_BYTES = 1 << 20
-
 
 def find_table(
     definition: StudyDefinition, settings: ServiceSettings, *, in_place: bool
@@ -85,8 +83,5 @@ def cache_folder() -> Path:
 
 def digest_of_file(path: Path) -> str:
     """Give the SHA-256 of a file, hexadecimal."""
-    sha = hashlib.sha256()
     with path.open("rb") as file:
-        while chunk := file.read(_CHUNK_BYTES):
-            sha.update(chunk)
-    return sha.hexdigest()
+        return hashlib.file_digest(file, "sha256").hexdigest()

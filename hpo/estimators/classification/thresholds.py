@@ -102,6 +102,11 @@ def trace(
     thresholds = np.append(np.append(values[0], (values[:-1] + values[1:]) / 2), values[-1] + 1e-9)
     n_below = np.append(first, len(truth))
     is_true = truth[order] == positive
+    below_true = np.append(0, np.cumsum(is_true))[n_below]
+    right = np.stack([n_below - below_true, is_true.sum() - below_true], axis=-1)
+    predicted = np.stack([n_below, len(truth) - n_below], axis=-1)
+    true = np.broadcast_to([(~is_true).sum(), is_true.sum()], right.shape)
+    shares = Shares(*(part / len(truth) for part in (right, predicted, true)))
     scores = {}
     for name in names:
         if name == COST and costs is not None:
@@ -112,15 +117,9 @@ def trace(
             total = called.sum() + np.append(0, np.cumsum(left - called))[n_below]
             scores[name] = -total / len(truth)
             continue
-        below_true = np.append(0, np.cumsum(is_true))[n_below]
-        below_false = n_below - below_true
-        right = np.stack([below_false, is_true.sum() - below_true], axis=-1)
-        predicted = np.stack([n_below, len(truth) - n_below], axis=-1)
-        true = np.broadcast_to([(~is_true).sum(), is_true.sum()], right.shape)
-        parts = [part / len(truth) for part in (right, predicted, true)]
         # The positive class is the second here.
         score = score_of_shares(name, 1)
         if score is None:
             raise ValueError(name)
-        scores[name] = score(Shares(*parts))
+        scores[name] = score(shares)
     return ThresholdCurve(values, thresholds, scores)
