@@ -9,11 +9,7 @@ import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import replace
 from typing import Self
-
-import loky
-import psutil
 
 from hpo.errors import InputError, LedgerError, SettingsError
 from hpo.ledger.failures import never
@@ -24,6 +20,7 @@ from hpo.ledger.submitting import change_wish
 from hpo.ledger.wishes import Wish
 from hpo.progress import format_duration
 from hpo.service.ending import Ending
+from hpo.service.shares import memory_of_slot, share_workers
 from hpo.service.status import is_due
 from hpo.service.study_child import StudyChild, sweep
 from hpo.settings import ServiceSettings
@@ -39,9 +36,6 @@ LEFT_SECONDS = 1.0
 """Before this server looks again at a study that another one took."""
 
 MOST_SLOTS = 64
-
-_MEMORY_SHARE = 0.8
-"""Of this machine's memory, for all studies together."""
 
 
 class Server:
@@ -66,9 +60,9 @@ class Server:
                 f"--slots: this should be from 1 to {MOST_SLOTS}, but got {n_slots}"
             )
         self._n_slots = n_slots
-        self._memory = memory or int(psutil.virtual_memory().total * _MEMORY_SHARE / n_slots)
+        self._memory = memory or memory_of_slot(n_slots)
         self._stop_signal = stop_signal
-        self._settings, self._variables = _share_workers(settings, n_slots)
+        self._settings, self._variables = share_workers(settings, n_slots)
         self._children: list[StudyChild] = []
         self._left: dict[str, float] = {}
         self._unclosed: set[str] = set()
@@ -221,19 +215,3 @@ class Server:
         with self._storage.engine.connect() as connection:
             found = (wished for wished in read_queue(connection) if wished.name == name)
             return next((wished.n_finished for wished in found), 0)
-
-
-def _share_workers(
-    settings: ServiceSettings, n_slots: int
-) -> tuple[ServiceSettings, dict[str, str]]:
-    """Divide this machine's workers among the slots; a cluster's are shared by it.
-
-    Returns:
-        Settings of one study, and the variables of its process.
-    """
-    if isinstance(settings.workers, str) and settings.workers != "auto":
-        return settings, {}
-    n_workers = loky.cpu_count() if settings.workers == "auto" else int(settings.workers)
-    # Workers are started only where they save time, and never more than these.
-    most = {"LOKY_MAX_CPU_COUNT": str(max(1, n_workers // n_slots))}
-    return replace(settings, workers="auto"), most

@@ -165,5 +165,5 @@ class ChildRuns:
 
 def _is_begun(run: Run) -> bool:
     """Whether an objective logs to the run, or did, and the trial is not in it yet."""
-    is_without_key = keys.OBJECTIVE_KEY in run.data.tags and not reader.key_of(run)
-    return is_without_key and not reader.is_deleted(run)
+    is_of_trial = keys.is_key(run.data.tags.get(keys.OBJECTIVE_KEY, ""))
+    return is_of_trial and not reader.key_of(run) and not reader.is_deleted(run)

@@ -159,6 +159,11 @@ def renamed(values: Mapping[str, object]) -> dict[str, str]:
     return {names[name]: str(value) for name, value in values.items()}
 
 
+def is_key(text: str) -> bool:
+    """Whether this is a key of a parent run or from :func:`trial_key`, as no person writes one."""
+    return re.fullmatch(r"[0-9a-f]{32}(/\d+)?", text) is not None
+
+
 def number_of(key: str) -> int:
     """The trial's number in a key from :func:`trial_key`."""
     return int(key.rpartition("/")[2])

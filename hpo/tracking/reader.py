@@ -114,8 +114,9 @@ def deleted_parent(study: str, run_id: str) -> TrackingError:
 
 
 def key_of(run: Run) -> str:
-    """The run's key; empty where a person removed it, and the run with it from our care."""
-    return str(run.data.tags.get(keys.KEY, ""))
+    """The run's key; empty where a person took it away, and the run with it from our care."""
+    key = str(run.data.tags.get(keys.KEY, ""))
+    return key if keys.is_key(key) else ""
 
 
 def is_deleted(run: Run) -> bool:

@@ -108,7 +108,7 @@ def find_run_ids(tracking_uri: str, name: str, uid: str | None) -> dict[int, str
     return {
         keys.number_of(key_of(run)): run.info.run_id
         for run in read_runs(tracking_uri, name, uid).active
-        if key_of(run) != uid and is_finished(run)
+        if "/" in key_of(run) and is_finished(run)
     }
 
 

@@ -389,8 +389,9 @@ def test_metrics_say_how_far_mlflow_is_behind(directory):
         run_here_well(directory, "--trials", "3", **WITHOUT_WORKERS)
         assert behind(service) == {"hpo_mlflow_up": 1, "hpo_mlflow_behind_seconds": 0}
         client = MlflowClient(service.settings.tracking_uri)
-        first, *_ = client.search_runs(["1"], "tags.mlflow.parentRunId != ''")
+        first, second, *_ = client.search_runs(["1"], "tags.mlflow.parentRunId != ''")
         client.delete_tag(first.info.run_id, "hpo.key")
+        client.set_tag(second.info.run_id, "hpo.key", "mine")
         time.sleep(1)
         found = behind(service)
         assert 1 <= found["hpo_mlflow_behind_seconds"] < 300

@@ -75,7 +75,8 @@ def running_long_fits(
     with running(
         directory, "--study", "study.toml", "--workers", "2", *flags, **variables
     ) as process:
-        wait_until(lambda: n_running(directory) >= 1 and len(workers_of(process.pid)) == 2, process)
+        # A second trial feeds the workers while trials are drawn at random.
+        wait_until(lambda: n_running(directory) == 2 and len(workers_of(process.pid)) == 2, process)
         wait_until(
             lambda: max(map(processor_seconds, workers_of(process.pid)), default=0.0) > FIT_SECONDS,
             process,

@@ -209,6 +209,5 @@ def test_interrupt_ends_a_run_with_workers_in_the_middle_of_a_fit(
     )
     assert stderr.splitlines()[-1] == stopped
     assert "Traceback" not in stderr
-    # The second trial feeds the workers while trials are drawn at random.
     assert n_running(directory) == 2
     assert left == []
