@@ -135,8 +135,9 @@ def test_two_starters_on_an_empty_database_make_one_study(
 
 
 def test_database_that_is_away_is_one_line_without_its_password(
-    cluster: Cluster, directory: Path
+    cluster: Cluster, directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("hpo.ledger.failures.RETRY_SECONDS", 1.0)
     url = cluster.url("x").replace(str(cluster.port), "1")
     process = run_here(directory, *FLAGS, HPO_STORAGE=url)
     assert (process.returncode, process.stdout) == (4, "")

@@ -17,7 +17,7 @@ from hpo.results import sampling
 from hpo.search import giveaways, leaks, repeats
 from hpo.study_file import StudyDefinition
 from tests.support.commands import environment, run_python
-from tests.support.here import run_here
+from tests.support.here import call_main, run_here
 
 ROOT = Path(__file__).parents[2]
 PAGES = {
@@ -100,8 +100,10 @@ def test_other_commands_run(customers: Path) -> None:
     for command in OTHER_COMMANDS:
         program, *arguments = command.split()
         assert program == "hpo"
-        process = run_python(customers, str(Path(sys.executable).with_name(program)), *arguments)
-        assert (process.returncode, process.stderr) == (0, ""), command
+        ended = call_main(customers, *arguments)
+        assert (ended.returncode, ended.stderr) == (0, ""), command
+    script = run_python(customers, str(Path(sys.executable).with_name("hpo")), "--version")
+    assert script.stdout == f"hpo {hpo.__version__}\n"
 
 
 def test_the_error_it_shows_is_the_one_printed(customers: Path) -> None:
@@ -174,7 +176,10 @@ def test_python_examples_run(directory: Path) -> None:
     pages = (README, REFERENCE, PAGES["reliability.md"], PAGES["migrating.md"])
     examples = [example for text in pages for example in blocks("python", text)]
     assert len(examples) == 7
-    shutil.copytree(ROOT / "studies", directory / "studies")
+    (directory / "studies").mkdir()
+    wine = (ROOT / "studies" / "wine.toml").read_text(encoding="utf-8")
+    shorter = wine.replace("n_trials = 50", "n_trials = 12")
+    (directory / "studies" / "wine.toml").write_text(shorter, encoding="utf-8")
     before = (
         "import optuna, hpo, pandas as pd\nfrom sklearn.datasets import load_wine\ntable = load_wine(as_frame=True).frame\n"
         "rows = table.drop(columns='target').head()\n"
@@ -182,12 +187,13 @@ def test_python_examples_run(directory: Path) -> None:
     assert run_here(directory, "--trials", "3").returncode == 0
     (journal,) = (directory / "mlruns").rglob("optuna_journal.log")
     shutil.copy(journal, directory)
-    study = "study = optuna.create_study(study_name='mine')\nobjective = lambda trial: trial.suggest_float('x', 0, 1)\n"
-    for example in examples:
-        script = directory / "example.py"
-        script.write_text(before + study + example, encoding="utf-8")
-        process = run_python(directory, str(script))
-        assert process.returncode == 0, process.stderr
+    before += "study = optuna.create_study(study_name='mine')\n"
+    before += "objective = lambda trial: trial.suggest_float('x', 0, 1)\n"
+    # One after the other, as in a notebook, but none has the names of another.
+    script = "".join(f"exec({before + example!r}, {{}})\n" for example in examples)
+    (directory / "examples.py").write_text(script, encoding="utf-8")
+    process = run_python(directory, "examples.py")
+    assert process.returncode == 0, process.stderr
 
 
 def test_help_is_the_one_printed(tmp_path: Path) -> None:

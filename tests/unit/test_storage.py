@@ -198,7 +198,13 @@ def test_server_that_cannot_be_reached_may_be_there_again(kind, may_pass, is_wra
     assert caught.value.may_pass == may_pass
 
 
-def test_server_that_is_not_there_is_one_line_without_the_password():
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hpo.ledger.storage, "BUSY_SECONDS", 0.05)
+    monkeypatch.setattr(hpo.ledger.failures, "RETRY_SECONDS", 0.3)
+
+
+def test_server_that_is_not_there_is_one_line_without_the_password(impatient):
     url = "postgresql+psycopg://me:secret@127.0.0.1:1/db"
     for open_it in (lambda: open_storage(url), lambda: open_for_reading(url, "iris")):
         with pytest.raises(
@@ -211,12 +217,6 @@ def test_server_that_is_not_there_is_one_line_without_the_password():
 
 
 # A lock that lasts.
-
-
-@pytest.fixture
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hpo.ledger.storage, "BUSY_SECONDS", 0.05)
-    monkeypatch.setattr(hpo.ledger.failures, "RETRY_SECONDS", 0.3)
 
 
 def whole(url: str, n_trials: int) -> list[tuple[Any, ...]]:
