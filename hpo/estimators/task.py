@@ -16,6 +16,7 @@ from hpo.data.target import Target
 from hpo.data_section import CvSection, DataSection
 from hpo.decision_section import DecisionSection
 from hpo.estimators.influence import Smoothed
+from hpo.estimators.mistakes import Mistakes
 
 Split = tuple[np.ndarray, np.ndarray]
 """Positions of the rows to fit on and of those to score."""
@@ -140,6 +141,10 @@ class Task(Target, Protocol):
 
     def smoothed(self, metric: str, y: np.ndarray, models: Sequence[Any]) -> Smoothed | None:
         """The same beside made-up rows, for scores that see few kinds of rows; None for others."""
+        ...
+
+    def mistakes(self, metric: str, y: np.ndarray, models: Sequence[Any]) -> Mistakes | None:
+        """The answers of models whose score is the cost of their mistakes; None for others."""
         ...
 
     def has_enough_rows(self, metric: str, y: np.ndarray, model: Any) -> bool:

@@ -11,7 +11,8 @@ from scipy import special
 
 CONFIDENCE = 0.95
 _TAIL = (1 - CONFIDENCE) / 2
-_Z = float(special.ndtri(1 - _TAIL))
+Z = float(special.ndtri(1 - _TAIL))
+"""The normal distribution's quantile of a 95 % interval."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class Estimate:
     @property
     def standard_error(self) -> float:
         """The standard error that the width of the interval implies."""
-        return (self.high - self.low) / (2 * _Z)
+        return (self.high - self.low) / (2 * Z)
 
     @property
     def is_known(self) -> bool:
@@ -73,8 +74,8 @@ def estimate_proportion(n_right: int, n: int) -> Estimate:
     Unlike the usual interval it has a width at 0 and 1 too.
     """
     # As scipy.stats.binomtest(...).proportion_ci(method="wilson"); importing that costs 0.33 s.
-    middle = (n_right + _Z**2 / 2) / (n + _Z**2)
-    half = _Z / (n + _Z**2) * math.sqrt(n_right * (n - n_right) / n + _Z**2 / 4)
+    middle = (n_right + Z**2 / 2) / (n + Z**2)
+    half = Z / (n + Z**2) * math.sqrt(n_right * (n - n_right) / n + Z**2 / 4)
     # None and all of n are ends of their own intervals, whatever rounding gives.
     return Estimate(
         n_right / n, middle - half if n_right else 0.0, middle + half if n_right < n else 1.0
@@ -97,7 +98,7 @@ def estimate_paired_proportions(n_gained: int, n_lost: int, n: int) -> Estimate:
     lost = n_lost + 0.5
     total = n + 2
     middle = (gained - lost) / total
-    half = _Z * math.sqrt(gained + lost - (gained - lost) ** 2 / total) / total
+    half = Z * math.sqrt(gained + lost - (gained - lost) ** 2 / total) / total
     return Estimate((n_gained - n_lost) / n, max(-1.0, middle - half), min(1.0, middle + half))
 
 

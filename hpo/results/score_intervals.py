@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from hpo.estimators.task import Predictions, Task
+from hpo.results.cost_intervals import estimate_cost, estimate_saving
 from hpo.results.intervals import (
     Estimate,
     estimate_by_t,
@@ -54,6 +55,11 @@ def estimate_scores(
     gains = [ours - value for value in others]
     if not task.has_enough_rows(metric, y, models[0]) or sampling.n_groups == 1:
         return too_few_to_say(ours), [too_few_to_say(gain) for gain in gains]
+    is_of_rows = not sampling.n_groups and not sampling.is_ordered
+    if is_of_rows and (mistakes := task.mistakes(metric, y, models)) is not None:
+        return estimate_cost(mistakes, sampling), [
+            estimate_saving(mistakes, other, sampling) for other in range(1, len(models))
+        ]
     moved = [task.influence(metric, y, model) for model in models]
     if moved[0] is None:
         return _estimate_from_resamples(models, y, metric, sampling, rng, ours, gains)

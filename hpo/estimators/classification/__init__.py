@@ -18,6 +18,7 @@ from hpo.estimators.classification import positive as positive_class
 from hpo.estimators.classification import target
 from hpo.estimators.classification.costs import Costs, read_costs
 from hpo.estimators.classification.influence import (
+    find_mistakes,
     has_enough_rows,
     influence,
     smoothed_influence,
@@ -31,6 +32,7 @@ from hpo.estimators.classification.scores import (
 )
 from hpo.estimators.classification.thresholds import check_thresholds
 from hpo.estimators.influence import Smoothed
+from hpo.estimators.mistakes import Mistakes
 from hpo.estimators.task import Split
 
 MAX_LABEL = 60
@@ -162,6 +164,10 @@ class Classification:
     def smoothed(self, metric: str, y: np.ndarray, models: Sequence[Predicted]) -> Smoothed | None:
         """Scores of labels and costs of answers, beside made-up rows of each class."""
         return smoothed_influence(metric, y, models)
+
+    def mistakes(self, metric: str, y: np.ndarray, models: Sequence[Predicted]) -> Mistakes | None:
+        """The answers of models, where a mistake costs the same in every row of two classes."""
+        return find_mistakes(metric, y, models)
 
     def has_enough_rows(self, metric: str, y: np.ndarray, model: Predicted) -> bool:
         """Whether every class has enough rows for an interval."""

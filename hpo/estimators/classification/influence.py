@@ -18,6 +18,7 @@ from hpo.estimators.classification.rankings import (
 )
 from hpo.estimators.classification.scores import NO_COSTS, Predicted
 from hpo.estimators.influence import Smoothed, influence_on_mean, influence_on_ratio
+from hpo.estimators.mistakes import Mistakes
 
 MIN_ROWS = 10
 """Rows of a class, and rows that are called so, from which scores of it have an interval."""
@@ -105,6 +106,24 @@ def _smoothed_cost(
         moved.append(values - scores[-1])
     truth = np.concatenate([models[0].positions(y), truth])
     return Smoothed(tuple(scores), np.array(moved), truth, weights)
+
+
+def find_mistakes(metric: str, y: np.ndarray, models: Sequence[Predicted]) -> Mistakes | None:
+    """Find the answers of models that are scored by what mistakes about two classes cost.
+
+    Args:
+        metric: A scorer's name.
+        y: True labels, array of shape (n_samples,).
+        models: Those that are compared.
+
+    Returns:
+        None for any other scorer, and where rows have costs of their own.
+    """
+    costs = models[0].costs
+    if metric != COST or costs is None or costs.columns or len(costs.matrix) != 2:
+        return None
+    answers = np.array([model.answers(costs) for model in models])
+    return Mistakes(models[0].positions(y), answers, costs.matrix.sum(axis=1))
 
 
 def has_enough_rows(metric: str, y: np.ndarray, model: Predicted) -> bool:

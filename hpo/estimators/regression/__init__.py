@@ -224,6 +224,14 @@ class Regression:
     ) -> None:
         """No score of numbers needs it."""
 
+    def mistakes(
+        self,
+        metric: str,
+        y: np.ndarray,
+        models: Sequence[PredictedNumbers],
+    ) -> None:
+        """A number is none."""
+
     def has_enough_rows(self, metric: str, y: np.ndarray, model: PredictedNumbers) -> bool:  # noqa: ARG002
         """Whether there are enough rows for an interval; the greatest error of some never tells."""
         return len(y) >= MIN_ROWS and metric != "neg_max_error"
