@@ -10,6 +10,7 @@ import pytest
 from mlflow import MlflowClient
 
 from .converging import Place, Reference, make_reference, place_in
+from .disturbing import PAUSES
 from .proxy import Proxy
 from .server import Server
 
@@ -35,10 +36,11 @@ def reference(undisturbed: MakeReference) -> Reference:
     return undisturbed("--trials", "12")
 
 
-@pytest.fixture(scope="session")
-def long_reference(undisturbed: MakeReference) -> Reference:
-    """Forty, where something is to happen in the middle."""
-    return undisturbed("--trials", "40")
+@pytest.fixture
+def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runs in this process make shorter pauses between attempts to write to MLflow."""
+    for path, seconds in PAUSES.items():
+        monkeypatch.setattr(path.replace(":", "."), seconds)
 
 
 @pytest.fixture

@@ -2,18 +2,20 @@
 has locked.
 """
 
+import json
 import os
 import re
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.support.commands import COMMAND_SECONDS, kill_group, running, start_hpo, wait_until
+from tests.support.commands import COMMAND_SECONDS, kill_group, wait_until
+from tests.support.forked import ForkedProcess, fork_hpo, forked
 
 from .points import TELL
 
@@ -23,6 +25,27 @@ INJECTED = {
     )
 }
 """Environment of a command that may be struck."""
+
+
+def constants(values: Mapping[str, object]) -> dict[str, str]:
+    """Environment of a command some of whose constants are others."""
+    return {**INJECTED, "HPO_CONSTANTS": json.dumps(values)}
+
+
+BUSY = constants({"hpo.study_run:CLOSING_SECONDS": 60.0})
+"""Environment of a run that is stopped on a machine that may be busy: it waits for tracking."""
+
+PAUSES = {
+    "hpo.tracking.follower:FIRST_PAUSE_SECONDS": 0.05,
+    "hpo.tracking.follower:LONGEST_PAUSE_SECONDS": 0.5,
+    "hpo.tracking.follower:LONGEST_PAUSE_WHILE_THERE_SECONDS": 0.1,
+}
+"""Between attempts to write to MLflow, where a test would do little but wait for them."""
+
+REQUEST_TIMEOUT = {
+    "hpo.tracking.process:ENVIRONMENT": {"MLFLOW_HTTP_REQUEST_TIMEOUT": "2"},
+}
+"""Of a server that hangs."""
 
 PROGRESS = re.compile(r"^hpo: \d+ of \d+ trials[,;] .*\n", re.MULTILINE)
 """Said once a minute, which a run takes only on a busy machine."""
@@ -67,7 +90,9 @@ class Fault:
         return {**INJECTED, "HPO_FAULT": self.point, "HPO_FAULT_MARK": str(self.mark)}
 
 
-def end(process: subprocess.Popen[str], started: float, timeout: float = COMMAND_SECONDS) -> Ended:
+def end(
+    process: subprocess.Popen[str] | ForkedProcess, started: float, timeout: float = COMMAND_SECONDS
+) -> Ended:
     """Wait for a run; whatever is left of it afterwards, or at the deadline, is killed."""
     try:
         stdout, stderr = process.communicate(timeout=timeout)
@@ -78,26 +103,38 @@ def end(process: subprocess.Popen[str], started: float, timeout: float = COMMAND
 
 
 def run_disturbed(
-    directory: Path, point: str, *flags: str, plots: bool = False, **variables: str
+    directory: Path,
+    point: str,
+    *flags: str,
+    plots: bool = False,
+    start: Callable[..., subprocess.Popen[str] | ForkedProcess] = fork_hpo,
+    **variables: str,
 ) -> Ended:
-    """A run that is struck at a point, which it must have reached."""
+    """A run that is struck at a point, which it must have reached.
+
+    Args:
+        directory: The working directory.
+        point: See ``injection/sitecustomize.py``.
+        flags: Of the command.
+        plots: Whether figures are drawn.
+        start: ``start_hpo`` where the imports of a new process matter.
+        variables: Of the environment.
+    """
     fault = Fault(point, directory / "struck")
     started = time.monotonic()
-    ended = end(start_hpo(directory, *flags, plots=plots, **variables, **fault.variables), started)
+    ended = end(start(directory, *flags, plots=plots, **variables | fault.variables), started)
     assert fault.has_struck, f"{point} was not reached: {ended}"
     fault.mark.unlink()
     return ended
 
 
 @contextmanager
-def halted(
-    directory: Path, n_told: int, *flags: str, **variables: str
-) -> Iterator[subprocess.Popen[str]]:
+def halted(directory: Path, n_told: int, *flags: str, **variables: str) -> Iterator[ForkedProcess]:
     """The command, whose driver stopped itself when so many trials were told, on however busy a
     machine; SIGCONT lets it go on.
     """
     fault = Fault(f"{TELL}:return:{n_told}:SIGSTOP:self", directory / "struck")
-    with running(directory, *flags, **variables, **fault.variables) as process:
+    with forked(directory, *flags, **variables | fault.variables) as process:
         stat = Path(f"/proc/{process.pid}/stat")
         wait_until(
             lambda: stat.read_text(encoding="utf-8").rpartition(")")[2].split()[0] == "T", process

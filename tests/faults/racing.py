@@ -2,16 +2,23 @@
 
 import os
 import re
+import subprocess
+from collections.abc import Callable
 
 from tests.support.commands import start_hpo
+from tests.support.forked import ForkedProcess
 
 from .converging import Place
 from .disturbing import end
 
 
-def race(place: Place, flags: tuple[str, ...]) -> str:
+def race(
+    place: Place,
+    flags: tuple[str, ...],
+    start: Callable[..., subprocess.Popen[str] | ForkedProcess] = start_hpo,
+) -> str:
     """Start two drivers at once; what was wrong with how they ended, or nothing."""
-    processes = [start_hpo(place.directory, *flags) for _ in range(2)]
+    processes = [start(place.directory, *flags) for _ in range(2)]
     winner, loser = sorted(
         (end(process, 0.0) for process in processes), key=lambda ended: ended.returncode
     )

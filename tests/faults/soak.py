@@ -12,7 +12,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.support.commands import run_hpo, start_hpo
+from tests.support.commands import COMMAND_SECONDS, run_hpo, start_hpo
 from tests.support.servers import free_port, serving_tracking
 from tests.support.stores import ask, count_told
 
@@ -135,13 +135,14 @@ def soak(
 
 def kill_at(moment: float, place: Place, flags: tuple[str, ...], *, alone: bool) -> bool:
     """Start the command and kill it after so many seconds; False where it had ended before."""
-    with start_hpo(place.directory, *flags, **place.variables) as process:
-        time.sleep(moment)
-        if process.poll() is not None:
-            return False
+    process = start_hpo(place.directory, *flags, **place.variables)
+    time.sleep(moment)
+    is_running = process.poll() is None
+    if is_running:
         # What the driver leaves behind may still be writing when the next run starts.
         (os.kill if alone else os.killpg)(process.pid, signal.SIGKILL)
-    return True
+    process.communicate()
+    return is_running
 
 
 def stage_of(place: Place, study: str, n_trials: int) -> str:
@@ -161,10 +162,11 @@ def finish(place: Place, flags: tuple[str, ...]) -> str:
     """Run the command until it ends well; what it said where it never does."""
     said = ""
     for _ in range(MAX_RUNS):
-        process = run_hpo(place.directory, *flags, **place.variables)
+        process = start_hpo(place.directory, *flags, **place.variables)
+        _, stderr = process.communicate(timeout=COMMAND_SECONDS)
         if process.returncode == 0:
             return ""
-        said = f"exit code {process.returncode}: {process.stderr.strip()}"
+        said = f"exit code {process.returncode}: {stderr.strip()}"
         if process.returncode != 3:
             return said
     return said

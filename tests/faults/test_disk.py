@@ -14,14 +14,16 @@ import pytest
 from hpo.service.submitting import submit_study
 from hpo.settings import ServiceSettings
 from hpo.study_file import load_definition
-from tests.support.commands import run_python, running, wait_until
+from tests.support.commands import wait_until
+from tests.support.forked import forked
+from tests.support.here import call_main
 from tests.support.processes import processes
 from tests.support.service import serving_studies, status_of, wait, wait_for
 from tests.support.stores import close_stores, count_finished_runs, count_told, stores_of
 from tests.support.studies import write_table
 
 from .converging import Place, Reference, assert_converged, place_in
-from .disturbing import Ended, end, halted
+from .disturbing import Ended, constants, end, halted
 
 N_TOLD = 5
 """When there is no more room."""
@@ -75,57 +77,58 @@ def assert_ledger_stopped(ended: Ended, place: Place) -> None:
     )
     assert ended.stderr.count("\n") <= 2  # MLflow's line may come before
     assert "Traceback" not in ended.stderr
-    assert N_TOLD <= count_told(place.directory) < 40
+    assert N_TOLD <= count_told(place.directory) < 12
 
 
 def test_full_disk_stops_it_and_with_room_it_goes_on(
-    small_disk: Path, long_reference: Reference
+    small_disk: Path, reference: Reference
 ) -> None:
     place = place_in(small_disk)
-    ended = run_until_full(place, lambda _: fill(small_disk), long_reference)
+    ended = run_until_full(place, lambda _: fill(small_disk), reference)
     assert_ledger_stopped(ended, place)
     n_told = count_told(small_disk)
     fill(small_disk)  # what the first run gave back when it closed its files
-    with running(small_disk, *long_reference.flags) as process:
+    with forked(small_disk, *reference.flags) as process:
         again = end(process, 0.0)
     assert_ledger_stopped(again, place)
     assert count_told(small_disk) == n_told
     (small_disk / "ballast").unlink()
-    assert_converged(place, long_reference)
+    assert_converged(place, reference)
 
 
-def test_no_room_for_the_ledger(place: Place, long_reference: Reference) -> None:
+def test_no_room_for_the_ledger(place: Place, reference: Reference) -> None:
     ended = run_until_full(
-        place, lambda driver: limit_files_to(place.directory / "optuna.db", driver), long_reference
+        place, lambda driver: limit_files_to(place.directory / "optuna.db", driver), reference
     )
     assert_ledger_stopped(ended, place)
-    assert_converged(place, long_reference)
+    assert_converged(place, reference)
 
 
-def test_no_room_for_mlflow(place: Place, long_reference: Reference) -> None:
+def test_no_room_for_mlflow(place: Place, reference: Reference) -> None:
     def limit(driver: int) -> None:
         (tracking,) = (pid for pid, parent, _ in processes() if parent == driver)
         limit_files_to(place.database, tracking)
 
-    ended = run_until_full(place, limit, long_reference)
+    ended = run_until_full(place, limit, reference)
     assert ended.returncode == 3
     assert ended.last_line.startswith("hpo: MLflow is behind by ")
     assert "Traceback" not in ended.stderr
-    assert count_told(place.directory) == 40
-    assert_converged(place, long_reference)
+    assert count_told(place.directory) == 12
+    assert_converged(place, reference)
 
 
 def test_no_room_for_a_submitted_table_and_with_room_it_is_kept(small_disk: Path) -> None:
     write_table(small_disk)
-    command = ("-m", "hpo", "submit", "--data", "t.csv", "--target", "y", "--trials", "2")
+    command = ("submit", "--data", "t.csv", "--target", "y", "--trials", "2")
     fill(small_disk)
-    refused = run_python(small_disk, *command)
+    refused = call_main(small_disk, *command)
     assert refused.returncode in (3, 4)
     assert "Traceback" not in refused.stderr
     assert len(refused.stderr.splitlines()) == 1
     (small_disk / "ballast").unlink()
-    assert "has no submitted study" in run_python(small_disk, "-m", "hpo", "status").stderr
-    assert run_python(small_disk, *command).returncode == 0
+    assert "has no submitted study" in call_main(small_disk, "status").stderr
+    assert call_main(small_disk, *command).returncode == 0
+    close_stores()
 
 
 def test_no_room_for_the_table_on_a_server_and_with_room_it_goes_on(
@@ -139,7 +142,8 @@ def test_no_room_for_the_table_on_a_server_and_with_room_it_goes_on(
     submit_study(load_definition(None, overrides), settings)
     close_stores()
     fill(small_disk)
-    with serving_studies(directory, HPO_CACHE=str(small_disk / "cache")) as server:
+    soon_again = constants({"hpo.service.server:AWAY_SECONDS": 1.0})
+    with serving_studies(directory, HPO_CACHE=str(small_disk / "cache"), **soon_again) as server:
         wait(lambda: status_of(settings, "t").reason is not None, server)
         status = status_of(settings, "t")
         assert status.state == "queued"

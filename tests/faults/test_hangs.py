@@ -12,10 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.commands import kill_group, running, start_hpo, start_python, wait_until
+from tests.support.commands import kill_group, start_python, wait_until
+from tests.support.forked import fork_hpo, forked
 from tests.support.here import call_main
 from tests.support.postgres import Cluster
-from tests.support.processes import command_line, processes
+from tests.support.processes import processes
 from tests.support.stores import count_told
 
 from .converging import Place
@@ -62,8 +63,7 @@ def test_driver_that_is_stopped_in_start_up_is_named_and_keeps_nobody_deaf(
     kind, url = storage
     line = "are being made by another process (h"
     with stopped_in_start_up(tmp_path, kind, url) as first:
-        second = start_hpo(tmp_path, "--name", "other", "--trials", "3", HPO_STORAGE=url)
-        assert second.stderr is not None
+        second = fork_hpo(tmp_path, "--name", "other", "--trials", "3", HPO_STORAGE=url)
         waiting = second.stderr.readline()
         started = time.monotonic()
         second.send_signal(signal.SIGTERM)
@@ -84,12 +84,8 @@ def test_driver_that_is_stopped_in_start_up_is_named_and_keeps_nobody_deaf(
 
 
 def tracking_process_of(driver: int) -> int | None:
-    found = (
-        pid
-        for pid, parent, _ in processes()
-        if parent == driver and b"hpo.tracking.process" in command_line(pid)
-    )
-    return next(found, None)
+    """The only child of a driver without workers."""
+    return next((pid for pid, parent, _ in processes() if parent == driver), None)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -98,7 +94,7 @@ def test_stopped_tracking_process_leaves_the_driver_searching_and_not_deaf(
 ) -> None:
     """The record of a wide table is more than a pipe holds."""
     flags = ("--data", wide(place.directory), "--target", "target", "--trials", "4")
-    with running(place.directory, *flags) as driver:
+    with forked(place.directory, *flags) as driver:
         wait_until(lambda: tracking_process_of(driver.pid) is not None, driver)
         os.kill(tracking_process_of(driver.pid), signal.SIGSTOP)
         wait_until(lambda: count_told(place.directory) == 4, driver)

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from mlflow import MlflowClient
@@ -23,16 +24,17 @@ from tests.support.checker import (
     read_trials,
     trial_table,
 )
-from tests.support.commands import running, wait_until
+from tests.support.commands import start_hpo, wait_until
+from tests.support.forked import forked
 from tests.support.here import run_here_well
-from tests.support.processes import processor_seconds, session_of, workers_of
+from tests.support.processes import processor_seconds, session_of
 from tests.support.stores import count_finished_runs, count_told, n_running
 from tests.support.studies import ALL_RAISE, FIT_SECONDS, running_long_fits
 
 from . import points
 from .conftest import MakeReference
 from .converging import Kept, Place, Reference, assert_converged, place_in, read_kept
-from .disturbing import Ended, run_disturbed
+from .disturbing import BUSY, Ended, run_disturbed
 
 KILLED = -signal.SIGKILL
 
@@ -45,22 +47,22 @@ class Study:
         self.reference = reference
         self.kept = Kept()
 
-    def strike(self, strike: str, *, plots: bool = False) -> Ended:
+    def strike(self, strike: str, **options: Any) -> Ended:
         """Run the command with one more strike."""
         ended = run_disturbed(
             self.place.directory,
             strike,
             *self.reference.flags,
-            plots=plots,
-            HPO_CLOSING_SECONDS="60",
+            **options,
+            **BUSY,
         )
         assert "Traceback" not in ended.stderr
         self.kept |= read_kept(self.place, "iris")
         return ended
 
-    def kill(self, point: str, *, plots: bool = False) -> None:
+    def kill(self, point: str, **options: Any) -> None:
         """One more strike, which the driver does not outlive."""
-        ended = self.strike(point, plots=plots)
+        ended = self.strike(point, **options)
         assert (point, ended.returncode) == (point, KILLED)
 
     def assert_converged(self, *, plots: bool = False) -> None:
@@ -87,7 +89,7 @@ def test_killed_while_tables_and_study_are_made(reference: Reference, tmp_path: 
     study = Study(place_in(tmp_path), reference)
     study.kill(f"{points.DESCRIBE_STUDY}:call:1:SIGKILL:group")
     study.kill(f"{points.FILL_TABLES}:call:1:SIGKILL:group")
-    study.kill(f"{points.FILL_TABLES}:return:1:SIGKILL:group")
+    study.kill(f"{points.FILL_TABLES}:return:1:SIGKILL:group", start=start_hpo)
     study.assert_converged()
 
 
@@ -228,20 +230,14 @@ def test_worker_killed_in_a_fold(reference: Reference, place: Place) -> None:
 
 def test_killed_driver_frees_its_lock_and_its_children_end(place: Place) -> None:
     """The next driver is told of no other one, though it is started at once."""
-    with running_long_fits(place.directory) as process:
+    with running_long_fits(place.directory, start=forked) as process:
         n_processes = len(session_of(process.pid))
         process.kill()
         killed = time.monotonic()
-        with running(place.directory, "--study", "study.toml", "--workers", "2") as second:
+        with forked(place.directory, "--study", "study.toml", "--workers", "1") as second:
             wait_until(lambda: session_of(process.pid) == [], second)
             assert time.monotonic() - killed < 5.0
-            wait_until(lambda: len(workers_of(second.pid)) == 2, second)
-            wait_until(
-                lambda: (
-                    max(map(processor_seconds, workers_of(second.pid)), default=0.0) > FIT_SECONDS
-                ),
-                second,
-            )
+            wait_until(lambda: processor_seconds(second.pid) > FIT_SECONDS, second)
             # What was open is scored again.
             assert count_told(place.directory) == 0
             assert n_running(place.directory) >= 1

@@ -12,13 +12,14 @@ from dataclasses import replace
 import pytest
 
 from tests.support.checker import check_projection, read_projection, read_trials
-from tests.support.commands import run_python, running, wait_until
+from tests.support.commands import run_python, wait_until
+from tests.support.forked import forked
 from tests.support.here import call_main, run_here
 from tests.support.stores import count_finished_runs, count_told, n_running
 from tests.support.studies import running_long_fits
 
 from .converging import Kept, Place, Reference, assert_converged, read_kept
-from .disturbing import INJECTED, Ended, end, later
+from .disturbing import BUSY, PAUSES, REQUEST_TIMEOUT, Ended, constants, end, halted, later
 from .proxy import Mode, Proxy
 from .server import Server
 
@@ -57,53 +58,50 @@ def assert_behind(ended: Ended, n_behind: int | None = None) -> None:
     assert ended.stderr.count("\n") <= 2
 
 
+@pytest.mark.usefixtures("hasty")
 def test_server_away_at_the_start_comes_in_time(
-    server: Server, served: Place, study: str, reference: Reference
+    proxied: Place, proxy: Proxy, study: str, reference: Reference
 ) -> None:
-    server.stop()
-    with later(4.0, server.start):
-        ended = run(served, *reference.flags, "--name", study, *PATIENT)
+    """Nobody listens on its port until the search has long been over."""
+    proxy.set_mode("refuse")
+    with later(4.0, proxy.set_mode, "pass"):
+        ended = run(proxied, *reference.flags, "--name", study, *PATIENT)
     assert (ended.returncode, said_once(ended)) == (0, True), ended.stderr
-    assert_converged(served, reference, study=study)
+    assert_converged(proxied, reference, study=study)
 
 
-def test_server_never_there(
-    server: Server, served: Place, study: str, reference: Reference
-) -> None:
-    server.stop()
-    ended = run(served, *reference.flags, "--name", study, "--tracking-wait", "1", "--json")
+def test_server_never_there(proxied: Place, proxy: Proxy, study: str, reference: Reference) -> None:
+    proxy.set_mode("refuse")
+    ended = run(proxied, *reference.flags, "--name", study, "--tracking-wait", "1", "--json")
     assert_behind(ended, 12)
     seconds = json.loads(ended.stdout)["seconds"]
     assert seconds["total"] - seconds["search"] < 25.0  # the default is to wait for 30
-    server.start()
-    assert_converged(served, reference, study=study)
+    proxy.set_mode("pass")
+    assert_converged(proxied, reference, study=study)
 
 
 @pytest.mark.parametrize("is_frozen", [False, True])
 def test_server_away_in_the_middle(
-    server: Server, served: Place, study: str, long_reference: Reference, *, is_frozen: bool
+    server: Server, served: Place, study: str, reference: Reference, *, is_frozen: bool
 ) -> None:
     """The search does not wait for it: all trials are told before it is back. What it was asked
     before it froze it does when it thaws, whoever still waits.
     """
     away, back = (server.freeze, server.thaw) if is_frozen else (server.stop, server.start)
     n_before, started = count_finished_runs(served.database), time.monotonic()
-    flags = (*long_reference.flags, "--name", study, *PATIENT)
-    with running(served.directory, *flags, **served.variables) as process:
-        wait_until(
-            lambda: count_finished_runs(served.database) >= n_before + 3,
-            process,
-            poll_seconds=0.005,
-        )
+    flags = (*reference.flags, "--name", study, *PATIENT)
+    variables = constants(PAUSES | REQUEST_TIMEOUT)
+    with halted(served.directory, 5, *flags, **served.variables, **variables) as process:
+        wait_until(lambda: count_finished_runs(served.database) >= n_before + 3, process)
         away()
-        assert process.stderr is not None
+        process.send_signal(signal.SIGCONT)
         behind = process.stderr.readline()
-        wait_until(lambda: count_told(served.directory) == 40, process)
+        wait_until(lambda: count_told(served.directory) == 12, process)
         back()
         ended = end(process, started)
     ended = replace(ended, stderr=behind + ended.stderr)
     assert (ended.returncode, said_once(ended)) == (0, True), ended.stderr
-    assert_converged(served, long_reference, study=study)
+    assert_converged(served, reference, study=study)
 
 
 def test_never_back(proxied: Place, proxy: Proxy, study: str, reference: Reference) -> None:
@@ -121,8 +119,8 @@ def test_never_back(proxied: Place, proxy: Proxy, study: str, reference: Referen
     ):
         n_before = proxy.n_disturbed
         proxy.plan(path, nth, mode)
-        flags = (*reference.flags, "--name", study, "--tracking-wait", "1")
-        ended = run(proxied, *flags, MLFLOW_HTTP_REQUEST_TIMEOUT="5")
+        flags = (*reference.flags, "--name", study, "--tracking-wait", "0.5")
+        ended = run(proxied, *flags, MLFLOW_HTTP_REQUEST_TIMEOUT="2")
         assert (mode, proxy.n_disturbed > n_before) == (mode, True)
         assert_behind(ended)
         assert count_told(proxied.directory) == 12
@@ -131,18 +129,19 @@ def test_never_back(proxied: Place, proxy: Proxy, study: str, reference: Referen
     assert_converged(proxied, reference, study=study, kept=kept)
 
 
+@pytest.mark.usefixtures("hasty")
 def test_wrong_for_some_seconds_in_all_ways(
-    proxied: Place, proxy: Proxy, study: str, long_reference: Reference
+    proxied: Place, proxy: Proxy, study: str, reference: Reference
 ) -> None:
     """It is over before the run gives up: the run itself writes everything, and says each of two
     things once.
     """
     for mode in ("refuse", "hang", "500", "503", "cut"):
-        proxy.plan(RUNS_CREATE, 5, mode, 2.0)
-    ended = run(proxied, *long_reference.flags, "--name", study)
+        proxy.plan(RUNS_CREATE, 3, mode, 1.0)
+    ended = run(proxied, *reference.flags, "--name", study)
     assert proxy.n_disturbed >= 5
     assert (ended.returncode, said_once(ended)) == (0, True), ended.stderr
-    assert_converged(proxied, long_reference, study=study)
+    assert_converged(proxied, reference, study=study)
 
 
 def test_slow_server_takes_longer_and_nothing_else(
@@ -151,7 +150,7 @@ def test_slow_server_takes_longer_and_nothing_else(
     proxy.set_mode("slow")
     started = time.monotonic()
     flags = (*reference.flags, "--name", study, "--json")
-    with running(proxied.directory, *flags, **proxied.variables) as process:
+    with forked(proxied.directory, *flags, **proxied.variables) as process:
         ended = end(process, started)
     assert proxy.n_disturbed > 12
     assert (ended.returncode, ended.stderr) == (0, "")
@@ -161,18 +160,19 @@ def test_slow_server_takes_longer_and_nothing_else(
 
 
 @pytest.mark.parametrize("mode", ["cut first", "drop"])
+@pytest.mark.usefixtures("hasty")
 def test_lost_answers_leave_nothing_twice(
-    proxied: Place, proxy: Proxy, study: str, long_reference: Reference, mode: Mode
+    proxied: Place, proxy: Proxy, study: str, reference: Reference, mode: Mode
 ) -> None:
     """The first answer of every endpoint, then a tenth of all: the server did the work, and the run
     finds that out.
     """
     proxy.set_mode(mode)
-    ended = run(proxied, *long_reference.flags, "--name", study)
+    ended = run(proxied, *reference.flags, "--name", study)
     assert ended.returncode == 0, ended.stderr
     assert proxy.n_disturbed >= 8
     proxy.set_mode("pass")
-    assert_converged(proxied, long_reference, study=study)
+    assert_converged(proxied, reference, study=study)
 
 
 def test_password_is_in_no_line_where_requests_fail(
@@ -214,7 +214,7 @@ CALLBACK = """
 import sys, optuna, hpo
 study = optuna.create_study(study_name=sys.argv[2], storage="sqlite:///theirs.db")
 with hpo.MLflowCallback(sys.argv[1], metric_name="x") as callback:
-    study.optimize(lambda trial: trial.suggest_float("x", 0, 1), n_trials=20, callbacks=[callback])
+    study.optimize(lambda trial: trial.suggest_float("x", 0, 1), n_trials=12, callbacks=[callback])
 """
 
 
@@ -223,7 +223,8 @@ def test_lost_answers_leave_nothing_twice_for_the_callback(
 ) -> None:
     proxy.dropped_share = 0.2
     proxy.set_mode("drop")
-    process = run_python(proxied.directory, "-c", CALLBACK, proxy.address, study)
+    command = ("-c", CALLBACK, proxy.address, study)
+    process = run_python(proxied.directory, *command, **constants(PAUSES))
     assert (process.returncode, "Traceback" in process.stderr) == (0, False), process.stderr
     assert proxy.n_disturbed > 0
     trials = read_trials(f"sqlite:///{proxied.directory}/theirs.db", study)
@@ -236,7 +237,7 @@ def test_killed_while_answers_are_lost(
     """Runs that the server made and nobody was told of are found by their key."""
     proxy.plan(RUNS_CREATE, 4, "cut")
     flags = (*reference.flags, "--name", study)
-    with running(proxied.directory, *flags, **proxied.variables) as process:
+    with forked(proxied.directory, *flags, **proxied.variables) as process:
         wait_until(lambda: proxy.n_disturbed >= 2, process)
         os.killpg(process.pid, signal.SIGKILL)
     proxy.set_mode("pass")
@@ -246,7 +247,8 @@ def test_killed_while_answers_are_lost(
 def test_signal_while_fits_run_in_workers_and_the_server_is_frozen(
     server: Server, served: Place, study: str
 ) -> None:
-    with running_long_fits(served.directory, "--name", study, **served.variables) as process:
+    flags = ("--name", study)
+    with running_long_fits(served.directory, *flags, start=forked, **served.variables) as process:
         server.freeze()
         started = time.monotonic()
         process.send_signal(signal.SIGTERM)
@@ -261,16 +263,15 @@ def test_signal_while_fits_run_in_workers_and_the_server_is_frozen(
 
 
 def test_second_interrupt_ends_at_once_and_the_next_run_heals(
-    proxied: Place, proxy: Proxy, study: str, long_reference: Reference
+    proxied: Place, proxy: Proxy, study: str, reference: Reference
 ) -> None:
-    """The first one is held up by a server that does not answer."""
+    """The first one, in the middle of the search, is held up by a server that does not answer."""
     proxy.plan(RUNS_CREATE, 4, "hang")
-    flags = (*long_reference.flags, "--name", study)
-    with running(
-        proxied.directory, *flags, **proxied.variables, **INJECTED, HPO_CLOSING_SECONDS="60"
-    ) as process:
+    flags = (*reference.flags, "--name", study)
+    with halted(proxied.directory, 5, *flags, **proxied.variables, **BUSY) as process:
         wait_until(lambda: proxy.n_disturbed > 0, process)
         os.killpg(process.pid, signal.SIGINT)
+        process.send_signal(signal.SIGCONT)
         time.sleep(0.5)
         started = time.monotonic()
         if process.poll() is None:
@@ -278,5 +279,6 @@ def test_second_interrupt_ends_at_once_and_the_next_run_heals(
         ended = end(process, started)
     assert ended.returncode == 130
     assert ended.seconds < 20.0
+    assert count_told(proxied.directory) == 5
     proxy.set_mode("pass")
-    assert_converged(proxied, long_reference, study=study)
+    assert_converged(proxied, reference, study=study)

@@ -1,9 +1,9 @@
 """Study files that tests of several folders use."""
 
-import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -67,12 +67,17 @@ def write_table(directory: Path) -> Path:
 
 @contextmanager
 def running_long_fits(
-    directory: Path, *flags: str, **variables: str
-) -> Iterator[subprocess.Popen[str]]:
-    """The command in the middle of fits that take a minute each, on two workers."""
+    directory: Path,
+    *flags: str,
+    start: Callable[..., AbstractContextManager[Any]] = running,
+    **variables: str,
+) -> Iterator[Any]:
+    """The command in the middle of fits that take a minute each, on two workers; started as a
+    process, or with ``forked``.
+    """
     write_table(directory)
     (directory / "study.toml").write_text(LONG_FIT, encoding="utf-8")
-    with running(
+    with start(
         directory, "--study", "study.toml", "--workers", "2", *flags, **variables
     ) as process:
         # A second trial feeds the workers while trials are drawn at random.

@@ -8,13 +8,14 @@ of it.
 clocks of all these processes back by
 an hour instead, from then on. ``HPO_FAULT_MARK`` is a file that is made at that moment: no other
 process strikes again.
-``HPO_CLOSING_SECONDS`` is how long a run that is stopped waits for tracking, on a machine that may
-be busy.
+``HPO_CONSTANTS`` is a JSON object of what constants of ``hpo`` are instead, by ``module:NAME``; of
+a mapping what the object has.
 """
 
 import functools
 import importlib.machinery
 import importlib.util
+import json
 import os
 import signal
 import sys
@@ -26,7 +27,7 @@ CLOCK_SECONDS = 3600
 
 
 def install(point: str, mark: str) -> None:
-    """Wait for the module of a point to be imported."""
+    """Strike at a point once its module is imported."""
     module, function, moment, nth, action, who = point.split(":")
     n_reached = 0
 
@@ -36,7 +37,15 @@ def install(point: str, mark: str) -> None:
         if n_reached == int(nth) and _is_first(mark) and action != "CLOCK":
             _send(signal.Signals[action], who)
 
-    sys.meta_path.insert(0, _Finder(module, lambda loaded: _wrap(loaded, function, moment, strike)))
+    when_loaded(module, lambda loaded: _wrap(loaded, function, moment, strike))
+
+
+def when_loaded(module: str, change: Callable[[ModuleType], None]) -> None:
+    """Change a module once it is imported; at once where it is, as in a fork."""
+    if module in sys.modules:
+        change(sys.modules[module])
+    else:
+        sys.meta_path.insert(0, _Finder(module, change))
 
 
 def _is_first(mark: str) -> bool:
@@ -70,6 +79,11 @@ def _wrap(owner: Any, function: str, moment: str, strike: Callable[[], None]) ->
         return result
 
     setattr(owner, name, wrapped)
+    if isinstance(owner, ModuleType):
+        # Where others have imported it already, it is exchanged there, too.
+        for module in list(sys.modules.values()):
+            if getattr(module, "__dict__", {}).get(name) is plain:
+                setattr(module, name, wrapped)
 
 
 class _Finder:
@@ -92,6 +106,15 @@ class _Finder:
 
         spec.loader.exec_module = execute
         return spec
+
+
+def set_constant(module: ModuleType, name: str, value: Any) -> None:
+    """Change a constant of a module; a mapping is added to."""
+    plain = getattr(module, name)
+    if isinstance(plain, dict):
+        plain.update(value)
+    else:
+        setattr(module, name, type(plain)(value))
 
 
 def follow_clock(mark: str) -> None:
@@ -119,11 +142,6 @@ if "HPO_FAULT" in os.environ:
     install(os.environ["HPO_FAULT"], os.environ["HPO_FAULT_MARK"])
     if ":CLOCK:" in os.environ["HPO_FAULT"]:
         follow_clock(os.environ["HPO_FAULT_MARK"])
-if "HPO_CLOSING_SECONDS" in os.environ:
-    closing_seconds = float(os.environ["HPO_CLOSING_SECONDS"])
-    sys.meta_path.insert(
-        0,
-        _Finder(
-            "hpo.study_run", lambda module: setattr(module, "CLOSING_SECONDS", closing_seconds)
-        ),
-    )
+for _path, _value in json.loads(os.environ.get("HPO_CONSTANTS", "{}")).items():
+    _module, _, _name = _path.partition(":")
+    when_loaded(_module, functools.partial(set_constant, name=_name, value=_value))
