@@ -92,7 +92,7 @@ def tracking_process_of(driver: int) -> int | None:
 def test_stopped_tracking_process_leaves_the_driver_searching_and_not_deaf(
     place: Place, number: signal.Signals, wide: Callable[[Path], str]
 ) -> None:
-    """The record of a wide table is more than a pipe holds."""
+    """The record of a table with long names is more than a pipe holds."""
     flags = ("--data", wide(place.directory), "--target", "target", "--trials", "4")
     with forked(place.directory, *flags) as driver:
         wait_until(lambda: tracking_process_of(driver.pid) is not None, driver)
@@ -112,11 +112,11 @@ def test_stopped_tracking_process_leaves_the_driver_searching_and_not_deaf(
 
 @pytest.fixture
 def wide() -> Callable[[Path], str]:
-    """Writes a table whose record is larger than a pipe."""
+    """Writes a table whose record, half a megabyte, is larger than a pipe."""
 
     def write(directory: Path) -> str:
-        names = [f"a_rather_long_column_name_{index}" for index in range(3000)]
-        rows = [[f"{(row * index) % 7}" for index in range(3000)] for row in range(40)]
+        names = [f"a_rather_long_column_name_{index}_{'x' * 1000}" for index in range(300)]
+        rows = [[f"{(row * index) % 7}" for index in range(300)] for row in range(40)]
         lines = [",".join([*cells, "ab"[row % 2]]) for row, cells in enumerate(rows)]
         text = "\n".join([",".join([*names, "target"]), *lines])
         (directory / "wide.csv").write_text(text, encoding="utf-8")

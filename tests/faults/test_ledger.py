@@ -57,7 +57,7 @@ def patient(
     """
     flags = {
         "ledger": ("optuna.db", 10.0),
-        "mlflow": ("mlflow.db", 20.0, "--tracking-wait", "120"),
+        "mlflow": ("mlflow.db", 60.0, "--tracking-wait", "120"),
         "mlflow for good": ("mlflow.db", FOR_GOOD, "--tracking-wait", "1"),
         "ledger for good": ("optuna.db", FOR_GOOD),
     }

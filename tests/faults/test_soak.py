@@ -10,6 +10,7 @@ from tests.support.here import run_here_well
 from . import soak
 from .__main__ import main
 from .converging import Kept, Place, Reference, count_violations
+from .disturbing import PAUSES, constants
 
 
 def test_two_kills_at_random_times_with_a_server_whose_answers_are_lost(
@@ -17,7 +18,9 @@ def test_two_kills_at_random_times_with_a_server_whose_answers_are_lost(
 ) -> None:
     """Of forks, whose start-up is short: a kill comes at any time of a run."""
     monkeypatch.setattr(soak, "start_hpo", fork_hpo)
-    exit_code = main(["--kills", "2", "--trials", "30", "--seed", "2", "--server"])
+    for name, value in constants(PAUSES).items():
+        monkeypatch.setenv(name, value)
+    exit_code = main(["--kills", "2", "--trials", "12", "--seed", "2", "--server"])
     printed = capsys.readouterr()
     assert exit_code == 0, printed
     first, second, *rest = printed.out.splitlines()
