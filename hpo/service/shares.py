@@ -1,4 +1,4 @@
-"""What of this machine each slot of a server gets: memory and workers."""
+"""Divides a machine among the slots of its server: memory and workers."""
 
 from dataclasses import replace
 from pathlib import Path

@@ -27,7 +27,7 @@ OVERRIDES = {"study.name": "mine", "data.target": "target", "study.n_trials": 4}
 
 
 def settings(directory: Path) -> hpo.ServiceSettings:
-    return hpo.ServiceSettings(**stores_of(directory))
+    return hpo.ServiceSettings(**stores_of(directory), workers=1, plots=False)
 
 
 def test_study_has_its_dashboard_note_before_its_first_trial(directory: Path) -> None:
@@ -77,9 +77,8 @@ def test_frame_goes_on_with_the_study_of_its_file(directory: Path) -> None:
     frame = load_wine(as_frame=True).frame
     frame.to_parquet(directory / "mine.parquet")
     run_here_well(directory, "--data", "mine.parquet", "--target", "target", "--trials", "3")
-    result = hpo.run_study(
-        hpo.load_definition(overrides=OVERRIDES), settings(directory), data=frame
-    )
+    definition = hpo.load_definition(overrides=OVERRIDES)
+    result = hpo.run_study(definition, settings(directory), data=frame, tracking=InlineTracking())
     assert (result.n_trials["complete"], result.n_new_trials) == (4, 1)
     check_stores(**stores_of(directory), n_trials=4, study="mine")
     predicted = result.model.predict(frame.drop(columns="target"))
@@ -99,7 +98,7 @@ def test_frame_goes_on_with_the_study_of_its_file(directory: Path) -> None:
     with pytest.raises(
         hpo.HpoError, match=r"study 'mine' was begun with something else: data \w+ -> \w+"
     ):
-        hpo.run_study(hpo.load_definition(overrides=OVERRIDES), settings(directory), data=frame)
+        hpo.run_study(definition, settings(directory), data=frame, tracking=InlineTracking())
 
 
 def test_frame_without_a_name_is_refused_and_nothing_is_written(tmp_path: Path) -> None:
@@ -147,21 +146,22 @@ def test_nested_searches_are_as_long_as_the_study_that_they_judge(directory: Pat
 INTERRUPTED = """
 import hpo, hpo.study_run
 hpo.study_run.CLOSING_SECONDS = 60.0  # the machine may be busy
-hpo.run_study(hpo.load_definition(overrides={"study.n_trials": 400, "study.name": "iris", "data.source": "digits"}))
+hpo.run_study(
+    hpo.load_definition(overrides={"study.n_trials": 4000}),
+    hpo.ServiceSettings(workers=1),
+)
 """
 
 
 def test_interrupt_in_a_notebook_closes_the_parent_run(directory: Path) -> None:
     """There Ctrl-C raises KeyboardInterrupt wherever the search is."""
     process = start_python(directory, "-c", INTERRUPTED)
-    wait_until(lambda: count_finished_runs(directory / "mlflow.db") >= 10, process)
+    wait_until(lambda: count_finished_runs(directory / "mlflow.db") >= 3, process)
     process.send_signal(signal.SIGINT)
     _, stderr = process.communicate(timeout=COMMAND_SECONDS)
     assert stderr.splitlines()[-1] == "KeyboardInterrupt"
     picture = read_stores(**stores_of(directory))
     assert picture.parent.info.status == "KILLED"
     assert len(picture.children) == count_told(directory)
-    run_here_well(
-        directory, "--data", "digits", "--name", "iris", "--trials", str(count_told(directory) + 1)
-    )
+    run_here_well(directory, "--trials", str(count_told(directory) + 1))
     check_stores(**stores_of(directory), n_trials=count_told(directory))

@@ -1,54 +1,32 @@
 """The same job against a real ``mlflow server``: there, absent, and there again."""
 
 import json
-import subprocess
-from collections.abc import Iterator
-from dataclasses import dataclass
+import shutil
 from pathlib import Path
 
 import mlflow
-import pytest
 from mlflow import MlflowClient
 from sklearn.datasets import load_iris
 
 import hpo
 from hpo.tracking.inline import InlineTracking
 from tests.support.checker import check_stores, trial_table
-from tests.support.commands import COMMAND_SECONDS, start_hpo
+from tests.support.commands import run_hpo
 from tests.support.here import run_here_well
 from tests.support.servers import free_port, serving_tracking
 from tests.support.sharing import FinishedRun
 from tests.support.stores import stores_of
 
+N_TRIALS = 12
 WAIT_SECONDS = 1.0
 
 
-@dataclass(frozen=True)
-class AwayRun:
-    directory: Path
-    port: int
-    process: subprocess.Popen[str]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def away(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AwayRun]:
-    """A run whose server is not there: it waits 30 s for it at its end, meanwhile other tests go
-    on.
-    """
-    directory, port = tmp_path_factory.mktemp("away"), free_port()
-    with start_hpo(
-        directory, "--trials", "50", MLFLOW_TRACKING_URI=f"http://127.0.0.1:{port}"
-    ) as process:
-        yield AwayRun(directory, port, process)
-        process.kill()
-
-
 def test_job_against_a_server(server: str, finished: FinishedRun, tmp_path: Path) -> None:
-    flags = ("--trials", "50", "--name", "served")
+    flags = ("--trials", str(N_TRIALS), "--name", "served")
     report = run_here_well(tmp_path, *flags, MLFLOW_TRACKING_URI=server)
     storage = stores_of(tmp_path)["storage"]
-    picture = check_stores(storage, server, n_trials=50, study="served")
-    assert trial_table(storage, "served") == trial_table(stores_of(finished.directory)["storage"])
+    picture = check_stores(storage, server, n_trials=N_TRIALS, study="served")
+    assert trial_table(storage, "served") == first_trials(finished)
     assert f"\n          {server}/#/experiments/{picture.experiment.experiment_id}/runs?" in report
     assert not (tmp_path / "mlflow.db").exists()
     assert not (tmp_path / "mlruns").exists()
@@ -56,31 +34,38 @@ def test_job_against_a_server(server: str, finished: FinishedRun, tmp_path: Path
     path = MlflowClient(server).download_artifacts(
         picture.parent.info.run_id, "study/definition.json", str(tmp_path)
     )
-    assert json.loads(Path(path).read_text(encoding="utf-8"))["study"]["n_trials"] == 50
+    assert json.loads(Path(path).read_text(encoding="utf-8"))["study"]["n_trials"] == N_TRIALS
     copy = mlflow.artifacts.download_artifacts(
         artifact_uri=picture.model.artifact_location, dst_path=str(tmp_path), tracking_uri=server
     )
     assert (Path(copy) / "MLmodel").exists()
 
 
+def first_trials(finished: FinishedRun) -> list[tuple[str, ...]]:
+    return trial_table(stores_of(finished.directory)["storage"])[:N_TRIALS]
+
+
 def test_server_absent_is_exit_3_and_the_same_command_catches_up(
-    finished: FinishedRun, away: AwayRun
+    empty_databases: Path, finished: FinishedRun, tmp_path: Path
 ) -> None:
-    address = f"http://127.0.0.1:{away.port}"
-    stdout, stderr = away.process.communicate(timeout=COMMAND_SECONDS)
-    assert away.process.returncode == 3
-    assert "iris: 50 trials (50 complete)\n" in stdout
-    assert "not logged yet: MLflow is behind, the same command catches up" in stdout
+    port = free_port()
+    address = f"http://127.0.0.1:{port}"
+    flags = ("--trials", str(N_TRIALS), "--tracking-uri", address)
+    process = run_hpo(tmp_path, *flags, "--tracking-wait", str(WAIT_SECONDS))
+    assert process.returncode == 3
+    assert f"iris: {N_TRIALS} trials ({N_TRIALS} complete)\n" in process.stdout
+    assert "not logged yet: MLflow is behind, the same command catches up" in process.stdout
     away_line = f"{address} does not answer: Connection refused"
-    assert stderr.splitlines() == [
+    assert process.stderr.splitlines() == [
         f"hpo: MLflow does not take what is written ({away_line}); the search goes on, nothing is lost",
-        f"hpo: MLflow is behind by 50 trials and the final model may be missing: {away_line} (the same command catches up)",
+        f"hpo: MLflow is behind by {N_TRIALS} trials and the final model may be missing: {away_line} (the same command catches up)",
     ]
-    storage = stores_of(away.directory)["storage"]
-    assert trial_table(storage) == trial_table(stores_of(finished.directory)["storage"])
-    with serving_tracking(away.directory, away.port):
-        run_here_well(away.directory, "--trials", "50", MLFLOW_TRACKING_URI=address)
-        check_stores(storage, address, n_trials=50)
+    storage = stores_of(tmp_path)["storage"]
+    assert trial_table(storage) == first_trials(finished)
+    shutil.copy(empty_databases / "mlflow.db", tmp_path / "server.db")
+    with serving_tracking(tmp_path, port):
+        run_here_well(tmp_path, *flags)
+        check_stores(storage, address, n_trials=N_TRIALS)
 
 
 def test_server_absent_is_said_by_the_python_call_too(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from tests.support.fixtures import copy_databases
 from tests.support.here import run_here_well
 from tests.support.processes import processes
 from tests.support.service import StudyServer, serving_studies, status_of, wait, wait_for
-from tests.support.stores import close_stores, n_running, stores_of
+from tests.support.stores import close_stores, stores_of
 from tests.support.studies import LONG_FIT, write_table
 
 
@@ -83,15 +83,17 @@ def test_studies_one_after_another_are_those_of_run(settings, directory, server,
     assert len(pids) == 1
 
 
-def test_higher_priority_comes_first_then_submission(fresh, tmp_path):
-    submit(fresh, "low", 1)
-    submit(fresh, "high", 1, priority=5)
-    submit(fresh, "later", 1)
-    with serving_studies(tmp_path) as server:
-        for name in ("low", "high", "later"):
-            wait_for(fresh, name, "done", server)
-        order = [study for what, study, _, _ in server.locks() if what == "took"]
-    assert order == ["high", "low", "later"]
+def test_higher_priority_comes_first_then_submission(settings, server):
+    submit(settings, "before", 400)  # the only slot is taken while the others are submitted
+    wait_for(settings, "before", "running", server)
+    submit(settings, "low", 1)
+    submit(settings, "high", 1, priority=5)
+    submit(settings, "later", 1)
+    cancel_study(settings, "before")
+    for name in ("low", "high", "later"):
+        wait_for(settings, name, "done", server)
+    order = [study for what, study, _, _ in server.locks() if what == "took"]
+    assert order[-3:] == ["high", "low", "later"]
 
 
 def test_raised_total_and_a_queued_trial_are_wishes(settings, directory, server):
@@ -181,6 +183,31 @@ def test_process_that_is_killed_is_replaced_and_its_study_goes_on(settings, serv
     check_stores(**stores_of(directory), study="killed", n_trials=30)
 
 
+def test_long_fit_that_is_cancelled_is_killed_and_its_run_closed(
+    settings, server, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    write_table(tmp_path)
+    (tmp_path / "study.toml").write_text(LONG_FIT, encoding="utf-8")
+    definition = load_definition(tmp_path / "study.toml", {"study.name": "long"})
+    submit_study(definition, settings)
+    wait(lambda: is_in_a_fit(settings, "long"), server)
+    wait(lambda: has_run(settings, "long"), server)
+    cancel_study(settings, "long")
+    asked = time.monotonic()
+    wait(lambda: status_of(settings, "long").running_on is None, server)
+    assert time.monotonic() - asked < 7
+    wait(lambda: parent_of(settings, "long").info.status == "KILLED", server)
+
+
+def is_in_a_fit(settings: ServiceSettings, name: str) -> bool:
+    return any(trial.state.name == "RUNNING" for trial in read_trials(settings.storage, name))
+
+
+def has_run(settings: ServiceSettings, name: str) -> bool:
+    return MlflowClient(settings.tracking_uri).get_experiment_by_name(name) is not None
+
+
 def test_server_that_is_killed_takes_its_processes_along(settings, server, directory):
     submit(settings, "orphan", 300, priority=9)
     wait(lambda: status_of(settings, "orphan").state == "running", server)
@@ -212,23 +239,3 @@ def test_study_that_holds_too_much_memory_fails_alone(fresh, tmp_path):
     assert reason is not None
     assert "more than the 0.1 GB of --memory" in reason
     assert not stale.exists()  # what a server left that was killed
-
-
-def test_long_fit_that_is_cancelled_is_killed_and_its_run_closed(fresh, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    write_table(tmp_path)
-    (tmp_path / "study.toml").write_text(LONG_FIT, encoding="utf-8")
-    definition = load_definition(tmp_path / "study.toml", {"study.name": "long"})
-    submit_study(definition, fresh)
-    with serving_studies(tmp_path) as server:
-        wait(lambda: n_running(tmp_path) > 0, server)
-        wait(lambda: has_run(fresh, "long"), server)
-        cancel_study(fresh, "long")
-        asked = time.monotonic()
-        wait(lambda: status_of(fresh, "long").running_on is None, server)
-        assert time.monotonic() - asked < 7
-        wait(lambda: parent_of(fresh, "long").info.status == "KILLED", server)
-
-
-def has_run(settings: ServiceSettings, name: str) -> bool:
-    return MlflowClient(settings.tracking_uri).get_experiment_by_name(name) is not None

@@ -9,8 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tests.support.commands import run_hpo, run_hpo_well
-from tests.support.here import run_here
+from tests.support.here import run_here, run_here_well
 from tests.support.stores import stores_of
 
 N = 400
@@ -44,13 +43,13 @@ def write(directory: Path, *, target: str = "late", more: str = "", data: str = 
 
 @pytest.mark.slow
 def test_forward_study_says_that_the_score_falls_and_draws_it(orders: Path) -> None:
-    text = run_hpo_well(orders, "--study", "orders.toml", plots=True)
+    text = run_here_well(orders, "--study", "orders.toml", plots=True)
     facts = {line[:9].strip(): line[10:] for line in text.splitlines()}
     assert facts["note"] == "3 rows before the held-out ones are left out: cv.gap = 3"
     assert facts["by time"].startswith("accuracy 0.")
     assert ", from 2024-01-" in facts["by time"]
     assert "falls from part to part by -0." in facts["by time"]
-    content = json.loads(run_hpo_well(orders, "--study", "orders.toml", "--json"))
+    content = json.loads(run_here_well(orders, "--study", "orders.toml", "--json"))
     over_time = content["over_time"]
     assert over_time["column"] == "ordered_at"
     assert len(over_time["folds"]) == 5
@@ -80,7 +79,7 @@ def test_trials_are_the_same_with_workers_after_a_stop_and_with_another_order_of
     write(other, target=target)
     at_once = run_here(orders, "--study", "orders.toml", "--json", "--trials", "4")
     run_here(other, "--study", "orders.toml", "--json", "--trials", "2")
-    resumed = run_hpo(other, "--study", "orders.toml", "--json", "--trials", "4", "--workers", "2")
+    resumed = run_here(other, "--study", "orders.toml", "--json", "--trials", "4", "--workers", "2")
     assert (at_once.returncode, resumed.returncode) == (0, 0), resumed.stderr
     first, second = json.loads(at_once.stdout), json.loads(resumed.stdout)
     assert first["best"]["params"] == second["best"]["params"]

@@ -84,10 +84,10 @@ def image_environment() -> dict[str, str]:
 class Stack:
     """Services that run, by name; a scaled one has several processes."""
 
-    def __init__(self, directory: Path, cluster: Cluster, *files: str) -> None:
+    def __init__(self, directory: Path, cluster: Cluster) -> None:
         self.directory = directory
         self.cluster = cluster
-        self.compose = read_compose(VARIABLES, *files)
+        self.compose = read_compose(VARIABLES)
         self.ports: dict[str, int] = {"5432": cluster.port}
         self.processes: dict[str, list[subprocess.Popen[str]]] = {}
         self.working_directory = directory / "work"
@@ -240,10 +240,10 @@ def end(process: subprocess.Popen[str]) -> None:
 
 
 @contextmanager
-def composed(directory: Path, *files: str) -> Iterator[Stack]:
+def composed(directory: Path) -> Iterator[Stack]:
     """A stack of which nothing runs yet but PostgreSQL's server; all of it ends with the block."""
     with running_cluster() as cluster:
-        stack = Stack(directory, cluster, *files)
+        stack = Stack(directory, cluster)
         try:
             yield stack
         finally:

@@ -204,7 +204,8 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hpo.ledger.failures, "RETRY_SECONDS", 0.3)
 
 
-def test_server_that_is_not_there_is_one_line_without_the_password(impatient):
+@pytest.mark.usefixtures("impatient")
+def test_server_that_is_not_there_is_one_line_without_the_password():
     url = "postgresql+psycopg://me:secret@127.0.0.1:1/db"
     for open_it in (lambda: open_storage(url), lambda: open_for_reading(url, "iris")):
         with pytest.raises(

@@ -216,20 +216,10 @@ class Regression:
         """How much each row moves a score."""
         return influence(metric, y, model.predict())
 
-    def smoothed(
-        self,
-        metric: str,
-        y: np.ndarray,
-        models: Sequence[PredictedNumbers],
-    ) -> None:
+    def smoothed(self, metric: str, y: np.ndarray, models: Sequence[Any]) -> None:
         """No score of numbers needs it."""
 
-    def mistakes(
-        self,
-        metric: str,
-        y: np.ndarray,
-        models: Sequence[PredictedNumbers],
-    ) -> None:
+    def mistakes(self, metric: str, y: np.ndarray, models: Sequence[Any]) -> None:
         """A number is none."""
 
     def has_enough_rows(self, metric: str, y: np.ndarray, model: PredictedNumbers) -> bool:  # noqa: ARG002
