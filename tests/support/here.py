@@ -54,6 +54,7 @@ def run_here_well(directory: Path, *flags: str, plots: bool = False, **variables
 def call_main(directory: Path, *arguments: str, **variables: str) -> Ended:
     """A command of ``hpo`` in this process, which is afterwards as it was."""
     stdout, stderr = io.StringIO(), io.StringIO()
+    close_stores()  # takes $MLFLOW_TRACKING_URI away where an earlier test made MLflow set it
     with (
         redirect_stdout(stdout),
         redirect_stderr(stderr),
@@ -61,7 +62,6 @@ def call_main(directory: Path, *arguments: str, **variables: str) -> Ended:
         _with_environment(environment(**variables)),
         _as_in_a_new_process(),
     ):
-        close_stores()
         try:
             code = main(arguments, make_tracking=InlineTracking)
         except SystemExit as end:
