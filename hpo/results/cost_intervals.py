@@ -14,16 +14,13 @@ import numpy as np
 
 from hpo.estimators.mistakes import Mistakes
 from hpo.results.intervals import (
+    MIN_UNITS,
     Estimate,
     Z,
     estimate_paired_proportions,
     estimate_proportion,
 )
 from hpo.results.sampling import Sampling
-
-FEWEST = 6
-"""Rows in which two models that differ in one direction have to differ for it to be no chance: the
-direction of five that differ at random is the same with a probability of 1 / 16."""
 
 
 def estimate_cost(mistakes: Mistakes, sampling: Sampling) -> Estimate:
@@ -44,7 +41,7 @@ def estimate_saving(mistakes: Mistakes, other: int, sampling: Sampling) -> Estim
         other: The other's position.
         sampling: How the rows were held out: by class.
     """
-    called_more = mistakes.called_more(other, FEWEST)
+    called_more = mistakes.called_more(other, MIN_UNITS)
     ours, theirs = mistakes.answers[0] == mistakes.truth, mistakes.answers[other] == mistakes.truth
     shares = []
     for position, is_class in enumerate(mistakes.of_class()):
@@ -63,21 +60,13 @@ def estimate_saving(mistakes: Mistakes, other: int, sampling: Sampling) -> Estim
 def _combine(shares: Sequence[Estimate], mistakes: Mistakes, sampling: Sampling) -> Estimate:
     """Put the classes together: of each, the share of its rows that cost less, or more."""
     n_rows = np.bincount(mistakes.truth, minlength=len(shares))
-    weights = n_rows / n_rows.sum() * mistakes.costs
-    value = sum(weight * share.value for weight, share in zip(weights, shares, strict=True))
+    of_table = n_rows / n_rows.sum()
+    means = mistakes.costs * np.array([share.value for share in shares])
+    value = of_table @ means
     # The classes' shares are those of the table, which is chance too.
-    of_shares = sum(
-        count / n_rows.sum() * (cost * share.value - value) ** 2
-        for count, cost, share in zip(n_rows, mistakes.costs, shares, strict=True)
-    )
-    reach = Z**2 * of_shares / sampling.n_table
-    below, above = (
-        math.sqrt(
-            reach + sum((weight * side) ** 2 for weight, side in zip(weights, sides, strict=True))
-        )
-        for sides in (
-            [max(0.0, share.value - share.low) for share in shares],
-            [max(0.0, share.high - share.value) for share in shares],
-        )
-    )
-    return Estimate(float(value), float(value - below), float(value + above))
+    between = of_table @ (means - value) ** 2 / sampling.n_table
+    weights = of_table * mistakes.costs
+    below = weights * [max(0.0, share.value - share.low) for share in shares]
+    above = weights * [max(0.0, share.high - share.value) for share in shares]
+    down, up = (math.sqrt(Z**2 * between + (side**2).sum()) for side in (below, above))
+    return Estimate(float(value), float(value - down), float(value + up))

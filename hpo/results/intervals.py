@@ -14,6 +14,10 @@ _TAIL = (1 - CONFIDENCE) / 2
 Z = float(special.ndtri(1 - _TAIL))
 """The normal distribution's quantile of a 95 % interval."""
 
+MIN_UNITS = 6
+"""Rows or groups that a gain has to rest on: five that all say the same do so by chance with a
+probability of 1 / 16, a sign test's two-sided p."""
+
 
 @dataclass(frozen=True)
 class Estimate:

@@ -13,6 +13,7 @@ import numpy as np
 from hpo.estimators.task import Predictions, Task
 from hpo.results.cost_intervals import estimate_cost, estimate_saving
 from hpo.results.intervals import (
+    MIN_UNITS,
     Estimate,
     estimate_by_t,
     estimate_unseen,
@@ -21,10 +22,6 @@ from hpo.results.intervals import (
 )
 from hpo.results.resampling import score_resamples
 from hpo.results.sampling import Sampling, Spread
-
-MIN_UNITS = 6
-"""Rows or groups that a gain has to rest on: five that all say the same do so by chance with a
-probability of 1 / 16, a sign test's two-sided p."""
 
 MAX_SMOOTHING = 1.3
 """How much wider one made-up row of each class may make a gain's error."""

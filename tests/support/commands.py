@@ -25,6 +25,13 @@ def environment(**variables: str) -> dict[str, str]:
     return {**kept, "MLFLOW_DISABLE_TELEMETRY": "true", **variables}
 
 
+def set_environment(variables: dict[str, str]) -> None:
+    """Make these the variables of this process, and no others."""
+    for name in os.environ.keys() - variables.keys():
+        del os.environ[name]
+    os.environ.update(variables)
+
+
 def run_python(
     directory: Path, *arguments: str, timeout: float = COMMAND_SECONDS, **variables: str
 ) -> subprocess.CompletedProcess[str]:

@@ -21,7 +21,7 @@ from pathlib import Path
 from hpo.commands.main import main
 from hpo.tracking.inline import InlineTracking
 
-from .commands import NO_PLOTS, WITHOUT_WORKERS, environment
+from .commands import NO_PLOTS, WITHOUT_WORKERS, environment, set_environment
 from .stores import close_stores
 
 Ended = subprocess.CompletedProcess[str]
@@ -88,17 +88,11 @@ def _in_directory(directory: Path) -> Iterator[None]:
 @contextmanager
 def _with_environment(variables: dict[str, str]) -> Iterator[None]:
     before = dict(os.environ)
-    _set_environment(variables)
+    set_environment(variables)
     try:
         yield
     finally:
-        _set_environment(before)
-
-
-def _set_environment(variables: dict[str, str]) -> None:
-    for name in os.environ.keys() - variables.keys():
-        del os.environ[name]
-    os.environ.update(variables)
+        set_environment(before)
 
 
 @contextmanager

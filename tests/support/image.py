@@ -26,6 +26,7 @@ from typing import NoReturn
 from hpo.commands.main import main
 from hpo.tracking import process, process_loop
 from hpo.tracking.process import ENVIRONMENT
+from tests.support.commands import set_environment
 
 Request = tuple[list[str], str, dict[str, str]]
 """Arguments of ``hpo``, working directory, environment."""
@@ -79,7 +80,7 @@ def _run(request: Request, streams: Sequence[int]) -> NoReturn:
     sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
     sys.stderr = open(2, "w", encoding="utf-8", closefd=False, buffering=1)  # noqa: SIM115
     os.chdir(directory)
-    _set_environment(variables)
+    set_environment(variables)
     sys.path[0] = directory
     sys.argv = ["hpo", *arguments]
     _customize()
@@ -98,12 +99,6 @@ def _close_others(kept: Sequence[int]) -> None:
             with suppress(OSError):  # of the listing itself, which is closed
                 os.fstat(number)
                 os.dup2(nowhere, number)
-
-
-def _set_environment(variables: dict[str, str]) -> None:
-    for name in os.environ.keys() - variables.keys():
-        del os.environ[name]
-    os.environ.update(variables)
 
 
 def _customize() -> None:
@@ -140,7 +135,7 @@ class Fork:
                 signal.signal(number, signal.SIG_DFL)
             _close_others(pass_fds)
             os.dup2(0, 1)
-            _set_environment(env)
+            set_environment(env)
             sys.argv = list(command)
             process_loop.main(int(command[-2]), int(command[-1]))
         except BaseException:  # noqa: BLE001 - as an interpreter ends; the run's frames are above

@@ -12,9 +12,8 @@ from scipy import special, stats
 from hpo.estimators.classification import CLASSIFICATION
 from hpo.estimators.regression import REGRESSION
 from hpo.results.holdout import judge_models
-from hpo.results.intervals import Estimate
+from hpo.results.intervals import MIN_UNITS, Estimate
 from hpo.results.sampling import Sampling
-from hpo.results.score_intervals import MIN_UNITS
 
 
 class Ranking:
