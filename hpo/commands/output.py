@@ -47,8 +47,11 @@ def say(line: str) -> None:
 
 def say_lines(lines: Iterable[str]) -> None:
     """Print lines on standard error; where it is full or closed, nobody reads them."""
+    text = "\n".join(map(show, lines))
     try:
-        print(*map(show, lines), sep="\n", file=sys.stderr, flush=True)
+        print(text, file=sys.stderr, flush=True)
+    except RuntimeError:  # this answers a signal that came while another line was written
+        _write_past_buffer(f"{text}\n")
     except OSError:
         _send_nowhere(sys.stderr.fileno())
 
@@ -178,6 +181,12 @@ def _without_passwords(content: object) -> object:
     if isinstance(content, list | tuple):
         return [_without_passwords(value) for value in content]
     return content
+
+
+def _write_past_buffer(text: str) -> None:
+    stream = sys.stderr
+    with suppress(OSError):
+        os.write(stream.fileno(), text.encode(stream.encoding, stream.errors or "replace"))
 
 
 def _send_nowhere(descriptor: int) -> None:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import io
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from hpo.commands.environment import catching_signals
+from hpo.commands.output import say
 from tests.support.commands import environment
 
 FULL = "hpo: standard output cannot be written: No space left on device (the same command prints it again: what is finished is kept)\n"
@@ -60,3 +64,27 @@ def test_finished_study_is_kept_and_printed_in_what_there_is(directory):
     assert "all done before, nothing was changed" in again.stdout
     assert " +- " in again.stdout
     assert again.stdout.isascii()
+
+
+class Struck(io.FileIO):
+    """A file; a signal comes when it has taken its first line."""
+
+    def write(self, line):
+        n_written = super().write(line)
+        if self.tell() == n_written:
+            signal.raise_signal(signal.SIGTERM)
+        return n_written
+
+
+def test_signal_that_comes_within_a_line_is_answered_after_it(tmp_path, monkeypatch):
+    with (
+        io.TextIOWrapper(io.BufferedWriter(Struck(tmp_path / "stderr", "w")), "utf-8") as stderr,
+        monkeypatch.context() as patch,
+        catching_signals("stopping … study") as stop_signal,
+    ):
+        patch.setattr(sys, "stderr", stderr)
+        say("waiting")
+        say("stopped")
+        assert stop_signal() == signal.SIGTERM
+    said = (tmp_path / "stderr").read_text(encoding="utf-8")
+    assert said == "hpo: waiting\nhpo: stopping … study\nhpo: stopped\n"
