@@ -9,12 +9,11 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import sqlalchemy
-from sqlalchemy import Connection, Engine, column, select, table
+from sqlalchemy import Connection, Engine, select
 
 from hpo.errors import LedgerGoneError, StudyLockedError
 from hpo.ledger.damage import parse, reading
-
-_OF_STUDY = table("study_user_attributes", *map(column, ("study_id", "key", "value_json")))
+from hpo.ledger.optuna_tables import STUDY_ATTRIBUTES
 
 
 def guard_files(
@@ -58,8 +57,9 @@ def guard_study(engine: Engine, study_id: int, name: str, uids: Collection[str])
         name: The study's.
         uids: Those that the study may have; it may get another while the run goes on.
     """
-    query = select(_OF_STUDY.c.value_json).where(
-        _OF_STUDY.c.study_id == study_id, _OF_STUDY.c.key == "hpo.identity"
+    of_study = STUDY_ATTRIBUTES["user"]
+    query = select(of_study.c.value_json).where(
+        of_study.c.study_id == study_id, of_study.c.key == "hpo.identity"
     )
 
     def check(connection: Connection) -> None:

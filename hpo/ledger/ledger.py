@@ -57,7 +57,6 @@ class Ledger:
         self._stop_signal = stop_signal
         self._note = note
         self.study_id = self._repeat(lambda _: storage.get_study_id_from_name(name))
-        self._last_trial_id: int | None = None
 
     def settle(self, place: str, *, makes_uid: bool) -> Whereabouts:
         """Keep with the study where it is driven, under a new uid where that is asked for.
@@ -120,21 +119,16 @@ class Ledger:
                 found = self._find_made(number, template)
                 if found is not None:
                     return found
-            trial_id = self._storage.create_new_trial(self.study_id, template)
-            # Ids count up in a database: the next is the next number, unless others write there.
-            is_next = self._last_trial_id is not None and trial_id == self._last_trial_id + 1
-            if is_next:
-                return trial_id, number
-            return trial_id, self._storage.get_trial_number_from_id(trial_id)
+            return self._storage.start_trial(self.study_id, template)
 
-        self._last_trial_id, found = self._repeat(create)
+        trial_id, found = self._repeat(create)
         if found != number:
             raise LedgerError(
                 f"trial {number} was stored as number {found}:"
                 " trials were added to this study meanwhile",
                 hint="run the same command again: it takes up what was added",
             )
-        return self._last_trial_id
+        return trial_id
 
     def start_queued(
         self, trial_id: int, params: Params, distributions: Distributions, derived: Params

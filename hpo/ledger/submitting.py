@@ -7,22 +7,16 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from sqlalchemy import Connection, Integer, String, column, delete, insert, select, table, update
+from sqlalchemy import Connection, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from hpo.errors import IdentityError, MissingStudyError
 from hpo.ledger.damage import parse, reading
 from hpo.ledger.failures import repeat
 from hpo.ledger.identity import IDENTITY, StudyIdentity, check_identity, new_identity
+from hpo.ledger.optuna_tables import STUDIES, STUDY_ATTRIBUTES, STUDY_DIRECTIONS
 from hpo.ledger.transactions import LedgerStorage
 from hpo.ledger.wishes import WISH, Wish
-
-_STUDIES = table("studies", column("study_id", Integer), column("study_name", String))
-_DIRECTIONS = table("study_directions", *map(column, ("study_id", "objective", "direction")))
-_ATTRIBUTES = {
-    name: table(f"study_{name}_attributes", *map(column, ("study_id", "key", "value_json")))
-    for name in ("user", "system")
-}
 
 
 def put_wish(storage: LedgerStorage, asked: StudyIdentity, wish: Wish) -> None:
@@ -102,10 +96,10 @@ def _put(storage: LedgerStorage, asked: StudyIdentity, wish: Wish) -> None:
 
 
 def _create(connection: Connection, asked: StudyIdentity) -> int:
-    created = insert(_STUDIES).values(study_name=asked.name).returning(_STUDIES.c.study_id)
+    created = insert(STUDIES).values(study_name=asked.name).returning(STUDIES.c.study_id)
     study_id = int(connection.execute(created).scalar_one())
     direction = {"study_id": study_id, "objective": 0, "direction": "MAXIMIZE"}
-    connection.execute(insert(_DIRECTIONS), direction)
+    connection.execute(insert(STUDY_DIRECTIONS), direction)
     _set(connection, study_id, "user", IDENTITY, new_identity(asked))
     _set(connection, study_id, "system", "study:metric_names", [asked.metric])
     return study_id
@@ -116,15 +110,15 @@ def _lock(connection: Connection, name: str) -> int | None:
 
     Writing comes first: a transaction of SQLite that has read cannot wait for another writer.
     """
-    of_name = _STUDIES.c.study_name == name
-    connection.execute(update(_STUDIES).where(of_name).values(study_name=name))
-    return connection.scalar(select(_STUDIES.c.study_id).where(of_name))
+    of_name = STUDIES.c.study_name == name
+    connection.execute(update(STUDIES).where(of_name).values(study_name=name))
+    return connection.scalar(select(STUDIES.c.study_id).where(of_name))
 
 
 def _read(
     connection: Connection, study_id: int | None, name: str, kind: str, key: str
 ) -> Mapping[str, Any] | None:
-    of = _ATTRIBUTES[kind]
+    of = STUDY_ATTRIBUTES[kind]
     query = select(of.c.value_json).where(of.c.study_id == study_id, of.c.key == key)
     content = connection.scalar(query)
     with reading(name):
@@ -141,7 +135,7 @@ def _write(
 
 
 def _set(connection: Connection, study_id: int | None, kind: str, key: str, value: object) -> None:
-    of = _ATTRIBUTES[kind]
+    of = STUDY_ATTRIBUTES[kind]
     connection.execute(delete(of).where(of.c.study_id == study_id, of.c.key == key))
     row = {"study_id": study_id, "key": key, "value_json": json.dumps(value)}
     connection.execute(insert(of), row)

@@ -1,8 +1,7 @@
 """Optuna's storage, with verbs that write a trial, or all notes, in one transaction.
 
 A trial's results are there whole or not at all, and in a fifth of the time that Optuna's own verbs
-take, one transaction a value. The tables are those of the schema that Optuna checks when it opens a
-database.
+take, one transaction a value.
 """
 
 import json
@@ -10,12 +9,13 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from optuna.distributions import distribution_to_json
 from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import (
-    DateTime,
-    Enum,
+    Connection,
     Select,
+    TableClause,
     bindparam,
     column,
     delete,
@@ -27,52 +27,19 @@ from sqlalchemy import (
 )
 
 from hpo.ledger.damage import check_study
+from hpo.ledger.optuna_tables import (
+    ATTRIBUTES,
+    PARAMS,
+    PARENTS,
+    STEPS,
+    STUDIES,
+    STUDY_ATTRIBUTES,
+    TRIALS,
+    VALUES,
+)
 from hpo.markdown import merge_note
 
-_STUDIES = table("studies", column("study_id"), column("study_name"))
-_TRIALS = table(
-    "trials",
-    *map(column, ("trial_id", "study_id", "number")),
-    column("state", Enum(TrialState)),
-    column("datetime_start", DateTime),
-    column("datetime_complete", DateTime),
-)
-_VALUES = table(
-    "trial_values",
-    *map(column, ("trial_id", "objective", "value")),
-    column("value_type", Enum("FINITE", name="trialvaluetype")),
-)
-_STEPS = table(
-    "trial_intermediate_values",
-    *map(column, ("trial_id", "step", "intermediate_value")),
-    column("intermediate_value_type", Enum("FINITE", name="trialintermediatevaluetype")),
-)
-_OF_STUDY = table("study_system_attributes", *map(column, ("study_id", "key", "value_json")))
-_ATTRIBUTES = table("trial_user_attributes", *map(column, ("trial_id", "key", "value_json")))
-
-_PARENTS = (
-    *(
-        (name, "study_id", "studies")
-        for name in (
-            "trials",
-            "study_directions",
-            "study_user_attributes",
-            "study_system_attributes",
-        )
-    ),
-    *(
-        (name, "trial_id", "trials")
-        for name in (
-            "trial_user_attributes",
-            "trial_system_attributes",
-            "trial_params",
-            "trial_values",
-            "trial_intermediate_values",
-            "trial_heartbeats",
-        )
-    ),
-)
-"""Table, its column that names a parent, the parent's table; parents first."""
+_OF_STUDY = STUDY_ATTRIBUTES["system"]
 
 NOTE_LENGTH = 2045
 """Characters of a note in one attribute; the page joins them (``optuna_dashboard/_note.py``)."""
@@ -86,7 +53,7 @@ class LedgerStorage(RDBStorage):
         if self.engine.dialect.name != "sqlite":
             return
         with self.engine.begin() as connection:
-            for child, key, parent in _PARENTS:
+            for child, key, parent in PARENTS:
                 of_parent: Select[Any] = select(column(key)).select_from(table(parent))
                 connection.execute(delete(table(child)).where(column(key).not_in(of_parent)))
 
@@ -98,15 +65,52 @@ class LedgerStorage(RDBStorage):
         """
         with self.engine.connect() as connection:
             study_id = connection.scalar(
-                select(_STUDIES.c.study_id).where(_STUDIES.c.study_name == name)
+                select(STUDIES.c.study_id).where(STUDIES.c.study_name == name)
             )
             check_study(connection, study_id, name)
 
     def count_trials(self, study_id: int) -> int:
         """Count a study's trials; ``get_n_trials`` reads them all, which takes longer with each."""
-        of_study = _TRIALS.c.study_id == study_id
+        of_study = TRIALS.c.study_id == study_id
         with self.engine.connect() as connection:
-            return connection.scalar(select(func.count()).select_from(_TRIALS).where(of_study)) or 0
+            return connection.scalar(select(func.count()).select_from(TRIALS).where(of_study)) or 0
+
+    def start_trial(self, study_id: int, trial: FrozenTrial) -> tuple[int, int]:
+        """Store a trial with its params, user attributes and state, as the study's next one.
+
+        Returns:
+            The storage's own id of it, and its number.
+
+        Raises:
+            KeyError: There is no such study.
+        """
+        study = select(STUDIES).where(STUDIES.c.study_id == study_id)
+        # A trial's number is how many came before it.
+        n_trials = select(func.count()).where(TRIALS.c.study_id == study_id).correlate(None)
+        row = {
+            TRIALS.c.study_id: study_id,
+            TRIALS.c.number: n_trials.scalar_subquery(),
+            TRIALS.c.state: trial.state,
+            TRIALS.c.datetime_start: _as_stored(trial.datetime_start),
+        }
+        with self.engine.begin() as connection:
+            # Locked, so that no other client counts meanwhile; SQLite has one writer anyway.
+            if connection.execute(study.with_for_update()).first() is None:
+                raise KeyError(study_id)
+            stored = insert(TRIALS).values(row).returning(TRIALS.c.trial_id, TRIALS.c.number)
+            trial_id, number = connection.execute(stored).one()
+            params = [
+                {
+                    "trial_id": trial_id,
+                    "param_name": name,
+                    "param_value": distribution.to_internal_repr(trial.params[name]),
+                    "distribution_json": distribution_to_json(distribution),
+                }
+                for name, distribution in trial.distributions.items()
+            ]
+            attributes = _as_rows(trial_id, trial.user_attrs)
+            _insert(connection, {PARAMS: params, ATTRIBUTES: attributes})
+        return trial_id, number
 
     def finish_trial(self, trial_id: int, result: FrozenTrial) -> bool:
         """Store the results of a trial.
@@ -120,7 +124,6 @@ class LedgerStorage(RDBStorage):
             False where it is finished already; then nothing is changed.
         """
         trial = {"trial_id": trial_id}
-        attributes = result.user_attrs
         values = (
             []
             if result.value is None
@@ -135,16 +138,13 @@ class LedgerStorage(RDBStorage):
             }
             for step, score in result.intermediate_values.items()
         ]
-        named = [
-            {**trial, "key": key, "value_json": json.dumps(content)}
-            for key, content in attributes.items()
-        ]
+        attributes = _as_rows(trial_id, result.user_attrs)
         with self.engine.begin() as connection:
-            is_open = (_TRIALS.c.trial_id == trial_id) & _TRIALS.c.state.in_(
+            is_open = (TRIALS.c.trial_id == trial_id) & TRIALS.c.state.in_(
                 [TrialState.RUNNING, TrialState.WAITING]
             )
             if not connection.execute(
-                update(_TRIALS)
+                update(TRIALS)
                 .where(is_open)
                 .values(
                     state=result.state,
@@ -154,14 +154,12 @@ class LedgerStorage(RDBStorage):
             ).rowcount:
                 return False
             # What somebody else, or an earlier version of this program, may have left of it.
-            is_named = (_ATTRIBUTES.c.trial_id == trial_id) & _ATTRIBUTES.c.key.in_(
-                list(attributes)
+            of_trial = ATTRIBUTES.c.trial_id == trial_id
+            connection.execute(delete(STEPS).where(STEPS.c.trial_id == trial_id))
+            connection.execute(
+                delete(ATTRIBUTES).where(of_trial, ATTRIBUTES.c.key.in_(result.user_attrs))
             )
-            connection.execute(delete(_STEPS).where(_STEPS.c.trial_id == trial_id))
-            connection.execute(delete(_ATTRIBUTES).where(is_named))
-            for of_trial, rows in ((_VALUES, values), (_STEPS, steps), (_ATTRIBUTES, named)):
-                if rows:
-                    connection.execute(insert(of_trial), rows)
+            _insert(connection, {VALUES: values, STEPS: steps, ATTRIBUTES: attributes})
         return True
 
     def write_notes(self, study_id: int, notes: Mapping[int | None, str]) -> None:
@@ -176,7 +174,7 @@ class LedgerStorage(RDBStorage):
         of_study = _OF_STUDY.c.study_id == study_id
         with self.engine.begin() as connection:
             numbered = connection.execute(
-                select(_TRIALS.c.number, _TRIALS.c.trial_id).where(_TRIALS.c.study_id == study_id)
+                select(TRIALS.c.number, TRIALS.c.trial_id).where(TRIALS.c.study_id == study_id)
             )
             ids = {row.number: row.trial_id for row in numbered}
             rows = connection.execute(
@@ -194,9 +192,24 @@ class LedgerStorage(RDBStorage):
                     for key, value in changed.items()
                 ]
                 connection.execute(
-                    delete(_OF_STUDY).where(of_study, _OF_STUDY.c.key == bindparam("key")), written
+                    delete(_OF_STUDY).where(of_study, _OF_STUDY.c.key == bindparam("key")),
+                    written,
                 )
                 connection.execute(insert(_OF_STUDY), written)
+
+
+def _insert(connection: Connection, rows: Mapping[TableClause, list[dict[str, Any]]]) -> None:
+    """Insert rows into each table that there are some for."""
+    for of_trial, each in rows.items():
+        if each:
+            connection.execute(insert(of_trial), each)
+
+
+def _as_rows(trial_id: int, attributes: Mapping[str, Any]) -> list[dict[str, Any]]:
+    return [
+        {"trial_id": trial_id, "key": key, "value_json": json.dumps(content)}
+        for key, content in attributes.items()
+    ]
 
 
 def _as_stored(moment: datetime | None) -> datetime | None:

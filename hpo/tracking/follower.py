@@ -243,6 +243,7 @@ class Follower:
 def warm_up() -> None:
     """Warm imports with a throwaway storage and model: much is loaded only when first used."""
     RDBStorage("sqlite://")
+    import_module("mlflow.store.tracking.sqlalchemy_store")
     rehearse(import_module("sklearn.linear_model").LogisticRegression())
     gc.freeze()
     gc.enable()

@@ -13,6 +13,7 @@ import warnings
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
+from importlib import import_module
 from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, cast
 
@@ -34,6 +35,9 @@ def main(descriptor: int, driver_pid: int) -> None:
     logging.disable(logging.ERROR)
     # Imports and MLflow's tables leave nothing to collect, and looking took a third of their time.
     gc.disable()
+    # Before MLflow: skops looks for each function of scipy.special in one module after another, in
+    # the order of their import, which behind MLflow's thousands took a second and a half.
+    import_module("scipy.special")
     from hpo.tracking.follower import warm_up
 
     # In a thread, since what follows mostly waits: for the driver, then for MLflow.

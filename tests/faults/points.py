@@ -2,7 +2,7 @@
 
 OPEN_STUDY = "hpo.ledger.identity:open_study"
 DESCRIBE_STUDY = "optuna.study:Study.set_user_attr"
-CREATE_TRIAL = "optuna.storages:RDBStorage.create_new_trial"
+CREATE_TRIAL = "hpo.ledger.transactions:LedgerStorage.start_trial"
 SCORE_FOLD = "hpo.estimators.cross_validation:CrossValidation.evaluate"
 TELL = "hpo.ledger.ledger:Ledger.tell"
 

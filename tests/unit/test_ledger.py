@@ -229,7 +229,7 @@ def test_no_reader_ever_sees_a_trial_without_its_params(storage_url):
 
 
 def test_trial_that_is_added_between_the_look_and_our_own_is_noticed(storage_url, monkeypatch):
-    create = LedgerStorage.create_new_trial
+    create = LedgerStorage.start_trial
 
     def race(self, study_id, template):
         monkeypatch.undo()
@@ -238,7 +238,7 @@ def test_trial_that_is_added_between_the_look_and_our_own_is_noticed(storage_url
 
     with open_study(storage_url) as slots:
         drive(slots, 1)
-        monkeypatch.setattr(LedgerStorage, "create_new_trial", race)
+        monkeypatch.setattr(LedgerStorage, "start_trial", race)
         with pytest.raises(
             LedgerError,
             match=r"trial 1 was stored as number 2: trials were added to this study meanwhile",

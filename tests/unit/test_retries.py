@@ -37,7 +37,7 @@ VERBS = (
     "get_all_trials",
     "get_trial_id_from_study_id_trial_number",
     "count_trials",
-    "create_new_trial",
+    "start_trial",
     "set_trial_param",
     "set_trial_user_attr",
     "set_trial_state_values",
@@ -45,8 +45,8 @@ VERBS = (
 )
 # The verb that is asked what became of another one, whose answer was lost.
 LOOKED_UP_BY = (
-    ("create_new_trial", "count_trials"),
-    ("create_new_trial", "get_trial_id_from_study_id_trial_number"),
+    ("start_trial", "count_trials"),
+    ("start_trial", "get_trial_id_from_study_id_trial_number"),
 )
 REFUSED_OR_LOST = pytest.mark.parametrize("after", [False, True], ids=["refused", "answer-lost"])
 
@@ -200,15 +200,6 @@ def test_storage_that_fails_three_times_changes_nothing(url, undisturbed, verb, 
     assert read(url) == undisturbed
 
 
-def test_number_of_a_new_trial_that_is_not_told_is_found_otherwise(url, undisturbed):
-    with driven_by(
-        url, lambda storage: Flaky(storage, "get_trial_number_from_id", ALWAYS, gone())
-    ) as flaky:
-        pass
-    assert flaky.n_calls == 1
-    assert read(url) == undisturbed
-
-
 @REFUSED_OR_LOST
 @pytest.mark.parametrize(("verb", "looked_up_by"), LOOKED_UP_BY)
 def test_look_up_that_fails_too_changes_nothing(url, undisturbed, verb, looked_up_by, after):
@@ -351,7 +342,7 @@ def test_trial_that_somebody_adds_while_the_storage_is_away_is_not_taken_for_our
         pytest.raises(LedgerError, match=line),
         driven_by(
             storage_url,
-            lambda storage: Joined(storage, "create_new_trial", lambda: study.add_trial(trial)),
+            lambda storage: Joined(storage, "start_trial", lambda: study.add_trial(trial)),
         ),
     ):
         pass

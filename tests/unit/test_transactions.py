@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import sqlalchemy
+from optuna.distributions import CategoricalDistribution, FloatDistribution
 from optuna.storages import RDBStorage
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState, create_trial
@@ -24,6 +25,17 @@ RESULTS = [
     (TrialState.FAIL, None, (), {"hpo.failure": "ValueError: no", "hpo.traceback": "Traceback"}),
     (TrialState.FAIL, None, (), {}),
 ]
+
+STARTED = create_trial(
+    state=TrialState.RUNNING,
+    params={"C": 0.1, "penalty": "l2", "depth": None},
+    distributions={
+        "C": FloatDistribution(1e-3, 10.0, log=True),
+        "penalty": CategoricalDistribution(["l1", "l2"]),
+        "depth": CategoricalDistribution([1, None]),
+    },
+    user_attrs={"hpo.derived": {"tol": 1e-4}},
+)
 
 
 def begin(storage: RDBStorage, state: TrialState = TrialState.RUNNING) -> int:
@@ -86,6 +98,35 @@ def test_tables_hold_what_optuna_puts_there(tmp_path, result):
         other.user_attrs,
     )
     assert abs((one.datetime_complete - other.datetime_complete).total_seconds()) < 60
+
+
+def test_started_trial_is_what_optuna_would_have_made(tmp_path):
+    ours, theirs = (
+        LedgerStorage(f"sqlite:///{tmp_path}/ours.db"),
+        RDBStorage(f"sqlite:///{tmp_path}/theirs.db"),
+    )
+    made = [create_trial(state=TrialState.WAITING), STARTED, STARTED]
+    study_id = ours.create_new_study([StudyDirection.MAXIMIZE], "iris")
+    assert [ours.start_trial(study_id, trial) for trial in made] == [(1, 0), (2, 1), (3, 2)]
+    theirs.create_new_study([StudyDirection.MAXIMIZE], "iris")
+    for trial in made:
+        theirs.create_new_trial(study_id, trial)
+    assert read_tables(ours) == read_tables(theirs)
+    one, other = ours.get_all_trials(1)[1], theirs.get_all_trials(1)[1]
+    assert (one.params, one.distributions) == (other.params, other.distributions)
+    assert one.params == STARTED.params
+    assert one.datetime_start == other.datetime_start == STARTED.datetime_start
+
+
+def test_numbers_are_each_study_s_own_and_a_study_that_is_gone_gets_no_trial(storage_url):
+    storage = LedgerStorage(storage_url)
+    begin(storage)
+    other = storage.create_new_study([StudyDirection.MAXIMIZE], "other")
+    assert storage.start_trial(other, STARTED)[1] == 0
+    assert storage.start_trial(other, STARTED)[1] == 1
+    with pytest.raises(KeyError):
+        storage.start_trial(99, STARTED)
+    assert [trial.number for trial in storage.get_all_trials(other)] == [0, 1]
 
 
 def test_what_was_left_half_written_is_replaced(storage_url):
