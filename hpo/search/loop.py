@@ -13,7 +13,7 @@ from hpo.errors import InterruptedBySignal
 from hpo.estimators.objective import StepResult
 from hpo.ledger.ledger import Ledger
 from hpo.search.driver import Driver
-from hpo.search.executor import LocalExecutor, Scoring
+from hpo.search.executor import Executor, LocalExecutor, Scoring
 from hpo.search.plan import Plan
 from hpo.search.pool_executor import PoolExecutor
 from hpo.search.slots import Slot, Slots
@@ -26,6 +26,9 @@ WORTH_SECONDS = 10.0
 
 CHEAP_SECONDS = 0.25
 """A trial that takes less gains nothing from workers: handing it over costs as much."""
+
+START_SECONDS = 2.0
+"""About how long workers take to start; a trial that takes longer waits for them."""
 
 OpenSlots = deque[tuple[Slot, Scoring | None]]
 """Slots that are open, the oldest first; one without a scoring was over before its first step."""
@@ -91,17 +94,22 @@ class Search:
         """
         self._progress.begin(self.slots.told(), self._study.n_trials, self._objective.n_steps)
         open_slots: OpenSlots = deque()
+        pool: PoolExecutor | None = None
+        # Of this process alone: what the tracking process does beside it makes no trial longer.
+        started = time.process_time()
         with ExitStack() as stack:
             while self._fill(open_slots):
                 slot, scoring = open_slots.popleft()
-                started = time.perf_counter()
                 if not self._finish(slot, scoring):
                     return False
-                trial_seconds = time.perf_counter() - started
-                if not open_slots and self._should_start_workers(trial_seconds):
-                    pool = PoolExecutor(loky.cpu_count())
-                    self._executor = stack.enter_context(closing(pool))
-                    self._executor.hold(self._objective)
+                trial_seconds = (time.process_time() - started) / self.n_new_trials
+                if pool is None and self._should_start_workers(trial_seconds):
+                    pool = stack.enter_context(closing(PoolExecutor(loky.cpu_count())))
+                if pool is None or pool is self._executor or open_slots:
+                    continue
+                # This process goes on while they import what they need.
+                if pool.is_ready or trial_seconds > START_SECONDS:
+                    self._use(pool)
         is_full = self.slots.n_told >= self._study.n_trials
         return is_full or time.monotonic() < self._deadline
 
@@ -125,9 +133,14 @@ class Search:
         if slot.failure is not None or slot.result is not None:
             return None
         if not self._is_holding:
-            self._executor.hold(self._objective)
-            self._is_holding = True
+            self._use(self._executor)
         return self._executor.start(slot.params, may_stop=self._may_stop)
+
+    def _use(self, executor: Executor) -> None:
+        """Score here from now on."""
+        self._executor = executor
+        executor.hold(self._objective)
+        self._is_holding = True
 
     def _finish(self, slot: Slot, scoring: Scoring | None) -> bool:
         """Take a slot's results in the order of its steps and tell them.

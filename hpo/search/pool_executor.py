@@ -48,6 +48,11 @@ class PoolExecutor(Executor):
         for thread in self._threads:
             thread.start()
 
+    @property
+    def is_ready(self) -> bool:
+        """Whether all processes have imported what they need."""
+        return all(worker.is_ready for worker in self._workers)
+
     def hold(self, objective: Objective) -> None:
         """Write the objective, once, to a temporary file that the workers map."""
         super().hold(objective)

@@ -60,8 +60,13 @@ class Worker:
         self._lock = threading.Lock()
         self._is_closed = False
         self._held: str | None = None
-        self._pool = _make_pool()
+        self._pool, self._started = _make_pool()
         self._pid = 0
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether the process has imported what it needs, or died of it."""
+        return self._started.done()
 
     def hold(self, path: str) -> None:
         """Make the process map the objective of a file, in a new process where it ended.
@@ -141,7 +146,7 @@ class Worker:
             self._held = None
             self._pool.shutdown(wait=True, kill_workers=True)
             if not self._is_closed:
-                self._pool = _make_pool()
+                self._pool, self._started = _make_pool()
 
 
 def own_memory(pid: int) -> int:
@@ -158,7 +163,8 @@ def own_memory(pid: int) -> int:
     return int(info.rss - getattr(info, "shared", 0))
 
 
-def _make_pool() -> loky.ProcessPoolExecutor:
+def _make_pool() -> "tuple[loky.ProcessPoolExecutor, Future[int]]":
+    """Start a process; gives its pool, and a future that is done once it is ready."""
     pool = loky.ProcessPoolExecutor(
         1, initializer=_make_ready, initargs=(os.getpid(),), env=_WORKER_ENVIRONMENT
     )
@@ -166,8 +172,8 @@ def _make_pool() -> loky.ProcessPoolExecutor:
     # unblock the signals.
     resource_tracker.ensure_running()
     with starting_children():
-        pool.submit(os.getpid)
-    return pool
+        started = pool.submit(os.getpid)
+    return pool, started
 
 
 def _make_ready(driver_pid: int) -> None:

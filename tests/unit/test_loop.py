@@ -140,28 +140,47 @@ def test_each_higher_trial_is_said_and_the_highest_again_with_the_first_trial_of
     assert said == [*expected, (int(np.argmax(values)), max(values))]
 
 
-class Made(PoolExecutor):
-    """Counts how often a pool is made."""
+class Counted(PoolExecutor):
+    """Counts how often a pool is made, and used."""
 
-    n_made = 0
+    n_made = n_used = 0
 
     def __init__(self, n_workers: int) -> None:
         super().__init__(n_workers)
         type(self).n_made += 1
 
+    def hold(self, objective: Any) -> None:
+        super().hold(objective)
+        type(self).n_used += 1
+
+
+class Prompt(Counted):
+    @property
+    def is_ready(self) -> bool:
+        while not super().is_ready:
+            time.sleep(0.01)
+        return True
+
+
+class Late(Counted):
+    is_ready = False
+
 
 @pytest.mark.slow
+@pytest.mark.parametrize(("made", "n_used"), [(Prompt, 1), (Late, 0)])
 def test_workers_that_take_over_where_the_rest_would_take_long_change_no_trial(
-    storage_url, tmp_path, monkeypatch
+    storage_url, tmp_path, monkeypatch, made, n_used
 ):
-    monkeypatch.setattr(hpo.search.loop, "PoolExecutor", Made)
+    monkeypatch.setattr(made, "n_made", 0)
+    monkeypatch.setattr(made, "n_used", 0)
+    monkeypatch.setattr(hpo.search.loop, "PoolExecutor", made)
     monkeypatch.setattr(hpo.search.loop, "CHEAP_SECONDS", 0.0)
     run(storage_url, narrow(study__n_trials=8), workers="auto")
-    assert Made.n_made == 0
+    assert made.n_made == 0
     monkeypatch.setattr(hpo.search.loop, "WORTH_SECONDS", 0.0)
     taken_over = f"sqlite:///{tmp_path}/taken-over.db"
     run(taken_over, narrow(study__n_trials=8), workers="auto")
-    assert Made.n_made == 1
+    assert (made.n_made, made.n_used) == (1, n_used)
     assert facts(read_trials(taken_over)) == facts(read_trials(storage_url))
 
 
