@@ -7,6 +7,7 @@ and large numbers that would become one.
 
 import csv
 import io
+import re
 import sys
 from collections import Counter
 from collections.abc import Collection, Generator
@@ -20,6 +21,8 @@ from hpo.errors import DataError
 from hpo.values import LARGEST_WHOLE_FLOAT, MISSING
 
 START_BYTES = 1 << 20
+CELLS_AT_ONCE = 20_000
+_CODE_START = re.compile(r"\s|0\d")
 UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 
 
@@ -121,14 +124,31 @@ def _check_rows(path: Path, separator: str, header: list[str]) -> set[str]:
         The columns in which a whole number begins with a zero: "01234" is a code.
     """
     codes = set[int]()
+    rows: list[list[str]] = []
     for row, line in _iter_rows(path, separator):
-        if row and len(row) != len(header):
+        if not row:
+            continue
+        if len(row) != len(header):
             raise DataError(
                 f"data: {path} line {line}: {len(header)} values are expected, but got {len(row)}",
                 hint="mend the line; a value that holds the separator needs quotes",
             )
-        codes.update(i for i, cell in enumerate(row) if is_code(cell))
-    return {header[i] for i in codes}
+        rows.append(row)
+        if len(rows) * len(header) >= CELLS_AT_ONCE:
+            codes |= _find_codes(rows)
+            rows.clear()
+    return {header[i] for i in codes | _find_codes(rows)}
+
+
+def _find_codes(rows: list[list[str]]) -> set[int]:
+    """Positions of the columns that hold a code."""
+    found = set()
+    for position, cells in enumerate(zip(*rows, strict=True)):
+        # How cells begin rules out nearly every column, in a tenth of the time.
+        starts = {cell[:2] for cell in cells}
+        if any(map(_CODE_START.match, starts)) and any(map(is_code, cells)):
+            found.add(position)
+    return found
 
 
 def _iter_rows(path: Path, separator: str) -> Generator[tuple[list[str], int], None, None]:

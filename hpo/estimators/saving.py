@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import pandas as pd
+from pandas.api.types import infer_dtype
 from sklearn.base import clone
 from sklearn.pipeline import Pipeline
 
@@ -25,13 +26,13 @@ def check_saving(recipe: Recipe, dataset: Dataset, definition: StudyDefinition) 
 
     A few rows are fitted, saved and loaded, once with each choice that a study file names. A fit
     that raises is left to the trials, but for an estimator without a recipe of its own that cannot
-    be fitted at all. Linear models of plain numbers hold arrays alone, and are not tried.
+    be fitted at all. Linear models hold numbers and texts alone, and are not tried.
 
     Raises:
         DefinitionError: A model holds a type that is not trusted, the estimator cannot be fitted to
             these rows, or two fits with one seed differ.
     """
-    if _holds_arrays_alone(recipe, dataset):
+    if _holds_plain_values(recipe, dataset):
         return
     import skops.io  # noqa: PLC0415 - it loads all of scikit-learn
 
@@ -63,9 +64,12 @@ def check_saving(recipe: Recipe, dataset: Dataset, definition: StudyDefinition) 
             ) from error
 
 
-def _holds_arrays_alone(recipe: Recipe, dataset: Dataset) -> bool:
+def _holds_plain_values(recipe: Recipe, dataset: Dataset) -> bool:
+    """Whether a model holds numbers and texts alone: so do columns that are converted."""
     is_known = recipe.preprocessing == "linear" and recipe.is_repeatable
-    return is_known and dataset.has_plain_numbers and dataset.y_train.dtype.kind in "biuf"
+    labels = dataset.y_train
+    has_plain_labels = labels.dtype.kind in "biufU" or infer_dtype(labels) == "string"
+    return is_known and not dataset.columns.free_text and has_plain_labels
 
 
 def _fit_choices(

@@ -22,6 +22,7 @@ MIN_SUBJECTS = 20
 MIN_ROWS_EACH = 1.5
 
 MAX_ROWS = 2000
+MAX_ROWS_EACH = MAX_ROWS // MIN_SUBJECTS
 MAX_TRIED = 5
 N_NEIGHBORS = 3
 
@@ -161,12 +162,14 @@ def _gain_by_subject(others: pd.DataFrame, dataset: Dataset, subjects: np.ndarra
 
 
 def _draw_subjects(subjects: np.ndarray) -> np.ndarray:
-    """Positions of the rows of some subjects, all rows of each."""
+    """Positions of the rows of some subjects, all rows of each but for those that have many."""
     rng = np.random.default_rng(0)
-    counts = np.bincount(subjects[subjects >= 0])
+    counts = np.minimum(np.bincount(subjects[subjects >= 0]), MAX_ROWS_EACH)
     drawn = rng.permutation(len(counts))
     kept = drawn[: max(1, int(np.searchsorted(counts[drawn].cumsum(), MAX_ROWS)))]
-    return np.flatnonzero(np.isin(subjects, kept))
+    rows = rng.permutation(np.flatnonzero(np.isin(subjects, kept)))
+    before = pd.Series(subjects[rows]).groupby(subjects[rows]).cumcount()
+    return np.sort(rows[before < MAX_ROWS_EACH])
 
 
 def _judge(y: np.ndarray, nearest: np.ndarray, task: str) -> np.ndarray:

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from hpo.search import repeats
 from hpo.search.leaks import find_leaks
 from hpo.search.plan import load_data
 from hpo.study_file import load_definition
@@ -156,6 +157,18 @@ def test_column_of_another_name_is_told_by_what_it_does(name):
     assert told(rows) == []
     (line,) = told(again(name))
     assert "and the nearest rows predict better where they are of the same one (accuracy" in line
+
+
+def test_subject_with_most_rows_of_a_large_table_is_looked_at_in_a_few():
+    """Rows are compared with each other, two by two."""
+    subjects = np.repeat(np.arange(-1, 3_000), [100, 200_000, *[3] * 2_999])
+    rows = repeats._draw_subjects(subjects)
+    counts = np.bincount(subjects[rows], minlength=3_000)
+    assert repeats.MAX_ROWS - repeats.MAX_ROWS_EACH <= len(rows) <= repeats.MAX_ROWS
+    assert set(counts[1:]) == {0, 3}
+    assert counts[0] in (0, repeats.MAX_ROWS_EACH)
+    alone = repeats._draw_subjects(np.zeros(200_000, dtype=int))
+    assert len(alone) == repeats.MAX_ROWS_EACH
 
 
 def test_id_that_is_left_out_of_the_features_is_looked_at_too():

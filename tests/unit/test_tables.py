@@ -162,6 +162,14 @@ def test_row_of_another_length_is_found_far_down(tmp_path):
         read_table(path, "y")
 
 
+@pytest.mark.parametrize("n_before", [0, 30_000])
+def test_code_is_found_however_far_down(tmp_path, n_before):
+    lines = ["zip,n,y", *["12345,0.5,a"] * n_before, " 01234 ,0.5,b", "1234,00.5,a"]
+    frame, _ = read_table(write(tmp_path, "\n".join(lines)), "y")
+    assert frame["zip"].tolist()[-2:] == [" 01234 ", "1234"]
+    assert frame["n"].dtype == float
+
+
 def test_one_column_is_a_table(tmp_path):
     frame, _ = read_table(write(tmp_path, "y\nno\nyes\n"), "y")
     assert frame["y"].tolist() == ["no", "yes"]
