@@ -22,6 +22,8 @@ from hpo.values import LARGEST_WHOLE_FLOAT, MISSING
 
 START_BYTES = 1 << 20
 CELLS_AT_ONCE = 20_000
+"""Of the rows that are looked through column by column, so few that they take no memory."""
+
 _CODE_START = re.compile(r"\s|0\d")
 UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 

@@ -5,7 +5,6 @@ from collections.abc import Iterator
 
 import numpy as np
 import pandas as pd
-from pandas.api.types import infer_dtype
 from sklearn.base import clone
 from sklearn.pipeline import Pipeline
 
@@ -26,7 +25,8 @@ def check_saving(recipe: Recipe, dataset: Dataset, definition: StudyDefinition) 
 
     A few rows are fitted, saved and loaded, once with each choice that a study file names. A fit
     that raises is left to the trials, but for an estimator without a recipe of its own that cannot
-    be fitted at all. Linear models hold numbers and texts alone, and are not tried.
+    be fitted at all. Linear models that read no free text hold only numbers and texts, and are
+    not tried.
 
     Raises:
         DefinitionError: A model holds a type that is not trusted, the estimator cannot be fitted to
@@ -65,10 +65,9 @@ def check_saving(recipe: Recipe, dataset: Dataset, definition: StudyDefinition) 
 
 
 def _holds_plain_values(recipe: Recipe, dataset: Dataset) -> bool:
-    """Whether a model holds numbers and texts alone: so do columns that are converted."""
+    """Whether fitted models hold only numbers and texts, as converted columns do."""
     is_known = recipe.preprocessing == "linear" and recipe.is_repeatable
-    labels = dataset.y_train
-    has_plain_labels = labels.dtype.kind in "biufU" or infer_dtype(labels) == "string"
+    has_plain_labels = dataset.y_train.dtype.kind in "biufU"
     return is_known and not dataset.columns.free_text and has_plain_labels
 
 

@@ -1,36 +1,46 @@
-"""Optuna's tables as far as we write them; it checks their schema when it opens a database."""
+"""Optuna's tables as far as we write them; Optuna checks their schema when it opens a database."""
 
 from optuna.trial import TrialState
-from sqlalchemy import DateTime, Enum, Integer, String, column, table
+from sqlalchemy import Column, DateTime, Enum, Integer, MetaData, String, Table, column, table
 
-STUDIES = table("studies", column("study_id", Integer), column("study_name", String))
+_METADATA = MetaData()
+
+STUDIES = Table(
+    "studies",
+    _METADATA,
+    Column("study_id", Integer, primary_key=True),
+    Column("study_name", String),
+)
 STUDY_DIRECTIONS = table("study_directions", *map(column, ("study_id", "objective", "direction")))
 STUDY_ATTRIBUTES = {
     kind: table(f"study_{kind}_attributes", *map(column, ("study_id", "key", "value_json")))
     for kind in ("user", "system")
 }
-TRIALS = table(
+TRIALS = Table(
     "trials",
-    *(column(name, Integer) for name in ("trial_id", "study_id", "number")),
-    column("state", Enum(TrialState)),
-    column("datetime_start", DateTime),
-    column("datetime_complete", DateTime),
+    _METADATA,
+    Column("trial_id", Integer, primary_key=True),
+    Column("study_id", Integer),
+    Column("number", Integer),
+    Column("state", Enum(TrialState)),
+    Column("datetime_start", DateTime),
+    Column("datetime_complete", DateTime),
 )
-PARAMS = table(
+TRIAL_PARAMS = table(
     "trial_params",
     *map(column, ("trial_id", "param_name", "param_value", "distribution_json")),
 )
-VALUES = table(
+TRIAL_VALUES = table(
     "trial_values",
     *map(column, ("trial_id", "objective", "value")),
     column("value_type", Enum("FINITE", name="trialvaluetype")),
 )
-STEPS = table(
+TRIAL_STEPS = table(
     "trial_intermediate_values",
     *map(column, ("trial_id", "step", "intermediate_value")),
     column("intermediate_value_type", Enum("FINITE", name="trialintermediatevaluetype")),
 )
-ATTRIBUTES = table("trial_user_attributes", *map(column, ("trial_id", "key", "value_json")))
+TRIAL_ATTRIBUTES = table("trial_user_attributes", *map(column, ("trial_id", "key", "value_json")))
 
 PARENTS = (
     *(

@@ -96,8 +96,9 @@ def _put(storage: LedgerStorage, asked: StudyIdentity, wish: Wish) -> None:
 
 
 def _create(connection: Connection, asked: StudyIdentity) -> int:
-    created = insert(STUDIES).values(study_name=asked.name).returning(STUDIES.c.study_id)
-    study_id = int(connection.execute(created).scalar_one())
+    created = connection.execute(insert(STUDIES).values(study_name=asked.name)).inserted_primary_key
+    assert created is not None
+    study_id = int(created[0])
     direction = {"study_id": study_id, "objective": 0, "direction": "MAXIMIZE"}
     connection.execute(insert(STUDY_DIRECTIONS), direction)
     _set(connection, study_id, "user", IDENTITY, new_identity(asked))

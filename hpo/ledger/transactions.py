@@ -28,18 +28,16 @@ from sqlalchemy import (
 
 from hpo.ledger.damage import check_study
 from hpo.ledger.optuna_tables import (
-    ATTRIBUTES,
-    PARAMS,
     PARENTS,
-    STEPS,
     STUDIES,
     STUDY_ATTRIBUTES,
+    TRIAL_ATTRIBUTES,
+    TRIAL_PARAMS,
+    TRIAL_STEPS,
+    TRIAL_VALUES,
     TRIALS,
-    VALUES,
 )
 from hpo.markdown import merge_note
-
-_OF_STUDY = STUDY_ATTRIBUTES["system"]
 
 NOTE_LENGTH = 2045
 """Characters of a note in one attribute; the page joins them (``optuna_dashboard/_note.py``)."""
@@ -84,7 +82,7 @@ class LedgerStorage(RDBStorage):
         Raises:
             KeyError: There is no such study.
         """
-        study = select(STUDIES).where(STUDIES.c.study_id == study_id)
+        is_study = STUDIES.c.study_id == study_id
         # A trial's number is how many came before it.
         n_trials = select(func.count()).where(TRIALS.c.study_id == study_id).correlate(None)
         row = {
@@ -94,11 +92,13 @@ class LedgerStorage(RDBStorage):
             TRIALS.c.datetime_start: _as_stored(trial.datetime_start),
         }
         with self.engine.begin() as connection:
-            # Locked, so that no other client counts meanwhile; SQLite has one writer anyway.
-            if connection.execute(study.with_for_update()).first() is None:
+            # Writing comes first: it keeps out whoever else would count.
+            same = update(STUDIES).where(is_study).values(study_name=STUDIES.c.study_name)
+            if not connection.execute(same).rowcount:
                 raise KeyError(study_id)
-            stored = insert(TRIALS).values(row).returning(TRIALS.c.trial_id, TRIALS.c.number)
-            trial_id, number = connection.execute(stored).one()
+            inserted = connection.execute(insert(TRIALS).values(row)).inserted_primary_key
+            assert inserted is not None
+            trial_id = int(inserted[0])
             params = [
                 {
                     "trial_id": trial_id,
@@ -109,8 +109,9 @@ class LedgerStorage(RDBStorage):
                 for name, distribution in trial.distributions.items()
             ]
             attributes = _as_rows(trial_id, trial.user_attrs)
-            _insert(connection, {PARAMS: params, ATTRIBUTES: attributes})
-        return trial_id, number
+            _insert(connection, {TRIAL_PARAMS: params, TRIAL_ATTRIBUTES: attributes})
+            stored = select(TRIALS.c.number).where(TRIALS.c.trial_id == trial_id)
+            return trial_id, int(connection.execute(stored).scalar_one())
 
     def finish_trial(self, trial_id: int, result: FrozenTrial) -> bool:
         """Store the results of a trial.
@@ -154,12 +155,15 @@ class LedgerStorage(RDBStorage):
             ).rowcount:
                 return False
             # What somebody else, or an earlier version of this program, may have left of it.
-            of_trial = ATTRIBUTES.c.trial_id == trial_id
-            connection.execute(delete(STEPS).where(STEPS.c.trial_id == trial_id))
-            connection.execute(
-                delete(ATTRIBUTES).where(of_trial, ATTRIBUTES.c.key.in_(result.user_attrs))
+            of_steps = TRIAL_STEPS.c.trial_id == trial_id
+            of_attributes = TRIAL_ATTRIBUTES.c.trial_id == trial_id
+            is_written = TRIAL_ATTRIBUTES.c.key.in_(result.user_attrs)
+            connection.execute(delete(TRIAL_STEPS).where(of_steps))
+            connection.execute(delete(TRIAL_ATTRIBUTES).where(of_attributes, is_written))
+            _insert(
+                connection,
+                {TRIAL_VALUES: values, TRIAL_STEPS: steps, TRIAL_ATTRIBUTES: attributes},
             )
-            _insert(connection, {VALUES: values, STEPS: steps, ATTRIBUTES: attributes})
         return True
 
     def write_notes(self, study_id: int, notes: Mapping[int | None, str]) -> None:
@@ -171,14 +175,15 @@ class LedgerStorage(RDBStorage):
             study_id: The storage's own id of the study.
             notes: Trial number, or None for the study itself, to Markdown.
         """
-        of_study = _OF_STUDY.c.study_id == study_id
+        kept = STUDY_ATTRIBUTES["system"]
+        of_study = kept.c.study_id == study_id
         with self.engine.begin() as connection:
             numbered = connection.execute(
                 select(TRIALS.c.number, TRIALS.c.trial_id).where(TRIALS.c.study_id == study_id)
             )
             ids = {row.number: row.trial_id for row in numbered}
             rows = connection.execute(
-                select(_OF_STUDY).where(of_study, _OF_STUDY.c.key.startswith("dashboard:"))
+                select(kept).where(of_study, kept.c.key.startswith("dashboard:"))
             )
             present = {row.key: json.loads(row.value_json) for row in rows}
             changed: dict[str, Any] = {}
@@ -192,10 +197,9 @@ class LedgerStorage(RDBStorage):
                     for key, value in changed.items()
                 ]
                 connection.execute(
-                    delete(_OF_STUDY).where(of_study, _OF_STUDY.c.key == bindparam("key")),
-                    written,
+                    delete(kept).where(of_study, kept.c.key == bindparam("key")), written
                 )
-                connection.execute(insert(_OF_STUDY), written)
+                connection.execute(insert(kept), written)
 
 
 def _insert(connection: Connection, rows: Mapping[TableClause, list[dict[str, Any]]]) -> None:

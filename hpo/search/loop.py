@@ -11,6 +11,7 @@ import loky
 
 from hpo.errors import InterruptedBySignal
 from hpo.estimators.objective import StepResult
+from hpo.estimators.tasks import takes_rows_as_read
 from hpo.ledger.ledger import Ledger
 from hpo.search.driver import Driver
 from hpo.search.executor import Executor, LocalExecutor, Scoring
@@ -69,6 +70,9 @@ class Search:
         self._progress = driver.progress
         self._executor = driver.executor
         self._is_holding = False
+        # What runs beside this process makes no trial longer; an estimator of one's own may wait.
+        takes_rows = takes_rows_as_read(plan.definition)
+        self._clock = time.perf_counter if takes_rows else time.process_time
         self._n_before = self.slots.n_told
         self._best: tuple[int, float] | None = None
         self._deadline = time.monotonic() + (self._study.timeout_seconds or math.inf)
@@ -95,17 +99,17 @@ class Search:
         self._progress.begin(self.slots.told(), self._study.n_trials, self._objective.n_steps)
         open_slots: OpenSlots = deque()
         pool: PoolExecutor | None = None
-        # Of this process alone: what the tracking process does beside it makes no trial longer.
-        started = time.process_time()
+        started = self._clock()
         with ExitStack() as stack:
             while self._fill(open_slots):
                 slot, scoring = open_slots.popleft()
                 if not self._finish(slot, scoring):
                     return False
-                trial_seconds = (time.process_time() - started) / self.n_new_trials
+                trial_seconds = (self._clock() - started) / self.n_new_trials
                 if pool is None and self._should_start_workers(trial_seconds):
                     pool = stack.enter_context(closing(PoolExecutor(loky.cpu_count())))
-                if pool is None or pool is self._executor or open_slots:
+                is_more = self.slots.n_told + len(open_slots) < self._study.n_trials
+                if pool is None or pool is self._executor or not is_more:
                     continue
                 # This process goes on while they import what they need.
                 if pool.is_ready or trial_seconds > START_SECONDS:

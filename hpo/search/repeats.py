@@ -22,7 +22,11 @@ MIN_SUBJECTS = 20
 MIN_ROWS_EACH = 1.5
 
 MAX_ROWS = 2000
+"""Rows that are compared with each other, two by two."""
+
 MAX_ROWS_EACH = MAX_ROWS // MIN_SUBJECTS
+"""Of one subject: the commonest alone may have most rows of a table."""
+
 MAX_TRIED = 5
 N_NEIGHBORS = 3
 

@@ -65,8 +65,8 @@ class Worker:
 
     @property
     def is_ready(self) -> bool:
-        """Whether the process has imported what it needs, or died of it."""
-        return self._started.done()
+        """Whether the process has imported what it needs."""
+        return self._started.done() and self._started.exception() is None
 
     def hold(self, path: str) -> None:
         """Make the process map the objective of a file, in a new process where it ended.

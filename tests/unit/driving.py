@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import optuna
-from optuna.trial import FrozenTrial
+from optuna.study import StudyDirection
+from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from hpo.definition import StudyDefinition
 from hpo.estimators.logistic_regression import LOGISTIC_REGRESSION
@@ -18,6 +20,7 @@ from hpo.estimators.recipe import TrainingShape
 from hpo.estimators.space import SearchedSpace
 from hpo.ledger.identity import StudyIdentity
 from hpo.ledger.ledger import Ledger, open_ledger
+from hpo.ledger.storage import open_storage
 from hpo.search.executor import Executor
 from hpo.search.pool_executor import PoolExecutor
 from hpo.search.slots import Slot, Slots
@@ -98,6 +101,19 @@ def read_study(storage_url: str, name: str = "iris") -> optuna.Study:
 
 def read_trials(storage_url: str, name: str = "iris") -> list[FrozenTrial]:
     return read_study(storage_url, name).get_trials()
+
+
+def numbers_of_trials_asked_at_once(url: str, n_trials: int) -> list[int]:
+    """Ask trials in four threads, each with a connection of its own; gives what they got."""
+    storage = open_storage(url)
+    study_id = storage.create_new_study([StudyDirection.MAXIMIZE], "iris")
+    asked = create_trial(state=TrialState.RUNNING)
+    with ThreadPoolExecutor(4) as threads:
+        numbers = list(
+            threads.map(lambda _: storage.start_trial(study_id, asked)[1], range(n_trials))
+        )
+    storage.engine.dispose()
+    return sorted(numbers)
 
 
 def holding(executor: AnyExecutor, objective: Any) -> AnyExecutor:

@@ -166,7 +166,6 @@ def test_subject_with_most_rows_of_a_large_table_is_looked_at_in_a_few():
     counts = np.bincount(subjects[rows], minlength=3_000)
     assert repeats.MAX_ROWS - repeats.MAX_ROWS_EACH <= len(rows) <= repeats.MAX_ROWS
     assert set(counts[1:]) == {0, 3}
-    assert counts[0] in (0, repeats.MAX_ROWS_EACH)
     alone = repeats._draw_subjects(np.zeros(200_000, dtype=int))
     assert len(alone) == repeats.MAX_ROWS_EACH
 

@@ -157,9 +157,10 @@ class Counted(PoolExecutor):
 class Prompt(Counted):
     @property
     def is_ready(self) -> bool:
-        while not super().is_ready:
+        deadline = time.monotonic() + 60
+        while not super().is_ready and time.monotonic() < deadline:
             time.sleep(0.01)
-        return True
+        return super().is_ready
 
 
 class Late(Counted):
@@ -167,21 +168,40 @@ class Late(Counted):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("made", "n_used"), [(Prompt, 1), (Late, 0)])
+@pytest.mark.parametrize(
+    ("made", "constants", "concurrency", "n_made", "n_used"),
+    [
+        (Prompt, {}, 1, 0, 0),
+        (Prompt, {"WORTH_SECONDS": 0.0}, 1, 1, 1),
+        (Prompt, {"WORTH_SECONDS": 0.0}, 3, 1, 1),
+        (Late, {"WORTH_SECONDS": 0.0}, 1, 1, 0),
+        (Late, {"WORTH_SECONDS": 0.0, "START_SECONDS": 0.0}, 1, 1, 1),
+    ],
+)
 def test_workers_that_take_over_where_the_rest_would_take_long_change_no_trial(
-    storage_url, tmp_path, monkeypatch, made, n_used
+    storage_url, tmp_path, monkeypatch, made, constants, concurrency, n_made, n_used
 ):
+    definition = narrow(study__n_trials=8, study__concurrency=concurrency)
+    run(storage_url, definition)
     monkeypatch.setattr(made, "n_made", 0)
     monkeypatch.setattr(made, "n_used", 0)
     monkeypatch.setattr(hpo.search.loop, "PoolExecutor", made)
-    monkeypatch.setattr(hpo.search.loop, "CHEAP_SECONDS", 0.0)
-    run(storage_url, narrow(study__n_trials=8), workers="auto")
-    assert made.n_made == 0
-    monkeypatch.setattr(hpo.search.loop, "WORTH_SECONDS", 0.0)
+    for name, value in {"CHEAP_SECONDS": 0.0, **constants}.items():
+        monkeypatch.setattr(hpo.search.loop, name, value)
     taken_over = f"sqlite:///{tmp_path}/taken-over.db"
-    run(taken_over, narrow(study__n_trials=8), workers="auto")
-    assert (made.n_made, made.n_used) == (1, n_used)
+    run(taken_over, definition, workers="auto")
+    assert (made.n_made, made.n_used) == (n_made, n_used)
     assert facts(read_trials(taken_over)) == facts(read_trials(storage_url))
+
+
+@pytest.mark.slow
+def test_workers_that_are_ready_when_nothing_is_left_are_not_used(storage_url, monkeypatch):
+    monkeypatch.setattr(Prompt, "n_made", 0)
+    monkeypatch.setattr(Prompt, "n_used", 0)
+    monkeypatch.setattr(hpo.search.loop, "PoolExecutor", Prompt)
+    monkeypatch.setattr(hpo.search.loop, "are_workers_worth_starting", lambda *_: True)
+    run(storage_url, narrow(study__n_trials=1), workers="auto")
+    assert Prompt.n_used == 0
 
 
 @pytest.mark.parametrize(

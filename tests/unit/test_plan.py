@@ -20,7 +20,7 @@ from hpo.estimators.cross_validation import check_size
 from hpo.estimators.final_model import fit_final_model
 from hpo.estimators.recipes import RECIPES
 from hpo.estimators.skops_file import read_skops
-from hpo.search.plan import make_plan
+from hpo.search.plan import load_data, make_plan
 from tests.unit.driving import define
 
 
@@ -180,6 +180,34 @@ def test_linear_model_of_plain_numbers_that_is_not_tried_first_can_be_loaded(rec
     final = fit_final_model(recipe, plan.space.default_params(), dataset, plan.definition, ())
     loaded = read_skops(skops.io.dumps(final.pipeline))
     assert np.array_equal(loaded.predict(dataset.X_test), final.pipeline.predict(dataset.X_test))
+
+
+MIXED = pd.DataFrame(
+    {
+        "town": ["Rome", "Oslo", None, "Lima"] * 15,
+        "when": pd.date_range("2026-01-01", periods=60).astype(str),
+        "is_new": [True, False, None] * 20,
+        "code": ["007", "8"] * 30,
+        "n": [1.5, 2.5, None, 0.0, 3.0] * 12,
+        "y": ["late", "on time", "late", "late"] * 15,
+    }
+)
+
+
+@pytest.mark.parametrize("name", ["LogisticRegression", "Ridge"])
+def test_linear_model_of_any_columns_that_is_not_tried_first_can_be_loaded(name, monkeypatch):
+    monkeypatch.setitem(sys.modules, "skops.io", None)
+    frame = MIXED if name == "LogisticRegression" else MIXED.assign(y=MIXED["n"].fillna(9.5))
+    definition = define(study__name="mixed", data__target="y", estimator__name=name).for_frame()
+    plan = make_plan(definition, load_data(definition, frame))
+    assert {"town", "code"} <= set(plan.dataset.columns.categorical)
+    monkeypatch.undo()
+    final = fit_final_model(
+        plan.recipe.recipes[0], plan.space.default_params(), plan.dataset, plan.definition, ()
+    )
+    loaded = read_skops(skops.io.dumps(final.pipeline))
+    X_test = plan.dataset.X_test
+    assert np.array_equal(loaded.predict(X_test), final.pipeline.predict(X_test))
 
 
 @pytest.mark.slow

@@ -16,7 +16,7 @@ from hpo.ledger.inspection import read_maker
 from hpo.ledger.postgresql import SCHEMA_KEY
 from hpo.ledger.storage import open_storage
 from tests.support.postgres import Cluster
-from tests.unit.driving import drive, facts, open_study
+from tests.unit.driving import drive, facts, numbers_of_trials_asked_at_once, open_study
 from tests.unit.relay import Relay
 
 
@@ -153,3 +153,7 @@ def test_rows_that_another_client_locks_are_waited_for_within_bounds(url, monkey
             drive(study, 1)
         other.rollback()
         drive(study, 1)
+
+
+def test_trials_that_are_asked_at_once_get_numbers_of_their_own(url):
+    assert numbers_of_trials_asked_at_once(url, 40) == [*range(40)]

@@ -12,6 +12,7 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from hpo.ledger.transactions import LedgerStorage
+from tests.unit.driving import numbers_of_trials_asked_at_once
 
 RESULTS = [
     (
@@ -127,6 +128,10 @@ def test_numbers_are_each_study_s_own_and_a_study_that_is_gone_gets_no_trial(sto
     with pytest.raises(KeyError):
         storage.start_trial(99, STARTED)
     assert [trial.number for trial in storage.get_all_trials(other)] == [0, 1]
+
+
+def test_trials_that_are_asked_at_once_get_numbers_of_their_own(storage_url):
+    assert numbers_of_trials_asked_at_once(storage_url, 40) == [*range(40)]
 
 
 def test_what_was_left_half_written_is_replaced(storage_url):
