@@ -2,6 +2,7 @@
 
 import uuid
 from dataclasses import dataclass
+from datetime import UTC
 from typing import NamedTuple
 
 import mlflow
@@ -60,7 +61,7 @@ def describe_study(
     study = target.study
     uid = study.user_attrs.get(UID_ATTRIBUTE)
     if uid is None:
-        uid = uuid.uuid4().hex
+        uid = _make_uid(study)
         study.set_user_attr(UID_ATTRIBUTE, uid)
     directions = [direction.name for direction in study.directions]
     experiment_id, experiment_name = _find_experiment(choice, target.outer)
@@ -75,6 +76,19 @@ def describe_study(
         outer_run_id=None if target.outer is None else target.outer.run_id,
         tags={**as_tags(study.user_attrs), keys.DIRECTION: ", ".join(directions)},
     )
+
+
+def _make_uid(study: optuna.Study) -> str:
+    """Make a uid: the same in all processes that begin to follow a study at once.
+
+    No storage keeps the first of two values of an attribute, so it follows from what they all see:
+    when the study's first trial started.
+    """
+    started = [trial.datetime_start for trial in study.get_trials(deepcopy=False)[:1]]
+    if not started or started[0] is None:
+        return uuid.uuid4().hex
+    moment = started[0].astimezone(UTC).isoformat()
+    return uuid.uuid5(uuid.NAMESPACE_OID, f"{study.study_name} {moment}").hex
 
 
 def _find_experiment(

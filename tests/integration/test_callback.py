@@ -15,6 +15,7 @@ from optuna.storages import BaseStorage, InMemoryStorage, RDBStorage
 from optuna.trial import FrozenTrial, TrialState
 
 import hpo
+from hpo.tracking.callback_study import _make_uid
 from tests.support.checker import (
     STATUS_OF,
     check_nothing_runs,
@@ -256,6 +257,18 @@ def test_processes_that_share_a_study_write_each_trial_once(
     deleted = client.search_runs([experiment_id], run_view_type=ViewType.DELETED_ONLY)
     # A run that both wrote in the moment that one of them ended: one of the two is in the trash.
     assert len(deleted) <= 1
+
+
+def test_processes_that_begin_at_once_give_a_study_one_uid(storage: BaseStorage) -> None:
+    study = optuna.create_study(study_name="mine", storage=storage)
+    before = {_make_uid(study), _make_uid(study)}
+    study.optimize(lambda trial: trial.suggest_float("x", 0, 1), n_trials=2)
+    uid = _make_uid(study)
+    assert _make_uid(optuna.load_study(study_name="mine", storage=storage)) == uid
+    optuna.delete_study(study_name="mine", storage=storage)
+    again = optuna.create_study(study_name="mine", storage=storage)
+    again.optimize(lambda trial: trial.suggest_float("x", 0, 1), n_trials=2)
+    assert len({*before, uid, _make_uid(again)}) == 4
 
 
 FORKED = """
