@@ -92,6 +92,11 @@ def make_study(X: pd.DataFrame, y: pd.Series, options: argparse.Namespace) -> op
     return study
 
 
+def name_type(model: object) -> str:
+    """The name by which skops trusts a type."""
+    return f"{type(model).__module__}.{type(model).__qualname__}"
+
+
 def main() -> None:
     """Search, refit the best, log it."""
     parser = argparse.ArgumentParser(description="tune a logistic regression on Iris")
@@ -121,6 +126,8 @@ def main() -> None:
             name="model",
             signature=infer_signature(X_train, model.predict(X_train)),
             input_example=X_train.head(),
+            # Under scikit-learn-intelex the classifier is of a class that skops does not know.
+            skops_trusted_types=[name_type(model[-1])],
         )
     print(
         f"trial {study.best_trial.number}: cv accuracy {study.best_value:.4f}, {study.best_params}"
