@@ -7,13 +7,14 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, DateTime, column, select, table, text
+from sqlalchemy import Connection, select, text
 
 from hpo.errors import InputError, did_you_mean
 from hpo.escaping import hide_password
 from hpo.ledger.damage import parse
+from hpo.ledger.optuna_tables import STUDIES, TRIALS
 
-_STUDIES = "SELECT study_id, study_name FROM studies ORDER BY study_id"
+_NAMES = "SELECT study_id, study_name FROM studies ORDER BY study_id"
 _STATES = "SELECT study_id, state, count(*) AS n FROM trials GROUP BY study_id, state"
 _DIRECTIONS = "SELECT study_id, direction FROM study_directions"
 _METRICS = (
@@ -22,10 +23,6 @@ _METRICS = (
 _UIDS = (
     "SELECT study_id, key, value_json FROM study_user_attributes"
     " WHERE key IN ('hpo.identity', 'hpo.uid')"
-)
-_NAMES = table("studies", column("study_id"), column("study_name"))
-_TRIALS = table(
-    "trials", column("study_id"), column("number"), column("datetime_complete", DateTime)
 )
 _VALUES = (
     "SELECT study_id, max(value) AS highest, min(value) AS lowest"
@@ -104,7 +101,7 @@ def list_studies(connection: Connection | None) -> list[ListedStudy]:
             best.get(row.study_id),
             metrics.get(row.study_id),
         )
-        for row in select(_STUDIES)
+        for row in select(_NAMES)
     ]
 
 
@@ -114,11 +111,11 @@ def read_ends(
     """Read when the finished trials of some studies ended: by study and number, in local time."""
     found: dict[str, dict[int, datetime]] = {name: {} for name in names}
     if connection is not None:
-        of_study = _NAMES.c.study_id == _TRIALS.c.study_id
+        of_study = STUDIES.c.study_id == TRIALS.c.study_id
         query = (
-            select(_NAMES.c.study_name, _TRIALS.c.number, _TRIALS.c.datetime_complete)
-            .join_from(_TRIALS, _NAMES, of_study)
-            .where(_NAMES.c.study_name.in_(names), _TRIALS.c.datetime_complete.is_not(None))
+            select(STUDIES.c.study_name, TRIALS.c.number, TRIALS.c.datetime_complete)
+            .join_from(TRIALS, STUDIES, of_study)
+            .where(STUDIES.c.study_name.in_(names), TRIALS.c.datetime_complete.is_not(None))
         )
         for name, number, end in connection.execute(query):
             found[name][number] = end

@@ -1,7 +1,24 @@
 """Optuna's tables as far as we write them; Optuna checks their schema when it opens a database."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from optuna.trial import TrialState
-from sqlalchemy import Column, DateTime, Enum, Integer, MetaData, String, Table, column, table
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Connection,
+    DateTime,
+    Enum,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    column,
+    insert,
+    table,
+    update,
+)
 
 _METADATA = MetaData()
 
@@ -65,3 +82,19 @@ PARENTS = (
     ),
 )
 """Table, its column that names a parent, the parent's table; parents first."""
+
+
+def lock_study(connection: Connection, which: ColumnElement[bool]) -> bool:
+    """Keep other writers away from a study until the transaction ends; whether there is one.
+
+    Writing comes first: a transaction of SQLite that has read cannot wait for another writer.
+    """
+    same = update(STUDIES).where(which).values(study_name=STUDIES.c.study_name)
+    return connection.execute(same).rowcount > 0
+
+
+def insert_one(connection: Connection, into: Table, row: Mapping[str, Any]) -> int:
+    """Insert a row; gives its id, also with an SQLite that is older than ``RETURNING``."""
+    key = connection.execute(insert(into), row).inserted_primary_key
+    assert key is not None
+    return int(key[0])

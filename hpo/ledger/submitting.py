@@ -7,14 +7,20 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, delete, insert, select
 from sqlalchemy.exc import IntegrityError
 
 from hpo.errors import IdentityError, MissingStudyError
 from hpo.ledger.damage import parse, reading
 from hpo.ledger.failures import repeat
 from hpo.ledger.identity import IDENTITY, StudyIdentity, check_identity, new_identity
-from hpo.ledger.optuna_tables import STUDIES, STUDY_ATTRIBUTES, STUDY_DIRECTIONS
+from hpo.ledger.optuna_tables import (
+    STUDIES,
+    STUDY_ATTRIBUTES,
+    STUDY_DIRECTIONS,
+    insert_one,
+    lock_study,
+)
 from hpo.ledger.transactions import LedgerStorage
 from hpo.ledger.wishes import WISH, Wish
 
@@ -96,9 +102,7 @@ def _put(storage: LedgerStorage, asked: StudyIdentity, wish: Wish) -> None:
 
 
 def _create(connection: Connection, asked: StudyIdentity) -> int:
-    created = connection.execute(insert(STUDIES).values(study_name=asked.name)).inserted_primary_key
-    assert created is not None
-    study_id = int(created[0])
+    study_id = insert_one(connection, STUDIES, {"study_name": asked.name})
     direction = {"study_id": study_id, "objective": 0, "direction": "MAXIMIZE"}
     connection.execute(insert(STUDY_DIRECTIONS), direction)
     _set(connection, study_id, "user", IDENTITY, new_identity(asked))
@@ -107,12 +111,9 @@ def _create(connection: Connection, asked: StudyIdentity) -> int:
 
 
 def _lock(connection: Connection, name: str) -> int | None:
-    """Keep other writers away until the transaction ends; gives the study's id, or None.
-
-    Writing comes first: a transaction of SQLite that has read cannot wait for another writer.
-    """
+    """Keep other writers away until the transaction ends; gives the study's id, or None."""
     of_name = STUDIES.c.study_name == name
-    connection.execute(update(STUDIES).where(of_name).values(study_name=name))
+    lock_study(connection, of_name)
     return connection.scalar(select(STUDIES.c.study_id).where(of_name))
 
 

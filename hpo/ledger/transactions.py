@@ -36,6 +36,8 @@ from hpo.ledger.optuna_tables import (
     TRIAL_STEPS,
     TRIAL_VALUES,
     TRIALS,
+    insert_one,
+    lock_study,
 )
 from hpo.markdown import merge_note
 
@@ -69,9 +71,8 @@ class LedgerStorage(RDBStorage):
 
     def count_trials(self, study_id: int) -> int:
         """Count a study's trials; ``get_n_trials`` reads them all, which takes longer with each."""
-        of_study = TRIALS.c.study_id == study_id
         with self.engine.connect() as connection:
-            return connection.scalar(select(func.count()).select_from(TRIALS).where(of_study)) or 0
+            return _count_trials(connection, study_id)
 
     def start_trial(self, study_id: int, trial: FrozenTrial) -> tuple[int, int]:
         """Store a trial with its params, user attributes and state, as the study's next one.
@@ -82,23 +83,18 @@ class LedgerStorage(RDBStorage):
         Raises:
             KeyError: There is no such study.
         """
-        is_study = STUDIES.c.study_id == study_id
-        # A trial's number is how many came before it.
-        n_trials = select(func.count()).where(TRIALS.c.study_id == study_id).correlate(None)
-        row = {
-            TRIALS.c.study_id: study_id,
-            TRIALS.c.number: n_trials.scalar_subquery(),
-            TRIALS.c.state: trial.state,
-            TRIALS.c.datetime_start: _as_stored(trial.datetime_start),
-        }
         with self.engine.begin() as connection:
-            # Writing comes first: it keeps out whoever else would count.
-            same = update(STUDIES).where(is_study).values(study_name=STUDIES.c.study_name)
-            if not connection.execute(same).rowcount:
+            # Locked, so that nobody else counts meanwhile.
+            if not lock_study(connection, STUDIES.c.study_id == study_id):
                 raise KeyError(study_id)
-            inserted = connection.execute(insert(TRIALS).values(row)).inserted_primary_key
-            assert inserted is not None
-            trial_id = int(inserted[0])
+            number = _count_trials(connection, study_id)
+            row = {
+                "study_id": study_id,
+                "number": number,
+                "state": trial.state,
+                "datetime_start": _as_stored(trial.datetime_start),
+            }
+            trial_id = insert_one(connection, TRIALS, row)
             params = [
                 {
                     "trial_id": trial_id,
@@ -110,8 +106,7 @@ class LedgerStorage(RDBStorage):
             ]
             attributes = _as_rows(trial_id, trial.user_attrs)
             _insert(connection, {TRIAL_PARAMS: params, TRIAL_ATTRIBUTES: attributes})
-            stored = select(TRIALS.c.number).where(TRIALS.c.trial_id == trial_id)
-            return trial_id, int(connection.execute(stored).scalar_one())
+        return trial_id, number
 
     def finish_trial(self, trial_id: int, result: FrozenTrial) -> bool:
         """Store the results of a trial.
@@ -200,6 +195,11 @@ class LedgerStorage(RDBStorage):
                     delete(kept).where(of_study, kept.c.key == bindparam("key")), written
                 )
                 connection.execute(insert(kept), written)
+
+
+def _count_trials(connection: Connection, study_id: int) -> int:
+    of_study = select(func.count()).where(TRIALS.c.study_id == study_id)
+    return connection.execute(of_study).scalar_one()
 
 
 def _insert(connection: Connection, rows: Mapping[TableClause, list[dict[str, Any]]]) -> None:

@@ -84,10 +84,11 @@ def _make_uid(study: optuna.Study) -> str:
     No storage keeps the first of two values of an attribute, so it follows from what they all see:
     when the study's first trial started.
     """
-    started = [trial.datetime_start for trial in study.get_trials(deepcopy=False)[:1]]
-    if not started or started[0] is None:
+    trials = study.get_trials(deepcopy=False)
+    started = trials[0].datetime_start if trials else None
+    if started is None:
         return uuid.uuid4().hex
-    moment = started[0].astimezone(UTC).isoformat()
+    moment = started.astimezone(UTC).isoformat()
     return uuid.uuid5(uuid.NAMESPACE_OID, f"{study.study_name} {moment}").hex
 
 
