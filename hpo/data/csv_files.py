@@ -5,26 +5,19 @@ separator or encoding, rows of another length, labels such as "NA" that would be
 and large numbers that would become one.
 """
 
-import csv
-import io
-import re
-import sys
 from collections import Counter
-from collections.abc import Collection, Generator
+from collections.abc import Collection
 from contextlib import closing
 from pathlib import Path
 
 import pandas as pd
 import pyarrow as pa
 
+from hpo.data.csv_rows import find_codes, iter_rows
 from hpo.errors import DataError
 from hpo.values import LARGEST_WHOLE_FLOAT, MISSING
 
 START_BYTES = 1 << 20
-CELLS_AT_ONCE = 20_000
-"""Of the rows that are looked through column by column, so few that they take no memory."""
-
-_CODE_START = re.compile(r"\s|0\d")
 UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 
 
@@ -34,7 +27,7 @@ def read_csv(
     """Read a text file; arguments and answer are those of :func:`hpo.data.tables.read_table`."""
     separator, header = _read_header(path)
     check_names(path, header)
-    codes = _check_rows(path, separator, header)
+    codes = {header[position] for position in find_codes(path, separator, len(header))}
     as_text = {target, *text} if target is None else {target, *text, *codes}
 
     def read(as_text: Collection[str | None]) -> pd.DataFrame:
@@ -63,17 +56,11 @@ def find_line(path: Path, row: int) -> str:
     """
     separator, _ = _read_header(path)
     n_rows, before = 0, 0
-    for values, last in _iter_rows(path, separator):
+    for values, last in iter_rows(path, separator):
         if values and n_rows == row + 1:  # the header is a row too
             return f"line {before + 1}"
         n_rows, before = n_rows + bool(values), last
     return f"row {row + 1}"
-
-
-def is_code(text: str) -> bool:
-    """Whether a text is digits that begin with a zero: "01234" is no number."""
-    text = text.strip()
-    return text[:1] == "0" and len(text) > 1 and text.isdecimal()
 
 
 def _read_header(path: Path) -> tuple[str, list[str]]:
@@ -87,7 +74,7 @@ def _read_header(path: Path) -> tuple[str, list[str]]:
         )
     headers = []
     for mark in ",;\t|":
-        with closing(_iter_rows(path, mark)) as rows:
+        with closing(iter_rows(path, mark)) as rows:
             headers.append((mark, next((row for row, _ in rows if row), [])))
     separator, header = max(headers, key=lambda found: len(found[1]))
     if not "".join(header).strip():
@@ -117,48 +104,3 @@ def find_rounded(frame: pd.DataFrame, names: Collection[str | None]) -> list[str
         and frame[name].dtype.kind == "f"
         and (frame[name].abs() >= LARGEST_WHOLE_FLOAT).any()
     ]
-
-
-def _check_rows(path: Path, separator: str, header: list[str]) -> set[str]:
-    """Refuse the first row whose number of values is another one; pandas would fill or shift it.
-
-    Returns:
-        The columns in which a whole number begins with a zero: "01234" is a code.
-    """
-    codes = set[int]()
-    rows: list[list[str]] = []
-    for row, line in _iter_rows(path, separator):
-        if not row:
-            continue
-        if len(row) != len(header):
-            raise DataError(
-                f"data: {path} line {line}: {len(header)} values are expected, but got {len(row)}",
-                hint="mend the line; a value that holds the separator needs quotes",
-            )
-        rows.append(row)
-        if len(rows) * len(header) >= CELLS_AT_ONCE:
-            codes |= _find_codes(rows)
-            rows.clear()
-    return {header[i] for i in codes | _find_codes(rows)}
-
-
-def _find_codes(rows: list[list[str]]) -> set[int]:
-    """Positions of the columns that hold a code."""
-    found = set()
-    for position, cells in enumerate(zip(*rows, strict=True)):
-        # How cells begin rules out nearly every column, in a tenth of the time.
-        starts = {cell[:2] for cell in cells}
-        if any(map(_CODE_START.match, starts)) and any(map(is_code, cells)):
-            found.add(position)
-    return found
-
-
-def _iter_rows(path: Path, separator: str) -> Generator[tuple[list[str], int], None, None]:
-    """Each row of a text file, with the number of its last line; a cell may have any length."""
-    csv.field_size_limit(sys.maxsize)  # of the process; by default 128 KiB
-    with pa.input_stream(str(path), compression="detect") as stream:
-        reader = csv.reader(
-            io.TextIOWrapper(stream, encoding="utf-8-sig", newline=""), delimiter=separator
-        )
-        for row in reader:
-            yield row, reader.line_num

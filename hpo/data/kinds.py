@@ -10,7 +10,7 @@ import pandas as pd
 from pandas.api import types
 
 from hpo.data.columns import Columns
-from hpo.data.csv_files import is_code
+from hpo.data.csv_rows import is_code
 from hpo.errors import DataError
 from hpo.escaping import quote
 from hpo.values import (

@@ -125,16 +125,22 @@ def make_problem(X: Rows, y: np.ndarray, weights: np.ndarray, l1_ratio: float) -
         weights: Of the rows, times ``C``.
         l1_ratio: The share of L1.
     """
-    ones = np.ones((X.shape[0], 1))
-    n_classes = int(y.max()) + 1
+    n_samples, n_classes = X.shape[0], int(y.max()) + 1
+    ones = np.ones((n_samples, 1))
     return LogisticProblem(
-        X=hstack([X, csr_matrix(ones)]).tocsr() if issparse(X) else np.hstack([X, ones]),
+        X=hstack([X, _column(ones)]).tocsr() if issparse(X) else np.hstack([X, ones]),
         y=y,
         weights=weights,
         n_outputs=n_classes if n_classes > 2 else 1,
         l1=l1_ratio,
         l2=1 - l1_ratio,
     )
+
+
+def _column(values: np.ndarray) -> csr_matrix:
+    """A column of shape (n_samples, 1) as sparse rows; looking for zeros takes longer than that."""
+    n_samples = len(values)
+    return csr_matrix((values[:, 0], np.zeros(n_samples), np.arange(n_samples + 1)), values.shape)
 
 
 @dataclass(frozen=True, eq=False)

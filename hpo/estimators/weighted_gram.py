@@ -81,20 +81,28 @@ class SlottedGram(Gram):
         self, X: csr_matrix, is_full: np.ndarray, is_dense: np.ndarray, lengths: np.ndarray
     ) -> None:
         self._full, self._rest = np.flatnonzero(is_full), np.flatnonzero(~is_full)
+        self._size = len(self._rest) + 1
+        n_samples, n_full, n_slots = X.shape[0], len(self._full), int(lengths.max(initial=0))
         position = np.empty(len(is_full), dtype=np.int64)
-        position[self._full] = np.arange(len(self._full))
+        position[self._full] = np.arange(n_full)
         position[self._rest] = np.arange(len(self._rest))
-        row = np.repeat(np.arange(X.shape[0]), np.diff(X.indptr))
-        self._dense = np.zeros((X.shape[0], len(self._full)), order="F")
+        columns, values = X.indices[~is_dense], X.data[~is_dense]
+        if X.nnz == n_samples * (n_full + n_slots) and X.has_sorted_indices:
+            # No row has a gap, so all values are in their place already.
+            self._dense = np.asfortranarray(X.data[is_dense].reshape(n_samples, n_full))
+            self._codes = position[np.ascontiguousarray(columns.reshape(n_samples, n_slots).T)]
+            self._values = np.ascontiguousarray(values.reshape(n_samples, n_slots).T)
+            return
+        row = np.repeat(np.arange(n_samples), np.diff(X.indptr))
+        self._dense = np.zeros((n_samples, n_full), order="F")
         self._dense[row[is_dense], position[X.indices[is_dense]]] = X.data[is_dense]
         row = row[~is_dense]
         slot = np.arange(len(row)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
         # Slots that a row does not fill count for a column after the last.
-        n_slots, self._size = int(lengths.max(initial=0)), len(self._rest) + 1
-        self._codes = np.full((n_slots, X.shape[0]), self._size - 1, dtype=np.int64)
-        self._codes[slot, row] = position[X.indices[~is_dense]]
-        self._values = np.zeros((n_slots, X.shape[0]))
-        self._values[slot, row] = X.data[~is_dense]
+        self._codes = np.full((n_slots, n_samples), self._size - 1, dtype=np.int64)
+        self._codes[slot, row] = position[columns]
+        self._values = np.zeros((n_slots, n_samples))
+        self._values[slot, row] = values
 
     def __call__(self, weights: np.ndarray) -> np.ndarray:
         """Multiply the dense columns; add up all others by pairs of slots."""

@@ -32,11 +32,18 @@ def mixed(*parts):
     return hstack(parts).tocsr()
 
 
+def backwards(X):
+    """The values of each row from the last column to the first."""
+    order = np.lexsort((-X.indices, np.repeat(np.arange(X.shape[0]), np.diff(X.indptr))))
+    return csr_matrix((X.data[order], X.indices[order], X.indptr), X.shape)
+
+
 TABLES = {
     "numbers": (lambda: numbers(60, 4).toarray(), DenseGram),
     "sparse numbers": (lambda: numbers(60, 4), SlottedGram),
     "categories": (lambda: categories(60, 5), SlottedGram),
     "both": (lambda: mixed(numbers(60, 3), categories(60, 5), categories(60, 3)), SlottedGram),
+    "in no order": (lambda: backwards(mixed(numbers(60, 3), categories(60, 5))), SlottedGram),
     "gaps": (lambda: mixed(numbers(60, 2), categories(60, 5, 0.4)), SlottedGram),
     "nearly no value": (lambda: csr_matrix((40, 3)), SlottedGram),
     "words": (lambda: words(300, 20), SparseGram),
