@@ -31,11 +31,10 @@ from hpo.commands.main import main
 from tests.support.commands import (
     COMMAND_SECONDS,
     environment,
-    kill_when_told,
     run_python,
-    start_hpo,
     wait_until,
 )
+from tests.support.forked import fork_hpo
 from tests.support.here import call_main, run_here_well
 from tests.support.postgres import PASSWORD, Cluster
 from tests.support.servers import free_port, serving
@@ -337,14 +336,17 @@ def assert_next_run_mends(found: tuple[int, list[dict[str, Any]]]) -> None:
 def test_killed_driver_leaves_findings_that_the_same_command_mends(
     directory: Path, check: Check
 ) -> None:
-    kill_when_told(directory, 5, "--trials", "1000")
+    process = fork_hpo(directory, "--trials", "1000")
+    wait_until(lambda: count_told(directory) >= 5, process)
+    process.kill()
+    process.communicate()
     assert_next_run_mends(check(directory))
     run_here_well(directory, "--trials", str(count_told(directory) + 3))
     assert check(directory)[0] == 0
 
 
 def test_study_that_is_being_driven(directory: Path, check: Check) -> None:
-    process = start_hpo(directory, "--trials", "100000")
+    process = fork_hpo(directory, "--trials", "100000")
     try:
         wait_until(lambda: count_told(directory) >= 3, process)
         text = call_main(directory, "check", "--json")
@@ -418,13 +420,13 @@ def test_postgresql_new_half_made_done_driven_and_away(
     assert (code, "is made by the first run" in findings[1]["message"]) == (0, True)
     run_here_well(tmp_path, "--trials", "3", *flags)
     assert check(here, *flags)[0] == 0
-    process = start_hpo(tmp_path, "--trials", "100000", *flags)
+    process = fork_hpo(tmp_path, "--trials", "100000", *flags)
     try:
         wait_until(lambda: count_trials(ledger) >= 5, process)
         code, findings = check(here, *flags)
     finally:
         process.kill()
-        process.communicate(timeout=COMMAND_SECONDS)
+        process.communicate()
     [(subject, message, _)] = wrong(findings)
     assert (code, subject) == (7, "study")
     assert (
@@ -491,8 +493,9 @@ def test_server_with_a_study(server: str, tmp_path: Path, check: Check) -> None:
     assert (code, wrong(findings)[0][1]) == (3, "the MLflow experiment 'checked' is in the trash")
 
 
-def test_server_that_refuses_its_host(tmp_path: Path, check: Check) -> None:
+def test_server_that_refuses_its_host(empty_databases: Path, tmp_path: Path, check: Check) -> None:
     port = free_port()
+    shutil.copy(empty_databases / "mlflow.db", tmp_path / "server.db")
     store = ("--backend-store-uri", f"sqlite:///{tmp_path}/server.db", "--workers", "1")
     directory = tmp_path / "job"
     directory.mkdir()

@@ -333,28 +333,16 @@ def interrupt(
     return process.returncode, stderr
 
 
-def test_run_leaves_whole_files_and_one_hidden_folder_however_it_ends(directory: Path) -> None:
-    kill_when_told(directory, 3, "--trials", "50")
-    assert {path.name for path in directory.iterdir()} > {"optuna.db-wal", "optuna.db-shm"}
-    assert interrupt(directory, signal.SIGINT, os.killpg, n_told=6)[0] == 130
-    assert {path.name for path in directory.iterdir()} == WHOLE_FILES
-    run_hpo_well(directory, "--trials", "5")
-    assert {path.name for path in directory.iterdir()} == WHOLE_FILES
-
-
-def test_timeout_and_signals_end_it_cleanly_and_the_next_run_goes_on(
+def test_kill_timeout_and_signals_leave_whole_files_and_the_next_run_goes_on(
     finished: FinishedRun, directory: Path
 ) -> None:
-    report = run_here_well(directory, "--trials", "50", "--timeout", "0.2")
-    n_told = count_told(directory)
-    assert 1 <= n_told < 50
-    assert (
-        f"iris: {n_told} trials ({n_told} complete);"
-        f" the timeout ended the search, {50 - n_told} of 50 trials are missing\n"
-    ) in report
+    """Whole files and one hidden folder; a kill's are whole after the next run."""
+    kill_when_told(directory, 3, "--trials", "50")
+    assert {path.name for path in directory.iterdir()} > {"optuna.db-wal", "optuna.db-shm"}
     # A terminal's Ctrl-C reaches the whole group, docker stop only the first process.
     for number, send in ((signal.SIGINT, os.killpg), (signal.SIGTERM, os.kill)):
-        exit_code, stderr = interrupt(directory, number, send, n_told=n_told + 3)
+        exit_code, stderr = interrupt(directory, number, send, n_told=count_told(directory) + 3)
+        assert {path.name for path in directory.iterdir()} == WHOLE_FILES
         n_told = count_told(directory)
         assert exit_code == 128 + number
         assert stderr == (
@@ -362,6 +350,14 @@ def test_timeout_and_signals_end_it_cleanly_and_the_next_run_goes_on(
             f"hpo: stopped by {number.name} with {n_told} of 50 trials done (run the same command again to go on)\n"
         )
         assert n_told < 50
+    report = run_hpo_well(directory, "--trials", "50", "--timeout", "0.2")
+    assert {path.name for path in directory.iterdir()} == WHOLE_FILES
+    before, n_told = n_told, count_told(directory)
+    assert before < n_told < 50
+    assert (
+        f"iris: {n_told} trials ({n_told} complete);"
+        f" the timeout ended the search, {50 - n_told} of 50 trials are missing\n"
+    ) in report
     run_here_well(directory, "--trials", "50")
     check_end_is_undisturbed(finished, directory)
 

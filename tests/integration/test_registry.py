@@ -273,7 +273,7 @@ def test_two_at_once_lose_no_champion(
     shifts = [[0.4, 0.0, 0.5, 0.2, 0.6], [0.5, 0.3, 0.1, 0.6, 0.4]]
     with (
         serving_tracking(tmp_path, free_port()) as address,
-        ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("spawn")) as pool,
+        ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("fork")) as pool,
     ):
         MlflowClient(address).create_experiment("shifts")
         states = [state for done in pool.map(register_all, [address] * 2, shifts) for state in done]

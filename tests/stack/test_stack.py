@@ -28,7 +28,7 @@ from tests.support.stores import stores_of
 from .composing import BASE, LOGINS, VARIABLES, Stack, composed, end, read_compose
 
 N_TRIALS, FEW = 30, 12
-"""Of the study that is disturbed, and of others, whose trials are its first."""
+"""Trials of the job that is disturbed, and of the first job, whose trials are its first."""
 
 IRIS = ["sepal length (cm)", "sepal width (cm)", "petal length (cm)", "petal width (cm)"]
 ROWS = {"dataframe_split": {"columns": IRIS, "data": [[5.1, 3.5, 1.4, 0.2], [6.7, None, 5.6, 2.4]]}}
@@ -118,14 +118,11 @@ def test_job_on_shared_parts_is_that_of_one_process(
     assert trial_table(storage(stack)) == table_of_one_process[:FEW]
 
 
-def test_pages_and_the_model_answer(stack: Stack) -> None:
+def test_page_answers(stack: Stack) -> None:
     stack.up("dashboard")
     stack.wait_healthy("dashboard")
     (study,) = read(f"{stack.url('8080')}/api/studies")["study_summaries"]
     assert study["study_name"] == "iris"
-    stack.up("model")
-    stack.wait_healthy("model")
-    assert read(f"{stack.url('8000')}/invocations", ROWS) == {"predictions": [0, 2]}
 
 
 def test_server_drives_what_is_submitted(stack: Stack) -> None:
@@ -151,6 +148,16 @@ def test_server_drives_what_is_submitted(stack: Stack) -> None:
 
 
 def test_every_port_is_on_loopback_and_other_hosts_are_refused(stack: Stack) -> None:
+    check_ports(stack)
+    request = urllib.request.Request(
+        f"{stack.url('5000')}/api/2.0/mlflow/experiments/search?max_results=1",
+        headers={"Host": "evil.example"},
+    )
+    with pytest.raises(urllib.error.HTTPError, match="403"):
+        urllib.request.urlopen(request, timeout=10)
+
+
+def check_ports(stack: Stack) -> None:
     listening = {
         connection.laddr.ip
         for process in stack.everything()
@@ -159,12 +166,6 @@ def test_every_port_is_on_loopback_and_other_hosts_are_refused(stack: Stack) -> 
     }
     assert listening
     assert listening <= {"127.0.0.1", "::1"}
-    request = urllib.request.Request(
-        f"{stack.url('5000')}/api/2.0/mlflow/experiments/search?max_results=1",
-        headers={"Host": "evil.example"},
-    )
-    with pytest.raises(urllib.error.HTTPError, match="403"):
-        urllib.request.urlopen(request, timeout=10)
 
 
 def test_no_password_is_in_logs_arguments_databases_or_artifacts(stack: Stack) -> None:
@@ -178,7 +179,6 @@ def test_no_password_is_in_logs_arguments_databases_or_artifacts(stack: Stack) -
         "scheduler",
         "tables",
         "dashboard",
-        "model",
     }
     assert [log for log in logs if PASSWORD in log.read_text(errors="replace")] == []
     check_arguments(stack)
@@ -195,15 +195,15 @@ def test_nothing_is_written_where_the_container_is_read_only(stack: Stack) -> No
     assert [path.name for path in stack.working_directory.rglob("*")] == []
 
 
-def test_job_that_loses_each_part_ends_within_its_grace_and_goes_on(
-    stack: Stack, table_of_one_process: list[tuple[str, ...]]
-) -> None:
+DISTURBED = (f"--trials={N_TRIALS}", "--name=disturbed", NO_PLOTS)
+
+
+def test_job_that_loses_each_part_ends_within_its_grace(stack: Stack) -> None:
     """It searches on without a worker, over a restart of the database and without MLflow, and is
     stopped then, so that all of the flush's patience is used.
     """
     grace = float(stack.compose["services"]["hpo"]["stop_grace_period"].removesuffix("s"))
-    flags = (f"--trials={N_TRIALS}", "--name=disturbed", NO_PLOTS)
-    job = stack.up("hpo", *flags)
+    job = stack.up("hpo", *DISTURBED)
     wait_for_trials(stack, job, "disturbed", 3)
     end(stack.processes["worker"].pop())
     wait_for_trials(stack, job, "disturbed", 5)
@@ -215,38 +215,35 @@ def test_job_that_loses_each_part_ends_within_its_grace_and_goes_on(
     job.send_signal(signal.SIGTERM)
     finish(stack, job, code=128 + signal.SIGTERM, seconds=grace / 2)
     assert count_told(stack, "disturbed") < N_TRIALS
-    finish(stack, stack.up("hpo", *flags))  # which starts mlflow
-    check_stores(storage(stack), stack.url("5000"), n_trials=N_TRIALS, study="disturbed")
-    assert trial_table(storage(stack), "disturbed") == table_of_one_process
 
 
-def test_mlflow_with_logins_lets_in_only_those_who_have_one(
+def test_job_goes_on_with_an_mlflow_that_lets_in_only_those_who_have_a_login(
     stack: Stack, monkeypatch: pytest.MonkeyPatch, table_of_one_process: list[tuple[str, ...]]
 ) -> None:
-    """From now on the stack has them; the model that all before registered needs one too."""
-    for service in ("server", "model", "mlflow"):
-        stack.down(service)
+    """The one that was stopped; the model of the plain stack needs a login from now on, too."""
+    stack.down("server")
     stack.compose = read_compose(VARIABLES, BASE, LOGINS)
-    password = VARIABLES["MLFLOW_ADMIN_PASSWORD"]
-    finish(stack, stack.up("hpo", f"--trials={FEW}", "--name=logged-in", NO_PLOTS))
+    finish(stack, stack.up("hpo", *DISTURBED))  # which starts mlflow
     page = f"{stack.url('5000')}/api/2.0/mlflow/experiments/search?max_results=9"
     with pytest.raises(urllib.error.HTTPError, match="401"):
         read(page)
+    password = VARIABLES["MLFLOW_ADMIN_PASSWORD"]
     wrong, right = (
         base64.b64encode(f"admin:{word}".encode()).decode() for word in ("password1234", password)
     )
     with pytest.raises(urllib.error.HTTPError, match="401"):
         read(page, Authorization=f"Basic {wrong}")
-    assert "logged-in" in {
+    assert {"iris", "disturbed"} <= {
         one["name"] for one in read(page, Authorization=f"Basic {right}")["experiments"]
     }
     monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", "admin")
     monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", password)
-    check_stores(storage(stack), stack.url("5000"), n_trials=FEW, study="logged-in")
-    assert trial_table(storage(stack), "logged-in") == table_of_one_process[:FEW]
+    check_stores(storage(stack), stack.url("5000"), n_trials=N_TRIALS, study="disturbed")
+    assert trial_table(storage(stack), "disturbed") == table_of_one_process
     stack.up("model")
     stack.wait_healthy("model")
     assert read(f"{stack.url('8000')}/invocations", ROWS) == {"predictions": [0, 2]}
+    check_ports(stack)
     check_arguments(stack)
     logs = "".join(log.read_text(errors="replace") for log in stack.directory.glob("*.log"))
     assert not [value for value in VARIABLES.values() if value in logs]
