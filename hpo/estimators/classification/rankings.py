@@ -8,28 +8,35 @@ import numpy as np
 def influence_on_auc(ranks: np.ndarray, is_positive: np.ndarray) -> np.ndarray:
     """Of the area under the ROC curve: DeLong's components, by one sort.
 
-    Each positive row's component is the share of the negative ones that it is ranked above, and the
-    other way round (DeLong, DeLong and Clarke-Pearson 1988, Biometrics 44, 837-845; by sorting, Sun
-    and Xu 2014, IEEE Signal Processing Letters 21, 1389-1393). Summed by group they give the
-    variance for clustered rows (Obuchowski 1997, Biometrics 53, 567-578).
+    Summed by group they give the variance for clustered rows (Obuchowski 1997, Biometrics 53,
+    567-578).
 
     Args:
         ranks: What rows are ranked by, array of shape (n_samples,).
         is_positive: Whether each is positive.
     """
-    positive, negative = np.sort(ranks[is_positive]), np.sort(ranks[~is_positive])
-    beaten = np.empty(len(ranks))
-    beaten[is_positive] = _share_below(negative, ranks[is_positive])
-    beaten[~is_positive] = 1 - _share_below(positive, ranks[~is_positive])
-    share = len(positive) / len(ranks)
-    of_class = np.where(is_positive, share, 1 - share)
-    return np.asarray((beaten - beaten[is_positive].mean()) / of_class)
+    return _influence_and_auc(ranks, is_positive)[0]
 
 
-def _share_below(values: np.ndarray, ranks: np.ndarray) -> np.ndarray:
-    """The share of sorted values below each rank, ties counted half."""
-    left, right = (np.searchsorted(values, ranks, side) for side in ("left", "right"))
-    return np.asarray((left + right) / (2 * len(values)))
+def _influence_and_auc(ranks: np.ndarray, is_positive: np.ndarray) -> tuple[np.ndarray, float]:
+    """The influence on the area, and the area.
+
+    Each positive row's component is the share of the negative ones that it is ranked above, ties
+    counted half, and the other way round (DeLong, DeLong and Clarke-Pearson 1988, Biometrics 44,
+    837-845; by sorting, Sun and Xu 2014, IEEE Signal Processing Letters 21, 1389-1393).
+    """
+    order = np.argsort(ranks)
+    is_higher = np.diff(ranks[order]) > 0
+    place = np.empty(len(ranks), dtype=np.int64)
+    place[order] = np.append(0, is_higher.cumsum())
+    n_positive, n_negative = np.bincount(place, is_positive), np.bincount(place, ~is_positive)
+    positive_below, negative_below = (
+        (counts.cumsum() - counts / 2) / counts.sum() for counts in (n_positive, n_negative)
+    )
+    beaten = np.where(is_positive, negative_below[place], 1 - positive_below[place])
+    area = beaten[is_positive].mean()
+    share = is_positive.mean()
+    return (beaten - area) / np.where(is_positive, share, 1 - share), float(area)
 
 
 def influence_on_average_precision(ranks: np.ndarray, is_positive: np.ndarray) -> np.ndarray:
@@ -70,7 +77,7 @@ def _sum_from(values: np.ndarray) -> np.ndarray:
 
 def auc(ranks: np.ndarray, is_positive: np.ndarray) -> float:
     """The area under the ROC curve."""
-    return float(_share_below(np.sort(ranks[~is_positive]), ranks[is_positive]).mean())
+    return _influence_and_auc(ranks, is_positive)[1]
 
 
 def influence_on_auc_of_each(
@@ -88,9 +95,10 @@ def influence_on_auc_of_each(
     for label in range(n_classes):
         is_positive = truth == label
         weight = is_positive.mean() if is_weighted else 1 / n_classes
-        moved += weight * influence_on_auc(ranks[:, label], is_positive)
+        influence, area = _influence_and_auc(ranks[:, label], is_positive)
+        moved += weight * influence
         if is_weighted:
-            moved += auc(ranks[:, label], is_positive) * (is_positive - weight)
+            moved += area * (is_positive - weight)
     return moved
 
 
@@ -115,9 +123,9 @@ def influence_on_auc_of_pairs(
         is_positive = truth[rows] == a
         share = shares[a] + shares[b]
         weight = share / total if is_weighted else 1 / len(pairs)
+        influence, area = _influence_and_auc(ranks[rows, a], is_positive)
         # Shares are of the pair's rows; all rows are 1 / share as many.
-        moved[rows] += weight / share * influence_on_auc(ranks[rows, a], is_positive)
-        area = auc(ranks[rows, a], is_positive)
+        moved[rows] += weight / share * influence
         mean += weight * area
         by_share[[a, b]] += area / total
     return moved + (by_share[truth] - by_share @ shares) if is_weighted else moved
