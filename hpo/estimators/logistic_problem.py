@@ -92,16 +92,25 @@ class LogisticProblem:
     def excess_bound(self, W: np.ndarray, loss: Loss, gradient: np.ndarray) -> float:
         """The most that the objective is above its minimum, as far as L2 bounds it near there.
 
-        A slope ``g`` along a curvature of at least ``c`` leaves ``g**2 / (2 * c)`` (Boyd and
-        Vandenberghe 2004, Convex Optimization, 9.9); intercepts have the loss's own curvature.
+        The smallest slope ``g`` along a curvature of at least ``c`` leaves ``g**2 / (2 * c)`` (Boyd
+        and Vandenberghe 2004, Convex Optimization, 9.9); intercepts have the loss's own curvature.
         """
-        if self.l1:
+        if not self.l2:
             return math.inf
-        slopes = gradient[:, :-1] + self.l2 * W[:, :-1]
+        W, slopes = W[:, :-1], gradient[:, :-1] + self.l2 * W[:, :-1]
+        if self.l1:
+            at_zero = np.maximum(np.abs(slopes) - self.l1, 0)
+            slopes = np.where(W == 0, at_zero, slopes + self.l1 * np.sign(W))
         P = loss.probabilities
         curvatures = self.weights @ (P * (1 - P)) + np.finfo(float).tiny
         of_intercepts = float((gradient[:, -1] ** 2 / curvatures).sum())
         return float((slopes**2).sum()) / (2 * self.l2) + of_intercepts / 2
+
+    def may_move(self, W: np.ndarray, gradient: np.ndarray) -> np.ndarray:
+        """Which coefficients are not at rest at zero; intercepts, the last column, are left out."""
+        may_move = (W != 0) | (np.abs(gradient + self.l2 * W) > self.l1)
+        may_move[:, -1] = False
+        return np.asarray(may_move)
 
     def hessian(self, loss: Loss, used: np.ndarray) -> np.ndarray:
         """The loss's Hessian by the coefficients of some columns, output by output."""

@@ -110,7 +110,7 @@ def _estimate_gain(
     spread = sampling.spread(influence)
     if sampling.n_groups:
         return _estimate_gain_by_groups(value, sampling, spread)
-    if not influence.any():
+    if spread.error < NONE:
         return estimate_unseen(value, sampling.n_rarest)
     if spread.n_units < MIN_UNITS:
         return too_few_to_say(value)

@@ -104,7 +104,9 @@ def find_subjects(dataset: Dataset) -> Iterator[str]:
     tried.sort(key=lambda name: (not _is_named_id(name), -table[name].nunique()))
     for name in tried[:MAX_TRIED]:
         subjects = pd.factorize(table[name])[0]
-        known = np.isin(subjects[n_train:], subjects[:n_train])
+        # A missing value has code -1, and is nobody's.
+        held_out = subjects[n_train:]
+        known = np.isin(held_out, subjects[:n_train]) & (held_out >= 0)
         others = dataset.X_train.drop(columns=name, errors="ignore")
         gain = _gain_by_subject(others, dataset, subjects[:n_train])
         if known.any() and (gain or _is_named_id(name)):

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from hpo.data.dataset import Dataset
 from hpo.search import repeats
 from hpo.search.leaks import find_leaks
 from hpo.search.plan import load_data
@@ -25,12 +26,16 @@ def table(n: int = N, *, is_number: bool = False) -> pd.DataFrame:
     return rows.assign(y=value if is_number else np.where(value > 3, "late", "on time"))
 
 
-def told(frame: pd.DataFrame, **overrides: object) -> list[str]:
+def load(frame: pd.DataFrame, **overrides: object) -> Dataset:
     given = {name.replace("__", "."): value for name, value in overrides.items()}
     definition = load_definition(
         overrides={"study.name": "t", "data.target": "y", **given}
     ).for_frame()
-    dataset = load_data(definition, frame)
+    return load_data(definition, frame)
+
+
+def told(frame: pd.DataFrame, **overrides: object) -> list[str]:
+    dataset = load(frame, **overrides)
     found = [note for note in dataset.notes if note.startswith("possible leak: ")]
     assert found == find_leaks(dataset)
     return [note.removeprefix("possible leak: ") for note in found]
@@ -149,6 +154,15 @@ def test_id_that_comes_again_is_told_by_its_name(name):
     rows = table().assign(**{name: np.random.default_rng(0).permutation(N) // 3})
     (line,) = told(rows)
     assert f"held-out rows share their '{name}' with training rows: set data.group = " in line
+
+
+def test_rows_without_an_id_share_it_with_nobody():
+    rows = table().assign(user_id=np.random.default_rng(0).permutation(N) // 3)
+    rows.loc[rows.index % 3 == 0, "user_id"] = np.nan
+    dataset = load(rows)
+    train, test = (each["user_id"].dropna() for each in (dataset.X_train, dataset.X_test))
+    (line,) = find_leaks(dataset)
+    assert f" {test.isin(train).sum()} of {len(dataset.y_test)} held-out rows share" in line
 
 
 @pytest.mark.parametrize("name", ["valid", "paid", "number_of_children", "acid"])

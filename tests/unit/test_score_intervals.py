@@ -183,6 +183,16 @@ def test_greatest_error_of_some_rows_says_nothing_of_others() -> None:
     assert (score.value, score.is_known) == (-49.0, False)
 
 
+@pytest.mark.parametrize("metric", ["d2_log_loss_score", "d2_brier_score"])
+def test_gain_that_no_row_moves_is_not_certain(metric: str) -> None:
+    """All of it is rounding: one model is perfect, the other knows the classes' shares alone."""
+    y = np.repeat([0, 1], [13, 12])
+    shares = np.full(len(y), special.logit(12 / 25))
+    _, (gain,) = judge(y, metric, Ranking(1000.0 * (2 * y - 1)), Ranking(shares))
+    assert gain.value == pytest.approx(1)
+    assert gain.low < 0.9
+
+
 def test_pairing_makes_the_gain_surer_than_the_score() -> None:
     rng = np.random.default_rng(0)
     y, ranks = draw_table(rng, 400, 0.3)
