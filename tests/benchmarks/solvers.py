@@ -72,6 +72,21 @@ def drawn(n: int, p: int, *, n_classes: int = 2, share: float = 0.0, is_sparse: 
     return draw
 
 
+def copied(n: int, p: int, n_copies: int, *, n_classes: int = 2) -> Callable[[], Table]:
+    """Columns of which so many are nearly copies of each other; some of them tell the classes."""
+
+    def draw() -> Table:
+        rng = np.random.default_rng(0)
+        X = np.hstack([rng.normal(size=(n, p))] * n_copies)
+        X = StandardScaler().fit_transform(X + 1e-3 * rng.normal(size=X.shape))
+        told = rng.random((X.shape[1], 1)) < max(0.02, 2 / X.shape[1])
+        signal = 2 * X @ (rng.normal(size=(X.shape[1], n_classes)) * told)
+        y = np.argmax(signal + rng.gumbel(size=signal.shape), axis=1)
+        return X, np.unique(y, return_inverse=True)[1]
+
+    return draw
+
+
 def bundled(name: str) -> Callable[[], Table]:
     def load() -> Table:
         import sklearn.datasets
@@ -91,6 +106,9 @@ TABLES: dict[str, Callable[[], Table]] = {
     "small, 4 classes": drawn(2_000, 57, n_classes=4),
     "wide": drawn(252, 752),
     "wide, 4 classes": drawn(252, 200, n_classes=4),
+    "near copies": copied(200, 1, 2, n_classes=3),
+    "40 near copies": copied(300, 1, 40, n_classes=3),
+    "wide near copies": copied(400, 275, 4),
     "rare": drawn(20_000, 25, share=0.02),
     "rare, 4 classes": drawn(20_000, 25, n_classes=4, share=0.9),
     "sparse": drawn(20_000, 105, share=0.1, is_sparse=True),
