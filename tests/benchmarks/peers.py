@@ -3,11 +3,9 @@
 ``autolog`` is scikit-learn's own ``RandomizedSearchCV`` under ``mlflow.sklearn.autolog``, with a
 child run for each candidate; ``halving`` is its ``HalvingRandomSearchCV``, whose first rounds see
 few rows, with the best model logged and no runs; ``intelex`` is the usual script under
-scikit-learn-intelex, where that is installed;
-``mlflow-storage`` is Optuna on MLflow's own storage (``mlflow.optuna``), which needs no callback.
-Both have the space, the folds
-and the hold-out of the usual script, 50 trials, and log the best model. Whole processes in turn,
-each in a fresh directory.
+scikit-learn-intelex, where that is installed; ``mlflow-storage`` is Optuna on MLflow's own storage
+(``mlflow.optuna``), which needs no callback. All have the space, the folds and the hold-out of the
+usual script, 50 trials, and log the best model. Whole processes in turn, each in a fresh directory.
 """
 
 from __future__ import annotations
