@@ -47,10 +47,10 @@ class ElasticNetQuadratic:
     def __init__(
         self, curvature: np.ndarray, slope: np.ndarray, l1: float, l2: float, w: np.ndarray
     ) -> None:
-        self._damped, self._root = factored(curvature)
-        self._c = self._damped @ w - slope
+        damped, self._root = factored(curvature)
+        self._H = damped + l2 * np.eye(len(w))
+        self._c = damped @ w - slope
         self._l1, self._l2 = l1, l2
-        self._H = self._damped + l2 * np.eye(len(w))
         self._w = w
 
     def minimise(self) -> np.ndarray:
