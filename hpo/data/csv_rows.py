@@ -93,7 +93,8 @@ def _iter_blocks(path: Path) -> Iterator[bytes | None]:
             if len(rest) > BLOCK_BYTES:
                 yield None
                 return
-            yield (lines + newline).replace(b"\r\n", b"\n")
+            if newline:
+                yield (lines + newline).replace(b"\r\n", b"\n")
     if rest:
         yield rest + b"\n"
 
