@@ -33,6 +33,15 @@ EXACT = 1e-10
 """A derivative is zero below this share of the largest slope."""
 
 
+def least_slopes(slopes: np.ndarray, w: np.ndarray, l1: float) -> np.ndarray:
+    """The smallest derivatives of a smooth function and ``l1 |w|``, given those of the former.
+
+    They are zero at a minimum. A coefficient of zero has any derivative within ``l1`` of its own.
+    """
+    at_zero = np.sign(slopes) * np.maximum(np.abs(slopes) - l1, 0)
+    return np.asarray(np.where(w == 0, at_zero, slopes + l1 * np.sign(w)))
+
+
 class ElasticNetQuadratic:
     """``w' H w / 2 - c' w + l1 |w| + l2 / 2 w' w``.
 
@@ -50,6 +59,7 @@ class ElasticNetQuadratic:
         damped, self._root = factored(curvature)
         self._H = damped + l2 * np.eye(len(w))
         self._c = damped @ w - slope
+        self._exact = EXACT * np.abs(self._c).max()
         self._l1, self._l2 = l1, l2
         self._w = w
 
@@ -79,14 +89,11 @@ class ElasticNetQuadratic:
     def _value(self, w: np.ndarray) -> float:
         return float(w @ (self._H @ w / 2 - self._c) + self._l1 * np.abs(w).sum())
 
-    def _excess(self, w: np.ndarray) -> np.ndarray:
-        """Each derivative; where the coefficient is zero, as far as it is beyond L1."""
-        slope = self._H @ w - self._c
-        at_zero = np.sign(slope) * np.maximum(np.abs(slope) - self._l1, 0)
-        return np.asarray(np.where(w == 0, at_zero, slope + self._l1 * np.sign(w)))
+    def _slopes(self, w: np.ndarray) -> np.ndarray:
+        return least_slopes(self._H @ w - self._c, w, self._l1)
 
     def _is_minimum(self, w: np.ndarray) -> bool:
-        return bool(np.abs(self._excess(w)).max() <= EXACT * np.abs(self._c).max())
+        return bool(np.abs(self._slopes(w)).max() <= self._exact)
 
     def _descend(self, root: np.ndarray, target: np.ndarray, w: np.ndarray) -> np.ndarray:
         l1, l2 = self._l1, self._l2
@@ -116,11 +123,11 @@ class ElasticNetQuadratic:
             w, is_there = self._minimise_with_signs(w, signs)
             signs = np.sign(w)
             if is_there:
-                excess = np.where(w == 0, self._excess(w), 0)
-                entering = np.abs(excess).argmax()
-                if np.abs(excess[entering]) <= EXACT * np.abs(self._c).max():
+                slopes = np.where(w == 0, self._slopes(w), 0)
+                entering = np.abs(slopes).argmax()
+                if np.abs(slopes[entering]) <= self._exact:
                     break
-                signs[entering] = -np.sign(excess[entering])
+                signs[entering] = -np.sign(slopes[entering])
         return w
 
     def _minimise_with_signs(self, w: np.ndarray, signs: np.ndarray) -> tuple[np.ndarray, bool]:

@@ -12,6 +12,7 @@ from functools import cached_property
 import numpy as np
 from scipy.sparse import csr_matrix, hstack, issparse
 
+from hpo.estimators.elastic_net_quadratic import least_slopes
 from hpo.estimators.weighted_gram import Gram, Rows, make_gram
 
 
@@ -97,10 +98,8 @@ class LogisticProblem:
         """
         if not self.l2:
             return math.inf
-        W, slopes = W[:, :-1], gradient[:, :-1] + self.l2 * W[:, :-1]
-        if self.l1:
-            at_zero = np.maximum(np.abs(slopes) - self.l1, 0)
-            slopes = np.where(W == 0, at_zero, slopes + self.l1 * np.sign(W))
+        free = W[:, :-1]
+        slopes = least_slopes(gradient[:, :-1] + self.l2 * free, free, self.l1)
         P = loss.probabilities
         curvatures = self.weights @ (P * (1 - P)) + np.finfo(float).tiny
         of_intercepts = float((gradient[:, -1] ** 2 / curvatures).sum())

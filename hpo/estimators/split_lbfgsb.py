@@ -12,7 +12,7 @@ from scipy.optimize import minimize
 from hpo.estimators.logistic_problem import LogisticProblem, Solution, start
 from hpo.estimators.proximal_newton import solve_by_proximal_newton
 
-MAX_NEWTON_COEFFICIENTS = 1500
+MAX_FREE_COEFFICIENTS = 1500
 """With more coefficients that are not zero a Newton step takes longer than all that was before."""
 
 MAX_NEWTON_STEPS = 100
@@ -36,7 +36,7 @@ def solve_by_lbfgsb(problem: LogisticProblem, tol: float, max_iter: int) -> Solu
     loss = problem.loss(problem.scores(W))
     gradient = problem.gradient(loss)
     n_free = len(W) * int(problem.may_move(W, gradient).any(axis=0).sum())
-    if n_free <= MAX_NEWTON_COEFFICIENTS:
+    if n_free <= MAX_FREE_COEFFICIENTS:
         n_steps = min(max_iter, MAX_NEWTON_STEPS)
         end = solve_by_proximal_newton(problem, OBJECTIVE_TOLERANCE, n_steps, W)
         return Solution(end.W, n_iter + end.n_iter, end.converged)

@@ -146,7 +146,9 @@ def test_a_fit_that_is_cut_short_says_so(solver):
     X, y = table("iris")
     model = ElasticNetLogisticRegression(C=1e3, l1_ratio=1, solver=solver, tol=1e-10, max_iter=2)
     n_steps = {"proximal-newton": 2, "lbfgs-b": 4}[solver]  # its last steps are Newton's
-    with pytest.warns(ConvergenceWarning, match=f"did not reach tol=1e-10 in {n_steps} iter"):
+    with pytest.warns(
+        ConvergenceWarning, match=f"{solver} did not reach tol=1e-10 in {n_steps} iter"
+    ):
         model.fit(X, y)
 
 
