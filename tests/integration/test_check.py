@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import shutil
+import signal
 import socket
 import sqlite3
 import subprocess
@@ -34,7 +35,7 @@ from tests.support.commands import (
     run_python,
     wait_until,
 )
-from tests.support.forked import fork_hpo
+from tests.support.forked import fork_hpo, forked
 from tests.support.here import call_main, run_here_well
 from tests.support.postgres import PASSWORD, Cluster
 from tests.support.servers import free_port, serving
@@ -340,19 +341,16 @@ def test_killed_driver_leaves_findings_that_the_same_command_mends(
     wait_until(lambda: count_told(directory) >= 5, process)
     process.kill()
     process.communicate()
+    assert process.returncode == -signal.SIGKILL
     assert_next_run_mends(check(directory))
     run_here_well(directory, "--trials", str(count_told(directory) + 3))
     assert check(directory)[0] == 0
 
 
 def test_study_that_is_being_driven(directory: Path, check: Check) -> None:
-    process = fork_hpo(directory, "--trials", "100000")
-    try:
+    with forked(directory, "--trials", "100000") as process:
         wait_until(lambda: count_told(directory) >= 3, process)
         text = call_main(directory, "check", "--json")
-    finally:
-        process.kill()
-        process.communicate()
     [(subject, message, hint)] = wrong(json.loads(text.stdout))
     assert (text.returncode, subject) == (7, "study")
     assert message.startswith("study 'iris' is being driven by another process (host ")
