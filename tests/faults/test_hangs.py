@@ -84,7 +84,7 @@ def test_driver_that_is_stopped_in_start_up_is_named_and_keeps_nobody_deaf(
 
 
 def tracking_process_of(driver: int) -> int | None:
-    """The only child of a driver without workers."""
+    """The only child of a driver without workers; as a fork it imports nothing, which starts others."""
     return next((pid for pid, parent, _ in processes() if parent == driver), None)
 
 

@@ -22,6 +22,7 @@ from tests.support.commands import (
     wait_until,
 )
 from tests.support.here import run_here_well
+from tests.support.processes import children_running
 from tests.support.servers import free_port, serving_tracking, showing_pages
 from tests.support.sharing import FinishedRun
 from tests.support.stores import close_stores, stores_of
@@ -72,7 +73,7 @@ def test_both_pages_answer_and_end_with_a_signal(finished: FinishedRun) -> None:
 def test_interrupt_while_they_start_ends_them_without_a_link(finished: FinishedRun) -> None:
     process = start_python(finished.directory, "-m", "hpo.ui", "--dashboard-port", str(free_port()))
     try:
-        wait_until(lambda: psutil.Process(process.pid).children(recursive=True) != [], process)
+        wait_until(lambda: children_running("hpo.child_process", process.pid) != [], process)
         children = psutil.Process(process.pid).children(recursive=True)
         process.send_signal(signal.SIGINT)
         stdout, stderr = process.communicate(timeout=COMMAND_SECONDS)

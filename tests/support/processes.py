@@ -26,13 +26,18 @@ def command_line(pid: int) -> bytes:
         return b""
 
 
-def workers_of(driver: int) -> list[int]:
-    """The loky workers among a process's children."""
+def children_running(module: str, parent: int) -> list[int]:
+    """The children of a process that run a module; packages start others as they are imported."""
     return [
         pid
-        for pid, parent, _ in processes()
-        if parent == driver and b"loky.backend.popen_loky" in command_line(pid)
+        for pid, its_parent, _ in processes()
+        if its_parent == parent and module.encode() in command_line(pid)
     ]
+
+
+def workers_of(driver: int) -> list[int]:
+    """The loky workers among a process's children."""
+    return children_running("loky.backend.popen_loky", driver)
 
 
 def session_of(driver: int) -> list[int]:
