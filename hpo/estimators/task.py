@@ -147,6 +147,10 @@ class Task(Target, Protocol):
         """The answers of models whose score is the cost of their mistakes; None for others."""
         ...
 
+    def unit(self, metric: str, y: np.ndarray) -> float:
+        """How large a score's differences are at their greatest, roughly, in its own unit."""
+        ...
+
     def has_enough_rows(self, metric: str, y: np.ndarray, model: Any) -> bool:
         """Whether there are enough rows for an interval of the score."""
         ...

@@ -22,7 +22,7 @@ from hpo.estimators.task import Predictions, Task
 from hpo.estimators.tasks import task_of
 from hpo.results.estimates import ConstantModel
 from hpo.results.intervals import Estimate, estimate_paired_proportions, estimate_proportion
-from hpo.results.sampling import Sampling
+from hpo.results.sampling import Sampling, Spread
 from hpo.results.score_intervals import estimate_scores
 
 WORSE_ERRORS = 1.0
@@ -83,7 +83,13 @@ def predict_holdout(
 
 
 def judge_holdout(
-    recipe: Recipe, models: HoldoutModels, dataset: Dataset, metric: str, *, seed: int
+    recipe: Recipe,
+    models: HoldoutModels,
+    dataset: Dataset,
+    metric: str,
+    *,
+    seed: int,
+    folds: Spread | None = None,
 ) -> tuple[Estimate, Estimate | None, ConstantModel]:
     """Score the final model on the held-out rows: alone, against the defaults and a constant model.
 
@@ -93,6 +99,7 @@ def judge_holdout(
         dataset: The rows.
         metric: The judged scorer.
         seed: Of the resamples of a metric that has no closed form.
+        folds: The score's spread by the folds of the model's params, or None.
 
     Returns:
         The model's score by the judged metric, its gain over the defaults, or None, and the
@@ -108,7 +115,7 @@ def judge_holdout(
     with warnings.catch_warnings(action="ignore"):
         scores = {name: models.constant.score(name, dataset.y_test) for name in names}
     score, (over_constant, *over_defaults) = judge_on_holdout(
-        task, compared, dataset, metric, seed=seed
+        task, compared, dataset, metric, seed=seed, folds=folds
     )
     answer = task.describe_constant(task.constant_model(dataset.y_train), metric)
     return (
@@ -130,7 +137,13 @@ def _fit_defaults(
 
 
 def judge_on_holdout(
-    task: Task, models: Sequence[Predictions], dataset: Dataset, metric: str, *, seed: int
+    task: Task,
+    models: Sequence[Predictions],
+    dataset: Dataset,
+    metric: str,
+    *,
+    seed: int,
+    folds: Spread | None = None,
 ) -> tuple[Estimate, list[Estimate]]:
     """Score a model on the held-out rows of a dataset; the rest is as :func:`judge_models` has it.
 
@@ -140,6 +153,7 @@ def judge_on_holdout(
         dataset: The rows, and how they were held out.
         metric: The judged scorer.
         seed: Of the resamples of a metric that has no closed form.
+        folds: The score's spread by the folds of the model's params, or None.
     """
     return judge_models(
         task,
@@ -150,6 +164,7 @@ def judge_on_holdout(
         seed=seed,
         n_table=len(dataset.y_train) + len(dataset.y_test),
         is_ordered=dataset.order is not None,
+        folds=folds,
     )
 
 
@@ -163,6 +178,7 @@ def judge_models(
     seed: int,
     n_table: int | None = None,
     is_ordered: bool = False,
+    folds: Spread | None = None,
 ) -> tuple[Estimate, list[Estimate]]:
     """Score a model on rows that it was not fitted on, alone and against others.
 
@@ -175,6 +191,7 @@ def judge_models(
         seed: Of the resamples of a metric that has no closed form.
         n_table: The rows of the table that they were held out of; None where that is not known.
         is_ordered: Whether they are in the order of time, and were held out by it.
+        folds: The score's spread by the folds of the model's params, or None.
 
     Returns:
         The first model's score, and its gain over each of the others.
@@ -183,7 +200,8 @@ def judge_models(
         sampling = Sampling.of(task.strata(y), groups, n_table, is_ordered=is_ordered)
         # A metric may not be defined for a resample.
         with warnings.catch_warnings(action="ignore"):
-            return estimate_scores(task, models, y, metric, sampling, np.random.default_rng(seed))
+            rng = np.random.default_rng(seed)
+            return estimate_scores(task, models, y, metric, sampling, rng, folds)
     ours, *others = [model.predict() == y for model in models]
     gains = [
         estimate_paired_proportions(int((ours & ~other).sum()), int((~ours & other).sum()), len(y))

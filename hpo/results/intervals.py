@@ -171,7 +171,11 @@ def estimate_by_t(
 
 
 def estimate_unseen(
-    value: float, n_units: int, within: tuple[float, float] = (-math.inf, math.inf)
+    value: float,
+    n_units: int,
+    unit: float = 1.0,
+    *,
+    within: tuple[float, float] = (-math.inf, math.inf),
 ) -> Estimate:
     """Estimate a statistic that no unit tells from its best: the "rule of three".
 
@@ -181,7 +185,8 @@ def estimate_unseen(
     Args:
         value: The statistic.
         n_units: How many units there are: rows, or groups.
+        unit: How far the statistic would be from its best if all units told it from that.
         within: The least and the greatest value it can have.
     """
-    unseen = 1 - _TAIL ** (1 / n_units)
+    unseen = unit * (1 - _TAIL ** (1 / n_units))
     return Estimate(value, max(value - unseen, within[0]), min(value + unseen, within[1]))

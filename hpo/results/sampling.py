@@ -8,6 +8,7 @@ Journal of Business and Economic Statistics 36, 541-559, "EWC", whose rule for t
 is). A block bootstrap estimates the same number, with no distribution to go with few blocks.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -116,6 +117,18 @@ class Sampling:
     def of_strata(self, strata: np.ndarray) -> "Sampling":
         """The same design of other rows."""
         return replace(self, strata=strata)
+
+
+def spread_of_folds(scores: Sequence[float], n_splits: int, size: float) -> Spread:
+    """The spread of a score of held-out rows, from those of the folds of the same params.
+
+    Args:
+        scores: Of the folds.
+        n_splits: Folds of one repeat.
+        size: The rows of a fold, as a share of the held-out ones.
+    """
+    df = n_splits - 1
+    return Spread(float(np.std(scores, ddof=1) * np.sqrt(size)), df, n_splits)
 
 
 def spread_in_order(influence: np.ndarray) -> Spread:

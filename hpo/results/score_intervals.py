@@ -7,6 +7,7 @@ number for an interval to hold the truth as often as it says, there is none.
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -27,7 +28,20 @@ MAX_SMOOTHING = 1.3
 """How much wider one made-up row of each class may make a gain's error."""
 
 NONE = 1e-9
-"""An error that is rounding."""
+"""An error that is rounding, in the unit of the score."""
+
+FOLDS_ERRORS = 2.0
+"""How many times the error that the rows tell the folds' may be.
+
+Of losses without a bound, a handful of rows may make most; a hold-out without them cannot know of
+them, but folds that have them differ. By chance alone folds of a usual score exceed this in one
+study of 300.
+"""
+
+
+Range = tuple[float, float]
+
+UNBOUNDED: Range = (-math.inf, math.inf)
 
 
 def estimate_scores(
@@ -37,6 +51,7 @@ def estimate_scores(
     metric: str,
     sampling: Sampling,
     rng: np.random.Generator,
+    folds: Spread | None = None,
 ) -> tuple[Estimate, list[Estimate]]:
     """Score a model on held-out rows, and its gain over each of the others.
 
@@ -47,6 +62,7 @@ def estimate_scores(
         metric: A scorer's name.
         sampling: How the rows were held out.
         rng: Draws the resamples of a scorer whose influence is not known.
+        folds: The score's spread by the folds of the model's params, or None.
     """
     ours, *others = [model.score(metric, y) for model in models]
     gains = [ours - value for value in others]
@@ -57,30 +73,39 @@ def estimate_scores(
         return estimate_cost(mistakes, sampling), [
             estimate_saving(mistakes, other, sampling) for other in range(1, len(models))
         ]
+    judge = _Judge(task, y, metric, sampling, folds)
     moved = [task.influence(metric, y, model) for model in models]
     if moved[0] is None:
-        return _estimate_from_resamples(models, y, metric, sampling, rng, ours, gains)
-    score = _estimate_score(task, models[0], y, metric, sampling, ours, moved[0])
+        return judge.estimate_from_resamples(models, rng, ours, gains)
+    score = judge.estimate_score(models[0], ours, moved[0])
     return score, [
-        _estimate_gain(task, (models[0], other), y, metric, sampling, gain, moved[0] - of_other)
+        judge.estimate_gain((models[0], other), gain, moved[0] - of_other)
         for gain, other, of_other in zip(gains, models[1:], moved[1:], strict=True)
     ]
 
 
-def _estimate_score(
-    task: Task,
-    model: Predictions,
-    y: np.ndarray,
-    metric: str,
-    sampling: Sampling,
-    value: float,
-    influence: np.ndarray,
-) -> Estimate:
-    """The interval of one model's score."""
-    within = score_range(metric)
-    has_units = sampling.n_groups or sampling.is_ordered
-    smoothed = None if has_units else task.smoothed(metric, y, [model])
-    if smoothed is not None:
+@dataclass(frozen=True)
+class _Judge:
+    """What the intervals of all scores and gains on the same rows share."""
+
+    task: Task
+    y: np.ndarray
+    metric: str
+    sampling: Sampling
+    folds: Spread | None
+
+    @property
+    def n_units(self) -> int:
+        """The groups, or the rows of the smallest class."""
+        return self.sampling.n_groups or self.sampling.n_rarest
+
+    def estimate_score(self, model: Predictions, value: float, influence: np.ndarray) -> Estimate:
+        """The interval of one model's score."""
+        sampling, within = self.sampling, score_range(self.metric)
+        has_units = sampling.n_groups or sampling.is_ordered
+        smoothed = None if has_units else self.task.smoothed(self.metric, self.y, [model])
+        if smoothed is None:
+            return self._estimate_score_by(value, sampling.spread(influence))
         spread = sampling.of_strata(smoothed.strata).spread(smoothed.influence[0], smoothed.weights)
         # What may cost any amount must have been seen.
         if (
@@ -91,76 +116,69 @@ def _estimate_score(
         return estimate_by_t(
             value, spread.error, spread.df, within=within, center=smoothed.scores[0]
         )
-    spread = sampling.spread(influence)
-    if spread.error < NONE:
-        return estimate_unseen(value, sampling.n_groups or sampling.n_rarest, within)
-    return estimate_by_t(value, spread.error, spread.df, within=within)
 
-
-def _estimate_gain(
-    task: Task,
-    models: Sequence[Predictions],
-    y: np.ndarray,
-    metric: str,
-    sampling: Sampling,
-    value: float,
-    influence: np.ndarray,
-) -> Estimate:
-    """The interval of the first model's gain over the second."""
-    spread = sampling.spread(influence)
-    if sampling.n_groups:
-        return _estimate_gain_by_groups(value, sampling, spread)
-    if spread.error < NONE:
-        return estimate_unseen(value, sampling.n_rarest)
-    if spread.n_units < MIN_UNITS:
-        return too_few_to_say(value)
-    smoothed = task.smoothed(metric, y, models)
-    if smoothed is not None:
-        difference = smoothed.influence[0] - smoothed.influence[1]
-        wider = sampling.by_rows().of_strata(smoothed.strata).spread(difference, smoothed.weights)
-        rows = sampling.by_rows().spread(influence)
-        if wider.error > MAX_SMOOTHING * rows.error:
+    def estimate_gain(
+        self, models: Sequence[Predictions], value: float, influence: np.ndarray
+    ) -> Estimate:
+        """The interval of the first model's gain over the second."""
+        spread = self.sampling.spread(influence)
+        if self.sampling.n_groups:
+            is_enough = self.sampling.n_groups >= MIN_UNITS
+            return self._estimate_by(value, spread) if is_enough else too_few_to_say(value)
+        if self._is_none(spread):
+            return self._estimate_by(value, spread)
+        if spread.n_units < MIN_UNITS:
             return too_few_to_say(value)
-    return estimate_by_t(value, spread.error, spread.df)
+        smoothed = self.task.smoothed(self.metric, self.y, models)
+        if smoothed is not None:
+            difference = smoothed.influence[0] - smoothed.influence[1]
+            by_rows = self.sampling.by_rows()
+            wider = by_rows.of_strata(smoothed.strata).spread(difference, smoothed.weights)
+            if wider.error > MAX_SMOOTHING * by_rows.spread(influence).error:
+                return too_few_to_say(value)
+        return self._estimate_by(value, spread)
 
+    def estimate_from_resamples(
+        self,
+        models: Sequence[Predictions],
+        rng: np.random.Generator,
+        value: float,
+        gains: Sequence[float],
+    ) -> tuple[Estimate, list[Estimate]]:
+        """The intervals of scores whose influence is not known."""
+        resampled, factor = score_resamples(models, self.y, self.metric, self.sampling, rng)
+        n_resamples = resampled.shape[1]
+        if n_resamples < 2:
+            return too_few_to_say(value), [too_few_to_say(gain) for gain in gains]
+        n_units = self.n_units
+        factor *= np.sqrt(n_units / max(n_units - 1, 1))
 
-def _estimate_gain_by_groups(value: float, sampling: Sampling, spread: Spread) -> Estimate:
-    if sampling.n_groups < MIN_UNITS:
-        return too_few_to_say(value)
-    if spread.error < NONE:
-        return estimate_unseen(value, sampling.n_groups)
-    return estimate_by_t(value, spread.error, spread.df)
+        def spread_of(drawn: np.ndarray) -> Spread:
+            error = float(factor * drawn.std(ddof=1))
+            return Spread(error, min(n_units, n_resamples) - 1, n_units)
 
+        score = self._estimate_score_by(value, spread_of(resampled[0]))
+        if n_units < MIN_UNITS:
+            return score, [too_few_to_say(gain) for gain in gains]
+        return score, [
+            self._estimate_by(gain, spread_of(resampled[0] - other))
+            for gain, other in zip(gains, resampled[1:], strict=True)
+        ]
 
-def _estimate_from_resamples(
-    models: Sequence[Predictions],
-    y: np.ndarray,
-    metric: str,
-    sampling: Sampling,
-    rng: np.random.Generator,
-    value: float,
-    gains: Sequence[float],
-) -> tuple[Estimate, list[Estimate]]:
-    """The intervals of scores whose influence is not known."""
-    n_units = sampling.n_groups or sampling.n_rarest
-    resampled, factor = score_resamples(models, y, metric, sampling, rng)
-    if resampled.shape[1] < 2:
-        return too_few_to_say(value), [too_few_to_say(gain) for gain in gains]
-    factor *= np.sqrt(n_units / max(n_units - 1, 1))
-    within = score_range(metric)
+    def _estimate_score_by(self, value: float, spread: Spread) -> Estimate:
+        """The interval of a score; of a loss without a bound the folds have a say."""
+        within, folds = score_range(self.metric), self.folds
+        is_wider = folds is not None and folds.error > FOLDS_ERRORS * spread.error
+        if folds is not None and is_wider and math.isinf(within[0]):
+            spread = folds
+        return self._estimate_by(value, spread, within)
 
-    def estimate(value: float, drawn: np.ndarray, within: tuple[float, float]) -> Estimate:
-        error = float(factor * drawn.std(ddof=1))
-        if error < NONE:
-            return estimate_unseen(value, n_units, within)
-        df = min(n_units, resampled.shape[1]) - 1
-        return estimate_by_t(value, error, df, within=within)
+    def _estimate_by(self, value: float, spread: Spread, within: Range = UNBOUNDED) -> Estimate:
+        """The interval of a score or a gain, also where no row moves it."""
+        if self._is_none(spread):
+            unit = self.task.unit(self.metric, self.y)
+            return estimate_unseen(value, self.n_units, unit, within=within)
+        return estimate_by_t(value, spread.error, spread.df, within=within)
 
-    score = estimate(value, resampled[0], within)
-    if n_units < MIN_UNITS:
-        return score, [too_few_to_say(gain) for gain in gains]
-    unlimited = (-np.inf, np.inf)
-    return score, [
-        estimate(gain, resampled[0] - other, unlimited)
-        for gain, other in zip(gains, resampled[1:], strict=True)
-    ]
+    def _is_none(self, spread: Spread) -> bool:
+        return spread.error < NONE * self.task.unit(self.metric, self.y)

@@ -9,7 +9,7 @@ from contextlib import ExitStack, closing
 
 import loky
 
-from hpo.errors import InterruptedBySignal
+from hpo.errors import HpoError, InterruptedBySignal
 from hpo.estimators.objective import StepResult
 from hpo.estimators.tasks import takes_rows_as_read
 from hpo.ledger.ledger import Ledger
@@ -70,6 +70,12 @@ class Search:
         self._progress = driver.progress
         self._executor = driver.executor
         self._is_holding = False
+        self._may_take_workers = (
+            driver.settings.workers == "auto"
+            and isinstance(driver.executor, LocalExecutor)
+            and loky.cpu_count() > 1
+        )
+        self._pool: PoolExecutor | None = None
         # What runs beside this process makes no trial longer; an estimator of one's own may wait.
         takes_rows = takes_rows_as_read(plan.definition)
         self._clock = time.perf_counter if takes_rows else time.process_time
@@ -98,7 +104,6 @@ class Search:
         """
         self._progress.begin(self.slots.told(), self._study.n_trials, self._objective.n_steps)
         open_slots: OpenSlots = deque()
-        pool: PoolExecutor | None = None
         started = self._clock()
         with ExitStack() as stack:
             while self._fill(open_slots):
@@ -106,14 +111,12 @@ class Search:
                 if not self._finish(slot, scoring):
                     return False
                 trial_seconds = (self._clock() - started) / self.n_new_trials
-                if pool is None and self._should_start_workers(trial_seconds):
-                    pool = stack.enter_context(closing(PoolExecutor(loky.cpu_count())))
-                is_more = self.slots.n_told + len(open_slots) < self._study.n_trials
-                if pool is None or pool is self._executor or not is_more:
-                    continue
-                # This process goes on while they import what they need.
-                if pool.is_ready or trial_seconds > START_SECONDS:
-                    self._use(pool)
+                n_left = self._study.n_trials - self.slots.n_told
+                try:
+                    self._take_workers(stack, trial_seconds, n_left, n_left - len(open_slots))
+                except HpoError as error:
+                    self._may_take_workers = False
+                    self._progress.note(f"going on without workers: {error}")
         is_full = self.slots.n_told >= self._study.n_trials
         return is_full or time.monotonic() < self._deadline
 
@@ -142,8 +145,8 @@ class Search:
 
     def _use(self, executor: Executor) -> None:
         """Score here from now on."""
-        self._executor = executor
         executor.hold(self._objective)
+        self._executor = executor
         self._is_holding = True
 
     def _finish(self, slot: Slot, scoring: Scoring | None) -> bool:
@@ -189,12 +192,29 @@ class Search:
             )
         return time.monotonic() >= self._deadline and self.n_new_trials > 0
 
-    def _should_start_workers(self, trial_seconds: float) -> bool:
-        """Whether workers would save time on the rest.
+    def _take_workers(
+        self, stack: ExitStack, trial_seconds: float, n_left: int, n_unopened: int
+    ) -> None:
+        """Start workers once they would save time on the rest, and score there once they are ready.
 
         A clock may decide this, since it changes no result.
+
+        Args:
+            stack: Ends them.
+            trial_seconds: The mean time of a trial so far.
+            n_left: Trials that are not told.
+            n_unopened: Those among them that nobody has begun.
+
+        Raises:
+            HpoError: There is no room for their folds.
         """
-        is_auto = self._driver.settings.workers == "auto"
-        if not is_auto or not isinstance(self._executor, LocalExecutor) or loky.cpu_count() < 2:
-            return False
-        return are_workers_worth_starting(trial_seconds, self._study.n_trials - self.slots.n_told)
+        if not self._may_take_workers:
+            return
+        if self._pool is None and are_workers_worth_starting(trial_seconds, n_left):
+            self._pool = stack.enter_context(closing(PoolExecutor(loky.cpu_count())))
+        if self._pool is None or n_unopened <= 0:
+            return
+        # This process goes on while they import what they need.
+        if self._pool.is_ready or trial_seconds > START_SECONDS:
+            self._use(self._pool)
+            self._may_take_workers = False

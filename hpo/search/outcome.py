@@ -19,6 +19,7 @@ from hpo.results.holdout import judge_holdout, predict_holdout
 from hpo.results.intervals import Estimate
 from hpo.results.over_time import score_over_time
 from hpo.results.result import StudyResult
+from hpo.results.sampling import spread_of_folds
 from hpo.results.selection import compare_estimators, count_states, count_ties
 from hpo.results.verdicts import Ended
 from hpo.search.answers import decide, judge_answers
@@ -148,8 +149,16 @@ def _estimate(
     models = predict_holdout(
         recipe, pipeline, None if baseline is None else defaults, dataset, plan.costs
     )
-    score, gain, constant = judge_holdout(recipe, models, dataset, study.metric, seed=study.seed)
     n_splits = plan.definition.cv.n_splits
+    of_folds = fold_scores(searched.best)[study.metric]
+    folds = None
+    if dataset.order is None:  # the folds' rows differ by their times, too
+        folds = spread_of_folds(
+            of_folds, n_splits, len(dataset.y_train) / n_splits / len(dataset.y_test)
+        )
+    score, gain, constant = judge_holdout(
+        recipe, models, dataset, study.metric, seed=study.seed, folds=folds
+    )
     return Estimates(
         n_ties=count_ties(searched.trials, recipe=plan.recipe, n_splits=n_splits),
         baseline_value=baseline,
@@ -167,7 +176,7 @@ def _estimate(
         over_time=score_over_time(
             plan.dataset,
             plan.task.split(plan.dataset, plan.definition.cv, study.seed),
-            fold_scores(searched.best)[study.metric],
+            of_folds,
             score,
         ),
         **judge_answers(plan, recipe, pipeline, models, choice),

@@ -3,8 +3,9 @@
 import math
 import tempfile
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future
+from contextlib import contextmanager
 from pathlib import Path
 from queue import SimpleQueue
 from threading import Thread
@@ -34,11 +35,15 @@ class PoolExecutor(Executor):
     Args:
         n_workers: How many processes.
         limits: Of one fit.
+
+    Raises:
+        HpoError: There is no room for a temporary directory.
     """
 
     def __init__(self, n_workers: int, limits: LimitsSection = NO_LIMITS) -> None:
         self.n_workers = n_workers
-        self._directory = tempfile.TemporaryDirectory(prefix="hpo-folds-")
+        with _writing_folds("a temporary directory"):
+            self._directory = tempfile.TemporaryDirectory(prefix="hpo-folds-")
         self._tasks: SimpleQueue[Task | None] = SimpleQueue()
         self._workers = [Worker(limits) for _ in range(n_workers)]
         self._threads = [
@@ -54,17 +59,16 @@ class PoolExecutor(Executor):
         return all(worker.is_ready for worker in self._workers)
 
     def hold(self, objective: Objective) -> None:
-        """Write the objective, once, to a temporary file that the workers map."""
+        """Write the objective, once, to a temporary file that the workers map.
+
+        Raises:
+            HpoError: There is no room for it.
+        """
         super().hold(objective)
         # A name of its own: workers know by it which objective they have mapped.
         self._path = str(Path(self._directory.name, f"{uuid.uuid4().hex}.joblib"))
-        try:
+        with _writing_folds(self._path):
             joblib.dump(objective, self._path)
-        except OSError as error:
-            raise HpoError(
-                f"the folds cannot be written to {self._path} ({error.strerror or error})",
-                hint="set TMPDIR to a directory with room, or use --workers 1",
-            ) from error
         self.n_useful_trials = 1 + math.ceil(self.n_workers / objective.n_steps)
 
     def submit(self, params: Mapping[str, Any], step: int) -> "Future[StepResult]":
@@ -99,6 +103,17 @@ class PoolExecutor(Executor):
             except BaseException as error:  # noqa: BLE001 - raised where the result is taken
                 if future.running() or future.set_running_or_notify_cancel():
                     future.set_exception(error)
+
+
+@contextmanager
+def _writing_folds(to: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise HpoError(
+            f"the folds cannot be written to {to} ({error.strerror or error})",
+            hint="set TMPDIR to a directory with room, or use --workers 1",
+        ) from error
 
 
 def make_single_executor(limits: LimitsSection) -> Executor:

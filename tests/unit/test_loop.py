@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing
@@ -202,6 +203,33 @@ def test_workers_that_are_ready_when_nothing_is_left_are_not_used(storage_url, m
     monkeypatch.setattr(hpo.search.loop, "are_workers_worth_starting", lambda *_: True)
     run(storage_url, narrow(study__n_trials=1), workers="auto")
     assert Prompt.n_used == 0
+
+
+class Homeless(Prompt):
+    """Its directory is gone when the folds are to be written, or never was."""
+
+    def hold(self, objective):
+        self._directory.cleanup()
+        super().hold(objective)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("has_directory", [True, False])
+def test_search_goes_on_alone_where_the_folds_cannot_be_written(
+    storage_url, tmp_path, monkeypatch, has_directory
+):
+    monkeypatch.setattr(hpo.search.loop, "PoolExecutor", Homeless)
+    monkeypatch.setattr(hpo.search.loop, "are_workers_worth_starting", lambda *_: True)
+    if not has_directory:
+        monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "gone"))
+    notes: list[str] = []
+    progress = Progress()
+    progress.note = notes.append
+    run(storage_url, narrow(study__n_trials=4), progress, workers="auto")
+    assert states(storage_url) == ["COMPLETE"] * 4
+    (note,) = notes
+    assert note.startswith("going on without workers: the folds cannot be written to ")
+    assert note.endswith("(No such file or directory)")
 
 
 @pytest.mark.parametrize(

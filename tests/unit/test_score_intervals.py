@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from hpo.estimators.classification import CLASSIFICATION
 from hpo.estimators.regression import REGRESSION
 from hpo.results.holdout import judge_models
 from hpo.results.intervals import MIN_UNITS, Estimate
-from hpo.results.sampling import Sampling
+from hpo.results.sampling import Sampling, spread_of_folds
 
 
 class Ranking:
@@ -210,3 +211,51 @@ def test_same_rows_give_the_same_interval_in_any_order() -> None:
             judge(y[order], metric, Ranking(ranks[order])),
         )
         assert one[0].low == pytest.approx(other[0].low)
+
+
+def test_loss_that_a_handful_of_rows_make_is_held_with_folds() -> None:
+    """A hold-out often has none of those rows; some of the folds have them."""
+
+    def study(rng: np.random.Generator, *, with_folds: bool) -> Estimate:
+        errors = rng.normal(size=(6, 100)) * np.where(rng.random((6, 100)) < 0.01, 15, 1)
+        folds = spread_of_folds(-(errors[1:] ** 2).mean(axis=1), 5, 1.0)
+        y = np.arange(100.0)
+        predicted = REGRESSION.predictions(Given(y + errors[0]), None)
+        return judge_models(
+            REGRESSION, [predicted], y, None, "neg_mean_squared_error", seed=0,
+            folds=folds if with_folds else None,
+        )[0]  # fmt: skip
+
+    truth = -(0.99 + 0.01 * 15**2)
+    assert share_held(400, truth, partial(study, with_folds=False)) < 0.8
+    assert 0.92 <= share_held(400, truth, partial(study, with_folds=True)) <= 0.99
+
+
+@pytest.mark.parametrize("metric", ["neg_mean_squared_error", "neg_median_absolute_error", "r2"])
+@pytest.mark.parametrize("n_groups", [0, 10])
+def test_unit_of_the_target_changes_no_interval(metric: str, n_groups: int) -> None:
+    """Errors of a millionth are no rounding where the target is as small."""
+    rng = np.random.default_rng(0)
+    y = rng.normal(size=100)
+    of_models = [y + error * rng.normal(size=100) for error in (1, 2)]
+    groups = np.arange(100) % n_groups if n_groups else None
+    power = {"neg_mean_squared_error": 2, "neg_median_absolute_error": 1, "r2": 0}[metric]
+    found = []
+    for scale in (1.0, 1e-6):
+        models = [REGRESSION.predictions(Given(scale * each), None) for each in of_models]
+        score, (gain,) = judge_models(REGRESSION, models, scale * y, groups, metric, seed=0)
+        found.append(np.array([score.low, score.high, gain.low, gain.high]) / scale**power)
+    assert found[1] == pytest.approx(found[0], rel=1e-6)
+
+
+def test_perfect_numbers_are_not_certain() -> None:
+    """As with no mistake in 50 rows, in shares of what the mean would lose."""
+    y = 1e6 * np.arange(50.0)
+    predicted = REGRESSION.predictions(Given(y), None)
+    ends = []
+    for metric, unit in (("r2", 1.0), ("neg_mean_squared_error", y.var())):
+        score, _ = judge_models(REGRESSION, [predicted], y, None, metric, seed=0)
+        ends.append((score.low - score.value) / unit)
+        assert score.high == score.value
+    assert ends[0] == pytest.approx(-0.071, abs=0.001)
+    assert ends[1] == pytest.approx(ends[0])

@@ -169,6 +169,10 @@ class Classification:
         """The answers of models, where a mistake costs the same in every row of two classes."""
         return find_mistakes(metric, y, models)
 
+    def unit(self, metric: str, y: np.ndarray) -> float:  # noqa: ARG002
+        """1: scores are shares, or losses of about that size."""
+        return 1.0
+
     def has_enough_rows(self, metric: str, y: np.ndarray, model: Predicted) -> bool:
         """Whether every class has enough rows for an interval."""
         return has_enough_rows(metric, y, model)

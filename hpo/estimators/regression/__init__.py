@@ -17,7 +17,7 @@ from hpo.decision_section import DecisionSection
 from hpo.errors import DataError, DefinitionError, first_line
 from hpo.escaping import quote
 from hpo.estimators.regression.influence import influence
-from hpo.estimators.regression.scores import PredictedNumbers, check_metrics
+from hpo.estimators.regression.scores import PredictedNumbers, check_metrics, loss_of
 from hpo.estimators.task import Split
 
 MIN_DISTINCT = 3
@@ -221,6 +221,10 @@ class Regression:
 
     def mistakes(self, metric: str, y: np.ndarray, models: Sequence[Any]) -> None:
         """A number is none."""
+
+    def unit(self, metric: str, y: np.ndarray) -> float:
+        """The loss of the constant model."""
+        return loss_of(self.constant_model(y), metric, y)
 
     def has_enough_rows(self, metric: str, y: np.ndarray, model: PredictedNumbers) -> bool:  # noqa: ARG002
         """Whether there are enough rows for an interval; the greatest error of some never tells."""

@@ -50,3 +50,10 @@ def check_metrics(metrics: Sequence[str], y: np.ndarray, constant: Any) -> None:
     for name in metrics:
         hint = "for example r2, neg_mean_absolute_error or neg_root_mean_squared_error"
         check_score(model, name, y, what="numbers", hint=hint)
+
+
+def loss_of(constant: Any, metric: str, y: np.ndarray) -> float:
+    """The loss of a constant model by a scorer; 1 by one that is a share of such a loss itself."""
+    if not metric.startswith("neg_"):
+        return 1.0
+    return -PredictedNumbers(constant, np.zeros((len(y), 1))).score(metric, y)
