@@ -35,7 +35,7 @@ Solver = Literal[
 ]
 
 OWN_SOLVERS = frozenset({"lbfgs-b", "proximal-newton"})
-"""Those of ``ElasticNetLogisticRegression``."""
+"""Those of ``ExactLogisticRegression``."""
 
 SOLVERS_FOR: Mapping[str, frozenset[str]] = {
     "none": frozenset(get_args(Solver)) - {"liblinear"} - OWN_SOLVERS,
@@ -120,10 +120,10 @@ def _build(params: Params, _categorical: Sequence[int] = ()) -> "LogisticRegress
     penalty, class_weight = params["penalty"], params["class_weight"]
     ratios = {"none": 0.0, "l2": 0.0, "l1": 1.0}
     kind = LogisticRegression
-    if params["solver"] in OWN_SOLVERS:
-        from hpo.estimators import elastic_net_logistic  # noqa: PLC0415 - see recipe.py
+    if params["solver"] in OWN_SOLVERS or (params["solver"], penalty) == ("newton-cholesky", "l2"):
+        from hpo.estimators import exact_logistic  # noqa: PLC0415 - see recipe.py
 
-        kind = elastic_net_logistic.ElasticNetLogisticRegression
+        kind = exact_logistic.ExactLogisticRegression
     return kind(
         C=math.inf if penalty == "none" else params["C"],
         l1_ratio=ratios.get(penalty, params.get("l1_ratio")),

@@ -1,4 +1,4 @@
-"""The fits of L1 and elastic net reach scikit-learn's optimum, and ship as scikit-learn's class."""
+"""Fits reach scikit-learn's optimum, and ship as scikit-learn's class."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import warnings
 import numpy as np
 import pytest
 import skops.io
+from scipy.linalg import LinAlgWarning
 from scipy.sparse import csr_matrix, issparse
 from sklearn.base import clone
 from sklearn.datasets import load_breast_cancer, load_iris
@@ -15,7 +16,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from hpo.estimators.elastic_net_logistic import ElasticNetLogisticRegression
+from hpo.estimators.exact_logistic import ExactLogisticRegression
 
 SOLVERS = {"proximal-newton": 1e-9, "lbfgs-b": 1e-10}
 
@@ -66,7 +67,7 @@ def test_no_point_is_lower(name, C, l1_ratio, class_weight):
     X, y = TABLES[name]()
     values = {}
     for solver, tol in SOLVERS.items():
-        model = ElasticNetLogisticRegression(
+        model = ExactLogisticRegression(
             C=C, l1_ratio=l1_ratio, class_weight=class_weight, solver=solver, tol=tol, max_iter=5000
         ).fit(X, y)
         values[solver] = objective(model, X, y)
@@ -102,7 +103,7 @@ def test_near_copies_of_a_column_are_no_hindrance(shape, l1_ratio):
     X, y = near_copies(*shape)
     values = {}
     for solver, tol in SOLVERS.items():
-        model = ElasticNetLogisticRegression(
+        model = ExactLogisticRegression(
             C=1e4, l1_ratio=l1_ratio, solver=solver, tol=tol, max_iter=5000
         )
         with warnings.catch_warnings(action="error"):
@@ -118,7 +119,7 @@ def test_scikit_learns_own_solver_ends_there_given_the_time(name):
     arguments = {"C": 0.1, "l1_ratio": 0.5, "class_weight": "balanced"}
     theirs = LogisticRegression(**arguments, solver="saga", tol=1e-9, max_iter=20_000)
     theirs.fit(X.toarray() if issparse(X) else X, y)
-    ours = ElasticNetLogisticRegression(
+    ours = ExactLogisticRegression(
         **arguments, solver="proximal-newton", tol=1e-9, max_iter=1000
     ).fit(X, y)
     assert objective(ours, X, y) == pytest.approx(objective(theirs, X, y), rel=1e-8)
@@ -134,7 +135,7 @@ def test_without_l1_it_ends_where_scikit_learn_does(name, C, class_weight):
     arguments = {"C": C, "class_weight": class_weight}
     theirs = LogisticRegression(**arguments, solver="newton-cholesky", tol=1e-10, max_iter=1000)
     theirs.fit(X, y)
-    ours = ElasticNetLogisticRegression(
+    ours = ExactLogisticRegression(
         **arguments, l1_ratio=0, solver="proximal-newton", tol=1e-9, max_iter=200
     ).fit(X, y)
     assert objective(ours, X, y) == pytest.approx(objective(theirs, X, y), rel=1e-8)
@@ -144,12 +145,47 @@ def test_without_l1_it_ends_where_scikit_learn_does(name, C, class_weight):
 @pytest.mark.parametrize("solver", SOLVERS)
 def test_a_fit_that_is_cut_short_says_so(solver):
     X, y = table("iris")
-    model = ElasticNetLogisticRegression(C=1e3, l1_ratio=1, solver=solver, tol=1e-10, max_iter=2)
+    model = ExactLogisticRegression(C=1e3, l1_ratio=1, solver=solver, tol=1e-10, max_iter=2)
     n_steps = {"proximal-newton": 2, "lbfgs-b": 4}[solver]  # its last steps are Newton's
     with pytest.warns(
         ConvergenceWarning, match=f"{solver} did not reach tol=1e-10 in {n_steps} iter"
     ):
         model.fit(X, y)
+
+
+def separable():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(10_000, 2))
+    return X, (X[:, 0] > 0).astype(int), 1e5
+
+
+def unscaled():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(300, 5))
+    y = (X[:, 0] + rng.logistic(size=300) > 0).astype(int)
+    return X * [1e-6, 1, 1e6, 1e3, 1e-3], y, 1e4
+
+
+@pytest.mark.parametrize("draw", [separable, unscaled])
+def test_fit_that_scikit_learns_newton_gives_up_is_ended(draw):
+    """It goes on as L-BFGS then: with a warning, and in the second case no further down."""
+    X, y, C = draw()
+    arguments = {"C": C, "solver": "newton-cholesky", "tol": 1e-9}
+    with pytest.warns((ConvergenceWarning, LinAlgWarning)):
+        theirs = LogisticRegression(**arguments, max_iter=5000).fit(X, y)
+    with warnings.catch_warnings(action="error"):
+        ours = ExactLogisticRegression(**arguments, max_iter=5000).fit(X, y)
+    assert objective(ours, X, y) <= objective(theirs, X, y)
+    assert ours.n_iter_ >= theirs.n_iter_
+    # The optimum: once more, from elsewhere.
+    again = ExactLogisticRegression(C=C, solver="proximal-newton", tol=1e-12, max_iter=1000)
+    with warnings.catch_warnings(action="ignore"):
+        again.fit(X, y)
+    assert objective(ours, X, y) <= (1 + 1e-6) * objective(again, X, y)
+    with pytest.warns(ConvergenceWarning, match="did not .* 2 iterations"):
+        ExactLogisticRegression(**arguments, max_iter=2).fit(X, y)
+    assert type(ours.to_plain()) is LogisticRegression
+    assert ours.to_plain().solver == "newton-cholesky"
 
 
 @pytest.mark.parametrize("seed", [43, 80])
@@ -162,14 +198,14 @@ def test_rows_that_are_certain_of_their_class_leave_no_negative_curvature(seed):
     X /= X.std(axis=0)
     scores = X @ rng.normal(size=(p, k))
     y = np.argmax(scores + rng.gumbel(size=scores.shape), axis=1)
-    model = ElasticNetLogisticRegression(
+    model = ExactLogisticRegression(
         C=4000, l1_ratio=1, class_weight="balanced", solver="proximal-newton", tol=1e-9
     )
     assert np.isfinite(model.fit(X, y).coef_).all()
 
 
 def test_one_class_is_refused_by_name():
-    model = ElasticNetLogisticRegression(solver="proximal-newton", l1_ratio=1)
+    model = ExactLogisticRegression(solver="proximal-newton", l1_ratio=1)
     with pytest.raises(ValueError, match="2 classes or more, but are all 'a'"):
         model.fit(np.eye(3), np.array(["a"] * 3))
 
@@ -179,7 +215,7 @@ def test_what_ships_is_scikit_learns_class_and_predicts_the_same(name):
     X, y = TABLES[name]()
     fitted = make_pipeline(
         StandardScaler(with_mean=not issparse(X)),
-        ElasticNetLogisticRegression(C=0.5, l1_ratio=1, solver="proximal-newton", tol=1e-9),
+        ExactLogisticRegression(C=0.5, l1_ratio=1, solver="proximal-newton", tol=1e-9),
     ).fit(X, y)
     plain = make_pipeline(fitted[0], fitted[-1].to_plain())
     assert type(plain[-1]) is LogisticRegression
