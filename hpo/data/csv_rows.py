@@ -44,7 +44,7 @@ def is_code(text: str) -> bool:
 
 
 def find_codes(path: Path, separator: str, n_columns: int) -> set[int]:
-    """Find the columns in which a whole number begins with a zero.
+    """Find the columns in which a whole number begins with a zero, the header left out.
 
     Returns:
         Their positions.
@@ -64,6 +64,7 @@ def _find_in_lines(path: Path, separator: str, n_columns: int) -> set[int] | Non
         for a row of another length, to say which.
     """
     codes = set[int]()
+    n_header = n_columns
     for block in _iter_blocks(path):
         if block is None or any(mark in block for mark in b'"\r\0') or not _is_text(block):
             return None
@@ -75,6 +76,8 @@ def _find_in_lines(path: Path, separator: str, n_columns: int) -> set[int] | Non
         starts, ends, is_last = (each[~is_blank_line] for each in (starts, ends, is_last))
         if not np.array_equal(is_last, np.arange(len(starts)) % n_columns == n_columns - 1):
             return None
+        starts, ends = starts[n_header:], ends[n_header:]
+        n_header -= min(n_header, len(is_last))
         may_be_code = _may_be_codes(data, starts).reshape(-1, n_columns)
         for column in set(np.flatnonzero(may_be_code.any(axis=0)).tolist()) - codes:
             rows = np.flatnonzero(may_be_code[:, column]) * n_columns + column
@@ -124,6 +127,7 @@ def _find_in_rows(path: Path, separator: str, n_columns: int) -> set[int]:
     """Find them by a parser; arguments and answer are those of :func:`find_codes`."""
     codes = set[int]()
     rows: list[list[str]] = []
+    is_header = True
     for row, line in iter_rows(path, separator):
         if not row:
             continue
@@ -132,7 +136,9 @@ def _find_in_rows(path: Path, separator: str, n_columns: int) -> set[int]:
                 f"data: {path} line {line}: {n_columns} values are expected, but got {len(row)}",
                 hint="mend the line; a value that holds the separator needs quotes",
             )
-        rows.append(row)
+        if not is_header:
+            rows.append(row)
+        is_header = False
         if len(rows) * n_columns >= CELLS_AT_ONCE:
             codes |= _columns_with_codes(rows)
             rows.clear()

@@ -49,7 +49,7 @@ ODD = (
 )
 
 
-@example((",", 1, b"\xef\xbb\xbf01\n2\n"), 4)
+@example((",", 1, b"\xef\xbb\xbf01\n02\n"), 4)
 @example((",", 1, b"01\r2\n"), 40)
 @example((",", 2, b"1,\xff\n"), 40)
 @example((",", 2, b"1,1\n" * 30 + b"1"), 3)
@@ -67,7 +67,7 @@ def test_lines_say_what_a_parser_says(
 
 @pytest.mark.parametrize("text", ODD)
 def test_odd_lines_are_those_of_a_parser(tmp_path: Path, text: str) -> None:
-    check(tmp_path / "t.csv", ",", 2, text.encode())
+    check(tmp_path / "t.csv", ",", 2, b"a,b\n" + text.encode())
 
 
 def check(path: Path, separator: str, n_columns: int, content: bytes) -> None:
@@ -86,8 +86,15 @@ def check(path: Path, separator: str, n_columns: int, content: bytes) -> None:
 def test_plain_lines_need_no_parser(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, end: str, compress: object
 ) -> None:
-    lines = ["é,zip,n", *["a,12345,0.5", "", "b,99,0"] * 20_000, "c, 01234 ,0.25"]
+    lines = ["", "é,zip,01", *["a,12345,0.5", "", "b,99,0"] * 20_000, "c, 01234 ,0.25"]
     path = tmp_path / ("t.csv" + {bytes: "", gzip.compress: ".gz", bz2.compress: ".bz2"}[compress])
     path.write_bytes(compress(end.join(lines).encode()))
     monkeypatch.setattr(csv_rows, "_find_in_rows", None)
     assert find_codes(path, ",", 3) == {1}
+
+
+@pytest.mark.parametrize("mark", ["", '"'])
+def test_header_is_no_code(tmp_path: Path, mark: str) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text(f"\n{mark}01{mark},02\n1,03\n", encoding="utf-8")
+    assert find_codes(path, ",", 2) == {1}
