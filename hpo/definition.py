@@ -171,6 +171,11 @@ class StudyDefinition(Section):
             )
         if self.cv.gap and not is_forward:
             raise ValueError("cv.gap is of folds that go forward: name the column in data.time")
+        if self.pruner.kind == "race" and self.cv.n_splits * self.cv.n_repeats < 3:
+            raise ValueError(
+                "pruner.kind = 'race' stops no trial of two folds, since it looks at the first two:"
+                " raise cv.n_splits, or leave it out"
+            )
         return self
 
     @model_validator(mode="after")

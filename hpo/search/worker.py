@@ -128,17 +128,19 @@ class Worker:
         limits = self._limits
         waits = 0
         while True:
+            is_over = True
             try:
                 future.result(POLL_SECONDS if limits.are_set else None)
             except TimeoutError:
+                is_over = False
                 waits += 1
-            else:
-                return None
             if limits.fit_seconds is not None and waits * POLL_SECONDS > limits.fit_seconds:
                 return f"the fit took longer than limits.fit_seconds = {limits.fit_seconds:g}"
             if limits.fit_memory is not None and own_memory(self._pid) > limits.fit_memory:
                 size = limits.fit_memory.human_readable(decimal=True, separator=" ")
                 return f"the fit used more than limits.fit_memory = {size}"
+            if is_over:
+                return None
 
     def _renew(self) -> None:
         """End the process, if it has not ended, and start another."""

@@ -150,6 +150,15 @@ sources = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9_-]{0,20}", fullmatch=True).flatm
     lambda name: st.sampled_from([name, f"/{name}.csv"])
 )
 study_names = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}", fullmatch=True)
+
+
+def has_folds_to_race(content: dict[str, Any]) -> bool:
+    """Whether a race, if it is one, has a third fold."""
+    cv = content.get("cv", {})
+    n_folds = cv.get("n_splits", 5) * cv.get("n_repeats", 1)
+    return n_folds > 2 or content.get("pruner", {}).get("kind") != "race"
+
+
 sections = st.fixed_dictionaries(
     {},
     optional={
@@ -215,7 +224,7 @@ sections = st.fixed_dictionaries(
             },
         ),
     },
-)
+).filter(has_folds_to_race)
 
 
 def without_absent(definition: StudyDefinition) -> dict[str, Any]:

@@ -366,6 +366,14 @@ def test_file_whose_name_is_no_study_name_needs_one(source):
     assert load_definition(overrides={"data.source": source, "study.name": "named"}).name == "named"
 
 
+def test_race_of_two_folds_is_refused():
+    line = "pruner.kind = 'race' stops no trial of two folds"
+    with pytest.raises(DefinitionError, match=line):
+        load_definition(overrides={"pruner.kind": "race", "cv.n_splits": 2})
+    repeated = {"pruner.kind": "race", "cv.n_splits": 2, "cv.n_repeats": 2}
+    assert load_definition(overrides=repeated).pruner.kind == "race"
+
+
 def test_directory_that_has_no_name_is_left_for_the_data_to_refuse():
     assert load_definition(overrides={"data.source": "../"}).data.source == "../"
 

@@ -123,6 +123,14 @@ def reasons_in(storage_url: str) -> dict[int, str]:
     return {trial.number: trial.user_attrs[FAILURE] for trial in failed}
 
 
+def test_quick_fit_is_held_against_its_memory_too(plan):
+    """It is over before anybody looks."""
+    with closing(PoolExecutor(1, LimitsSection(fit_memory="1 MB"))) as executor:
+        executor.hold(plan.objective)
+        result = executor.evaluate(plan.space.default_params(), 0)
+    assert result.failure == "the fit used more than limits.fit_memory = 1.0 MB"
+
+
 @pytest.mark.slow
 def test_fits_that_grow_or_die_fail_their_trials_and_no_other(
     plan, drawn, storage_url, search_raised
