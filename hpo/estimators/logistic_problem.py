@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from scipy.sparse import csr_matrix, hstack, issparse
+from scipy.sparse import csr_matrix, issparse
 
 from hpo.estimators.elastic_net_quadratic import least_slopes
 from hpo.estimators.weighted_gram import Gram, Rows, make_gram
@@ -133,10 +133,9 @@ def make_problem(X: Rows, y: np.ndarray, weights: np.ndarray, l1_ratio: float) -
         weights: Of the rows, times ``C``.
         l1_ratio: The share of L1.
     """
-    n_samples, n_classes = X.shape[0], int(y.max()) + 1
-    ones = np.ones((n_samples, 1))
+    n_classes = int(y.max()) + 1
     return LogisticProblem(
-        X=hstack([X, _column(ones)]).tocsr() if issparse(X) else np.hstack([X, ones]),
+        X=_with_ones(X),
         y=y,
         weights=weights,
         n_outputs=n_classes if n_classes > 2 else 1,
@@ -145,10 +144,17 @@ def make_problem(X: Rows, y: np.ndarray, weights: np.ndarray, l1_ratio: float) -
     )
 
 
-def _column(values: np.ndarray) -> csr_matrix:
-    """A column of shape (n_samples, 1) as sparse rows; looking for zeros takes longer than that."""
-    n_samples = len(values)
-    return csr_matrix((values[:, 0], np.zeros(n_samples), np.arange(n_samples + 1)), values.shape)
+def _with_ones(X: Rows) -> Rows:
+    """Add a column of ones."""
+    n_samples, n_features = X.shape
+    if not issparse(X):
+        return np.hstack([X, np.ones((n_samples, 1))])
+    ends = X.indptr + np.arange(n_samples + 1, dtype=X.indptr.dtype)
+    is_one = np.zeros(ends[-1], dtype=bool)
+    is_one[ends[1:] - 1] = True
+    data, columns = np.ones(ends[-1]), np.full(ends[-1], n_features, dtype=X.indices.dtype)
+    data[~is_one], columns[~is_one] = X.data, X.indices
+    return csr_matrix((data, columns, ends), (n_samples, n_features + 1))
 
 
 @dataclass(frozen=True, eq=False)
