@@ -22,7 +22,7 @@ from hpo.estimators.task import Predictions, Task
 from hpo.estimators.tasks import task_of
 from hpo.results.estimates import ConstantModel
 from hpo.results.intervals import Estimate, estimate_paired_proportions, estimate_proportion
-from hpo.results.sampling import Sampling, Spread
+from hpo.results.sampling import FoldScores, Sampling
 from hpo.results.score_intervals import estimate_scores
 
 WORSE_ERRORS = 1.0
@@ -89,7 +89,7 @@ def judge_holdout(
     metric: str,
     *,
     seed: int,
-    folds: Spread | None = None,
+    folds: FoldScores | None = None,
 ) -> tuple[Estimate, Estimate | None, ConstantModel]:
     """Score the final model on the held-out rows: alone, against the defaults and a constant model.
 
@@ -99,7 +99,8 @@ def judge_holdout(
         dataset: The rows.
         metric: The judged scorer.
         seed: Of the resamples of a metric that has no closed form.
-        folds: The score's spread by the folds of the model's params, or None.
+        folds: Scores on the folds of the training rows: of the final model's params, of a constant
+            model and, where there are any, of the defaults.
 
     Returns:
         The model's score by the judged metric, its gain over the defaults, or None, and the
@@ -143,7 +144,7 @@ def judge_on_holdout(
     metric: str,
     *,
     seed: int,
-    folds: Spread | None = None,
+    folds: FoldScores | None = None,
 ) -> tuple[Estimate, list[Estimate]]:
     """Score a model on the held-out rows of a dataset; the rest is as :func:`judge_models` has it.
 
@@ -153,7 +154,7 @@ def judge_on_holdout(
         dataset: The rows, and how they were held out.
         metric: The judged scorer.
         seed: Of the resamples of a metric that has no closed form.
-        folds: The score's spread by the folds of the model's params, or None.
+        folds: Scores of the models' params on the folds of the training rows, or None.
     """
     return judge_models(
         task,
@@ -178,7 +179,7 @@ def judge_models(
     seed: int,
     n_table: int | None = None,
     is_ordered: bool = False,
-    folds: Spread | None = None,
+    folds: FoldScores | None = None,
 ) -> tuple[Estimate, list[Estimate]]:
     """Score a model on rows that it was not fitted on, alone and against others.
 
@@ -191,7 +192,7 @@ def judge_models(
         seed: Of the resamples of a metric that has no closed form.
         n_table: The rows of the table that they were held out of; None where that is not known.
         is_ordered: Whether they are in the order of time, and were held out by it.
-        folds: The score's spread by the folds of the model's params, or None.
+        folds: Scores of the models' params on the folds of the training rows, or None.
 
     Returns:
         The first model's score, and its gain over each of the others.

@@ -8,7 +8,6 @@ Journal of Business and Economic Statistics 36, 541-559, "EWC", whose rule for t
 is). A block bootstrap estimates the same number, with no distribution to go with few blocks.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -119,16 +118,26 @@ class Sampling:
         return replace(self, strata=strata)
 
 
-def spread_of_folds(scores: Sequence[float], n_splits: int, size: float) -> Spread:
-    """The spread of a score of held-out rows, from those of the folds of the same params.
+@dataclass(frozen=True, eq=False)
+class FoldScores:
+    """Scores of the params of judged models on the folds of the training rows.
 
-    Args:
-        scores: Of the folds.
+    Attributes:
+        scores: Of each model, array of shape (n_models, n_folds); NaN where they are not known.
         n_splits: Folds of one repeat.
         size: The rows of a fold, as a share of the held-out ones.
     """
-    df = n_splits - 1
-    return Spread(float(np.std(scores, ddof=1) * np.sqrt(size)), df, n_splits)
+
+    scores: np.ndarray
+    n_splits: int
+    size: float
+
+    def spread(self, other: int | None = None) -> Spread:
+        """What they say of the first model's score on held-out rows, or its gain over another."""
+        ours = self.scores[0]
+        scores = ours if other is None else ours - self.scores[other]
+        error = np.std(scores, ddof=1) * np.sqrt(self.size)
+        return Spread(float(error), self.n_splits - 1, self.n_splits)
 
 
 def spread_in_order(influence: np.ndarray) -> Spread:

@@ -19,10 +19,10 @@ from hpo.results.holdout import judge_holdout, predict_holdout
 from hpo.results.intervals import Estimate
 from hpo.results.over_time import score_over_time
 from hpo.results.result import StudyResult
-from hpo.results.sampling import spread_of_folds
 from hpo.results.selection import compare_estimators, count_states, count_ties
 from hpo.results.verdicts import Ended
 from hpo.search.answers import decide, judge_answers
+from hpo.search.baseline import compare_folds, score_baseline
 from hpo.search.plan import Plan
 from hpo.settings import ServiceSettings
 
@@ -144,25 +144,22 @@ def _estimate(
     """Estimate how good the fitted model is, and what it gains over the defaults."""
     study, dataset = plan.definition.study, plan.dataset
     recipe, own_params = plan.recipe.choose(params)
-    baseline, baseline_trial = plan.baseline(searched.trials, params)
+    baseline = score_baseline(plan, searched.trials, params)
+    n_splits = plan.definition.cv.n_splits
+    splits = plan.task.split(dataset, plan.definition.cv, study.seed)
+    of_folds = fold_scores(searched.best)[study.metric]
+    folds = compare_folds(plan, splits, of_folds, baseline)
     defaults = plan.space.of(params).default_params()
     models = predict_holdout(
-        recipe, pipeline, None if baseline is None else defaults, dataset, plan.costs
+        recipe, pipeline, None if baseline.value is None else defaults, dataset, plan.costs
     )
-    n_splits = plan.definition.cv.n_splits
-    of_folds = fold_scores(searched.best)[study.metric]
-    folds = None
-    if dataset.order is None:  # the folds' rows differ by their times, too
-        folds = spread_of_folds(
-            of_folds, n_splits, len(dataset.y_train) / n_splits / len(dataset.y_test)
-        )
     score, gain, constant = judge_holdout(
         recipe, models, dataset, study.metric, seed=study.seed, folds=folds
     )
     return Estimates(
         n_ties=count_ties(searched.trials, recipe=plan.recipe, n_splits=n_splits),
-        baseline_value=baseline,
-        baseline_trial=baseline_trial,
+        baseline_value=baseline.value,
+        baseline_trial=baseline.trial,
         contest=compare_estimators(searched.trials, recipe=plan.recipe, n_splits=n_splits),
         n_holdout_rows=len(dataset.y_test),
         holdout_score=score,
@@ -175,7 +172,7 @@ def _estimate(
         defaults_title=recipe.defaults_title,
         over_time=score_over_time(
             plan.dataset,
-            plan.task.split(plan.dataset, plan.definition.cv, study.seed),
+            splits,
             of_folds,
             score,
         ),

@@ -1,13 +1,11 @@
 """The plan of a search: a definition and its data, checked and prepared; nothing is written."""
 
-from collections.abc import Mapping, Sequence
-from contextlib import closing
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from optuna.trial import FrozenTrial, TrialState
 
 from hpo.data.dataset import Dataset, load_dataset
 from hpo.data.order import advise_time
@@ -24,7 +22,6 @@ from hpo.estimators.cross_validation import (
 )
 from hpo.estimators.metrics import check_metric_names, resolve_metrics
 from hpo.estimators.preprocessing import categorical_positions
-from hpo.estimators.recipe import Params
 from hpo.estimators.recipes import DEFAULT_RECIPE, USUAL_RECIPES
 from hpo.estimators.saving import check_saving
 from hpo.estimators.several import (
@@ -43,9 +40,7 @@ from hpo.estimators.tasks import (
     task_of,
 )
 from hpo.ledger.identity import StudyIdentity
-from hpo.ledger.trials import mean_and_std
 from hpo.search.leaks import find_leaks
-from hpo.search.pool_executor import make_single_executor
 from hpo.versions import version_of
 
 _GOES_ON = "free text was not used then: data.text = [] in a study file goes on without it"
@@ -97,34 +92,6 @@ class Plan:
             versions={**versions, **{name: version_of(name) for name in packages}},
             earlier={} if before is None else {before: _GOES_ON},
         )
-
-    def baseline(
-        self, trials: Sequence[FrozenTrial], params: Params
-    ) -> tuple[float | None, int | None]:
-        """Score the defaults of the estimator that params are of.
-
-        Returns:
-            Their mean CV score, or None where a fit failed, and the number of the trial that has
-            them, or None: where the space lacks the defaults, they are scored beside the study.
-        """
-        space, objective = self.space.of(params), self.objective.of(params)
-        for trial in trials[: len(self.recipe.recipes)]:
-            given = self.space.given(trial.number)
-            is_its = given is not None and self.space.of(given) is space
-            # One that was stopped has no value that compares.
-            is_whole = trial.state != TrialState.PRUNED
-            if given is not None and is_its and is_whole and given.items() <= trial.params.items():
-                return trial.value, trial.number
-        defaults = space.default_params()
-        results = []
-        with closing(make_single_executor(self.definition.limits)) as executor:
-            executor.hold(objective)
-            for step in range(executor.n_steps):
-                results.append(executor.evaluate(defaults, step))
-                if results[-1].failure is not None:
-                    return None, None
-        metric = self.definition.study.metric
-        return mean_and_std([result.scores[metric] for result in results])[0], None
 
 
 def load_data(definition: StudyDefinition, frame: pd.DataFrame | None = None) -> Dataset:

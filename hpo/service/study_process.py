@@ -86,10 +86,11 @@ def _rehearse() -> None:
     """Import everything, and load what is loaded only when it is first used."""
     import hpo.service.submitting
     import hpo.study_run  # noqa: F401 - a study that comes finds it imported
+    from hpo.search.baseline import score_baseline
     from hpo.search.plan import make_plan
     from hpo.study_file import load_definition
 
-    make_plan(load_definition()).baseline([], {})
+    score_baseline(make_plan(load_definition()), [], {})
 
 
 def _do(

@@ -9,8 +9,9 @@ command does, by many metrics; so many more studies take as long. The truth is e
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy.special import softmax
@@ -23,7 +24,7 @@ from hpo.estimators.regression import REGRESSION
 from hpo.estimators.task import Task
 from hpo.results.holdout import judge_models
 from hpo.results.intervals import Estimate
-from hpo.results.sampling import Spread, spread_of_folds
+from hpo.results.sampling import FoldScores
 
 N_FRESH = 20_000
 N_COLUMNS = 10
@@ -191,22 +192,22 @@ def judge_case(case: HeldOutCase, n_studies: int) -> Iterator[dict[str, Judged]]
                 metric,
                 seed=seed,
                 n_table=case.n_rows,
-                folds=_spread_of_folds(case.task, models[0], X[train], y[train], metric, len(test)),
+                folds=_score_folds(case.task, models, X[train], y[train], metric, len(test)),
             )
             ours, theirs = (model.score(metric, y_fresh) for model in fresh)
             found[metric] = Judged(score, gain, ours, ours - theirs)
         yield found
 
 
-def _spread_of_folds(
-    task: Task, model: Ridge, X: np.ndarray, y: np.ndarray, metric: str, n_held_out: int
-) -> Spread | None:
-    """As the search knows it of the chosen params; only losses without a bound ask for it."""
+def _score_folds(
+    task: Task, models: Sequence[Any], X: np.ndarray, y: np.ndarray, metric: str, n_held_out: int
+) -> FoldScores | None:
+    """As the search has scored their params; only losses without a bound ask for it."""
     if task is not REGRESSION:
         return None
     folds = KFold(N_FOLDS, shuffle=True, random_state=0)
-    scores = cross_val_score(model, X, y, scoring=metric, cv=folds)
-    return spread_of_folds(scores, N_FOLDS, len(y) / N_FOLDS / n_held_out)
+    scores = [cross_val_score(model, X, y, scoring=metric, cv=folds) for model in models]
+    return FoldScores(np.array(scores), N_FOLDS, len(y) / N_FOLDS / n_held_out)
 
 
 def describe_case(case: HeldOutCase, n_studies: int) -> str:

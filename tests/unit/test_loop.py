@@ -22,9 +22,11 @@ from hpo.errors import InterruptedBySignal
 from hpo.estimators.final_model import fit_final_model
 from hpo.estimators.logistic_regression import LOGISTIC_REGRESSION
 from hpo.ledger.ledger import open_ledger
+from hpo.ledger.trials import SCORES
 from hpo.progress import Progress
 from hpo.results.holdout import judge_holdout, predict_holdout
 from hpo.results.selection import select_best
+from hpo.search.baseline import Baseline, score_baseline
 from hpo.search.driver import Driver, make_executor
 from hpo.search.executor import Executor, LocalExecutor
 from hpo.search.loop import Search
@@ -425,13 +427,16 @@ def test_slots_looked_ahead_to_when_the_signal_comes_are_adopted(storage_url, tm
 def test_baseline_is_trial_0_where_the_space_holds_it(storage_url, plan):
     run(storage_url, narrow(study__n_trials=1))
     trials = read_trials(storage_url)
-    assert plan.baseline(trials, {}) == (trials[0].value, 0)
+    scores = trials[0].user_attrs[SCORES]["accuracy"]
+    assert score_baseline(plan, trials, {}) == Baseline(trials[0].value, scores, 0)
 
 
 def test_baseline_outside_the_space_is_scored_beside_the_study(storage_url):
     run(storage_url, narrow(study__n_trials=1))
     outside = make_plan(narrow(search_space__C=[10.0, 20.0]))
-    assert outside.baseline([], {}) == (read_trials(storage_url)[0].value, None)
+    (trial,) = read_trials(storage_url)
+    scores = trial.user_attrs[SCORES]["accuracy"]
+    assert score_baseline(outside, [], {}) == Baseline(trial.value, scores, None)
 
 
 def test_baseline_that_was_stopped_is_scored_beside_the_study(storage_url):
@@ -443,16 +448,16 @@ def test_baseline_that_was_stopped_is_scored_beside_the_study(storage_url):
     run(storage_url, definition)
     trials = read_trials(storage_url)
     assert [trial.state.name for trial in trials] == ["COMPLETE", "PRUNED"]
-    value, number = make_plan(definition).baseline(trials, trials[1].params)
-    assert number is None
-    assert value is not None
-    assert value < trials[0].value
+    baseline = score_baseline(make_plan(definition), trials, trials[1].params)
+    assert baseline.trial is None
+    assert baseline.value is not None
+    assert baseline.value < trials[0].value
 
 
 def test_baseline_that_fails_is_not_known():
     failing = make_plan(narrow(search_space__C=[10.0, 20.0], study__metrics=["f1_macro"]))
     broken = replace(failing, objective=replace(failing.objective, metrics=("roc_auc",)))
-    assert broken.baseline([], {}) == (None, None)
+    assert score_baseline(broken, [], {}) == Baseline()
 
 
 def test_shuffling_the_holdouts_labels_changes_no_chosen_parameter(tmp_path):

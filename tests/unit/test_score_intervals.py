@@ -14,7 +14,7 @@ from hpo.estimators.classification import CLASSIFICATION
 from hpo.estimators.regression import REGRESSION
 from hpo.results.holdout import judge_models
 from hpo.results.intervals import MIN_UNITS, Estimate
-from hpo.results.sampling import Sampling, spread_of_folds
+from hpo.results.sampling import FoldScores, Sampling
 
 
 class Ranking:
@@ -216,19 +216,25 @@ def test_same_rows_give_the_same_interval_in_any_order() -> None:
 def test_loss_that_a_handful_of_rows_make_is_held_with_folds() -> None:
     """A hold-out often has none of those rows; some of the folds have them."""
 
-    def study(rng: np.random.Generator, *, with_folds: bool) -> Estimate:
-        errors = rng.normal(size=(6, 100)) * np.where(rng.random((6, 100)) < 0.01, 15, 1)
-        folds = spread_of_folds(-(errors[1:] ** 2).mean(axis=1), 5, 1.0)
+    def study(rng: np.random.Generator, *, of_gain: bool, with_folds: bool) -> Estimate:
+        is_giant = rng.random((6, 100)) < 0.01
+        errors = rng.normal(size=(2, 6, 100)) * np.where(is_giant, [[[15]], [[30]]], 1)
         y = np.arange(100.0)
-        predicted = REGRESSION.predictions(Given(y + errors[0]), None)
-        return judge_models(
-            REGRESSION, [predicted], y, None, "neg_mean_squared_error", seed=0,
+        models = [REGRESSION.predictions(Given(y + each[0]), None) for each in errors]
+        folds = FoldScores(-(errors[:, 1:] ** 2).mean(axis=2), 5, 1.0)
+        score, (gain,) = judge_models(
+            REGRESSION, models, y, None, "neg_mean_squared_error", seed=0,
             folds=folds if with_folds else None,
-        )[0]  # fmt: skip
+        )  # fmt: skip
+        return gain if of_gain else score
 
-    truth = -(0.99 + 0.01 * 15**2)
-    assert share_held(400, truth, partial(study, with_folds=False)) < 0.8
-    assert 0.92 <= share_held(400, truth, partial(study, with_folds=True)) <= 0.99
+    for of_gain, truth in ((False, -(0.99 + 0.01 * 15**2)), (True, 0.01 * (30**2 - 15**2))):
+        by_rows, with_folds = (
+            share_held(400, truth, partial(study, of_gain=of_gain, with_folds=each))
+            for each in (False, True)
+        )
+        assert by_rows < 0.85
+        assert 0.92 <= with_folds <= 0.99
 
 
 @pytest.mark.parametrize("metric", ["neg_mean_squared_error", "neg_median_absolute_error", "r2"])
