@@ -15,7 +15,8 @@ and judgement; only MLflow is left out. Of each case this prints:
 A study whose best trial is the defaults has no gain, and says so: it is counted apart.
 
 ``--held-out 400`` judges so many studies of each case in ``held_out`` instead: every kind of metric,
-rare and many classes, few rows, groups and numbers, without the search.
+rare and many classes, few rows, groups and numbers, without the search. ``--tables 50`` does so for
+numbers of real tables, in ``held_out_tables``.
 """
 
 from __future__ import annotations
@@ -45,6 +46,7 @@ from hpo.search.plan import Plan, make_plan
 from hpo.settings import ServiceSettings
 from hpo.study_file import load_definition
 from tests.benchmarks.held_out import HELD_OUT_CASES, describe_case
+from tests.benchmarks.held_out_tables import TABLES, describe_table
 
 N_ROWS = 750
 TEST_SIZE = 0.8
@@ -258,7 +260,15 @@ def main() -> None:
     parser.add_argument(
         "--held-out", type=int, metavar="N", help="judge so many studies of each kind of metric"
     )
+    parser.add_argument(
+        "--tables", type=int, metavar="N", help="judge so many studies of each real table"
+    )
     options = parser.parse_args()
+    if options.tables:
+        tables = TABLES if options.case is None else [TABLES[options.case]]
+        for table in tables:
+            print(describe_table(*table, options.tables), flush=True)
+        return
     if options.held_out:
         cases = HELD_OUT_CASES if options.case is None else [HELD_OUT_CASES[options.case]]
         for case in cases:
