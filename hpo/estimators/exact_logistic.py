@@ -15,7 +15,6 @@ from scipy.linalg import LinAlgWarning
 from scipy.sparse import csr_matrix
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
-from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.validation import validate_data
 
 from hpo.estimators.logistic_problem import LogisticProblem, Solution, make_problem
@@ -78,8 +77,12 @@ class ExactLogisticRegression(LogisticRegression):
             raise ValueError(
                 f"the training rows should have 2 classes or more, but are all '{self.classes_[0]}'"
             )
-        weights = compute_class_weight(self.class_weight, classes=self.classes_, y=y)
-        return make_problem(X, positions, self.C * weights[positions], self.l1_ratio)
+        weights = np.full(len(y), float(self.C))
+        if self.class_weight == "balanced":
+            # As compute_class_weight has it, which looks for the classes once more.
+            counts = np.bincount(positions)
+            weights *= (len(y) / (len(counts) * counts))[positions]
+        return make_problem(X, positions, weights, self.l1_ratio)
 
     def _take(self, solution: Solution, n_before: int = 0) -> None:
         """Be fitted, after so many steps before."""

@@ -5,6 +5,7 @@ slots, the first to the last value of each row, a product of two slots is one ``
 fortieth of the time of a product of sparse matrices, which looks up where each value belongs.
 """
 
+from collections.abc import Sequence
 from typing import Any, Protocol, TypeAlias
 
 import numpy as np
@@ -71,41 +72,34 @@ class SlottedGram(Gram):
     """Sparse rows in slots, beside the columns that are nearly full.
 
     Args:
-        X: Shape (n_samples, n_features).
-        is_full: Which columns are kept dense, shape (n_features,).
-        is_dense: Which values are of those, shape (n_values,).
-        lengths: How many others each row has, shape (n_samples,).
+        full: The columns that are kept dense.
+        rest: The others.
+        dense: The values of the former, shape (n_samples, n_full).
+        codes: The slots: a position in ``rest`` for each row, shape (n_samples,) each.
+        values: Those of each slot; 0 where a row has no value left.
     """
 
     def __init__(
-        self, X: csr_matrix, is_full: np.ndarray, is_dense: np.ndarray, lengths: np.ndarray
+        self,
+        full: np.ndarray,
+        rest: np.ndarray,
+        dense: np.ndarray,
+        codes: Sequence[np.ndarray],
+        values: Sequence[np.ndarray],
     ) -> None:
-        self._full, self._rest = np.flatnonzero(is_full), np.flatnonzero(~is_full)
-        n_samples, n_full, n_slots = X.shape[0], len(self._full), int(lengths.max(initial=0))
-        position = np.empty(len(is_full), dtype=X.indices.dtype)
-        position[self._full] = np.arange(n_full)
-        position[self._rest] = np.arange(len(self._rest))
-        columns, values = position[X.indices[~is_dense]], X.data[~is_dense]
-        ends = np.append(0, np.cumsum(lengths))
-        self._sparse = csr_matrix((values, columns, ends), (n_samples, len(self._rest)))
-        if X.nnz == n_samples * (n_full + n_slots) and X.has_sorted_indices:
-            # No row has a gap, so all values are in their place already.
-            self._dense = X.data[is_dense].reshape(n_samples, n_full)
-            codes, values = columns.reshape(n_samples, n_slots).T, values.reshape(n_samples, -1).T
-        else:
-            row = np.repeat(np.arange(n_samples), np.diff(X.indptr))
-            self._dense = np.zeros((n_samples, n_full))
-            self._dense[row[is_dense], position[X.indices[is_dense]]] = X.data[is_dense]
-            row = row[~is_dense]
-            slot = np.arange(len(row)) - np.repeat(ends[:-1], lengths)
-            codes, filled = np.zeros((2, n_slots, n_samples))
-            codes[slot, row], filled[slot, row] = columns, values
-            values = filled
+        self._full, self._rest, self._dense = full, rest, dense
         self._codes = [np.ascontiguousarray(each, dtype=np.int64) for each in codes]
         # Of one-hot rows there is nothing to multiply by.
         self._values = [
             None if (each == 1).all() else np.ascontiguousarray(each) for each in values
         ]
+        n_samples, n_slots = len(dense), len(codes)
+        columns = np.empty((n_samples, n_slots), dtype=np.int32)
+        data = np.empty((n_samples, n_slots))
+        for slot in range(n_slots):
+            columns[:, slot], data[:, slot] = codes[slot], values[slot]
+        ends = np.arange(n_samples + 1) * n_slots
+        self._sparse = csr_matrix((data.ravel(), columns.ravel(), ends), (n_samples, len(rest)))
 
     def __call__(self, weights: np.ndarray) -> np.ndarray:
         """Multiply the dense columns; add up the products of all others by pairs of slots."""
@@ -152,14 +146,58 @@ def make_gram(X: Rows) -> Gram:
     """Choose by how full the rows and columns are."""
     if not issparse(X):
         return DenseGram(X)
+    return _slot_even_rows(X) or _slot_rows(X) or SparseGram(X)
+
+
+def _slot_even_rows(X: csr_matrix) -> SlottedGram | None:
+    """Slot rows that all have as many values; None where some have more, or columns are many.
+
+    A place of the rows that is one column in all of them is kept dense.
+    """
     n_samples = X.shape[0]
-    counts = np.bincount(X.indices, minlength=X.shape[1])
-    is_full = counts > FULL_SHARE * n_samples
-    n_rest = int((~is_full).sum())
+    n_places = X.nnz // n_samples
+    if (np.diff(X.indptr) != n_places).any():
+        return None
+    columns, values = (each.reshape(n_samples, n_places).T for each in (X.indices, X.data))
+    is_dense = np.array([bool((each == each[0]).all()) for each in columns], dtype=bool)
+    full = columns[is_dense, 0]
+    rest, position = _number_rest(X, full)
+    if not _are_few(rest, n_samples):
+        return None
+    codes = [position[each] for each in columns[~is_dense]]
+    return SlottedGram(
+        full, rest, np.ascontiguousarray(values[is_dense].T), codes, values[~is_dense]
+    )
+
+
+def _slot_rows(X: csr_matrix) -> SlottedGram | None:
+    """Slot rows of about the same length; None where it differs too much, or columns are many."""
+    n_samples = X.shape[0]
+    is_full = np.bincount(X.indices, minlength=X.shape[1]) > FULL_SHARE * n_samples
     is_dense = is_full[X.indices]
     n_before = np.append(0, np.cumsum(~is_dense))
     lengths = np.diff(n_before[X.indptr])
-    is_even = lengths.max(initial=0) * n_samples <= MAX_PADDING * lengths.sum()
-    if is_even and n_rest**2 <= MAX_PAIRS * n_samples:
-        return SlottedGram(X, is_full, is_dense, lengths)
-    return SparseGram(X)
+    n_slots = int(lengths.max(initial=0))
+    full = np.flatnonzero(is_full)
+    rest, position = _number_rest(X, full)
+    if n_slots * n_samples > MAX_PADDING * lengths.sum() or not _are_few(rest, n_samples):
+        return None
+    row = np.repeat(np.arange(n_samples), np.diff(X.indptr))
+    dense = np.zeros((n_samples, len(full)))
+    dense[row[is_dense], np.searchsorted(full, X.indices[is_dense])] = X.data[is_dense]
+    row = row[~is_dense]
+    slot = np.arange(len(row)) - n_before[X.indptr[row]]
+    codes, values = np.zeros((2, n_slots, n_samples))
+    codes[slot, row], values[slot, row] = position[X.indices[~is_dense]], X.data[~is_dense]
+    return SlottedGram(full, rest, dense, codes, values)
+
+
+def _number_rest(X: csr_matrix, full: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The columns that are not full, and the position of each column among them."""
+    is_rest = np.ones(X.shape[1], dtype=bool)
+    is_rest[full] = False
+    return np.flatnonzero(is_rest), np.cumsum(is_rest) - 1
+
+
+def _are_few(columns: np.ndarray, n_samples: int) -> bool:
+    return len(columns) ** 2 <= MAX_PAIRS * n_samples

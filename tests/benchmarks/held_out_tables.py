@@ -12,13 +12,14 @@ from __future__ import annotations
 import warnings
 from collections import defaultdict
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 
 from hpo.estimators.final_model import fit_final_model, take_raw_rows
 from hpo.results.holdout import judge_holdout, predict_holdout
 from hpo.results.intervals import Estimate
-from hpo.search.baseline import compare_folds, score_baseline
+from hpo.search.baseline import Baseline, compare_folds
 from hpo.search.plan import load_data, make_plan
 from hpo.study_file import load_definition
 from tests.benchmarks.racing import NUMBERS, read_table
@@ -54,48 +55,55 @@ def judge_table(package: str, name: str, target: str, seed: int) -> Iterator[tup
     table = read_table(package, name, target).sample(frac=1, random_state=seed)
     n_rows = N_ROWS[seed % len(N_ROWS)]
     unseen = table.iloc[n_rows : n_rows + N_UNSEEN]
-    for metric in METRICS:
-        definition = load_definition(
+    definitions = [
+        load_definition(
             overrides={
                 "study.name": name,
                 "data.target": target,
                 "estimator.name": "Ridge",
                 "study.metric": metric,
+                "study.metrics": [*METRICS],
                 "study.seed": seed,
             }
         )
-        plan = make_plan(definition, load_data(definition.for_frame(), table.iloc[:n_rows]))
-        dataset, defaults = plan.dataset, plan.space.default_params()
-        if metric == METRICS[0]:
-            params = {**defaults, "alpha": 10 ** rng.uniform(-2, 3)}
-        scores = [
-            plan.objective.evaluate(params, step).scores[metric]
-            for step in range(plan.objective.n_steps)
-        ]
-        recipe, _ = plan.recipe.choose(params)
-        ours, theirs = (
-            fit_final_model(recipe, each, dataset, definition, (metric,)).pipeline
-            for each in (params, defaults)
+        for metric in METRICS
+    ]
+    plan = make_plan(definitions[0], load_data(definitions[0].for_frame(), table.iloc[:n_rows]))
+    dataset, defaults = plan.dataset, plan.space.default_params()
+    both = ({**defaults, "alpha": 10 ** rng.uniform(-2, 3)}, defaults)
+    of_folds, of_defaults = (
+        [plan.objective.evaluate(params, step).scores for step in range(plan.objective.n_steps)]
+        for params in both
+    )
+    recipe, _ = plan.recipe.choose(defaults)
+    pipelines = [
+        fit_final_model(recipe, params, dataset, plan.definition, METRICS).pipeline
+        for params in both
+    ]
+    models = predict_holdout(recipe, pipelines[0], defaults, dataset)
+    X, y = unseen.drop(columns=target), unseen[target].to_numpy(float)
+    unseen_models = [
+        plan.task.predictions(model, X)
+        for model in (
+            *(take_raw_rows(pipeline, dataset) for pipeline in pipelines),
+            plan.task.constant_model(dataset.y_train),
         )
-        X, y = unseen.drop(columns=target), unseen[target].to_numpy(float)
-        truth, of_defaults, of_constant = (
-            plan.task.predictions(model, X).score(metric, y)
-            for model in (
-                *(take_raw_rows(each, dataset) for each in (ours, theirs)),
-                plan.task.constant_model(dataset.y_train),
-            )
+    ]
+    splits = plan.task.split(dataset, plan.definition.cv, seed)
+    for metric, definition in zip(METRICS, definitions, strict=True):
+        scores, baseline = ([each[metric] for each in folds] for folds in (of_folds, of_defaults))
+        folds = compare_folds(
+            replace(plan, definition=definition), splits, scores, Baseline(0.0, baseline)
         )
-        models = predict_holdout(recipe, ours, defaults, dataset)
-        splits = plan.task.split(dataset, definition.cv, seed)
-        folds = compare_folds(plan, splits, scores, score_baseline(plan, [], params))
+        truth, *others = (model.score(metric, y) for model in unseen_models)
         for words, given in (("rows", None), ("folds", folds)):
             score, gain, constant = judge_holdout(
                 recipe, models, dataset, metric, seed=0, folds=given
             )
             assert gain is not None
             yield f"score {words}", (score, truth)
-            yield f"gain {words}", (gain, truth - of_defaults)
-            yield f"against {words}", (constant.gain, truth - of_constant)
+            yield f"gain {words}", (gain, truth - others[0])
+            yield f"against {words}", (constant.gain, truth - others[1])
 
 
 def describe_table(package: str, name: str, target: str, n_studies: int) -> str:
