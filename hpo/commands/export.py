@@ -33,12 +33,12 @@ def export(options: argparse.Namespace) -> int:
     except TrackingError as error:
         problem = error
     described = [describe_trial(trial, run_ids.get(trial.number)) for trial in trials]
+    if path is not None:
+        write_table(make_table(described), path)
     if options.json:
         print_json({"study": study.name, "trials": described})
     elif path is None:
         print_csv(make_table(described))
-    else:
-        write_table(make_table(described), path)
     if problem is not None:
         say_error(problem)
     return 0 if problem is None else problem.exit_code

@@ -25,7 +25,8 @@ def serve(options: argparse.Namespace) -> int:
         nullcontext() if options.http is None else _serving_http(settings, options),
         Server(settings, options.slots, memory, stop_signal) as server,
     ):
-        say(f"serving {hide_password(settings.storage)} with {options.slots} slots")
+        slots = "1 slot" if options.slots == 1 else f"{options.slots} slots"
+        say(f"serving {hide_password(settings.storage)} with {slots}")
         server.serve()
     return 0
 

@@ -123,8 +123,8 @@ class Task(Target, Protocol):
         """Ask a fitted model about rows; some scores are of the positive class or of costs."""
         ...
 
-    def constant_model(self, y: np.ndarray) -> Any:
-        """A fitted model that ignores the columns, the same one for every metric."""
+    def constant_model(self, y: np.ndarray, metric: str = "", positive: Any = None) -> Any:
+        """A fitted model that ignores the columns: the one that does best by a metric."""
         ...
 
     def describe_constant(self, model: Any, metric: str) -> str:

@@ -73,7 +73,8 @@ def describe_probabilities(probabilities: ProbabilityScores) -> str:
         return scores
     log_loss = f"log loss {-gain.value:+.4f}{_interval(-gain)} out of fold"
     if probabilities.method == "none":
-        return f"{scores}; left as they are, mending brings no more than noise: {log_loss}"
+        brings = "makes them worse" if gain.high < 0 else "brings no more than noise"
+        return f"{scores}; left as they are, mending {brings}: {log_loss}"
     return f"{scores}; mended by {probabilities.method}: {log_loss}"
 
 

@@ -55,6 +55,7 @@ def predict_holdout(
     pipeline: Pipeline,
     defaults: Params | None,
     dataset: Dataset,
+    metric: str,
     costs: Any = None,
 ) -> HoldoutModels:
     """Ask the final model, the defaults and a constant model about the held-out rows.
@@ -64,11 +65,12 @@ def predict_holdout(
         pipeline: Fitted on the training rows.
         defaults: Complete params of the defaults, or None.
         dataset: The rows.
+        metric: The judged scorer, which decides the constant model.
         costs: What answers cost in the training rows, or None.
     """
     task, X, positive = task_of(recipe), dataset.X_test, dataset.positive
     costs = costs and costs.of_table(X)
-    constant = task.constant_model(dataset.y_train)
+    constant = task.constant_model(dataset.y_train, metric, positive)
     theirs = None
     if defaults is not None:
         # A fit may not converge.
@@ -110,15 +112,19 @@ def judge_holdout(
     compared = [models.final, models.constant]
     if models.defaults is not None:
         compared.append(models.defaults)
-    names = dict.fromkeys(
-        (metric, *leave_out_probabilities(task.always_scored, task, recipe.has_probabilities))
-    )
+    always = leave_out_probabilities(task.always_scored, task, recipe.has_probabilities)
     with warnings.catch_warnings(action="ignore"):
-        scores = {name: models.constant.score(name, dataset.y_test) for name in names}
+        scores = {metric: models.constant.score(metric, dataset.y_test)}
+        for name in (name for name in always if name != metric):
+            # Each has the constant that does best by it.
+            constant = task.constant_model(dataset.y_train, name, dataset.positive)
+            predicted = task.predictions(constant, dataset.X_test, dataset.positive)
+            scores[name] = predicted.score(name, dataset.y_test)
     score, (over_constant, *over_defaults) = judge_on_holdout(
         task, compared, dataset, metric, seed=seed, folds=folds
     )
-    answer = task.describe_constant(task.constant_model(dataset.y_train), metric)
+    constant = task.constant_model(dataset.y_train, metric, dataset.positive)
+    answer = task.describe_constant(constant, metric)
     return (
         score,
         over_defaults[0] if over_defaults else None,

@@ -80,6 +80,8 @@ def estimate_scores(
     score = judge.estimate_score(models[0], ours, moved[0])
     return score, [
         judge.estimate_gain(other, models, gain, moved[0] - moved[other])
+        if moved[other] is not None
+        else too_few_to_say(gain)
         for other, gain in enumerate(gains, start=1)
     ]
 

@@ -101,6 +101,9 @@ class Verdicts:
         trials = f"{self.n_trials['complete']} trials"
         if self.n_trials["pruned"]:
             trials = f"{self.n_trials['complete']} complete trials"
+        n_converged = self.n_trials["complete"] - self.estimates.n_unconverged
+        if 0 < n_converged < self.n_trials["complete"]:  # the others rank below
+            trials = f"{n_converged} trials that converged"
         if n_ties > 1:
             return f"{n_ties} of {trials} tie within noise"
         return f"no other of {trials} ties within noise"

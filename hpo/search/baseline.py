@@ -89,15 +89,16 @@ def compare_folds(
 def _score_constant(plan: Plan, splits: Sequence[Split]) -> list[float]:
     """Score a model that ignores the columns on each fold."""
     task, dataset, costs = plan.task, plan.dataset, plan.costs
+    metric = plan.definition.study.metric
     scores = []
     for train, test in splits:
         X, y = dataset.X_train.iloc[test], dataset.y_train[test]
         predicted = task.predictions(
-            task.constant_model(dataset.y_train[train]),
+            task.constant_model(dataset.y_train[train], metric, dataset.positive),
             X,
             dataset.positive,
             costs and costs.of_table(X),
         )
         with warnings.catch_warnings(action="ignore"):
-            scores.append(predicted.score(plan.definition.study.metric, y))
+            scores.append(predicted.score(metric, y))
     return scores

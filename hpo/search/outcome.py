@@ -151,7 +151,12 @@ def _estimate(
     folds = compare_folds(plan, splits, of_folds, baseline)
     defaults = plan.space.of(params).default_params()
     models = predict_holdout(
-        recipe, pipeline, None if baseline.value is None else defaults, dataset, plan.costs
+        recipe,
+        pipeline,
+        None if baseline.value is None else defaults,
+        dataset,
+        study.metric,
+        plan.costs,
     )
     score, gain, constant = judge_holdout(
         recipe, models, dataset, study.metric, seed=study.seed, folds=folds

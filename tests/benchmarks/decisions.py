@@ -112,7 +112,7 @@ def fit_and_judge(plan: Plan, params: dict[str, Any]) -> tuple[Any, Any, dict[st
     dataset, definition = plan.dataset, plan.definition
     final = fit_final_model(plan.recipe, params, dataset, definition, (), plan.costs)
     defaults = plan.space.default_params()
-    models = predict_holdout(plan.recipe, final.pipeline, defaults, dataset, plan.costs)
+    models = predict_holdout(plan.recipe, final.pipeline, defaults, dataset, "accuracy", plan.costs)
     choice = decide(plan, params)
     said = judge_answers(plan, plan.recipe, final.pipeline, models, choice)
     decided = final.pipeline if choice is None else choice.decision.wrap(final.pipeline)

@@ -80,7 +80,7 @@ def judge_table(package: str, name: str, target: str, seed: int) -> Iterator[tup
         fit_final_model(recipe, params, dataset, plan.definition, METRICS).pipeline
         for params in both
     ]
-    models = predict_holdout(recipe, pipelines[0], defaults, dataset)
+    models = predict_holdout(recipe, pipelines[0], defaults, dataset, METRICS[0])
     X, y = unseen.drop(columns=target), unseen[target].to_numpy(float)
     unseen_models = [
         plan.task.predictions(model, X)

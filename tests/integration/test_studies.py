@@ -147,6 +147,9 @@ def test_export_to_a_file_is_what_is_printed(made, tmp_path):
     printed = well(call_main(made, "export", "iris"))
     path = tmp_path / "trials.csv"
     assert well(call_main(made, "export", "iris", "--csv", str(path))) == ""
+    both = tmp_path / "both.csv"
+    content = well(call_main(made, "export", "iris", "--csv", str(both), "--json"))
+    assert len(json.loads(content)["trials"]) == len(pd.read_csv(both))
     assert path.read_text(encoding="utf-8") == printed
 
 

@@ -102,6 +102,8 @@ def test_probabilities_are_judged_and_their_mending_is_said():
     assert describe_probabilities(mended) == expected
     left = ProbabilityScores(*scores, "auto", "none", Estimate(0.05, -0.02, 0.12))
     assert "left as they are, mending brings no more than noise" in describe_probabilities(left)
+    worse = ProbabilityScores(*scores, "auto", "none", Estimate(-0.05, -0.08, -0.02))
+    assert "left as they are, mending makes them worse" in describe_probabilities(worse)
 
 
 @pytest.mark.parametrize("objective", [COST, "recall"])

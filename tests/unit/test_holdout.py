@@ -44,7 +44,7 @@ def pipelines(dataset):
 
 
 def judge(pipeline, defaults, dataset, metric):
-    models = predict_holdout(LOGISTIC_REGRESSION, pipeline, defaults, dataset)
+    models = predict_holdout(LOGISTIC_REGRESSION, pipeline, defaults, dataset, metric)
     return judge_holdout(LOGISTIC_REGRESSION, models, dataset, metric, seed=0)
 
 

@@ -485,7 +485,11 @@ def test_shuffling_the_holdouts_labels_changes_no_chosen_parameter(tmp_path):
             ]
         )
         predicted = predict_holdout(
-            LOGISTIC_REGRESSION, models[-1][0].pipeline, plan.space.default_params(), data
+            LOGISTIC_REGRESSION,
+            models[-1][0].pipeline,
+            plan.space.default_params(),
+            data,
+            "accuracy",
         )
         judged.append(judge_holdout(LOGISTIC_REGRESSION, predicted, data, "accuracy", seed=0))
     assert facts(trials[0]) == facts(trials[1])

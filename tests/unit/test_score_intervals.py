@@ -138,6 +138,16 @@ def test_class_that_is_never_predicted_is_too_little() -> None:
     assert gain.low == pytest.approx(score.low, abs=0.02)
 
 
+@pytest.mark.parametrize("n_called", [0, 9, 80])
+def test_nothing_is_gained_over_a_precision_of_next_to_no_rows(n_called: int) -> None:
+    """Of none scikit-learn says 0."""
+    y, ranks = draw_table(np.random.default_rng(0), 400, 0.3)
+    shy = Ranking(ranks, threshold=np.sort(ranks)[-n_called - 1])
+    score, (gain,) = judge(y, "precision", Ranking(ranks), shy)
+    assert score.is_known
+    assert gain.is_known == (n_called == 80)
+
+
 @pytest.mark.parametrize(("n_changed", "is_known"), [(0, True), (4, False), (60, True)])
 def test_gain_rests_on_rows_that_differ(n_changed: int, is_known: bool) -> None:
     y, ranks = draw_table(np.random.default_rng(0), 400, 0.3)

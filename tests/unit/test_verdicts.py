@@ -156,6 +156,20 @@ def test_probabilities_are_compared_with_the_shares_of_the_classes() -> None:
     assert said["accuracy"] == said["f1_macro"] == "always answering '0'"
 
 
+@pytest.mark.parametrize("metric", ["f1", "precision", "recall", "jaccard"])
+def test_scores_of_the_rarer_class_are_compared_with_always_answering_it(metric: str) -> None:
+    """By them the commonest class scores nothing, which noise beats."""
+    y = np.array(["no", "no", "no", "yes", "yes"])
+    model = CLASSIFICATION.constant_model(y, metric, "yes")
+    assert CLASSIFICATION.describe_constant(model, metric) == "always answering 'yes'"
+    commonest = CLASSIFICATION.constant_model(y, metric, "no")
+    assert CLASSIFICATION.describe_constant(commonest, metric) == "always answering 'no'"
+    for other in ("accuracy", "balanced_accuracy", "neg_log_loss", "average_precision"):
+        assert set(CLASSIFICATION.constant_model(y, other, "yes").predict([[0]])) == {"no"}
+    three = CLASSIFICATION.constant_model(np.array([0, 1, 1, 2]), "f1_macro")
+    assert set(three.predict([[0]])) == {1}
+
+
 def test_fit_that_did_not_converge_never_wins_in_silence(dataset: Dataset) -> None:
     unconverged = replace(
         replace_estimates(RESULT, n_unconverged=12), best=replace(RESULT.best, converged=False)
@@ -167,6 +181,7 @@ def test_fit_that_did_not_converge_never_wins_in_silence(dataset: Dataset) -> No
     assert unconverged.to_json()["best"]["converged"] is False
     others = replace_estimates(RESULT, n_unconverged=12)
     assert rows(others)["best"].endswith("; 12 of 48 trials did not converge")
+    assert rows(others)["cv"].endswith("; 3 of 36 trials that converged tie within noise")
     assert "converge" not in RESULT.to_text()
 
 

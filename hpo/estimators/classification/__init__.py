@@ -1,5 +1,6 @@
 """Classification: all that the project knows about classes, as one task value."""
 
+import warnings
 from collections.abc import Sequence
 from typing import Any, Self
 
@@ -142,15 +143,31 @@ class Classification:
         """Ask a fitted classifier about rows."""
         return Predicted(model, X, positive=positive, costs=costs)
 
-    def constant_model(self, y: np.ndarray) -> DummyClassifier:
-        """Always answer the commonest class, with the classes' shares as probabilities."""
-        return DummyClassifier(strategy="prior").fit(np.zeros((len(y), 1)), y)
+    def constant_model(
+        self, y: np.ndarray, metric: str = "", positive: Any = None
+    ) -> DummyClassifier:
+        """Always answer the commonest class, with the classes' shares as probabilities.
+
+        Of two classes the rarer one where that is better by a metric of answers, as by f1: what
+        beats the other alone may be noise.
+        """
+        X = np.zeros((len(y), 1))
+        common = DummyClassifier(strategy="prior").fit(X, y)
+        if not metric or judges_probabilities(metric) or len(common.classes_) != 2:
+            return common
+        label = common.classes_[common.class_prior_.argmin()]
+        rare = DummyClassifier(strategy="constant", constant=label).fit(X, y)
+        with warnings.catch_warnings(action="ignore"):
+            scores = [
+                self.predictions(each, X, positive).score(metric, y) for each in (common, rare)
+            ]
+        return rare if scores[1] > scores[0] else common
 
     def describe_constant(self, model: Any, metric: str) -> str:
         """Say which class it answers; for a metric of probabilities, that it knows the shares."""
         if judges_probabilities(metric):
             return "knowing only how common each class is"
-        label = str(model.classes_[model.class_prior_.argmax()])
+        label = str(model.predict([[0]])[0])
         return f"always answering '{on_one_line(label)[:MAX_LABEL]}'"
 
     def strata(self, y: np.ndarray) -> np.ndarray:

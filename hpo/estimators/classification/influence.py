@@ -33,12 +33,16 @@ def influence(metric: str, y: np.ndarray, model: Predicted) -> np.ndarray | None
         model: The predictions of the same rows.
 
     Returns:
-        Array of shape (n_samples,), or None for a scorer that is not known here.
+        Array of shape (n_samples,), or None for a scorer that is not known here, and for precision
+        where next to no row is called positive.
     """
     truth = model.positions(y)
     if score := score_of_shares(metric, model.positive_position):
         predicted = model.positions(model.predict())
-        return influence_on_labels(score, truth, predicted, len(model.classes_))[1]
+        n_called = int((predicted == model.positive_position).sum())
+        is_defined = metric != "precision" or n_called >= MIN_ROWS
+        moved = influence_on_labels(score, truth, predicted, len(model.classes_))[1]
+        return moved if is_defined else None
     if metric == COST or metric in _OF_PROBABILITIES:
         return _influence_on_loss(metric, y, model)
     if metric in ("roc_auc", "average_precision"):

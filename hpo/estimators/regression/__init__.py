@@ -200,7 +200,7 @@ class Regression:
         """Ask a fitted regressor about rows."""
         return PredictedNumbers(model, X)
 
-    def constant_model(self, y: np.ndarray) -> DummyRegressor:
+    def constant_model(self, y: np.ndarray, *_: Any) -> DummyRegressor:
         """Always answer the mean."""
         return DummyRegressor().fit(np.zeros((len(y), 1)), y)
 
