@@ -166,6 +166,8 @@ def test_scores_of_the_rarer_class_are_compared_with_always_answering_it(metric:
     assert CLASSIFICATION.describe_constant(commonest, metric) == "always answering 'no'"
     for other in ("accuracy", "balanced_accuracy", "neg_log_loss", "average_precision"):
         assert set(CLASSIFICATION.constant_model(y, other, "yes").predict([[0]])) == {"no"}
+    even = CLASSIFICATION.constant_model(y[1:], metric, "yes")
+    assert set(even.predict([[0]])) == {"yes"}
     three = CLASSIFICATION.constant_model(np.array([0, 1, 1, 2]), "f1_macro")
     assert set(three.predict([[0]])) == {1}
 

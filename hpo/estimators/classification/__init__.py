@@ -155,7 +155,7 @@ class Classification:
         common = DummyClassifier(strategy="prior").fit(X, y)
         if not metric or judges_probabilities(metric) or len(common.classes_) != 2:
             return common
-        label = common.classes_[common.class_prior_.argmin()]
+        label = common.classes_[1 - common.class_prior_.argmax()]
         rare = DummyClassifier(strategy="constant", constant=label).fit(X, y)
         with warnings.catch_warnings(action="ignore"):
             scores = [
