@@ -1,6 +1,5 @@
 """Classification: all that the project knows about classes, as one task value."""
 
-import warnings
 from collections.abc import Sequence
 from typing import Any, Self
 
@@ -26,6 +25,7 @@ from hpo.estimators.classification.influence import (
 )
 from hpo.estimators.classification.rare import treat_rare
 from hpo.estimators.classification.scores import (
+    OF_POSITIVE,
     Predicted,
     check_metrics,
     judges_probabilities,
@@ -148,20 +148,13 @@ class Classification:
     ) -> DummyClassifier:
         """Always answer the commonest class, with the classes' shares as probabilities.
 
-        Of two classes the rarer one where that is better by a metric of answers, as by f1: what
-        beats the other alone may be noise.
+        By a score of the positive class, as f1, always answer that: what beats the other alone,
+        which scores nothing, may be noise.
         """
         X = np.zeros((len(y), 1))
-        common = DummyClassifier(strategy="prior").fit(X, y)
-        if not metric or judges_probabilities(metric) or len(common.classes_) != 2:
-            return common
-        label = common.classes_[1 - common.class_prior_.argmax()]
-        rare = DummyClassifier(strategy="constant", constant=label).fit(X, y)
-        with warnings.catch_warnings(action="ignore"):
-            scores = [
-                self.predictions(each, X, positive).score(metric, y) for each in (common, rare)
-            ]
-        return rare if scores[1] > scores[0] else common
+        if metric in OF_POSITIVE and positive is not None:
+            return DummyClassifier(strategy="constant", constant=positive).fit(X, y)
+        return DummyClassifier(strategy="prior").fit(X, y)
 
     def describe_constant(self, model: Any, metric: str) -> str:
         """Say which class it answers; for a metric of probabilities, that it knows the shares."""

@@ -210,6 +210,9 @@ def needs_probabilities(metric: str) -> bool:
     return _NEEDS_PROBABILITIES.search(metric) is not None
 
 
+OF_POSITIVE = frozenset({"f1", "jaccard", "precision", "recall"})
+"""Scorers of the positive class alone: a model that never answers it scores nothing."""
+
 _NEEDS_PROBABILITIES = re.compile(r"log_loss|brier|roc_auc_ov|likelihood|^neg_cost$")
 _JUDGES_PROBABILITIES = re.compile(
     r"log_loss|brier|roc_auc|average_precision|top_k|likelihood|^neg_cost$"
