@@ -54,7 +54,7 @@ def read_table(
         what = "a directory" if os.path.isdir(path) else "not there"
         if os.path.exists(path) and not os.path.isdir(path):
             what = "no regular file, and a table is read more than once"
-        hint = "give a file that this user may read"
+        hint = "give a file with --data FILE, which this user may read"
         raise DataError(f"data: {path} is {what}", hint=hint)
     ending = _ending_of(path)
     try:

@@ -133,7 +133,7 @@ class FoldScores:
     size: float
 
     def spread(self, other: int | None = None) -> Spread:
-        """What they say of the first model's score on held-out rows, or its gain over another."""
+        """The spread of the first model's score on held-out rows, or of its gain over another."""
         ours = self.scores[0]
         scores = ours if other is None else ours - self.scores[other]
         error = np.std(scores, ddof=1) * np.sqrt(self.size)

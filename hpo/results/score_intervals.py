@@ -88,7 +88,7 @@ def estimate_scores(
 
 @dataclass(frozen=True)
 class _Judge:
-    """What the intervals of all scores and gains on the same rows share."""
+    """Makes the intervals of a score and of gains on the same rows."""
 
     task: Task
     y: np.ndarray

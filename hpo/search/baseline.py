@@ -1,4 +1,4 @@
-"""What the chosen trial is compared with: the defaults and a constant model, on the same folds."""
+"""Scores the models that the chosen trial is compared with: the defaults and a constant one."""
 
 import math
 import warnings
