@@ -125,10 +125,11 @@ def test_interval_around_another_middle_holds_the_value():
 
 
 def test_nothing_seen_is_not_certainty():
-    assert ends(estimate_unseen(1.0, 30, (0, 1))) == pytest.approx(
+    assert ends(estimate_unseen(1.0, 30, within=(0, 1))) == pytest.approx(
         (stats.binomtest(30, 30).proportion_ci(0.95, method="exact").low, 1.0)
     )
     assert estimate_unseen(0.0, 1).high == pytest.approx(0.975)
+    assert ends(estimate_unseen(0.0, 1, 1e6)) == pytest.approx((-0.975e6, 0.975e6))
 
 
 def test_too_few_to_say():

@@ -17,7 +17,7 @@ from hpo.data.dataset import load_dataset
 from hpo.errors import DataError, DefinitionError
 from hpo.estimators.classification import CLASSIFICATION
 from hpo.estimators.cross_validation import check_size
-from hpo.estimators.final_model import fit_final_model
+from hpo.estimators.final_model import fit_final_model, take_raw_rows
 from hpo.estimators.recipes import RECIPES
 from hpo.estimators.skops_file import read_skops
 from hpo.search.plan import load_data, make_plan
@@ -178,7 +178,7 @@ def test_linear_model_of_plain_numbers_that_is_not_tried_first_can_be_loaded(rec
     y = dataset.y_train == 1 if target == "bool" else dataset.y_train.astype(target)
     dataset = replace(dataset, y_train=y, y_test=y[: len(dataset.y_test)])
     final = fit_final_model(recipe, plan.space.default_params(), dataset, plan.definition, ())
-    loaded = read_skops(skops.io.dumps(final.pipeline))
+    loaded = read_skops(skops.io.dumps(take_raw_rows(final.pipeline, dataset)))
     assert np.array_equal(loaded.predict(dataset.X_test), final.pipeline.predict(dataset.X_test))
 
 
@@ -205,9 +205,13 @@ def test_linear_model_of_any_columns_that_is_not_tried_first_can_be_loaded(name,
     final = fit_final_model(
         plan.recipe.recipes[0], plan.space.default_params(), plan.dataset, plan.definition, ()
     )
-    loaded = read_skops(skops.io.dumps(final.pipeline))
+    shipped = take_raw_rows(final.pipeline, plan.dataset)
+    loaded = read_skops(skops.io.dumps(shipped))
+    rows = frame.drop(columns="y")
+    assert np.array_equal(loaded.predict(rows), shipped.predict(rows))
+    # Behind the conversion of raw rows.
     X_test = plan.dataset.X_test
-    assert np.array_equal(loaded.predict(X_test), final.pipeline.predict(X_test))
+    assert np.array_equal(loaded[1:].predict(X_test), final.pipeline.predict(X_test))
 
 
 @pytest.mark.slow
