@@ -18,6 +18,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.utils.validation import validate_data
 
 from hpo.estimators.logistic_problem import LogisticProblem, Solution, make_problem
+from hpo.estimators.logistic_regression_rules import TOLERANCES
 from hpo.estimators.proximal_newton import solve_by_proximal_newton
 from hpo.estimators.split_lbfgsb import solve_by_lbfgsb
 
@@ -25,9 +26,6 @@ SOLVERS = {"proximal-newton": solve_by_proximal_newton, "lbfgs-b": solve_by_lbfg
 
 GIVING_UP = (ConvergenceWarning, LinAlgWarning)
 """How scikit-learn's Newton solver says that it goes on as L-BFGS."""
-
-EXCESS = 1e-9
-"""Where a Newton step promises less than this share of the objective, it is at its minimum."""
 
 
 class ExactLogisticRegression(LogisticRegression):
@@ -63,7 +61,8 @@ class ExactLogisticRegression(LogisticRegression):
         gave_up = any(issubclass(each.category, GIVING_UP) for each in caught)
         if gave_up and n_before < self.max_iter:
             W, n_left = np.hstack([self.coef_, self.intercept_[:, None]]), self.max_iter - n_before
-            self._take(solve_by_proximal_newton(self._pose(X, y), EXCESS, n_left, W), n_before)
+            tol = TOLERANCES["proximal-newton"]
+            self._take(solve_by_proximal_newton(self._pose(X, y), tol, n_left, W), n_before)
             return self
         for each in caught:
             warnings.warn(each.message, stacklevel=2)

@@ -23,7 +23,13 @@ Split = tuple[np.ndarray, np.ndarray]
 
 
 class Predictions(Protocol):
-    """A fitted model on given rows, which predicts each kind of response once."""
+    """A fitted model on given rows, which predicts each kind of response once.
+
+    Attributes:
+        model: The fitted model.
+    """
+
+    model: Any
 
     def predict(self) -> np.ndarray:
         """The predicted target, array of shape (n_samples,)."""

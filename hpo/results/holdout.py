@@ -113,18 +113,18 @@ def judge_holdout(
     if models.defaults is not None:
         compared.append(models.defaults)
     always = leave_out_probabilities(task.always_scored, task, recipe.has_probabilities)
+    # By none of these another constant does better.
+    usual = task.constant_model(dataset.y_train)
+    predicted = task.predictions(usual, dataset.X_test, dataset.positive)
     with warnings.catch_warnings(action="ignore"):
-        scores = {metric: models.constant.score(metric, dataset.y_test)}
-        for name in (name for name in always if name != metric):
-            # Each has the constant that does best by it.
-            constant = task.constant_model(dataset.y_train, name, dataset.positive)
-            predicted = task.predictions(constant, dataset.X_test, dataset.positive)
-            scores[name] = predicted.score(name, dataset.y_test)
+        scores = {
+            metric: models.constant.score(metric, dataset.y_test),
+            **{name: predicted.score(name, dataset.y_test) for name in always if name != metric},
+        }
     score, (over_constant, *over_defaults) = judge_on_holdout(
         task, compared, dataset, metric, seed=seed, folds=folds
     )
-    constant = task.constant_model(dataset.y_train, metric, dataset.positive)
-    answer = task.describe_constant(constant, metric)
+    answer = task.describe_constant(models.constant.model, metric)
     return (
         score,
         over_defaults[0] if over_defaults else None,

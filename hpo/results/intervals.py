@@ -14,6 +14,11 @@ _TAIL = (1 - CONFIDENCE) / 2
 Z = float(special.ndtri(1 - _TAIL))
 """The normal distribution's quantile of a 95 % interval."""
 
+Range = tuple[float, float]
+"""The least and the greatest value of a statistic."""
+
+UNBOUNDED: Range = (-math.inf, math.inf)
+
 MIN_UNITS = 6
 """Rows or groups that a gain has to rest on: five that all say the same do so by chance with a
 probability of 1 / 16, a sign test's two-sided p."""
@@ -56,7 +61,7 @@ def too_few_to_say(value: float) -> Estimate:
     return Estimate(value, -math.inf, math.inf)
 
 
-def score_range(metric: str) -> tuple[float, float]:
+def score_range(metric: str) -> Range:
     """The least and the greatest score by a scikit-learn scorer; losses are negated."""
     if metric.startswith("neg_"):
         return -math.inf, 0.0
@@ -132,7 +137,7 @@ def estimate_by_t(
     error: float,
     df: float,
     *,
-    within: tuple[float, float] = (-math.inf, math.inf),
+    within: Range = UNBOUNDED,
     center: float | None = None,
 ) -> Estimate:
     """Estimate a statistic from its standard error, with a t interval.
@@ -175,7 +180,7 @@ def estimate_unseen(
     n_units: int,
     unit: float = 1.0,
     *,
-    within: tuple[float, float] = (-math.inf, math.inf),
+    within: Range = UNBOUNDED,
 ) -> Estimate:
     """Estimate a statistic that no unit tells from its best: the "rule of three".
 

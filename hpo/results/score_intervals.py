@@ -8,6 +8,7 @@ number for an interval to hold the truth as often as it says, there is none.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -15,7 +16,9 @@ from hpo.estimators.task import Predictions, Task
 from hpo.results.cost_intervals import estimate_cost, estimate_saving
 from hpo.results.intervals import (
     MIN_UNITS,
+    UNBOUNDED,
     Estimate,
+    Range,
     estimate_by_t,
     estimate_unseen,
     score_range,
@@ -37,11 +40,6 @@ Of losses without a bound, a handful of rows may make most; a hold-out without t
 them, but folds that have them differ. By chance alone folds of a usual score exceed this in one
 study of 300. Of gains the same.
 """
-
-
-Range = tuple[float, float]
-
-UNBOUNDED: Range = (-math.inf, math.inf)
 
 
 def estimate_scores(
@@ -97,13 +95,23 @@ class _Judge:
     folds: FoldScores | None
 
     @property
+    def within(self) -> Range:
+        """The least and the greatest score."""
+        return score_range(self.metric)
+
+    @cached_property
+    def unit(self) -> float:
+        """As :meth:`Task.unit`."""
+        return self.task.unit(self.metric, self.y)
+
+    @property
     def n_units(self) -> int:
         """The groups, or the rows of the smallest class."""
         return self.sampling.n_groups or self.sampling.n_rarest
 
     def estimate_score(self, model: Predictions, value: float, influence: np.ndarray) -> Estimate:
         """The interval of one model's score."""
-        sampling, within = self.sampling, score_range(self.metric)
+        sampling, within = self.sampling, self.within
         has_units = sampling.n_groups or sampling.is_ordered
         smoothed = None if has_units else self.task.smoothed(self.metric, self.y, [model])
         if smoothed is None:
@@ -159,8 +167,7 @@ class _Judge:
             error = float(factor * drawn.std(ddof=1))
             return Spread(error, min(n_units, n_resamples) - 1, n_units)
 
-        within = score_range(self.metric)
-        score = self._estimate_by(value, self._wider(spread_of(resampled[0])), within)
+        score = self._estimate_by(value, self._wider(spread_of(resampled[0])), self.within)
         if n_units < MIN_UNITS:
             return score, [too_few_to_say(gain) for gain in gains]
         return score, [
@@ -170,7 +177,7 @@ class _Judge:
 
     def _wider(self, spread: Spread, other: int | None = None) -> Spread:
         """The spread of a score or a gain; that of the folds where they clearly know of more."""
-        if self.folds is None or math.isfinite(score_range(self.metric)[0]):
+        if self.folds is None or math.isfinite(self.within[0]):
             return spread
         of_folds = self.folds.spread(other)
         is_wider = of_folds.error > FOLDS_ERRORS * spread.error
@@ -179,9 +186,8 @@ class _Judge:
     def _estimate_by(self, value: float, spread: Spread, within: Range = UNBOUNDED) -> Estimate:
         """The interval of a score or a gain, also where no row moves it."""
         if self._is_none(spread):
-            unit = self.task.unit(self.metric, self.y)
-            return estimate_unseen(value, self.n_units, unit, within=within)
+            return estimate_unseen(value, self.n_units, self.unit, within=within)
         return estimate_by_t(value, spread.error, spread.df, within=within)
 
     def _is_none(self, spread: Spread) -> bool:
-        return spread.error < NONE * self.task.unit(self.metric, self.y)
+        return spread.error < NONE * self.unit

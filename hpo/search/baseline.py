@@ -78,7 +78,7 @@ def compare_folds(
     if has_bound or dataset.order is not None:
         return None
     scores = [best, _score_constant(plan, splits)]
-    if baseline.value is not None:
+    if baseline.scores:
         scores.append(baseline.scores)
     n_splits = plan.definition.cv.n_splits
     return FoldScores(

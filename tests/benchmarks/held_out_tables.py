@@ -93,7 +93,7 @@ def judge_table(package: str, name: str, target: str, seed: int) -> Iterator[tup
     for metric, definition in zip(METRICS, definitions, strict=True):
         scores, baseline = ([each[metric] for each in folds] for folds in (of_folds, of_defaults))
         folds = compare_folds(
-            replace(plan, definition=definition), splits, scores, Baseline(0.0, baseline)
+            replace(plan, definition=definition), splits, scores, Baseline(scores=baseline)
         )
         truth, *others = (model.score(metric, y) for model in unseen_models)
         for words, given in (("rows", None), ("folds", folds)):
